@@ -1,0 +1,132 @@
+"""The Python interface: `load`, `analyze`, `build`. Importing it does not import torch; `build` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resnet_spec import pipeline
+from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.frontend.library import library_block_names
+from resnet_spec.frontend.schema import schema_document
+from resnet_spec.frontend.spec import Spec
+from resnet_spec.ir.ops import Shape, show
+from resnet_spec.ir.ops.schema import complete
+from resnet_spec.pipeline import Analysis, Size
+
+if TYPE_CHECKING:
+    import torch
+
+    from resnet_spec.outputs.torch_module import Network
+
+SpecLike = str | Path | Mapping[str, object]
+
+
+def load(spec: SpecLike, *, set: Iterable[str] = (), spec_root: str | Path | None = None) -> Spec:
+    """Read a spec, lay its patches on each other, and validate it. Nothing is evaluated yet.
+
+    Args:
+        spec: a path, the name of a shipped spec (`"resnet50"`), YAML text (anything with a line break), or a dict.
+        set: patches such as `"stages.layer3.depth=23"`; the value is YAML, and an empty one deletes.
+        spec_root: the folder that `extends` may not leave; the working directory where the spec lies below it.
+
+    Raises:
+        SpecError: with every independent finding, each with its place.
+    """
+    return pipeline.read_spec(pipeline.find(spec, root=spec_root), set)[0]
+
+
+def analyze(
+    spec: SpecLike,
+    *,
+    input: str | Size | None = None,
+    set: Iterable[str] = (),
+    spec_root: str | Path | None = None,
+) -> Analysis:
+    """Compile a spec and work out shapes, parameters and multiply-adds, without torch.
+
+    Args:
+        spec: as for `load`; also `"block:NAME"`, one block of the library alone, with `set=["width=64"]` its arguments.
+        input: another input size than the spec's, `"3x224x224"` or `(3, 224, 224)`: channels, height, width in pixels.
+        set, spec_root: as for `load`.
+
+    Returns:
+        Analysis: `.output` is the output shape without the batch, `.total.params`, `.total.buffers` and `.total.macs` the
+        counts (multiply-adds of conv2d and linear for one image), `.graph`, `.shapes` and `.costs` the details.
+
+    Raises:
+        SpecError: the spec is wrong, does not keep its own `expect`, or does not run at `input`.
+    """
+    return pipeline.analyze(pipeline.find(spec, input, spec_root), set, input)
+
+
+def build(
+    spec: SpecLike | Analysis,
+    *,
+    set: Iterable[str] = (),
+    spec_root: str | Path | None = None,
+    device: torch.device | str | None = None,
+    initialise: bool = True,
+) -> Network:
+    """Build the `nn.Module` of a spec, in training mode.
+
+    Its `forward` takes images `(N, C, H, W)`; its `state_dict` keys are the names in the spec.
+
+    Args:
+        spec: as for `load`, or what `analyze` returned.
+        device: where the weights go; `"meta"` for shapes only.
+        initialise: draw weights as the spec's `init` says. Without it, weights are left unset for a checkpoint to fill.
+
+    Raises:
+        SpecError: as `analyze`.
+    """
+    from resnet_spec.outputs.torch_module import build_module
+
+    analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
+    return build_module(analysis.graph, device, initialise)
+
+
+def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
+    """Run the real module on the meta device and compare every operation's shape with the static one.
+
+    Returns one finding for each operation that differs; none means that the analysis and torch agree.
+    """
+    from resnet_spec.outputs.torch_module import build_module, measured_shapes
+
+    network = build_module(analysis.graph, "meta", initialise=False).eval()
+    measured, failure = measured_shapes(network, (batch, *analysis.input))
+    findings: list[Diagnostic] = []
+    for node, shape in zip(analysis.graph.nodes, analysis.shapes, strict=True):
+        found: Shape | None = measured.get(node.name)
+        if found is not None and found != (batch, *shape):
+            message = f"{node.name}: the analysis says {show((batch, *shape))}, and torch gives {show(found)}"
+            findings.append(Diagnostic("analysis-differs", message, node.span, help="this is a mistake of resnet-spec"))
+    if failure is not None:
+        message = f"torch refuses what the analysis accepts: {failure}"
+        findings.append(Diagnostic("analysis-differs", message, analysis.spec.span, help="this is a mistake of resnet-spec"))
+    return findings
+
+
+def write_weights(analysis: Analysis, path: Path, seed: int = 0) -> int:
+    """Write freshly drawn weights as safetensors, with the spec's name inside; returns the bytes written.
+
+    The random state of the caller is left as it was.
+    """
+    import torch
+    from safetensors.torch import save
+
+    from resnet_spec.files import write_atomically
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(analysis)
+    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+    data = save(tensors, {"format": "pt", "resnet_spec.name": analysis.spec.name, "resnet_spec.seed": str(seed)})
+    write_atomically(path, data)
+    return len(data)
+
+
+def spec_schema() -> dict[str, object]:
+    """The JSON Schema of specs, for editors, with the operations and library blocks there are."""
+    return complete(schema_document(), library_block_names())

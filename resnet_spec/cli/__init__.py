@@ -1,0 +1,91 @@
+"""The command line: arguments and exit codes. Each command lives in its own module, imported when it is called.
+
+Exit codes: 0 fine, 1 findings, 2 usage or input and output, 3 a mistake of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+import click
+
+from resnet_spec.diagnostics import SpecError, printable
+
+COMMANDS = ("check", "summary", "build", "list", "schema")
+
+
+class _Commands(click.Group):
+    """Commands by name, each from the module of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"resnet_spec.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from resnet_spec.diagnostics import suggestion
+
+            mend = suggestion(args[0], COMMANDS)
+            error.message = f"there is no command '{printable(args[0])}'" + (f"; {mend.replace('`', chr(39))}" if mend else "")
+            raise
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  resnet-spec check specs/*.yaml
+  resnet-spec summary resnet50
+  resnet-spec build specs/resnet34.yaml --check-shape 3x224x224
+""",
+)
+@click.version_option(package_name="resnet-spec", prog_name="resnet-spec")
+def group() -> None:
+    """Networks written as YAML specs: checked, analysed without torch, and compiled to PyTorch modules.
+
+    A SPEC is a path, the name of a shipped spec (see `resnet-spec list`), `block:NAME` for one block of the library, or `-` for
+    standard input.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        code = group.main(prog_name="resnet-spec", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.Abort:
+        code = 130
+    except SpecError as error:
+        from resnet_spec.cli.common import show_findings
+
+        code = show_findings(error.diagnostics)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        click.echo(f"error: {printable(str(error))}", err=True)
+        code = 2
+    except Exception:  # the last resort of a program: everything a user can cause is caught above
+        traceback.print_exc()
+        click.echo("this is a mistake of resnet-spec; please report it with the spec that caused it", err=True)
+        code = 3
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,79 @@
+"""`resnet-spec build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from resnet_spec import pipeline
+from resnet_spec.cli.common import find_target, message_format_option, set_option, show_findings, spec_root_option
+from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.ir.printer import print_graph
+from resnet_spec.outputs import report
+from resnet_spec.rendering import MessageFormat
+
+
+@click.command(
+    "build",
+    epilog="""\b
+Examples:
+  resnet-spec build specs/resnet34.yaml --check-shape 3x224x224
+  resnet-spec build resnet50 -o resnet50.safetensors
+  resnet-spec build specs/cifar_resnet20.yaml --set params.n=9 --check-shape 3x32x32 --batch 8
+  resnet-spec build block:bottleneck --set width=64 --check-shape 64x56x56
+""",
+)
+@click.argument("spec")
+@click.option("--check-shape", "size", metavar="CxHxW", help="Run the module on this size and compare every layer's shape.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Images in the batch that --check-shape runs.  [default: 1]")
+@click.option("--detail", type=click.Choice(["stage", "block", "op"]), default="block", show_default=True)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write freshly drawn weights.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the drawn weights.")
+@click.option("--dump-ir", is_flag=True, help="Print the graph, and nothing else.")
+@set_option
+@spec_root_option
+@message_format_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    spec: str,
+    size: str | None,
+    batch: int | None,
+    detail: report.Detail,
+    output: str | None,
+    seed: int,
+    dump_ir: bool,
+    sets: tuple[str, ...],
+    spec_root: str | None,
+    message_format: MessageFormat,
+) -> None:
+    """Build the PyTorch module of a spec; check its shapes, or write its weights.
+
+    --check-shape runs the real module on torch's meta device and compares what every layer gives with the static analysis.
+    """
+    if output is not None and not output.endswith(".safetensors"):
+        raise click.UsageError("-o takes a file that ends in .safetensors")
+    try:
+        analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size)
+    except SpecError as error:
+        ctx.exit(show_findings(error.diagnostics, message_format))
+    show_findings(analysis.warnings, message_format)
+    if dump_ir:
+        click.echo(print_graph(analysis.graph), nl=False)
+        return
+    from resnet_spec import api
+
+    rows = report.make_rows(analysis.graph, analysis.input, analysis.shapes, analysis.costs, detail)
+    size_in, size_out = report.size_text(analysis.input, batch), report.size_text(analysis.output, batch)
+    click.echo(f"{printable(analysis.spec.name)}: {size_in} -> {size_out}\n")
+    click.echo(report.text_table(rows, batch))
+    click.echo(report.totals_text(analysis.total), nl=False)
+    findings = api.check_shapes(analysis, batch or 1)
+    if findings:
+        ctx.exit(show_findings(findings, message_format))
+    count = len(analysis.graph.nodes)
+    click.echo(f"checked: torch gives the same shape at each of the {count} layers for {report.size_text(analysis.input, batch or 1)}")
+    if output is not None:
+        written = api.write_weights(analysis, Path(output), seed)
+        click.echo(f"wrote {written:,} bytes to {printable(output)}")

@@ -1,0 +1,79 @@
+"""`resnet-spec check`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from resnet_spec import pipeline
+from resnet_spec.cli.common import (
+    exit_code,
+    find_target,
+    message_format_option,
+    set_option,
+    show_findings,
+    spec_root_option,
+)
+from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.ir.ops import show
+from resnet_spec.rendering import MessageFormat
+
+
+@click.command(
+    "check",
+    epilog="""\b
+Examples:
+  resnet-spec check specs/resnet34.yaml
+  resnet-spec check specs/*.yaml --message-format concise
+  resnet-spec check resnet50 --set stages.layer3.depth=23
+  cat my.yaml | resnet-spec check -
+""",
+)
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@set_option
+@spec_root_option
+@message_format_option
+@click.option("-W", "warning", type=click.Choice(["error"]), help="Make warnings errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    specs: tuple[str, ...],
+    sets: tuple[str, ...],
+    spec_root: str | None,
+    message_format: MessageFormat,
+    warning: str | None,
+    quiet: bool,
+) -> None:
+    """Check specs without torch: form, names, shapes, and what each promises in `expect`.
+
+    Findings go to stdout. Exit code 0 if all is well, 1 if there are findings, 2 if a file cannot be read.
+    """
+    findings: list[Diagnostic] = []
+    good: list[str] = []
+    for spec in specs:
+        try:
+            analysis = pipeline.analyze(find_target(spec, None, spec_root), sets)
+        except SpecError as error:
+            findings.extend(error.diagnostics)
+            continue
+        findings.extend(analysis.warnings)
+        note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` not checked under --set"
+        total = analysis.total
+        sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
+        good.append(f"{spec}: ok, {sizes}, {total.params:,} parameters, {total.macs:,} multiply-adds{note}")
+    if warning == "error":
+        findings = [replace(finding, severity="error") for finding in findings]
+    findings = list(dict.fromkeys(findings))
+    if findings or message_format == "json":
+        show_findings(findings, message_format, product=True)
+    if message_format == "text" and not quiet:
+        for line in good:
+            click.echo(line)
+        errors = sum(finding.severity == "error" for finding in findings)
+        if len(specs) > 1 or findings:
+            counts = f"{errors} error{'s' if errors != 1 else ''}, {len(findings) - errors} warning"
+            plural = "s" if len(findings) - errors != 1 else ""
+            click.echo(f"{len(specs)} spec{'s' if len(specs) > 1 else ''} checked, {len(good)} ok: {counts}{plural}")
+    ctx.exit(exit_code(findings))

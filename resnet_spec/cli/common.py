@@ -1,0 +1,85 @@
+"""What the commands share: options, reading a SPEC argument, showing findings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from resnet_spec import pipeline
+from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.frontend.resolve import decode
+from resnet_spec.frontend.source import MAX_BYTES
+from resnet_spec.pipeline import Target
+from resnet_spec.rendering import MESSAGE_FORMATS, MessageFormat, render
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+IO_CODES = ("missing-file", "unreadable-file")
+USAGE_CODES = ("missing-input", "invalid-input", "set-syntax")
+
+
+def set_option(command: Decorated) -> Decorated:
+    return click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change the spec: --set stages.layer3.depth=23; an empty value deletes.  [repeatable]",
+    )(command)
+
+
+def spec_root_option(command: Decorated) -> Decorated:
+    return click.option(
+        "--spec-root",
+        type=click.Path(exists=True, file_okay=False),
+        metavar="DIR",
+        help="The folder that `extends` may not leave.  [default: the working directory, or the spec's own folder]",
+    )(command)
+
+
+def message_format_option(command: Decorated) -> Decorated:
+    return click.option(
+        "--message-format",
+        type=click.Choice(MESSAGE_FORMATS),
+        default="text",
+        show_default=True,
+        help="How findings are shown.",
+    )(command)
+
+
+def find_target(spec: str, input: str | None = None, root: str | None = None) -> Target:
+    """The target of a SPEC argument; `-` reads standard input."""
+    if spec != "-":
+        return pipeline.find(_inert(spec), input, root)
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    here = Path.cwd()
+    return Target(decode(data, "<stdin>"), here, Path(root) if root else here)
+
+
+def _inert(spec: str) -> str:
+    """An argument as it stands: a line break in it does not make it YAML text."""
+    if "\n" in spec or "\x00" in spec:
+        raise SpecError([Diagnostic("missing-file", f"there is no file {spec!r}", None)])
+    return spec
+
+
+def exit_code(findings: Iterable[Diagnostic]) -> int:
+    """2 where a file could not be read or an argument is off, 1 for other errors, else 0."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if any(finding.span is None and finding.code in (*IO_CODES, *USAGE_CODES) or _on_command_line(finding) for finding in errors):
+        return 2
+    return 1 if errors else 0
+
+
+def _on_command_line(finding: Diagnostic) -> bool:
+    return finding.code == "set-syntax"
+
+
+def show_findings(findings: Iterable[Diagnostic], how: MessageFormat = "text", product: bool = False) -> int:
+    """Print findings to stderr (to stdout where they are the product), and return the exit code."""
+    listed = list(findings)
+    click.echo(render(listed, how), nl=False, err=not product)
+    return exit_code(listed)

@@ -1,0 +1,159 @@
+"""What the compiler tells its user: places in source text, and findings at those places.
+
+Goes in: nothing. Comes out: `Source`, `Span`, `Diagnostic`, `SpecError`. Every other part of the package may use this module,
+and it uses none of them. How a diagnostic is shown is the business of `rendering`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+Origin = Literal["spec", "library", "command line"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One text that was read: a file, standard input, a dict, or a `--set` argument.
+
+    `name` is what the user calls it. `origin` says whose words these are: a finding inside a library block is told at the
+    line of the user's file that used the block.
+    """
+
+    name: str
+    text: str = field(repr=False)
+    origin: Origin = "spec"
+
+    def line(self, number: int) -> str:
+        """The text of line `number` (from 1), without its line break; empty past the end."""
+        lines = self.text.splitlines()
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a source. Lines and columns count from 1, in characters; the end column is the first one outside."""
+
+    source: Source
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    anchor: Span | None = None  # for a value that came through a YAML alias: where its anchor stands
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+    def within(self, start: int, stop: int) -> Span:
+        """The part from character `start` up to `stop`, for a span that lies on one line."""
+        return Span(self.source, self.line, self.column + start, self.line, self.column + stop, self.anchor)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A secondary place, and what it has to do with the finding."""
+
+    span: Span
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. `code` is a stable kebab-case word; `help` is something the author can type.
+
+    `span` is None only for findings about no text at all, such as a file that is missing from the command line.
+    """
+
+    code: str
+    message: str
+    span: Span | None
+    label: str = ""
+    related: tuple[Label, ...] = ()
+    help: str = ""
+    notes: tuple[str, ...] = ()
+    severity: Severity = "error"
+
+
+class SpecError(Exception):
+    """A spec that cannot be used. Holds every independent finding, errors and warnings alike, in source order."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{d.span}: {d.severity}[{d.code}]: {d.message}" if d.span else f"{d.severity}[{d.code}]: {d.message}"
+            for d in self.diagnostics
+        )
+
+
+def closest(word: str, known: Iterable[str], synonyms: dict[str, str] | None = None) -> str | None:
+    """The known word that `word` most likely stands for, by the field's synonyms first and by spelling second."""
+    choices = list(known)
+    if synonyms and synonyms.get(word.lower()) in choices:
+        return synonyms[word.lower()]
+    lowered = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[found[0]] if found else None
+
+
+def suggestion(word: str, known: Sequence[str], synonyms: dict[str, str] | None = None, most: int = 12) -> str:
+    """A help line for an unknown word: the closest known one, else all of them while they are few."""
+    if (near := closest(word, known, synonyms)) is not None:
+        return f"did you mean `{near}`?"
+    if not known:
+        return ""
+    shown = ", ".join(f"`{choice}`" for choice in known[:most])
+    return f"known here: {shown}" + (f", and {len(known) - most} more" if len(known) > most else "")
+
+
+SYNONYMS: dict[str, str] = {
+    "filters": "out_channels",
+    "planes": "out_channels",
+    "channels": "out_channels",
+    "num_filters": "out_channels",
+    "features": "out_features",
+    "units": "out_features",
+    "kernel": "kernel_size",
+    "ksize": "kernel_size",
+    "strides": "stride",
+    "pad": "padding",
+    "dilation_rate": "dilation",
+    "use_bias": "bias",
+    "blocks": "depth",
+    "repeats": "depth",
+    "num_blocks": "depth",
+    "inplanes": "in_channels",
+    "conv": "conv2d",
+    "convolution": "conv2d",
+    "bn": "batch_norm",
+    "batchnorm": "batch_norm",
+    "batch_norm2d": "batch_norm",
+    "batchnorm2d": "batch_norm",
+    "ln": "layer_norm",
+    "gn": "group_norm",
+    "swish": "silu",
+    "fc": "linear",
+    "dense": "linear",
+    "maxpool": "max_pool2d",
+    "max_pool": "max_pool2d",
+    "avgpool": "avg_pool2d",
+    "avg_pool": "avg_pool2d",
+    "global_avg_pool": "adaptive_avg_pool2d",
+    "gap": "adaptive_avg_pool2d",
+    "num_classes": "classes",
+    "cat": "concat",
+    "mul": "multiply",
+    "sum": "add",
+}
+
+
+def printable(text: str) -> str:
+    """Foreign text made inert for a terminal: control and invisible characters become escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

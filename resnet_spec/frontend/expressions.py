@@ -1,0 +1,263 @@
+"""The language's arithmetic: `width * expansion`, `stride != 1 or in_channels != out_channels`, `max(8, channels // 16)`.
+
+Goes in: the text of an expression and a way to look names up. Comes out: an int, a float or a truth value. Python's parser
+reads the text, but nothing of Python is executed: a whitelist of node kinds is walked here, with bounds on length, depth and
+magnitude, so that no text takes long or grows large.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from resnet_spec.diagnostics import Diagnostic, Span, suggestion
+
+from .source import Scalar
+
+Number = int | float | bool
+Lookup = Callable[[str], Number]
+
+MAX_LENGTH = 200
+MAX_DEPTH = 20
+MAX_MAGNITUDE = 2**31
+
+
+class ExpressionError(Exception):
+    """Why an expression has no value; `start` and `stop` are characters of its text."""
+
+    def __init__(self, code: str, message: str, start: int, stop: int, help: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.start, self.stop, self.help = code, message, start, stop, help
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A text that passed the whitelist. `names` are those it mentions, in order of appearance, with their places."""
+
+    text: str
+    tree: ast.expr
+    names: tuple[tuple[str, int, int], ...]
+
+
+def make_divisible(value: float, divisor: float, least: float | None = None) -> int:
+    """`value` to the nearest multiple of `divisor`, not below `least` and not more than 10% below `value`.
+
+    Source: the MobileNet reference code, as in torchvision's `_make_divisible`.
+    """
+    nearest = max(divisor if least is None else least, int(value + divisor / 2) // divisor * divisor)
+    return int(nearest + divisor if nearest < 0.9 * value else nearest)
+
+
+_FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # name: (function, fewest and most arguments)
+    "min": (min, 2, 8),
+    "max": (max, 2, 8),
+    "round": (round, 1, 1),
+    "ceil": (math.ceil, 1, 1),
+    "floor": (math.floor, 1, 1),
+    "log2": (math.log2, 1, 1),
+    "make_divisible": (make_divisible, 2, 3),
+}
+FUNCTION_NAMES = tuple(_FUNCTIONS)
+_ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Number, Number], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_NUMBER = re.compile(r"[0-9]+|([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+")
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> Expression | ExpressionError:
+    """Check a text against the grammar. The error is returned, not raised, so that it is cached like the result."""
+    if len(text) > MAX_LENGTH:
+        return ExpressionError("expression-too-long", f"an expression of more than {MAX_LENGTH} characters", 0, MAX_LENGTH)
+    if not text.isascii() or not text.isprintable():
+        return ExpressionError("expression-syntax", "an expression is one line of plain ASCII characters", 0, len(text))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return _syntax_error(text, error)
+    shift = len(text) - len(text.lstrip())
+    names: list[tuple[str, int, int]] = []
+    try:
+        _check(tree, 1, shift, text, names)
+    except ExpressionError as error:
+        return error
+    return Expression(text, tree, tuple(names))
+
+
+def _syntax_error(text: str, error: Exception) -> ExpressionError:
+    start = max(0, (error.offset or 1) - 1) if isinstance(error, SyntaxError) else 0
+    start = min(start, max(0, len(text) - 1))
+    hint = ""
+    if text.count("(") > text.count(")"):
+        hint = "inside `{...}` a comma ends the value: put the expression in quotes"
+    return ExpressionError("expression-syntax", f"`{text}` is not an expression", start, len(text), hint)
+
+
+def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[str, int, int]]) -> None:
+    """Refuse every node the language does not have, and collect the names."""
+    start, stop = node.col_offset + shift, (node.end_col_offset or 0) + shift
+
+    def refuse(message: str, mend: str = "") -> ExpressionError:
+        return ExpressionError("expression-syntax", message, start, stop, mend)
+
+    if depth > MAX_DEPTH:
+        raise ExpressionError("expression-too-deep", f"an expression nested deeper than {MAX_DEPTH}", start, stop)
+    inner: list[ast.expr] = []
+    match node:
+        case ast.Constant(value=bool()):
+            raise refuse(f"`{node.value}` is not a word of the language", f"write `{str(node.value).lower()}`")
+        case ast.Constant(value=int() | float()) if _NUMBER.fullmatch(text[start:stop]):
+            if abs(node.value) > MAX_MAGNITUDE:
+                raise ExpressionError("expression-too-large", f"{text[start:stop]} is beyond 2^31", start, stop)
+        case ast.Name(id="true" | "false"):
+            pass
+        case ast.Name(id=name):
+            names.append((name, start, stop))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            inner = [left, right]
+        case ast.BinOp(op=ast.Pow()):
+            raise refuse("there is no power in expressions", "multiply instead")
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not(), operand=operand):
+            inner = [operand]
+        case ast.BoolOp(values=values):
+            inner = values
+        case ast.Compare(left=left, ops=ops, comparators=rest) if all(type(op) in _COMPARISONS for op in ops):
+            inner = [left, *rest]
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            inner = [test, body, orelse]
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+            if name not in _FUNCTIONS:
+                raise ExpressionError(
+                    "unknown-function", f"there is no function `{name}`", start, stop, suggestion(name, FUNCTION_NAMES)
+                )
+            _, fewest, most = _FUNCTIONS[name]
+            if not fewest <= len(args) <= most:
+                count = str(fewest) if fewest == most else f"{fewest} to {most}"
+                raise refuse(f"`{name}` takes {count} argument{'s' if count != '1' else ''}, not {len(args)}")
+            inner = args
+        case _:
+            raise refuse(f"`{text[start:stop]}` is more than an expression can say", "see the language reference: expressions")
+    for child in inner:
+        _check(child, depth + 1, shift, text, names)
+
+
+def evaluate(expression: Expression, lookup: Lookup) -> Number:
+    """The value of an expression. `lookup` is asked only for names on the path taken; raises ExpressionError."""
+    shift = len(expression.text) - len(expression.text.lstrip())
+    return _Evaluation(expression.text, shift, lookup).value(expression.tree)
+
+
+class _Evaluation:
+    def __init__(self, text: str, shift: int, lookup: Lookup) -> None:
+        self.text, self.shift, self.lookup = text, shift, lookup
+
+    def value(self, node: ast.expr) -> Number:
+        match node:
+            case ast.Name(id=name):
+                return self.lookup(name) if name not in ("true", "false") else name == "true"
+            case ast.Constant(value=int() | float() as number):
+                return number
+            case ast.Compare(left=left, ops=ops, comparators=rest):
+                return self.compare(node, left, ops, rest)
+            case ast.BoolOp(op=op, values=values):
+                stop = isinstance(op, ast.Or)
+                return stop if any(self.truth(value) is stop for value in values) else not stop
+            case ast.BinOp(left=left, op=op, right=right):
+                return self.arithmetic(node, op, self.number(left), self.number(right))
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return self.value(body if self.truth(test) else orelse)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return not self.truth(operand)
+            case ast.UnaryOp(op=op, operand=operand):
+                number = self.number(operand)
+                return -number if isinstance(op, ast.USub) else number
+            case ast.Call(func=ast.Name(id=name), args=args):
+                return self.call(node, name, [self.number(argument) for argument in args])
+        raise AssertionError(f"{ast.dump(node)} passed the whitelist")
+
+    def arithmetic(self, node: ast.expr, op: ast.operator, left: Number, right: Number) -> Number:
+        if right == 0 and isinstance(op, ast.Div | ast.FloorDiv | ast.Mod):
+            raise self.error("division-by-zero", f"`{self.written(node)}` divides by zero", node)
+        return self.bounded(_ARITHMETIC[type(op)](left, right), node)
+
+    def compare(self, node: ast.expr, left: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> bool:
+        before = self.value(left)
+        for op, right in zip(ops, rest, strict=True):
+            after = self.value(right)
+            if isinstance(before, bool) != isinstance(after, bool) or (
+                isinstance(before, bool) and not isinstance(op, ast.Eq | ast.NotEq)
+            ):
+                raise self.error("expression-type", f"`{self.written(node)}` compares {before} with {after}".lower(), node)
+            if not _COMPARISONS[type(op)](before, after):
+                return False
+            before = after
+        return True
+
+    def call(self, node: ast.expr, name: str, arguments: list[Number]) -> Number:
+        try:
+            return self.bounded(_FUNCTIONS[name][0](*arguments), node)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            shown = ", ".join(map(str, arguments))
+            raise self.error("expression-domain", f"`{name}({shown})` has no value", node) from None
+
+    def number(self, node: ast.expr) -> Number:
+        value = self.value(node)
+        if isinstance(value, bool):
+            raise self.error("expression-type", f"a number is needed, and `{self.written(node)}` is {str(value).lower()}", node)
+        return value
+
+    def truth(self, node: ast.expr) -> bool:
+        value = self.value(node)
+        if not isinstance(value, bool):
+            message = f"a truth value is needed, and `{self.written(node)}` is {value}"
+            raise self.error("expression-type", message, node, f"write `{self.written(node)} != 0`")
+        return value
+
+    def bounded(self, value: Number, node: ast.expr) -> Number:
+        if not abs(value) <= MAX_MAGNITUDE:
+            raise self.error("expression-too-large", f"`{self.written(node)}` goes beyond 2^31", node)
+        return value
+
+    def written(self, node: ast.expr) -> str:
+        return self.text[node.col_offset + self.shift : (node.end_col_offset or 0) + self.shift]
+
+    def error(self, code: str, message: str, node: ast.expr, mend: str = "") -> ExpressionError:
+        start = node.col_offset + self.shift
+        return ExpressionError(code, message, start, (node.end_col_offset or 0) + self.shift, mend)
+
+
+def span_of(scalar: Scalar, start: int, stop: int) -> Span:
+    """The place of characters `start` to `stop` of an expression; the whole scalar where it is folded or escaped."""
+    span = scalar.span
+    if span.line != span.end_line or span.anchor is not None:
+        return span
+    quote = 0 if scalar.plain else 1
+    if span.end_column - span.column != len(scalar.text) + 2 * quote:
+        return span
+    return span.within(start + quote, max(stop, start + 1) + quote)
+
+
+def diagnose(error: ExpressionError, scalar: Scalar) -> Diagnostic:
+    """The finding for an expression that stands in `scalar`."""
+    return Diagnostic(error.code, error.message, span_of(scalar, error.start, error.stop), help=error.help)

@@ -1,0 +1,61 @@
+"""What the package ships as text: the block library, and the specs.
+
+Goes in: a name. Comes out: a parsed block, or the path of a shipped spec. Both are found beside the code, in a wheel as in an
+editable install.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from resnet_spec.diagnostics import Source
+
+from .source import Mapping, parse
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_BLOCKS = _PACKAGE / "library" / "blocks"
+
+
+@cache
+def library_block_names() -> tuple[str, ...]:
+    """The names of the library's blocks, sorted."""
+    return tuple(sorted(path.stem for path in _BLOCKS.glob("*.yaml")))
+
+
+@cache
+def library_block(name: str) -> Mapping | None:
+    """The body of a library block, or None where the library has none of this name."""
+    if name not in library_block_names():
+        return None
+    path = _BLOCKS / f"{name}.yaml"
+    source = Source(f"library/blocks/{name}.yaml", path.read_text(encoding="utf-8"), "library")
+    body, _ = parse(source)
+    if not isinstance(body, Mapping):
+        raise TypeError(f"{path} is not a mapping")
+    return body
+
+
+@cache
+def shipped_root() -> Path:
+    """The folder of the shipped specs: inside the package in a wheel, beside it in a checkout."""
+    inside = _PACKAGE / "specs"
+    return inside if inside.is_dir() else _PACKAGE.parent / "specs"
+
+
+@cache
+def shipped_names() -> tuple[str, ...]:
+    """The names of the shipped networks (`resnet50`, `variants/...`), sorted; mixins are not networks."""
+    root = shipped_root()
+    names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+    return tuple(sorted(name for name in names if not name.startswith("mixins/")))
+
+
+def shipped_path(name: str) -> Path | None:
+    """The file of a shipped spec or mixin, named with or without `.yaml`; None for an unknown name."""
+    root = shipped_root()
+    parts = name.removesuffix(".yaml").split("/")
+    if any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts):
+        return None
+    path = root.joinpath(*parts[:-1], parts[-1] + ".yaml")
+    return path if path.is_file() else None

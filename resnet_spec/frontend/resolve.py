@@ -1,0 +1,412 @@
+"""A chain of patches to one document: the language's defaults, what `extends` names, the file, and `--set`.
+
+Goes in: the source of a spec, and the folder that its `extends` may not leave. Comes out: `Resolved`, one tree in which every
+value stands where it was written last, and the blocks the spec defines. Merging follows RFC 7396 with three rules of the
+language: a mapping with `op` replaces, a patch or a `null` for nothing is an error, and a new entry may say where it goes.
+What any of it means is not looked at here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, suggestion
+
+from .library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
+from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse
+
+NOT_INHERITED = ("name", "about", "source", "expect")
+DEFAULTS = Source("the language's defaults", "norm: batch_norm\nact: relu\n", "library")
+MAX_CHAIN = 64
+
+# What a place in the tree holds; `operation` places take a bare word or a mapping with `op`.
+Place = Literal["root", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"]
+_CHILDREN: dict[Place, dict[str, Place]] = {
+    "root": {
+        "stem": "operations",
+        "stages": "stages",
+        "head": "operations",
+        "norm": "operation",
+        "act": "operation",
+        "block": "operation",
+    },
+    "operation": {"ops": "operations"},
+    "entry of stages": {"ops": "operations", "block": "stage block"},
+    "block": {"branch": "operations", "shortcut": "operations", "after": "operations", "join": "operation"},
+}
+
+
+def _child(place: Place, key: str) -> Place:
+    if place == "operations":
+        return "operation"
+    if place == "stages":
+        return "entry of stages"
+    return _CHILDREN.get(place, {}).get(key, "data")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockText:
+    """A block the spec defines, before anything in it is looked at.
+
+    `everywhere`: it patches a library block under the library's own name, so other library blocks use it as well.
+    """
+
+    name: str
+    key: Span
+    body: Mapping
+    everywhere: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One document: the merged root without `blocks`, and the blocks."""
+
+    source: Source
+    root: Mapping
+    blocks: dict[str, BlockText]
+    overridden: bool  # by `--set`, so that `expect` does not speak of it
+    warnings: tuple[Diagnostic, ...]
+
+
+def read_file(path: Path, name: str | None = None) -> Source:
+    """A file as a source; raises SpecError where it is too large, not text, or not there."""
+    shown = name if name is not None else display_name(path)
+    try:
+        if path.is_dir():
+            raise SpecError([Diagnostic("unreadable-file", f"{shown} is a folder, not a spec", None)])
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError([Diagnostic("unreadable-file", f"cannot read {shown}: {error.strerror or error}", None)]) from None
+    return decode(data, shown)
+
+
+def decode(data: bytes, name: str) -> Source:
+    """Bytes of a spec as a source; raises SpecError where they are not UTF-8."""
+    try:
+        return Source(name, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        if len(data) > MAX_BYTES:
+            return Source(name, data.decode("latin-1"))  # `parse` refuses it for its size
+        before = data[: error.start].decode("utf-8", "replace")
+        source = Source(name, data.decode("utf-8", "replace"))
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"{name} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}"
+        span = Span(source, line, column, line, column + 1)
+        raise SpecError([Diagnostic("not-utf-8", message, span, help="save the file as UTF-8")]) from None
+
+
+def display_name(path: Path) -> str:
+    """A path as the user would type it: relative to the working directory where it lies below."""
+    try:
+        return path.relative_to(Path.cwd()).as_posix() if path.is_absolute() else path.as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def spec_root(path: Path) -> Path:
+    """The folder that `extends` may not leave, for the spec at `path`."""
+    real, here = path.resolve(), Path.cwd().resolve()
+    for root in (shipped_root().resolve(), here):
+        if real.is_relative_to(root):
+            return root
+    return real.parent
+
+
+def resolve(source: Source, folder: Path | None, root: Path | None, patches: Iterable[Mapping] = ()) -> Resolved:
+    """Read a spec and everything it extends, and merge. `folder` is where relative `extends` start; None allows none.
+    `patches` come last and may only touch what is there (`--set`, see `parse_set`).
+
+    Raises SpecError with every finding of the merge.
+    """
+    chain = _Chain(root)
+    document = chain.read(source)
+    chain.collect(source, document, folder, ())
+    merger = _Merger()
+    state, _ = parse(DEFAULTS)
+    merged = _mapping(state)
+    blocks: dict[str, BlockText] = {}
+    for number, file in enumerate(chain.documents):
+        if number:
+            merged = _without(merged, NOT_INHERITED)
+        blocks = merger.merge_blocks(blocks, file.get("blocks"))
+        merged = merger.merge(merged, _without(file, ("blocks", "extends")), "root")
+    overridden = False
+    for patch in patches:
+        overridden = True
+        merger.strict = True
+        blocks = merger.merge_blocks(blocks, patch.get("blocks"), from_set=True)
+        merged = merger.merge(merged, _without(patch, ("blocks",)), "root")
+    if merger.findings:
+        raise SpecError([*merger.findings, *chain.warnings])
+    return Resolved(source, replace(merged, span=document.span), blocks, overridden, tuple(chain.warnings))
+
+
+def parse_set(text: str, below: tuple[str, ...] = ()) -> Mapping:
+    """`stages.layer3.depth=23` as a patch. The value is YAML; an empty one deletes. A single word goes `below`."""
+    source = Source("--set", text, "command line")
+    path, equals, value = text.partition("=")
+    keys = path.split(".")
+    whole = Span(source, 1, 1, 1, len(text) + 1)
+    if not equals or not all(key.strip() == key and key for key in keys):
+        message = "`--set` takes key.path=value"
+        raise SpecError([Diagnostic("set-syntax", message, whole, help="for example `--set stages.layer1.depth=4`")])
+    node: Node = Scalar(None, whole.within(len(path), len(text)), "")
+    if value.strip():
+        node, _ = parse(source, " " * (len(path) + 1) + value)
+    stop = len(path)
+    for key in reversed(keys):
+        start = stop - len(key)
+        node = Mapping({key: Entry(whole.within(start, stop), node)}, whole)
+        stop = start - 1
+    for key in reversed(below if len(keys) == 1 else ()):
+        node = Mapping({key: Entry(whole, node)}, whole)
+    return _mapping(node)
+
+
+def _mapping(node: Node) -> Mapping:
+    if isinstance(node, Mapping):
+        return node
+    what = "a list" if isinstance(node, Sequence) else "a single value"
+    raise SpecError([Diagnostic("wrong-type", f"a spec is a mapping of keys, and this is {what}", node.span)])
+
+
+def _without(mapping: Mapping, keys: Iterable[str]) -> Mapping:
+    return Mapping({key: entry for key, entry in mapping.entries.items() if key not in keys}, mapping.span)
+
+
+class _Chain:
+    """The files a spec extends, in the order in which they are laid on each other."""
+
+    def __init__(self, root: Path | None) -> None:
+        self.root = root
+        self.documents: list[Mapping] = []
+        self.warnings: list[Diagnostic] = []
+        self.done: set[Path] = set()
+
+    def read(self, source: Source) -> Mapping:
+        node, warnings = parse(source)
+        self.warnings.extend(warnings)
+        document = _mapping(node)
+        version = document.entries.get("spec")
+        if version is None:
+            message = f"{source.name} does not say which version of the language it is written in"
+            raise SpecError([Diagnostic("missing-version", message, document.span, help="write `spec: 1` as its first line")])
+        if not isinstance(version.value, Scalar) or version.value.value != 1 or isinstance(version.value.value, bool):
+            message = "this compiler reads version 1 of the language"
+            raise SpecError([Diagnostic("unknown-version", message, version.value.span, help="write `spec: 1`")])
+        return document
+
+    def collect(self, source: Source, document: Mapping, folder: Path | None, stack: tuple[tuple[Path, Span], ...]) -> None:
+        """Append what `document` extends, then `document` itself."""
+        for item in self._extends(document):
+            path = self._find(item, folder)
+            real = path.resolve()
+            if any(real == above for above, _ in stack):
+                labels = tuple(Label(span, "extended here") for above, span in stack)
+                message = f"`extends: {item.text}` comes back to a file that is being read"
+                raise SpecError([Diagnostic("extends-cycle", message, item.span, related=labels)])
+            if real in self.done:
+                continue
+            if len(stack) >= MAX_CHAIN:
+                raise SpecError([Diagnostic("too-deep", f"more than {MAX_CHAIN} files extend each other", item.span)])
+            try:
+                base = read_file(path)
+            except SpecError as error:
+                if error.diagnostics[0].span is not None:
+                    raise
+                raise SpecError([replace(error.diagnostics[0], span=item.span)]) from None
+            self.collect(base, self.read(base), path.parent, (*stack, (real, item.span)))
+            self.done.add(real)
+        self.documents.append(document)
+
+    def _extends(self, document: Mapping) -> list[Scalar]:
+        node = document.get("extends")
+        items = () if node is None else node.items if isinstance(node, Sequence) else (node,)
+        found: list[Scalar] = []
+        for item in items:
+            if not isinstance(item, Scalar) or not isinstance(item.value, str) or not item.value:
+                message = "`extends` takes a file or the name of a shipped spec, or a list of them"
+                raise SpecError([Diagnostic("wrong-type", message, item.span)])
+            found.append(item)
+        return found
+
+    def _find(self, item: Scalar, folder: Path | None) -> Path:
+        text = str(item.value)
+
+        def refuse(code: str, message: str, mend: str = "") -> SpecError:
+            return SpecError([Diagnostic(code, message, item.span, help=mend)])
+
+        if folder is None or self.root is None:
+            raise refuse("extends-not-allowed", "this spec may not extend another file")
+        if os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":"):
+            raise refuse("extends-absolute", "`extends` takes a path relative to this file", "write a relative path")
+        path = folder / text
+        if path.is_file():
+            if not path.resolve().is_relative_to(self.root.resolve()):
+                mend = "move the file below that folder, or name a wider one with --spec-root"
+                raise refuse("extends-outside", f"`extends` leaves {display_name(self.root)}", mend)
+            return path
+        if (shipped := shipped_path(text)) is not None:
+            return shipped
+        siblings = [entry.name for entry in folder.glob("*.yaml")] if folder.is_dir() else []
+        mend = suggestion(text, [*siblings, *shipped_names()], most=0)
+        raise refuse("missing-file", f"there is no file {display_name(path)}, and no shipped spec `{text}`", mend)
+
+
+class _Merger:
+    """Merge patches, gathering findings instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.findings: list[Diagnostic] = []
+        self.strict = False  # for `--set`: what is not there cannot be entered
+
+    def merge(self, base: Mapping, patch: Mapping, place: Place, within: str = "") -> Mapping:
+        """`base` with `patch` laid on it. `within` is the dotted path, for messages."""
+        entries = dict(base.entries)
+        inserts: list[tuple[str, Entry, str, Scalar]] = []
+        for key, entry in patch.entries.items():
+            path = f"{within}.{key}" if within else key
+            value, where = entry.value, None
+            if isinstance(value, Mapping) and place in ("operations", "stages"):
+                value, where = self._take_position(value)
+            merged = self._value(entries.get(key), Entry(entry.key, value), _child(place, key), path, base)
+            if merged is None:
+                entries.pop(key, None)
+            elif where is None:
+                entries[key] = merged
+            elif key in entries:
+                message = f"`{where[0]}` is for a new entry, and `{path}` stands already"
+                self.findings.append(
+                    Diagnostic("position-taken", message, where[1].span, related=(Label(entries[key].key, "here"),))
+                )
+            else:
+                inserts.append((key, merged, *where))
+        return Mapping(self._insert(entries, inserts), patch.span)
+
+    def _value(self, old: Entry | None, new: Entry, place: Place, path: str, parent: Mapping) -> Entry | None:
+        value = new.value
+        if isinstance(value, Scalar) and value.value is None:
+            if old is None:
+                self._nothing("nothing-to-delete", f"`{path}` is deleted here, but nothing stands there", new.key, path, parent)
+            return None
+        if not isinstance(value, Mapping):
+            if old is None and self.strict and path.startswith("params."):
+                self._nothing("nothing-to-patch", f"there is no param `{path[7:]}` to set", new.key, path, parent)
+            return self._placed(old, new)
+        if "op" in value.entries or old is None:
+            if "op" not in value.entries and (place == "operation" or (self.strict and place != "stage block")):
+                message = f"`{path}` is patched here, but nothing stands there"
+                self._nothing("nothing-to-patch", message, new.key, path, parent)
+                return None
+            fresh = self.merge(Mapping({}, value.span), value, place, path)
+            return self._placed(old, Entry(new.key, replace(fresh, span=value.span)))
+        below = old.value
+        if isinstance(below, Scalar) and place in ("operation", "entry of stages", "stage block"):
+            below = Mapping({"op": Entry(below.span, below)}, below.span)
+        if not isinstance(below, Mapping):
+            below = Mapping({}, value.span)
+        return self._placed(old, Entry(new.key, self.merge(below, value, place, path)))
+
+    def _placed(self, old: Entry | None, new: Entry) -> Entry:
+        """A merged entry; under `--set` its key stays where the file has it."""
+        if old is not None and new.key.source.origin == "command line":
+            return Entry(old.key, new.value)
+        return new
+
+    def _nothing(self, code: str, message: str, key: Span, path: str, parent: Mapping) -> None:
+        name = path.rpartition(".")[2]
+        mend = suggestion(name, list(parent.entries)) or "name the operation: `{op: ...}`"
+        self.findings.append(Diagnostic(code, message, key, help=mend))
+
+    def _take_position(self, value: Mapping) -> tuple[Mapping, tuple[str, Scalar] | None]:
+        """A new entry's `insert_before` or `insert_after`, and the entry without it."""
+        found = [key for key in ("insert_before", "insert_after") if key in value.entries]
+        if not found:
+            return value, None
+        where = value.entries[found[0]].value
+        if len(found) > 1 or not isinstance(where, Scalar) or where.value is None:
+            message = "an entry goes before one sibling, or after one"
+            self.findings.append(Diagnostic("wrong-type", message, where.span, help="write `insert_after: NAME`"))
+            return _without(value, found), None
+        return _without(value, found), (found[0], where)
+
+    def _insert(self, entries: dict[str, Entry], inserts: list[tuple[str, Entry, str, Scalar]]) -> dict[str, Entry]:
+        order = list(entries)
+        behind: dict[str, int] = {}  # how many new entries already follow a sibling
+        for key, entry, side, sibling in inserts:
+            target = sibling.text
+            if target not in order:
+                message = f"`{side}: {target}` names nothing that stands here"
+                self.findings.append(Diagnostic("unknown-name", message, sibling.span, help=suggestion(target, order)))
+                continue
+            at = order.index(target)
+            if side == "insert_after":
+                behind[target] = behind.get(target, 0) + 1
+                at += behind[target]
+            order.insert(at, key)
+            entries[key] = entry
+        return {key: entries[key] for key in order}
+
+    def merge_blocks(self, below: dict[str, BlockText], node: Node | None, from_set: bool = False) -> dict[str, BlockText]:
+        """The spec's own blocks after one more file. `extends` starts from a block as it stands below this file."""
+        if node is None:
+            return below
+        if not isinstance(node, Mapping):
+            self.findings.append(Diagnostic("wrong-type", "`blocks` is a mapping from names to blocks", node.span))
+            return below
+        result = dict(below)
+        for name, entry in node.entries.items():
+            body = entry.value
+            if isinstance(body, Scalar) and body.value is None:
+                if result.pop(name, None) is None:
+                    message = f"`blocks.{name}` is deleted here, but the files below define none"
+                    self.findings.append(Diagnostic("nothing-to-delete", message, entry.key))
+            elif isinstance(body, Mapping):
+                made = self._block(name, entry.key, body, below, result, from_set)
+                if made is not None:
+                    result[name] = made
+            else:
+                message = f"`blocks.{name}` is a mapping with `branch` and more"
+                self.findings.append(Diagnostic("wrong-type", message, body.span))
+        return result
+
+    def _block(
+        self, name: str, key: Span, body: Mapping, below: dict[str, BlockText], here: dict[str, BlockText], from_set: bool
+    ) -> BlockText | None:
+        starts = body.get("extends")
+        parent = name
+        if starts is None and name not in below and not (from_set and library_block(name)):
+            if from_set:
+                names = [*below, *library_block_names()]
+                self.findings.append(Diagnostic("unknown-block", f"there is no block `{name}`", key, help=suggestion(name, names)))
+                return None
+            return BlockText(name, key, self.merge(Mapping({}, body.span), body, "block", f"blocks.{name}"), everywhere=False)
+        if starts is not None:
+            if not isinstance(starts, Scalar) or not isinstance(starts.value, str):
+                self.findings.append(Diagnostic("wrong-type", "a block extends one other block, by name", starts.span))
+                return None
+            parent = starts.value
+        base, everywhere = self._block_below(parent, below, here)
+        if base is None:
+            names = [*below, *library_block_names()]
+            span = key if starts is None else starts.span
+            self.findings.append(Diagnostic("unknown-block", f"there is no block `{parent}`", span, help=suggestion(parent, names)))
+            return None
+        merged = self.merge(base, _without(body, ("extends",)), "block", f"blocks.{name}")
+        at = below[name].key if from_set and name in below else key
+        return BlockText(name, at, replace(merged, span=body.span), everywhere and parent == name)
+
+    def _block_below(
+        self, name: str, below: dict[str, BlockText], here: dict[str, BlockText]
+    ) -> tuple[Mapping | None, bool]:
+        """A block as it stands below this file: inherited, else the library's, else defined further up in this file."""
+        if name in below:
+            return below[name].body, below[name].everywhere
+        if (body := library_block(name)) is not None:
+            return body, True
+        return (here[name].body, False) if name in here else (None, False)

@@ -1,0 +1,332 @@
+"""YAML text to a tree in which every key and value knows where it stands.
+
+Goes in: text nobody vouches for. Comes out: `Mapping`, `Sequence` and `Scalar` nodes with spans, or one diagnostic raised as
+`SpecError`. The tree is built from YAML *events*, because composing recurses (100,000 brackets crash the C loader) and expands
+aliases before anyone can count. Scalars follow the YAML 1.2 core schema, so `no` and `1:30` are strings here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 32
+MAX_NODES = 50_000
+MAX_EXPANDED = 200_000
+MAX_DIGITS = 18
+
+ScalarValue = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One value. `text` is what was written, `plain` whether it was written without quotes."""
+
+    value: ScalarValue
+    span: Span
+    text: str = ""
+    plain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    items: tuple[Node, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of a mapping and its value."""
+
+    key: Span
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    entries: dict[str, Entry]
+    span: Span
+
+    def get(self, key: str) -> Node | None:
+        entry = self.entries.get(key)
+        return None if entry is None else entry.value
+
+
+Node = Scalar | Sequence | Mapping
+
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: dict[str, ScalarValue] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_OLD_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+_OLD_BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+_OLD_UNDERSCORES = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*")
+_OLD_OCTAL = re.compile(r"[-+]?0[0-7]+")
+
+
+def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnostic, ...]]:
+    """Read one YAML document. Returns its root and the warnings; raises SpecError at the first thing that is not readable.
+
+    `text` stands in for the source's own: a part of it, moved to its place with spaces.
+    """
+    if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise _stop("too-large", f"{source.name} is larger than {MAX_BYTES:,} bytes", _whole(source))
+    try:
+        reader = _Reader(source, source.text if text is None else text)
+        return reader.read(), tuple(reader.warnings)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.problem, error.context) if part)
+        raise _stop("yaml-syntax", f"not YAML: {what}", _point(source, mark)) from None
+    except yaml.YAMLError as error:  # a character YAML does not allow
+        what = str(getattr(error, "reason", error))
+        position = getattr(error, "position", 0)
+        before = source.text[: position if isinstance(position, int) else 0]
+        span = _at(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise _stop("yaml-syntax", f"not YAML: {what}", span) from None
+
+
+def from_data(data: object, name: str = "<dict>") -> Source:
+    """A source for a spec given as Python data: its JSON, which is YAML, so that findings have lines to point to."""
+    try:
+        return Source(name, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SpecError([Diagnostic("not-data", f"the spec holds something YAML cannot say: {error}", None)]) from None
+
+
+def plain(node: Node) -> object:
+    """The bare data of a tree: dict, list, str, int, float, bool, None."""
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [plain(item) for item in node.items]
+        case Mapping():
+            return {key: plain(entry.value) for key, entry in node.entries.items()}
+
+
+def suppressions(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Lines that end in `# resnet-spec: ignore[code, ...]`, with the codes; events carry no comments."""
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if found := re.search(r"#\s*resnet-spec:\s*ignore\[([a-z0-9, -]+)\]\s*$", line):
+            yield number, tuple(code.strip() for code in found[1].split(","))
+
+
+class _Reader:
+    """One pass over the events of one document, without recursion of its own beyond MAX_DEPTH."""
+
+    def __init__(self, source: Source, text: str) -> None:
+        self.source = source
+        self.warnings: list[Diagnostic] = []
+        self.anchors: dict[str, Node] = {}
+        self.open_anchors: set[str] = set()
+        self.nodes = 0
+        self.expanded = 0
+        self.loader = Loader(text)
+
+    def read(self) -> Node:
+        try:
+            self._next()  # stream start
+            event = self._next()
+            if isinstance(event, yaml.StreamEndEvent):
+                raise _stop("empty-spec", f"{self.source.name} is empty", _whole(self.source), "write `spec: 1` first")
+            root = self._node(self._next(), 0)
+            self._next()  # document end
+            event = self._next()
+            if not isinstance(event, yaml.StreamEndEvent):
+                message = "a second document starts here; a spec is one document"
+                raise _stop("several-documents", message, _point(self.source, event.start_mark))
+            return root
+        finally:
+            self.loader.dispose()
+
+    def _next(self) -> Any:
+        return self.loader.get_event()
+
+    def _node(self, event: Any, depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth)
+        span = _span(self.source, event)
+        self._count(span)
+        if event.tag is not None and not (event.tag == "!" and isinstance(event, yaml.ScalarEvent)):
+            raise _stop("yaml-tag", f"tags such as `{event.tag}` have no meaning in a spec", span, "remove the tag")
+        if isinstance(event, yaml.ScalarEvent):
+            node: Node = self._scalar(event, span)
+        else:
+            if depth >= MAX_DEPTH:
+                raise _stop("too-deep", f"nested deeper than {MAX_DEPTH} levels", span)
+            if event.anchor is not None:
+                self.open_anchors.add(event.anchor)
+            node = self._sequence(span, depth) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(span, depth)
+            self.open_anchors.discard(event.anchor)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def _count(self, span: Span) -> None:
+        self.nodes += 1
+        self.expanded += 1
+        if self.nodes > MAX_NODES:
+            raise _stop("too-many-nodes", f"more than {MAX_NODES:,} values", span)
+        self._limit_expanded(span)
+
+    def _limit_expanded(self, span: Span) -> None:
+        if self.expanded > MAX_EXPANDED:
+            raise _stop("too-many-nodes", f"more than {MAX_EXPANDED:,} values once aliases are followed", span)
+
+    def _alias(self, event: Any, depth: int) -> Node:
+        span = _span(self.source, event)
+        name = event.anchor
+        if name in self.open_anchors:
+            raise _stop("alias-cycle", f"`*{name}` stands inside the value that `&{name}` names", span)
+        if name not in self.anchors:
+            raise _stop("unknown-alias", f"no `&{name}` stands before this `*{name}`", span)
+        target = self.anchors[name]
+        self._count(span)
+        size, height = _size(target, MAX_EXPANDED)
+        self.expanded += size
+        self._limit_expanded(span)
+        if depth + height > MAX_DEPTH:
+            raise _stop("too-deep", f"nested deeper than {MAX_DEPTH} levels once aliases are followed", span)
+        return _moved(target, span)
+
+    def _sequence(self, span: Span, depth: int) -> Sequence:
+        items: list[Node] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        return Sequence(tuple(items), _until(span, event))
+
+    def _mapping(self, span: Span, depth: int) -> Mapping:
+        entries: dict[str, Entry] = {}
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            name = self._key(key)
+            if name in entries:
+                first = Label(entries[name].key, "first here")
+                raise SpecError(
+                    [Diagnostic("duplicate-key", f"the key `{name}` stands twice", key.span, "again here", (first,))]
+                )
+            entries[name] = Entry(key.span, self._node(self._next(), depth + 1))
+        return Mapping(entries, _until(span, event))
+
+    def _key(self, key: Node) -> str:
+        if isinstance(key, Scalar):
+            if key.text == "<<" and key.plain:
+                message = "`<<` is not part of YAML 1.2, so it merges nothing here"
+                raise _stop("merge-key", message, key.span, "use `extends`, or repeat the fields")
+            if isinstance(key.value, str):
+                return key.value
+            if isinstance(key.value, int) and re.fullmatch(r"0|[1-9][0-9]*", key.text):
+                return key.text
+            what = {type(None): "null", bool: "a truth value"}.get(type(key.value), "a number")
+            message = f"a key must be a string, and `{key.text}` is {what}"
+            raise _stop("key-type", message, key.span, f'write "{key.text}" in quotes if that is the name')
+        raise _stop("key-type", "a key must be a string, not a list or a mapping", key.span)
+
+    def _scalar(self, event: Any, span: Span) -> Scalar:
+        text: str = event.value
+        if not event.implicit[0]:  # quoted, or a block scalar
+            return Scalar(text, span, text, plain=False)
+        if text in _WORDS:
+            return Scalar(_WORDS[text], span, text)
+        if _INT.fullmatch(text):
+            if len(text.lstrip("+-0")) > MAX_DIGITS:
+                raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span)
+            if _OLD_OCTAL.fullmatch(text):
+                self._warn(span, f"`{text}` is the decimal number {int(text)} (YAML 1.1 read it as octal)", f"write {int(text)}")
+            return Scalar(int(text), span, text)
+        if _FLOAT.fullmatch(text):
+            value = float(text)
+            if value in (float("inf"), float("-inf")):
+                raise _stop("number-too-large", f"`{text}` is larger than a number can be", span)
+            return Scalar(value, span, text)
+        self._warn_of_yaml_1_1(text, span)
+        return Scalar(text, span, text)
+
+    def _warn_of_yaml_1_1(self, text: str, span: Span) -> None:
+        if (meant := _OLD_BOOLS.get(text.lower())) is not None and len(text) > 1:
+            self._warn(span, f"`{text}` is a string (YAML 1.1 read it as {meant})", f'write {meant}, or "{text}" for the string')
+        elif _OLD_BASE_60.fullmatch(text):
+            self._warn(span, f"`{text}` is a string (YAML 1.1 read it as a number to base 60)", f'write "{text}" in quotes')
+        elif _OLD_UNDERSCORES.fullmatch(text):
+            digits = text.replace("_", "")
+            self._warn(span, f"`{text}` is a string (YAML 1.1 read it as {digits})", f"write {digits}")
+
+    def _warn(self, span: Span, message: str, mend: str) -> None:
+        self.warnings.append(Diagnostic("yaml-1.1", message, span, help=mend, severity="warning"))
+
+
+def _size(node: Node, limit: int) -> tuple[int, int]:
+    """Values in a tree, counted no further than `limit`, and how many collections stand inside each other."""
+    count, height, stack = 0, 0, [(node, 0)]
+    while stack and count <= limit:
+        here, depth = stack.pop()
+        count += 1
+        match here:
+            case Sequence(items=items):
+                height = max(height, depth + 1)
+                stack.extend((item, depth + 1) for item in items)
+            case Mapping(entries=entries):
+                height = max(height, depth + 1)
+                stack.extend((entry.value, depth + 1) for entry in entries.values())
+                count += len(entries)
+            case Scalar():
+                pass
+    return count, height
+
+
+def _moved(node: Node, use: Span) -> Node:
+    """The tree as it stands at an alias: every place becomes the alias, with the place under the anchor kept as second."""
+    here = replace(use, anchor=node.span)
+    match node:
+        case Scalar():
+            return replace(node, span=here)
+        case Sequence():
+            return Sequence(tuple(_moved(item, use) for item in node.items), here)
+        case Mapping():
+            entries = {
+                name: Entry(replace(use, anchor=entry.key), _moved(entry.value, use)) for name, entry in node.entries.items()
+            }
+            return Mapping(entries, here)
+
+
+def _span(source: Source, event: Any) -> Span:
+    start, end = event.start_mark, event.end_mark
+    return Span(source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+
+def _until(span: Span, event: Any) -> Span:
+    """`span` stretched to a closing bracket; a block collection keeps to its first line."""
+    end = event.end_mark
+    if event.start_mark.index == end.index:
+        return Span(span.source, span.line, span.column, span.line, span.column + 1)
+    return Span(span.source, span.line, span.column, end.line + 1, end.column + 1)
+
+
+def _at(source: Source, line: int, column: int) -> Span:
+    return Span(source, line, column, line, column + 1)
+
+
+def _point(source: Source, mark: Any) -> Span:
+    return _at(source, 1, 1) if mark is None else _at(source, mark.line + 1, mark.column + 1)
+
+
+def _whole(source: Source) -> Span:
+    return _at(source, 1, 1)
+
+
+def _stop(code: str, message: str, span: Span, mend: str = "") -> SpecError:
+    return SpecError([Diagnostic(code, message, span, help=mend)])

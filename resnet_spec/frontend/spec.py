@@ -1,0 +1,410 @@
+"""The Spec: a merged, valid document as typed values that still know where they stand.
+
+Goes in: `Resolved`. Comes out: `Spec`, or diagnostics about shape and names of the document (the JSON Schema's, reserved
+names, places where something cannot stand). Nothing is evaluated here: numbers may still be expressions.
+"""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass, field
+from typing import Literal
+
+from resnet_spec.diagnostics import Diagnostic, Span, SpecError
+
+from .library import library_block, library_block_names
+from .resolve import BlockText, Resolved
+from .schema import operation_names, validate_block, validate_whole
+from .source import Entry, Mapping, Node, Scalar, Sequence
+
+__all__ = ["Argument", "Block", "Expect", "Scalar", "Sequence", "Spec", "Stage", "Use", "Value", "parse_spec"]
+
+Value = Scalar | Sequence
+Role = Literal["norm", "act"]
+
+ROLES: tuple[Role, ...] = ("norm", "act")
+FACTS = ("in_channels", "out_channels", "first", "stage_index", "block_index", "block_count", "channels")
+STAGE_WORDS = ("block", "depth", "op", "ops", "if", "from", "init", "insert_before", "insert_after")
+_COMMON = ("op", "if", "from", "init", "ops")
+# Names a child of a torch.nn.Module cannot have; a test compares the list with torch's own.
+MODULE_ATTRIBUTES = frozenset(
+    """T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
+    named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
+    register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
+    state_dict to to_empty train training type xpu zero_grad""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A field of an operation or an argument of a block, as written."""
+
+    key: Span
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """An operation, a role or a block where it is used, under its name."""
+
+    name: str
+    key: Span
+    op: str
+    op_span: Span
+    arguments: dict[str, Argument] = field(default_factory=dict)
+    ops: tuple[Use, ...] = ()
+    when: Scalar | None = None  # `if`
+    inputs: tuple[Scalar, ...] = ()  # `from`
+    init: Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage: `block` already has the top-level default, the stage's own patch and the stage's arguments."""
+
+    name: str
+    key: Span
+    block: Use
+    depth: Scalar | None
+    stride: Argument | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A kind of block. `everywhere`: it is the library's, or patches the library's for every use."""
+
+    name: str
+    key: Span
+    about: str
+    args: dict[str, Span]
+    defaults: dict[str, Argument]
+    let: dict[str, Argument]
+    out_channels: Argument | None
+    branch: tuple[Use, ...]
+    shortcut: tuple[Use, ...]
+    join: Use | None
+    after: tuple[Use, ...]
+    everywhere: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """The contract of a spec, and where each clause stands."""
+
+    output: tuple[int, ...] | None
+    counts: dict[str, int]  # params, buffers, macs
+    spans: dict[str, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One network as written: `input` is (C, H, W) in pixels."""
+
+    span: Span
+    name: str
+    about: str
+    source: str
+    input: tuple[int, int, int]
+    input_span: Span
+    classes: Scalar | None
+    params: dict[str, Argument]
+    roles: dict[str, Use]
+    init: str
+    stem: tuple[Use, ...]
+    stages: tuple[Stage | Use, ...]
+    head: tuple[Use, ...]
+    blocks: dict[str, Block]
+    expect: Expect | None
+
+    def find_block(self, name: str, written: Span) -> Block | None:
+        """The block a name means where it is `written`: inside the library, a spec's own new block does not count."""
+        own = self.blocks.get(name)
+        if own is not None and (own.everywhere or written.source.origin != "library"):
+            return own
+        return library(name)
+
+    def block_names(self) -> list[str]:
+        """All names that a use may give, the spec's own first."""
+        return list(dict.fromkeys([*self.blocks, *library_block_names()]))
+
+
+def parse_spec(resolved: Resolved) -> Spec:
+    """The Spec of a merged document; raises SpecError with everything that is wrong with its form."""
+    reader = _Reader()
+    reader.findings.extend(validate_whole(resolved.root))
+    for text in resolved.blocks.values():
+        reader.findings.extend(validate_block(text.body))
+    if reader.findings:
+        raise SpecError([*reader.findings, *resolved.warnings])
+    spec = reader.spec(resolved)
+    if reader.findings:
+        raise SpecError([*reader.findings, *resolved.warnings])
+    return spec
+
+
+_LIBRARY: dict[str, Block] = {}
+
+
+def library(name: str) -> Block | None:
+    """A block of the library, read once."""
+    if name not in _LIBRARY:
+        body = library_block(name)
+        if body is None:
+            return None
+        reader = _Reader()
+        made = reader.block(BlockText(name, body.span, body, everywhere=True))
+        findings = [*validate_block(body), *reader.findings]
+        if findings:
+            raise SpecError(findings)
+        _LIBRARY[name] = made
+    return _LIBRARY[name]
+
+
+class _Reader:
+    """Valid trees to typed values, gathering findings about names and places."""
+
+    def __init__(self) -> None:
+        self.findings: list[Diagnostic] = []
+
+    def refuse(self, code: str, message: str, span: Span, mend: str = "") -> None:
+        self.findings.append(Diagnostic(code, message, span, help=mend))
+
+    def spec(self, resolved: Resolved) -> Spec:
+        root = resolved.root
+        size = root.entries["input"].value
+        channels, height, width = (int(part) for part in _text(size).split("x"))
+        classes = root.get("classes")
+        default = root.entries.get("block")
+        names: dict[str, Span] = {}
+        stem = self.uses(root.get("stem"), names)
+        stages = self.stages(root.get("stages"), default, names)
+        head = self.uses(root.get("head"), names)
+        for use in (*stem, *(entry for entry in stages if isinstance(entry, Use)), *head):
+            self.no_from(use, "in stem, stages and head each operation takes the value before it")
+        return Spec(
+            span=root.span,
+            name=_text(root.get("name")) or _stem_of(resolved.source.name),
+            about=_text(root.get("about")),
+            source=_text(root.get("source")),
+            input=(channels, height, width),
+            input_span=size.span,
+            classes=classes if isinstance(classes, Scalar) else None,
+            params=self.variables(root.get("params"), "param"),
+            roles={role: self.role(role, root.entries[role]) for role in ROLES if role in root.entries},
+            init=_text(root.get("init")) or "pytorch",
+            stem=stem,
+            stages=stages,
+            head=head,
+            blocks={name: self.own_block(text) for name, text in resolved.blocks.items()},
+            expect=_expect(root.get("expect")),
+        )
+
+    def uses(self, node: Node | None, names: dict[str, Span]) -> tuple[Use, ...]:
+        if not isinstance(node, Mapping):
+            return ()
+        return tuple(self.use(name, entry, names) for name, entry in node.entries.items())
+
+    def use(self, name: str, entry: Entry, names: dict[str, Span] | None) -> Use:
+        """One operation under its name; `names` are those already taken in its place (None: not a child of a module)."""
+        if names is not None:
+            self.take(name, entry.key, names)
+        value = entry.value
+        if not isinstance(value, Mapping):
+            return Use(name, entry.key, _text(value), value.span)
+        op = value.get("op")
+        if op is None:
+            self.refuse("missing-field", f"`{name}` does not say what it is", entry.key, "add `op: ...`")
+        inputs = value.get("from")
+        when, init = value.get("if"), value.get("init")
+        if "ops" in value.entries and _text(op) != "sequential":
+            self.refuse("unknown-field", f"`{_text(op)}` has no field `ops`", value.entries["ops"].key, "only `sequential` has")
+        ops = self.uses(value.get("ops"), {})
+        for inner in ops:
+            self.no_from(inner, "in `sequential` each operation takes the value before it")
+        return Use(
+            name,
+            entry.key,
+            _text(op),
+            op.span if op is not None else entry.key,
+            {key: self.argument(each) for key, each in value.entries.items() if key not in _COMMON},
+            ops,
+            when if isinstance(when, Scalar) else None,
+            _scalars(inputs),
+            init if isinstance(init, Scalar) else None,
+        )
+
+    def argument(self, entry: Entry) -> Argument:
+        """A field or argument: one value, or a list of single values."""
+        value = entry.value
+        items = value.items if isinstance(value, Sequence) else (value,)
+        for item in items:
+            if not isinstance(item, Scalar) or item.value is None:
+                self.refuse("wrong-type", "a number, a truth value or an expression is expected here", item.span)
+                return Argument(entry.key, Scalar(0, item.span, "0"))
+        assert not isinstance(value, Mapping)
+        return Argument(entry.key, value)
+
+    def take(self, name: str, key: Span, names: dict[str, Span]) -> None:
+        if name in MODULE_ATTRIBUTES or keyword.iskeyword(name) or (name.startswith("__") and name.endswith("__")):
+            what = "a word of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
+            self.refuse("reserved-name", f"`{name}` is {what}, so no operation can be called so", key, "choose another name")
+        if name in names:
+            message = f"`{name}` stands twice: stem, stages and head share one place, as do the sections of a block"
+            self.refuse("duplicate-name", message, key, "rename one of them")
+        names[name] = key
+
+    def no_from(self, use: Use, why: str) -> None:
+        if use.inputs:
+            self.refuse("from-not-allowed", f"`from` does nothing here: {why}", use.inputs[0].span, "write a block for it")
+
+    def role(self, role: Role, entry: Entry) -> Use:
+        use = self.use(role, entry, None)
+        if use.op in ROLES:
+            self.refuse("role-cycle", f"the role `{role}` must mean an operation, and `{use.op}` is a role", use.op_span)
+        for what, written in (("if", use.when), ("from", use.inputs[0] if use.inputs else None)):
+            if written is not None:
+                self.refuse("unknown-field", f"a role cannot have `{what}`", written.span, "write it where the role is used")
+        return use
+
+    def stages(self, node: Node | None, default: Entry | None, names: dict[str, Span]) -> tuple[Stage | Use, ...]:
+        if not isinstance(node, Mapping):
+            return ()
+        found: list[Stage | Use] = []
+        for name, entry in node.entries.items():
+            if isinstance(entry.value, Mapping) and "op" not in entry.value.entries:
+                self.take(name, entry.key, names)
+                found.append(self.stage(name, entry, entry.value, default))
+            else:
+                found.append(self.use(name, entry, names))
+        return tuple(found)
+
+    def stage(self, name: str, entry: Entry, body: Mapping, default: Entry | None) -> Stage:
+        own = body.entries.get("block")
+        chosen = self.block_choice(name, entry, own, default)
+        arguments = dict(chosen.arguments)
+        for word in ("stride", "depth", "block"):
+            if word in arguments:
+                message = f"`{word}` belongs to a stage, not to its block"
+                self.refuse("unknown-field", message, arguments.pop(word).key, f"write `{word}` in the stage")
+        for key, each in body.entries.items():
+            if key in ("block", "depth", "stride"):
+                continue
+            if key in STAGE_WORDS:
+                self.refuse("unknown-field", f"a stage has no `{key}`", each.key, "with `op` it would be an operation")
+                continue
+            arguments[key] = self.argument(each)
+        depth, stride = body.get("depth"), body.entries.get("stride")
+        return Stage(
+            name,
+            entry.key,
+            Use(name, entry.key, chosen.op, chosen.op_span, arguments),
+            depth if isinstance(depth, Scalar) else None,
+            None if stride is None else self.argument(stride),
+        )
+
+    def block_choice(self, name: str, entry: Entry, own: Entry | None, default: Entry | None) -> Use:
+        """The block of a stage with its arguments: the stage's own choice, else the top-level one patched by it."""
+        if own is not None and not _is_patch(own.value):
+            return self.use(name, own, None)
+        if default is None:
+            self.refuse("missing-field", f"the stage `{name}` does not say what its blocks are", entry.key, "add `block: NAME`")
+            return Use(name, entry.key, "", entry.key)
+        base = self.use(name, default, None)
+        if own is None or not isinstance(own.value, Mapping):
+            return base
+        patch = {key: self.argument(each) for key, each in own.value.entries.items()}
+        return Use(name, base.key, base.op, base.op_span, {**base.arguments, **patch})
+
+    def variables(self, node: Node | None, what: str) -> dict[str, Argument]:
+        if not isinstance(node, Mapping):
+            return {}
+        for name, entry in node.entries.items():
+            self.variable(name, entry.key, what)
+        return {name: self.argument(entry) for name, entry in node.entries.items()}
+
+    def variable(self, name: str, key: Span, what: str) -> None:
+        if name in FACTS or name in STAGE_WORDS or name in ("classes", "true", "false") or keyword.iskeyword(name):
+            self.refuse("reserved-name", f"`{name}` has a meaning already, so no {what} can be called so", key, "rename it")
+
+    def own_block(self, text: BlockText) -> Block:
+        if text.name in ROLES or text.name in ("input", "join") or text.name in operation_names():
+            self.refuse("reserved-name", f"`{text.name}` is an operation or a role, so no block can be called so", text.key)
+        return self.block(text)
+
+    def block(self, text: BlockText) -> Block:
+        body = text.body
+        defaults = self.variables(body.get("defaults"), "argument")
+        let = self.variables(body.get("let"), "name")
+        listed = body.get("args")
+        args = {_text(item): item.span for item in listed.items} if isinstance(listed, Sequence) else {}
+        for name, span in args.items():
+            self.variable(name, span, "argument")
+        seen: dict[str, Span] = {}
+        for name, span in [*args.items(), *((key, each.key) for key, each in (*defaults.items(), *let.items()))]:
+            if name in seen:
+                self.refuse("duplicate-name", f"`{name}` is named twice among args, defaults and let", span)
+            seen[name] = span
+        names: dict[str, Span] = {}
+        branch = self.uses(body.get("branch"), names)
+        shortcut = self.uses(body.get("shortcut"), names)
+        join_entry = body.entries.get("join")
+        join = None
+        if join_entry is not None:
+            self.take("join", join_entry.key, names)
+            join = self.use("join", join_entry, None)
+            if join.inputs:
+                self.refuse("from-not-allowed", "`join` takes the shortcut and the branch", join.inputs[0].span)
+        elif shortcut:
+            mend = "add `join: add`"
+            self.refuse("missing-field", f"the block `{text.name}` has a shortcut and no `join`", shortcut[0].key, mend)
+        out = body.entries.get("out_channels")
+        return Block(
+            text.name,
+            text.key,
+            _text(body.get("about")),
+            args,
+            defaults,
+            let,
+            None if out is None else self.argument(out),
+            branch,
+            shortcut,
+            join,
+            self.uses(body.get("after"), names),
+            text.everywhere,
+        )
+
+
+def _is_patch(node: Node) -> bool:
+    return isinstance(node, Mapping) and "op" not in node.entries
+
+
+def _text(node: Node | None) -> str:
+    return "" if not isinstance(node, Scalar) or node.value is None else str(node.value)
+
+
+def _scalars(node: Node | None) -> tuple[Scalar, ...]:
+    items = () if node is None else node.items if isinstance(node, Sequence) else (node,)
+    return tuple(item for item in items if isinstance(item, Scalar))
+
+
+def _stem_of(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
+
+
+def _expect(node: Node | None) -> Expect | None:
+    if not isinstance(node, Mapping):
+        return None
+    output = node.get("output")
+    counts: dict[str, int] = {}
+    for key in ("params", "buffers", "macs"):
+        value = node.get(key)
+        if isinstance(value, Scalar) and isinstance(value.value, int):
+            counts[key] = value.value
+    return Expect(
+        tuple(int(item.text) for item in _scalars(output)) if output is not None else None,
+        counts,
+        {key: entry.value.span for key, entry in node.entries.items()},
+    )

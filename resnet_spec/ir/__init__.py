@@ -1,0 +1,1 @@
+"""Spec to Graph, and what can be known of a graph without torch."""

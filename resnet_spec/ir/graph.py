@@ -1,0 +1,126 @@
+"""The graph: operations with all arguments known, in an order in which they can run, and the tree of names over them.
+
+A value is known by the position of the node that makes it; INPUT is the network's own input. Passes read graphs and return new
+things; nothing edits one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from resnet_spec.diagnostics import Span
+
+from .ops import Operation, Shape
+
+INPUT = -1
+RegionKind = Literal["stage", "block", "sequential"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation. `name` is dotted and prefixes its `state_dict` keys; `shape` is what leaves it at the graph's input."""
+
+    name: str
+    op: Operation
+    inputs: tuple[int, ...]
+    shape: Shape
+    span: Span = field(compare=False)
+    init: str = ""  # how its weight is drawn, where not as the rest of the graph
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A stretch of nodes under one name: a stage, a block, or a sequence. Regions nest, the outer one first.
+
+    `label` is the name of the block or operation; it does not count in comparisons, as it changes nothing that is computed.
+    """
+
+    name: str
+    kind: RegionKind
+    label: str = field(compare=False)
+    start: int
+    stop: int
+    input: int
+    output: int
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network built for images of `input` (C, H, W)."""
+
+    name: str = field(compare=False)
+    input: Shape
+    nodes: tuple[Node, ...]
+    regions: tuple[Region, ...]
+    output: int
+    init: str
+
+    def shape_of(self, value: int) -> Shape:
+        """The shape of a value at the graph's own input."""
+        return self.input if value == INPUT else self.nodes[value].shape
+
+    def around(self, position: int) -> Iterator[Region]:
+        """The regions around a node, the outermost first."""
+        return (region for region in self.regions if region.start <= position < region.stop)
+
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """For each node, the positions of the nodes that read it, once for each reading."""
+        found: list[list[int]] = [[] for _ in self.nodes]
+        for position, node in enumerate(self.nodes):
+            for value in node.inputs:
+                if value != INPUT:
+                    found[value].append(position)
+        return tuple(map(tuple, found))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A node or a region as its surroundings see it: `name` without theirs, the values it reads, the one it gives."""
+
+    name: str
+    start: int
+    stop: int
+    inputs: tuple[int, ...]
+    output: int
+    region: Region | None  # None: a single node
+    items: tuple[Item, ...] = ()
+
+    @property
+    def chain(self) -> bool:
+        """Whether each item inside reads only the one before it, from the region's input to its output."""
+        value = self.inputs[0]
+        for item in self.items:
+            if item.inputs != (value,):
+                return False
+            value = item.output
+        return value == self.output
+
+
+def tree(graph: Graph) -> tuple[Item, ...]:
+    """The graph as nested items, in order."""
+    regions = graph.regions
+    at = 0
+
+    def inside(start: int, stop: int, prefix: str) -> tuple[Item, ...]:
+        nonlocal at
+        found: list[Item] = []
+        position = start
+        while True:
+            region = regions[at] if at < len(regions) else None
+            if region is not None and region.start == position and region.name.startswith(prefix):
+                at += 1
+                items = inside(region.start, region.stop, region.name + ".")
+                name = region.name[len(prefix) :]
+                found.append(Item(name, region.start, region.stop, (region.input,), region.output, region, items))
+                position = region.stop
+            elif position < stop:
+                node = graph.nodes[position]
+                found.append(Item(node.name[len(prefix) :], position, position + 1, node.inputs, position, None))
+                position += 1
+            else:
+                return tuple(found)
+
+    return inside(0, len(graph.nodes), "")

@@ -1,0 +1,501 @@
+"""A Spec whose names are known to be good, expanded operation by operation into a Graph.
+
+Every operation is bound to the shape that enters it, so the first conflict is found where it arises. What depends on a failed
+value has no shape and stays silent. Equal uses of a block (same arguments, same shape entering) are expanded once and stamped
+again under their own names, which is also why a mistake in a repeated block is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
+from resnet_spec.frontend.expressions import Number
+from resnet_spec.frontend.spec import ROLES, Argument, Block, Scalar, Sequence, Spec, Stage, Use
+from resnet_spec.ir.graph import INPUT, Graph, Node, Region, RegionKind
+from resnet_spec.ir.ops import OPERATIONS, Operation, Problem, Shape, Value, fields_of, show
+
+from .scope import BlockScope, Scope, SpecScope, StageScope, Unknown, WithChannels, field_value, number, refuse, truth, whole
+
+MAX_BLOCKS = 20_000
+MAX_OPERATIONS = 200_000
+MAX_NESTING = 16
+
+
+def expand(spec: Spec) -> Graph:
+    """The graph of a spec; raises SpecError with every independent finding."""
+    expansion = _Expansion(spec)
+    body = _Body()
+    value = expansion.network(body)
+    if expansion.findings:
+        raise SpecError(expansion.findings)
+    if not body.nodes:
+        message = "there is nothing to build: every operation is absent"
+        raise SpecError([Diagnostic("no-network", message, spec.span)])
+    return Graph(spec.name, spec.input, tuple(body.nodes), tuple(body.regions), value.id, spec.init)
+
+
+@dataclass(frozen=True, slots=True)
+class _Val:
+    """A value of a body: the position of its node, and its shape (None: something before it failed)."""
+
+    id: int
+    shape: Shape | None
+
+    @property
+    def channels(self) -> int | None:
+        return None if self.shape is None else self.shape[0]
+
+
+@dataclass(slots=True)
+class _Body:
+    """Nodes and regions under construction, with names relative to the body."""
+
+    nodes: list[Node] = field(default_factory=list)
+    regions: list[Region] = field(default_factory=list)
+    blocks: int = 0
+
+    def open(self, name: str, kind: RegionKind, label: str, entering: int, span: Span) -> int:
+        start = len(self.nodes)
+        self.regions.append(Region(name, kind, label, start, start, entering, entering, span))
+        return len(self.regions) - 1
+
+    def close(self, region: int, output: int) -> None:
+        self.regions[region] = replace(self.regions[region], stop=len(self.nodes), output=output)
+
+    def stamp(self, template: _Template, name: str, entering: int, span: Span) -> int:
+        """Put a block's nodes here under a name; returns the position of its output."""
+        base = len(self.nodes)
+        prefix = name + "."
+        append = self.nodes.append
+        for node in template.body.nodes:
+            inputs = tuple([entering if value == INPUT else value + base for value in node.inputs])
+            append(Node(prefix + node.name, node.op, inputs, node.shape, node.span, node.init))
+        output = entering if template.output.id == INPUT else template.output.id + base
+        self.regions.append(Region(name, "block", template.block, base, len(self.nodes), entering, output, span))
+        for region in template.body.regions:
+            inside = entering if region.input == INPUT else region.input + base
+            leaving = entering if region.output == INPUT else region.output + base
+            at = (region.start + base, region.stop + base)
+            self.regions.append(Region(prefix + region.name, region.kind, region.label, *at, inside, leaving, region.span))
+        self.blocks += template.body.blocks + 1
+        return output
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A block expanded once. `read` are the index facts it depends on."""
+
+    block: str
+    body: _Body
+    output: _Val
+    read: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where operations are being expanded: their scope, the values `from` may name, and the prefix of their names."""
+
+    scope: Scope
+    values: dict[str, _Val]
+    prefix: str
+    inside: BlockScope | None  # the block around, if any
+
+
+class _Expansion:
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.findings: list[Diagnostic] = []
+        self.globals = SpecScope(spec.params, spec.classes)
+        self.frames: list[Span] = []  # the uses that led here, for findings inside the library
+        self.path: list[str] = []
+        self.templates: dict[tuple[object, ...], list[tuple[dict[str, Number], _Template]]] = {}
+        self.depths: dict[str, int] = {}
+        self.block_count = 0
+
+    # --- findings -------------------------------------------------------------------------------------------------------
+
+    def report(self, finding: Diagnostic) -> None:
+        """Tell a finding at a line of the user's: one inside a library block is moved to the use of the block."""
+        if finding.span is not None and finding.span.source.origin == "library":
+            outer = next((span for span in reversed(self.frames) if span.source.origin != "library"), None)
+            if outer is not None:
+                inner = Label(finding.span, finding.label or "in this block of the library")
+                finding = replace(finding, span=outer, label="", related=(inner, *finding.related))
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def tell(self, unknown: Unknown) -> None:
+        if unknown.finding is not None:
+            self.report(unknown.finding)
+
+    def problem(self, use: Use, name: str, problem: Problem) -> None:
+        dotted = ".".join([*self.path, name])
+        self.report(Diagnostic(problem.code, f"{dotted}: {problem.message}", use.key, help=problem.help))
+
+    # --- the network ----------------------------------------------------------------------------------------------------
+
+    def network(self, body: _Body) -> _Val:
+        value = _Val(INPUT, self.spec.input)
+        self.count_blocks()
+        place = _Place(self.globals, {}, "", None)
+        for use in self.spec.stem:
+            value = self.operation(use, place, [value], body)
+        stages = 0
+        for entry in self.spec.stages:
+            if isinstance(entry, Stage):
+                value = self.stage(entry, stages, value, body)
+                stages += 1
+            else:
+                value = self.operation(entry, place, [value], body)
+        for use in self.spec.head:
+            value = self.operation(use, place, [value], body)
+        return value
+
+    def count_blocks(self) -> None:
+        """The depth of every stage, before any is expanded: `block_count` is known to the first block."""
+        for entry in self.spec.stages:
+            if not isinstance(entry, Stage):
+                continue
+            try:
+                depth = 1 if entry.depth is None else whole(entry.depth, self.globals, "depth", 1)
+                if self.block_count + depth > MAX_BLOCKS:
+                    span = entry.key if entry.depth is None else entry.depth.span
+                    raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
+                self.depths[entry.name] = depth
+                self.block_count += depth
+            except Unknown as unknown:
+                self.tell(unknown)
+
+    def stage(self, stage: Stage, index: int, value: _Val, body: _Body) -> _Val:
+        depth = self.depths.get(stage.name)
+        block = self.spec.find_block(stage.block.op, stage.block.op_span)
+        if depth is None or block is None or value.shape is None:
+            return replace(value, shape=None)
+        if not self.lists_fit(stage, depth):
+            return replace(value, shape=None)
+        first_index = sum(self.depths.get(name, 0) for name in self.stage_names()[:index])
+        region = body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
+        self.frames.append(stage.key)
+        per_block = any(isinstance(each.value, Sequence) for each in stage.block.arguments.values())
+        steady: tuple[int, Shape, _Template] | None = None
+        for number_in_stage in range(depth):
+            if value.shape is None:
+                break
+            name = f"{stage.name}.{number_in_stage}"
+            self.path.append(name)
+            try:
+                stride = self.stride(stage, number_in_stage, block, index, first_index, value)
+                if steady is not None and steady[0] == stride and steady[1] == value.shape:
+                    template = steady[2]
+                else:
+                    facts: dict[str, Number] = {
+                        "first": number_in_stage == 0,
+                        "stage_index": index,
+                        "block_index": first_index + number_in_stage,
+                        "block_count": self.block_count,
+                    }
+                    given = self.stage_arguments(stage, block, number_in_stage, stride)
+                    template = self.block(block, given, facts, value)
+                    steady = None if per_block or template.read else (stride, value.shape, template)
+                value = self.place_block(template, name, value, stage.key, body)
+            except Unknown as unknown:
+                self.tell(unknown)
+                value = replace(value, shape=None)
+            finally:
+                self.path.pop()
+        self.frames.pop()
+        body.close(region, value.id)
+        return value
+
+    def stage_names(self) -> list[str]:
+        return [entry.name for entry in self.spec.stages if isinstance(entry, Stage)]
+
+    def lists_fit(self, stage: Stage, depth: int) -> bool:
+        """Whether every list of the stage has a value for each block."""
+        listed = [*stage.block.arguments.items(), *((("stride", stage.stride),) if stage.stride else ())]
+        wrong = [
+            Diagnostic(
+                "wrong-length",
+                f"`{name}` has {len(argument.value.items)} values for {depth} block{'s' if depth > 1 else ''}",
+                argument.value.span,
+                related=(Label(stage.depth.span, "the depth"),) if stage.depth is not None else (),
+                help="write one value for each block, or a single one for all",
+            )
+            for name, argument in listed
+            if isinstance(argument.value, Sequence) and len(argument.value.items) != depth
+        ]
+        for finding in wrong:
+            self.report(finding)
+        return not wrong
+
+    def stride(self, stage: Stage, at: int, block: Block, index: int, first_index: int, value: _Val) -> int:
+        if stage.stride is None:
+            return 1
+        written = stage.stride.value
+        if isinstance(written, Sequence):
+            written = _scalar(written.items[at])
+        elif at:
+            return 1
+        facts: dict[str, Number] = {
+            "first": at == 0,
+            "stage_index": index,
+            "block_index": first_index + at,
+            "block_count": self.block_count,
+        }
+        assert value.shape is not None
+        scope = BlockScope(block, {}, facts, value.shape[0], self.globals)
+        return whole(written, StageScope(scope), "stride", 1)
+
+    def stage_arguments(
+        self, stage: Stage, block: Block, at: int, stride: int
+    ) -> dict[str, Callable[[BlockScope], Number]]:
+        given: dict[str, Callable[[BlockScope], Number]] = {}
+        if "stride" in block.args or "stride" in block.defaults:
+            given["stride"] = lambda scope: stride
+        for name, argument in stage.block.arguments.items():
+            written = argument.value
+            scalar = _scalar(written.items[at]) if isinstance(written, Sequence) else written
+            given[name] = _in_stage(scalar)
+        return given
+
+    # --- blocks ---------------------------------------------------------------------------------------------------------
+
+    def block(
+        self, block: Block, given: Mapping[str, Callable[[BlockScope], Number]], facts: Mapping[str, Number], value: _Val
+    ) -> _Template:
+        """A block for its arguments and the shape that enters, expanded unless an equal one was."""
+        if len(self.frames) > MAX_NESTING:
+            mend = f"does `{block.name}` use itself?"
+            raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", self.frames[-1], mend)
+        assert value.shape is not None
+        scope = BlockScope(block, given, facts, value.shape[0], self.globals)
+        arguments = tuple([(name, scope.lookup(name)) for name in given])
+        typed = tuple([(name, type(argument), argument) for name, argument in arguments])
+        key = (id(block), value.shape, typed)
+        for known, template in self.templates.get(key, ()):
+            if all(facts.get(name) == fact for name, fact in known.items()):
+                return template
+        template = self.expand_block(block, scope, value.shape)
+        used = {name: facts[name] for name in template.read if name in facts}
+        self.templates.setdefault(key, []).append((used, template))
+        return template
+
+    def expand_block(self, block: Block, scope: BlockScope, entering: Shape) -> _Template:
+        body = _Body()
+        start = _Val(INPUT, entering)
+        place = _Place(scope, {"input": start}, "", scope)
+        value = self.chain(block.branch, place, start, body)
+        join = block.join
+        if join is not None and (join.when is None or self.holds(join.when, scope)):
+            shortcut = self.chain(block.shortcut, place, start, body)
+            value = self.join(block, join, place, shortcut, value, body)
+        value = self.chain(block.after, place, value, body)
+        self.check_out_channels(block, scope, value)
+        return _Template(block.name, body, value, frozenset(scope.read))
+
+    def chain(self, uses: tuple[Use, ...], place: _Place, value: _Val, body: _Body) -> _Val:
+        for use in uses:
+            inputs = [place.values.get(name.text, _Val(INPUT, None)) for name in use.inputs] or [value]
+            value = self.operation(use, place, inputs, body)
+            place.values[use.name] = value
+        return value
+
+    def join(self, block: Block, join: Use, place: _Place, shortcut: _Val, branch: _Val, body: _Body) -> _Val:
+        if shortcut.shape is not None and branch.shape is not None:
+            result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
+            if isinstance(result, Problem):
+                self.report(self.unequal(block, join, place, shortcut, branch))
+                return _Val(INPUT, None)
+        return self.operation(replace(join, when=None), place, [shortcut, branch], body)
+
+    def unequal(self, block: Block, join: Use, place: _Place, shortcut: _Val, branch: _Val) -> Diagnostic:
+        """The conflict of a join: both sides, and what of the shortcut is absent, and why."""
+        assert shortcut.shape is not None and branch.shape is not None
+        dotted = ".".join(self.path) or block.name
+        identity = " (identity)" if shortcut.id == INPUT else ""
+        label = f"branch gives {show(branch.shape)}, shortcut gives {show(shortcut.shape)}{identity}"
+        related: list[Label] = []
+        for use in block.shortcut:
+            if use.when is not None and place.inside is not None and not self.holds(use.when, place.scope):
+                reason = self.reason(use.when, place.inside)
+                related.append(Label(reason.span, f"false here, so `{use.name}` is absent"))
+        channels, size = branch.shape[0] != shortcut.shape[0], branch.shape[1:] != shortcut.shape[1:]
+        if not identity:
+            mend = "give both sides the same channels and the same strides"
+        elif channels:
+            mend = "let the shortcut project where channels change too: `stride != 1 or in_channels != out_channels`"
+        else:
+            mend = "give the shortcut the stride of the branch, or the branch padding that keeps the size" if size else ""
+        message = f"the two inputs of `join: {join.op}` in {dotted} have different shapes"
+        span = self.frames[-1] if self.frames else join.key
+        return Diagnostic("shape-mismatch", message, span, label, tuple(related), mend)
+
+    def reason(self, when: Scalar, scope: BlockScope) -> Scalar:
+        """The text that decided a condition: where it is only the name of an argument, what that argument says."""
+        written = scope.block.defaults.get(when.text)
+        for stage in self.spec.stages:
+            if isinstance(stage, Stage) and stage.name == self.path[-1].rpartition(".")[0]:
+                written = stage.block.arguments.get(when.text, written)
+        return written.value if written is not None and isinstance(written.value, Scalar) else when
+
+    def check_out_channels(self, block: Block, scope: BlockScope, value: _Val) -> None:
+        if block.out_channels is None or value.shape is None:
+            return
+        try:
+            promised = scope.lookup("out_channels")
+        except Unknown as unknown:
+            self.tell(unknown)
+            return
+        if promised != value.shape[0]:
+            dotted = ".".join(self.path) or block.name
+            message = f"{dotted}: the block `{block.name}` says `out_channels` is {promised}, and it gives {value.shape[0]}"
+            self.report(Diagnostic("out-channels", message, block.out_channels.value.span))
+
+    def place_block(self, template: _Template, name: str, value: _Val, span: Span, body: _Body) -> _Val:
+        if body.blocks + template.body.blocks >= MAX_BLOCKS:
+            raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
+        self.limit_operations(body, len(template.body.nodes), span)
+        output = body.stamp(template, name, value.id, span)
+        return _Val(output, template.output.shape)
+
+    def limit_operations(self, body: _Body, more: int, span: Span) -> None:
+        if len(body.nodes) + more > MAX_OPERATIONS:
+            raise refuse("too-many-operations", f"a network has at most {MAX_OPERATIONS:,} operations", span)
+
+    # --- operations -----------------------------------------------------------------------------------------------------
+
+    def holds(self, when: Scalar, scope: Scope) -> bool:
+        """Whether a condition is true; one that has no value is told, and counts as true."""
+        try:
+            return truth(when, scope)
+        except Unknown as unknown:
+            self.tell(unknown)
+            return True
+
+    def operation(self, use: Use, place: _Place, inputs: list[_Val], body: _Body) -> _Val:
+        """One use: nothing where its `if` is false, else an operation, a sequence or a block."""
+        entering = inputs[0]
+        scope = WithChannels(place.scope, entering.channels)
+        self.frames.append(use.key)
+        try:
+            if use.when is not None and not truth(use.when, scope):
+                return entering
+            if any(value.shape is None for value in inputs):
+                return _Val(INPUT, None)
+            return self.present(use, place, scope, inputs, body)
+        except Unknown as unknown:
+            self.tell(unknown)
+            return _Val(INPUT, None)
+        finally:
+            self.frames.pop()
+
+    def present(self, use: Use, place: _Place, scope: Scope, inputs: list[_Val], body: _Body) -> _Val:
+        meaning = self.spec.roles[use.op] if use.op in ROLES else use
+        name = place.prefix + use.name
+        if meaning.op == "sequential":
+            return self.sequential(replace(use, ops=meaning.ops), place, inputs[0], body)
+        role_scope = WithChannels(self.globals, inputs[0].channels)
+        written: dict[str, tuple[Argument, Scope]] = {}
+        if meaning is not use:
+            written = {key: (argument, role_scope) for key, argument in meaning.arguments.items()}
+        written |= {key: (argument, scope) for key, argument in use.arguments.items()}
+        if meaning.op in OPERATIONS:
+            init = use.init or meaning.init
+            return self.primitive(use, OPERATIONS[meaning.op], name, written, inputs, body, init)
+        return self.nested(use, meaning, name, place, written, inputs[0], body)
+
+    def primitive(
+        self,
+        use: Use,
+        operation: type[Operation],
+        name: str,
+        written: Mapping[str, tuple[Argument, Scope]],
+        inputs: list[_Val],
+        body: _Body,
+        init: Scalar | None,
+    ) -> _Val:
+        shapes = [value.shape for value in inputs if value.shape is not None]
+        fields = fields_of(operation)
+        values: dict[str, Value] = {}
+        missing = [field.name for field in fields.values() if field.required and field.name not in written]
+        if missing:
+            raise refuse("missing-field", f"`{operation.name}` needs `{missing[0]}`", use.key, f"add `{missing[0]}: ...`")
+        for key, (argument, scope) in written.items():
+            values[key] = field_value(fields[key], argument, scope)
+        bound = operation.bind(values, shapes[0])
+        shape = bound if isinstance(bound, Problem) else bound.shape(*shapes)
+        if isinstance(bound, Problem) or isinstance(shape, Problem):
+            assert isinstance(shape, Problem)
+            self.problem(use, name, shape)
+            return _Val(INPUT, None)
+        if init is not None:
+            _refuse_init(bound, init)
+        self.limit_operations(body, 1, use.key)
+        ids = tuple(value.id for value in inputs)
+        body.nodes.append(Node(name, bound, ids, shape, use.key, init.text if init is not None else ""))
+        return _Val(len(body.nodes) - 1, shape)
+
+    def sequential(self, use: Use, place: _Place, value: _Val, body: _Body) -> _Val:
+        name = place.prefix + use.name
+        region = body.open(name, "sequential", "sequential", value.id, use.key)
+        inner = _Place(place.scope, {}, name + ".", place.inside)
+        for each in use.ops:
+            value = self.operation(each, inner, [value], body)
+        body.close(region, value.id)
+        return value
+
+    def nested(
+        self,
+        use: Use,
+        meaning: Use,
+        name: str,
+        place: _Place,
+        written: Mapping[str, tuple[Argument, Scope]],
+        value: _Val,
+        body: _Body,
+    ) -> _Val:
+        """A block among operations: its arguments are evaluated here, in the block around it."""
+        block = self.spec.find_block(meaning.op, meaning.op_span)
+        assert block is not None
+        given: dict[str, Callable[[BlockScope], Number]] = {}
+        for key, (argument, scope) in written.items():
+            if not isinstance(argument.value, Scalar):
+                raise refuse("wrong-type", f"`{key}` is one value here; lists are for stages", argument.value.span)
+            given[key] = _constant(number(argument.value, scope))
+        facts: Mapping[str, Number] = {"block_count": self.block_count}
+        if place.inside is not None:
+            facts = place.inside.facts
+        self.path.append(name)
+        try:
+            template = self.block(block, given, facts, value)
+        finally:
+            self.path.pop()
+        if place.inside is not None:
+            place.inside.read.update(template.read)
+        return self.place_block(template, name, value, use.key, body)
+
+
+def _refuse_init(operation: Operation, init: Scalar) -> None:
+    """Refuse an `init` that has nothing to draw, or needs a matrix where there is a vector."""
+    weight = next((tensor for tensor in operation.tensors() if tensor.name == "weight"), None)
+    if weight is None:
+        raise refuse("init-without-weight", f"`{operation.name}` has no weight that `init` could draw", init.span, "remove it")
+    if len(weight.shape) < 2 and init.text not in ("zeros", "ones", "pytorch"):
+        message = f"`init: {init.text}` draws matrices, and the weight of `{operation.name}` is a vector"
+        raise refuse("init-without-weight", message, init.span, "`zeros` or `ones` would do")
+
+
+def _constant(value: Number) -> Callable[[BlockScope], Number]:
+    return lambda scope: value
+
+
+def _in_stage(scalar: Scalar) -> Callable[[BlockScope], Number]:
+    return lambda scope: number(scalar, StageScope(scope))
+
+
+def _scalar(node: object) -> Scalar:
+    if not isinstance(node, Scalar):
+        raise AssertionError("arguments hold single values and lists of them")
+    return node

@@ -1,0 +1,196 @@
+"""What can be said of a spec before any number is known: words that mean nothing, arguments that are missing, names out of sight.
+
+Everything a spec uses is walked once, whether or not an `if` will leave it out, so that all such mistakes are told together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, suggestion
+from resnet_spec.frontend import expressions
+from resnet_spec.frontend.spec import FACTS, ROLES, Argument, Block, Scalar, Spec, Stage, Use
+from resnet_spec.ir.ops import OPERATIONS, Field, fields_of
+
+BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
+
+
+def check_names(spec: Spec) -> list[Diagnostic]:
+    """Findings about words and names, in the order in which things are used."""
+    walk = _Walk(spec)
+    walk.whole()
+    return list(dict.fromkeys(walk.findings))
+
+
+class _Walk:
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.findings: list[Diagnostic] = []
+        self.seen: set[int] = set()
+        self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
+
+    def add(self, code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> None:
+        self.findings.append(Diagnostic(code, message, span, related=related, help=mend))
+
+    def whole(self) -> None:
+        spec = self.spec
+        if not (spec.stem or spec.stages or spec.head):
+            message = "there is nothing to build: the spec has no stem, stages or head"
+            self.add("no-network", message, spec.span, "put a patch on a network with `extends`")
+        self.expressions(spec.params, self.globals)
+        for role in spec.roles.values():
+            self.use(role, (*self.globals, "channels"))
+        for use in spec.stem:
+            self.use(use, (*self.globals, "channels"))
+        for entry in spec.stages:
+            if isinstance(entry, Stage):
+                self.stage(entry)
+            else:
+                self.use(entry, (*self.globals, "channels"))
+        for use in spec.head:
+            self.use(use, (*self.globals, "channels"))
+        for block in spec.blocks.values():
+            self.block(block)
+
+    def stage(self, stage: Stage) -> None:
+        use = stage.block
+        if stage.depth is not None:
+            self.expression(stage.depth, self.globals)
+        block = self.spec.find_block(use.op, use.op_span)
+        if block is None:
+            what = "an operation" if use.op in OPERATIONS else "no block"
+            names = self.spec.block_names()
+            self.add("unknown-block", f"`{use.op}` is {what}; a stage is made of blocks", use.op_span, suggestion(use.op, names))
+            return
+        visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
+        if stage.stride is not None:
+            self.expressions({"stride": stage.stride}, (*self.globals, *(fact for fact in BLOCK_FACTS if fact != "out_channels")))
+            if "stride" not in block.args and "stride" not in block.defaults:
+                message = f"the block `{block.name}` takes no `stride`"
+                self.add("unknown-field", message, stage.stride.key, "give it a default: `defaults: {stride: 1}`")
+        self.arguments(use, block, stage.key, stage=True)
+        self.expressions(use.arguments, visible)
+        self.block(block)
+
+    def use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None) -> None:
+        """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block)."""
+        meaning = use
+        if use.op in ROLES:
+            role = self.spec.roles.get(use.op)
+            if role is None:
+                self.add("unknown-name", f"the role `{use.op}` means nothing here", use.op_span, f"write `{use.op}: batch_norm`")
+                return
+            meaning = role
+        if use.when is not None:
+            self.expression(use.when, visible)
+        self.inputs(use, meaning, earlier)
+        if meaning.op == "sequential":
+            for inner in use.ops:
+                self.use(inner, visible)
+            if use is not meaning and use.arguments:
+                extra = next(iter(use.arguments.values()))
+                self.add("unknown-field", f"`{use.op}` means `sequential` here, which has no fields", extra.key)
+        elif meaning.op in OPERATIONS:
+            if use is not meaning:
+                self.role_fields(use, meaning)
+            self.expressions(use.arguments, visible, fields_of(OPERATIONS[meaning.op]))
+        else:
+            block = self.spec.find_block(meaning.op, meaning.op_span)
+            if block is None:
+                names = [*OPERATIONS, "sequential", *ROLES, *self.spec.block_names()]
+                message = f"there is no operation or block `{meaning.op}`"
+                self.add("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
+                return
+            if use.init is not None:
+                message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
+                self.add("unknown-field", message, use.init.span, "write it at an operation of the block")
+            whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
+            self.arguments(whole, block, use.key, stage=False)
+            self.expressions(use.arguments, visible)
+            self.block(block)
+
+    def role_fields(self, use: Use, meaning: Use) -> None:
+        known = list(fields_of(OPERATIONS[meaning.op]))
+        for name, argument in use.arguments.items():
+            if name not in known:
+                message = f"`{use.op}` means `{meaning.op}` here, which has no field `{name}`"
+                related = (Label(meaning.key, f"`{use.op}` gets its meaning here"),)
+                self.add("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
+
+    def inputs(self, use: Use, meaning: Use, earlier: Sequence[str] | None) -> None:
+        joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
+        if joins and use.name != "join" and len(use.inputs) < 2:
+            self.add("missing-field", f"`{meaning.op}` joins two or more values", use.key, "add `from: [NAME, NAME]`")
+        if not joins and len(use.inputs) > 1:
+            self.add("wrong-length", f"`{meaning.op}` takes one value", use.inputs[1].span, "join the values first: `concat`")
+        for name in use.inputs:
+            if earlier is not None and name.text not in earlier:
+                self.add(
+                    "unknown-name", f"`{name.text}` is no earlier value of the block", name.span, suggestion(name.text, earlier)
+                )
+
+    def arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
+        """Whether a use gives a block what it takes."""
+        known = [*block.args, *block.defaults]
+        for name, argument in use.arguments.items():
+            if name not in known:
+                shown = [*known, "depth"] if stage else known
+                message = f"the block `{block.name}` takes no `{name}`"
+                mend = suggestion(name, shown, {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"})
+                self.add("unknown-field", message, argument.key, mend)
+        for name in block.args:
+            if name not in use.arguments and not (stage and name == "stride"):
+                self.add("missing-field", f"the block `{block.name}` needs `{name}`", key, f"add `{name}: ...`")
+
+    def block(self, block: Block) -> None:
+        """The body of a block, once."""
+        if id(block) in self.seen:
+            return
+        self.seen.add(id(block))
+        own = (*block.args, *block.defaults, *block.let)
+        visible = (*own, *(name for name in self.globals if name not in own), *BLOCK_FACTS)
+        hidden = () if block.out_channels is not None else ("out_channels",)
+        visible = tuple(name for name in visible if name not in hidden)
+        self.expressions(block.defaults, visible)
+        self.expressions(block.let, visible)
+        if block.out_channels is not None:
+            self.expressions({"out_channels": block.out_channels}, visible)
+        earlier = ["input"]
+        for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
+            self.use(use, (*visible, "channels"), earlier)
+            earlier.append(use.name)
+        if block.join is not None and not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
+            joins = [name for name, operation in OPERATIONS.items() if operation.joins]
+            message = f"`{block.join.op}` does not join two values"
+            self.add("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
+
+    def expressions(
+        self, arguments: Mapping[str, Argument], visible: Sequence[str], fields: Mapping[str, Field] | None = None
+    ) -> None:
+        """The values of arguments; where `fields` are given, their words are no expressions."""
+        for name, argument in arguments.items():
+            field = fields.get(name) if fields is not None else None
+            if field is not None and field.kind == "word":
+                continue
+            words = field.words if field is not None else ()
+            value = argument.value
+            for item in (value,) if isinstance(value, Scalar) else value.items:
+                if isinstance(item, Scalar) and item.value not in words:
+                    self.expression(item, visible)
+
+    def expression(self, scalar: Scalar, visible: Sequence[str]) -> None:
+        """A value that may be an expression: its form, and whether its names can be seen."""
+        if not isinstance(scalar.value, str):
+            return
+        parsed = expressions.parse(scalar.value)
+        if isinstance(parsed, expressions.ExpressionError):
+            self.findings.append(expressions.diagnose(parsed, scalar))
+            return
+        for name, start, stop in parsed.names:
+            if name not in visible:
+                span = expressions.span_of(scalar, start, stop)
+                mend = suggestion(name, visible, SYNONYMS)
+                if name == "classes":
+                    mend = "say how many: `classes: 1000` at the top of the spec"
+                self.add("unknown-name", f"`{name}` means nothing here", span, mend)
+

@@ -1,0 +1,241 @@
+"""Names and their values: the spec's own, a block's, and what an argument sees where it is written.
+
+Names are evaluated when first asked for, once, and a name that needs itself is refused. A value that cannot be had because
+something before it failed is no finding of its own: `Unknown` without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.frontend import expressions
+from resnet_spec.frontend.expressions import ExpressionError, Number
+from resnet_spec.frontend.spec import Argument, Block, Scalar
+from resnet_spec.ir.ops import Field, Value
+
+INDEX_FACTS = ("first", "stage_index", "block_index", "block_count")
+
+
+class Unknown(Exception):
+    """A value that is not to be had, with the reason unless that was told before."""
+
+    def __init__(self, finding: Diagnostic | None = None) -> None:
+        super().__init__(finding)
+        self.finding = finding
+
+
+class Scope(Protocol):
+    def lookup(self, name: str) -> Number: ...
+
+
+def refuse(code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> Unknown:
+    return Unknown(Diagnostic(code, message, span, related=related, help=mend))
+
+
+def number(scalar: Scalar, scope: Scope) -> Number:
+    """The value of a number, a truth value or an expression."""
+    value = scalar.value
+    if not isinstance(value, str):
+        if value is None:
+            raise refuse("wrong-type", "a value is missing here", scalar.span)
+        return value
+    parsed = expressions.parse(value)
+    try:
+        if isinstance(parsed, ExpressionError):
+            raise parsed
+        return expressions.evaluate(parsed, scope.lookup)
+    except ExpressionError as error:
+        raise Unknown(expressions.diagnose(error, scalar)) from None
+
+
+def truth(scalar: Scalar, scope: Scope) -> bool:
+    """The value of a condition."""
+    value = number(scalar, scope)
+    if not isinstance(value, bool):
+        mend = f"write `{scalar.text} != 0`" if isinstance(scalar.value, str) else "write true or false"
+        raise refuse("expression-type", f"a truth value is needed here, and this is {value}", scalar.span, mend)
+    return value
+
+
+def whole(scalar: Scalar, scope: Scope, what: str, least: float | None = None, most: float | None = None) -> int:
+    """The value of a whole number within bounds."""
+    value = number(scalar, scope)
+    shown = f" (`{scalar.text}`)" if isinstance(scalar.value, str) else ""
+    if isinstance(value, bool) or not isinstance(value, int):
+        mend = "divide with `//`, or use `round`" if isinstance(value, float) else ""
+        found = str(value).lower()
+        raise refuse("expression-type", f"`{what}` is a whole number, and this is {found}{shown}", scalar.span, mend)
+    _within(value, shown, what, scalar, least, most)
+    return value
+
+
+def _within(value: float, shown: str, what: str, scalar: Scalar, least: float | None, most: float | None) -> None:
+    if least is not None and value < least:
+        raise refuse("out-of-range", f"`{what}` is {value}{shown}, and must be at least {least}", scalar.span)
+    if most is not None and value > most:
+        raise refuse("out-of-range", f"`{what}` is {value}{shown}, and must be at most {most}", scalar.span)
+
+
+def field_value(field: Field, argument: Argument, scope: Scope) -> Value:
+    """The value of one field of an operation: a word where it takes words, else numbers."""
+    written = argument.value
+    if isinstance(written, Scalar):
+        if isinstance(written.value, str) and written.value in field.words:
+            return written.value
+        match field.kind:
+            case "int":
+                return whole(written, scope, field.name, field.least, field.most)
+            case "bool":
+                return truth(written, scope)
+            case "float":
+                return _real(field, written, scope)
+            case "pair":
+                size = whole(written, scope, field.name, field.least, field.most)
+                return (size, size)
+            case "word":
+                mend = "one of " + ", ".join(f"`{word}`" for word in field.words)
+                raise refuse("unknown-word", f"`{field.name}` cannot be `{written.text}`", written.span, mend)
+            case "ints":
+                raise refuse("wrong-type", f"`{field.name}` is a list", written.span)
+    if field.kind not in ("pair", "ints"):
+        raise refuse("wrong-type", f"`{field.name}` is one value, not a list", written.span)
+    lengths = field.lengths or (2,)
+    if len(written.items) not in lengths:
+        counts = " or ".join(map(str, lengths))
+        raise refuse("wrong-length", f"`{field.name}` has {len(written.items)} values, and takes {counts}", written.span)
+    items = (item for item in written.items if isinstance(item, Scalar))
+    return tuple(whole(item, scope, field.name, field.least, field.most) for item in items)
+
+
+def _real(field: Field, written: Scalar, scope: Scope) -> float:
+    value = number(written, scope)
+    if isinstance(value, bool):
+        raise refuse("expression-type", f"`{field.name}` is a number, and this is {str(value).lower()}", written.span)
+    shown = f" (`{written.text}`)" if isinstance(written.value, str) else ""
+    _within(value, shown, field.name, written, field.least, field.most)
+    return float(value)
+
+
+class SpecScope:
+    """The spec's `params` and `classes`."""
+
+    def __init__(self, params: Mapping[str, Argument], classes: Scalar | None) -> None:
+        self.params, self.classes = params, classes
+        self.values: dict[str, Number] = {}
+        self.active: list[str] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.params or (name == "classes" and self.classes is not None)
+
+    def lookup(self, name: str) -> Number:
+        if name not in self.values:
+            written = self.classes if name == "classes" else self.params[name].value
+            if not isinstance(written, Scalar):
+                raise refuse("wrong-type", f"the param `{name}` is a list, and one value is needed", self.params[name].key)
+            _refuse_cycle(name, self.active, written.span)
+            self.active.append(name)
+            try:
+                self.values[name] = number(written, self)
+            finally:
+                self.active.pop()
+        return self.values[name]
+
+
+class WithChannels:
+    """A scope, and the channels that enter an operation."""
+
+    __slots__ = ("around", "channels")
+
+    def __init__(self, around: Scope, channels: int | None) -> None:
+        self.around, self.channels = around, channels
+
+    def lookup(self, name: str) -> Number:
+        if name != "channels":
+            return self.around.lookup(name)
+        if self.channels is None:
+            raise Unknown
+        return self.channels
+
+
+class BlockScope:
+    """The names of one block as it is used once. `given` are the arguments of the use, each with how to evaluate it.
+
+    `facts` that are missing are not known here: a block outside a stage has no index. `read` gathers the index facts that
+    were asked for, so that blocks which ask for none can be shared.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        given: Mapping[str, Callable[[BlockScope], Number]],
+        facts: Mapping[str, Number],
+        in_channels: int,
+        around: SpecScope,
+    ) -> None:
+        self.block, self.given, self.facts, self.in_channels, self.around = block, given, facts, in_channels, around
+        self.values: dict[str, Number] = {}
+        self.active: list[str] = []
+        self.read: set[str] = set()
+
+    def lookup(self, name: str) -> Number:
+        if name in self.values:
+            return self.values[name]
+        if name in INDEX_FACTS:
+            return self.fact(name)
+        if name == "in_channels":
+            return self.in_channels
+        written = self._written(name)
+        _refuse_cycle(name, self.active, None if written is None else written.key)
+        self.active.append(name)
+        try:
+            value = self._value(name, written)
+        finally:
+            self.active.pop()
+        self.values[name] = value
+        return value
+
+    def _written(self, name: str) -> Argument | None:
+        block = self.block
+        if name == "out_channels":
+            return block.out_channels
+        return None if name in self.given else block.defaults.get(name) or block.let.get(name)
+
+    def _value(self, name: str, written: Argument | None) -> Number:
+        if name in self.given:
+            return self.given[name](self)
+        if written is None:
+            if name in self.around:
+                return self.around.lookup(name)
+            raise refuse("unknown-name", f"`{name}` is not known in the block `{self.block.name}`", self.block.key)
+        if not isinstance(written.value, Scalar):
+            raise refuse("wrong-type", f"`{name}` is one value, not a list", written.key)
+        if name == "out_channels":
+            return whole(written.value, self, name, 1)
+        return number(written.value, self)
+
+    def fact(self, name: str) -> Number:
+        self.read.add(name)
+        if name not in self.facts:
+            message = f"`{name}` is known in the blocks of a stage only"
+            raise refuse("unknown-name", message, self.block.key, "use the block in a stage, or pass a value as an argument")
+        return self.facts[name]
+
+
+class StageScope:
+    """What an argument in a stage sees: the spec's names first, then facts, `stride` and the block's other arguments."""
+
+    def __init__(self, scope: BlockScope) -> None:
+        self.scope = scope
+
+    def lookup(self, name: str) -> Number:
+        if name in self.scope.around:
+            return self.scope.around.lookup(name)
+        return self.scope.lookup(name)
+
+
+def _refuse_cycle(name: str, active: list[str], span: Span | None) -> None:
+    if name in active:
+        way = " -> ".join(f"`{step}`" for step in [*active[active.index(name) :], name])
+        raise Unknown(Diagnostic("name-cycle", f"`{name}` needs itself: {way}", span))

@@ -1,0 +1,157 @@
+"""conv2d, and linear: the operations whose multiply-adds are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, cast
+
+from .definition import Operation, Pair, Problem, Shape, Tensor, Value, Window, needs_image, show, spec_field
+from .windows import both_axes, does_not_fit, window_formula, window_size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conv2d(Operation):
+    name: ClassVar[str] = "conv2d"
+    about: ClassVar[str] = "2-D convolution (torch.nn.Conv2d)"
+    torch: ClassVar[str] = "Conv2d"
+
+    in_channels: int
+    out_channels: int = spec_field("int", "channels that leave", least=1)
+    kernel_size: Pair = spec_field("pair", "height and width of the kernel, in pixels", least=1)
+    stride: Pair = spec_field("pair", "step of the window, in pixels", (1, 1), least=1)
+    padding: Pair | str = spec_field(
+        "pair", "pixels added on each side, or `same`, or `valid`", (0, 0), least=0, words=("same", "valid")
+    )
+    dilation: Pair = spec_field("pair", "distance between the pixels a kernel reads", (1, 1), least=1)
+    groups: int = spec_field("int", "groups of channels that do not see each other", 1, least=1)
+    bias: bool = spec_field("bool", "whether a bias is added", True)
+    padding_mode: str = spec_field(
+        "word", "what the padding holds", "zeros", words=("zeros", "reflect", "replicate", "circular")
+    )
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+        return needs_image("conv2d", x) or {"in_channels": x[0]}
+
+    def problem(self) -> Problem | None:
+        for what, channels in (("in", self.in_channels), ("out", self.out_channels)):
+            if channels % self.groups:
+                return Problem(
+                    "groups-do-not-divide",
+                    f"conv2d has {self.groups} groups, which do not divide its {channels} {what}put channels",
+                    f"groups must divide both {self.in_channels} and {self.out_channels}",
+                )
+        if self.padding == "same" and self.stride != (1, 1):
+            return Problem(
+                "same-padding-stride",
+                f"`padding: same` needs stride 1, and the stride is {show(self.stride)}",
+                f"write the pixels: `padding: {self.kernel_size[0] // 2}`",
+            )
+        return None
+
+    def sides(self, axis: int) -> tuple[int, int]:
+        """Pixels of padding before and after, along one axis (0: height, 1: width)."""
+        if isinstance(self.padding, tuple):
+            return self.padding[axis], self.padding[axis]
+        if self.padding == "valid":
+            return 0, 0
+        total = self.dilation[axis] * (self.kernel_size[axis] - 1)
+        return total // 2, total - total // 2
+
+    def axis_size(self, n: int, axis: int) -> int:
+        """Pixels that leave along one axis, for `n` that enter; not positive where the kernel does not fit."""
+        before, after = self.sides(axis)
+        return window_size(n, self.kernel_size[axis], self.stride[axis], before, after, self.dilation[axis])
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if wrong := needs_image("conv2d", x):
+            return wrong
+        if x[0] != self.in_channels:
+            return Problem("shape-mismatch", f"conv2d was built for {self.in_channels} channels, and {x[0]} enter")
+        if (wrong := self._padding_problem(x)) is not None:
+            return wrong
+        height, width = self.axis_size(x[1], 0), self.axis_size(x[2], 1)
+        if height < 1 or width < 1:
+            before = (self.sides(0)[0], self.sides(1)[0])
+            return does_not_fit("conv2d", x, self.kernel_size, before, self.dilation)
+        return (self.out_channels, height, width)
+
+    def _padding_problem(self, x: Shape) -> Problem | None:
+        if self.padding_mode in ("zeros", "replicate"):
+            return None
+        pad = max(max(self.sides(0)), 0), max(max(self.sides(1)), 0)
+        slack = 1 if self.padding_mode == "reflect" else 0
+        if any(p > n - slack for p, n in zip(pad, x[1:], strict=True)):
+            return Problem(
+                "padding-too-large",
+                f"`padding_mode: {self.padding_mode}` cannot pad a {show(x[1:])} image by {show(pad)}",
+                "use less padding, or `padding_mode: zeros`",
+            )
+        return None
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        weight = Tensor("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size))
+        return (weight, Tensor("bias", (self.out_channels,))) if self.bias else (weight,)
+
+    def macs(self, output: Shape) -> int:
+        return prod(output) * (self.in_channels // self.groups) * prod(self.kernel_size)
+
+    def other_ops(self, output: Shape) -> int:
+        return prod(output) if self.bias else 0
+
+    def window(self) -> Window:
+        return Window(self.kernel_size, self.stride, (self.sides(0)[0], self.sides(1)[0]), self.dilation)
+
+    def arithmetic(self, x: Shape) -> str:
+        if self.padding == "same":
+            return f"padding: same keeps {show(x[1:])}"
+
+        def formula(n: int, axis: int) -> str:
+            k, s, p, d = self.kernel_size[axis], self.stride[axis], self.sides(axis)[0], self.dilation[axis]
+            return window_formula(n, k, s, p, d, False, self.axis_size(n, axis))
+
+        return both_axes(x, formula)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Linear(Operation):
+    name: ClassVar[str] = "linear"
+    about: ClassVar[str] = "fully connected layer over the last axis (torch.nn.Linear)"
+    torch: ClassVar[str] = "Linear"
+
+    in_features: int
+    out_features: int = spec_field("int", "features that leave", least=1)
+    bias: bool = spec_field("bool", "whether a bias is added", True)
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+        return {"in_features": x[-1]}
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if x[-1] != self.in_features:
+            return Problem(
+                "shape-mismatch",
+                f"linear was built for {self.in_features} features, and {x[-1]} enter",
+                "use the input size the network is built for, or pool to a fixed size before the flatten",
+            )
+        return (*x[:-1], self.out_features)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        weight = Tensor("weight", (self.out_features, self.in_features))
+        return (weight, Tensor("bias", (self.out_features,))) if self.bias else (weight,)
+
+    def macs(self, output: Shape) -> int:
+        return prod(output) * self.in_features
+
+    def other_ops(self, output: Shape) -> int:
+        return prod(output) if self.bias else 0
+
+    def arithmetic(self, x: Shape) -> str:
+        size = self.in_features * self.out_features
+        return f"{self.in_features} * {self.out_features}{f' + {self.out_features}' if self.bias else ''} = " + str(
+            cast(int, size + self.out_features if self.bias else size)
+        )

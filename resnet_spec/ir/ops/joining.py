@@ -1,0 +1,56 @@
+"""Operations on two or more values: add, multiply, concat. Nothing broadcasts, but a gate of C x 1 x 1 may multiply C x H x W."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from .definition import Operation, Problem, Shape, show
+
+
+def _unequal(what: str, inputs: tuple[Shape, ...]) -> Problem:
+    shapes = " and ".join(dict.fromkeys(map(show, inputs)))
+    return Problem("shape-mismatch", f"{what} needs equal shapes, and {shapes} enter")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Add(Operation):
+    name: ClassVar[str] = "add"
+    about: ClassVar[str] = "sum of values of equal shape"
+    joins: ClassVar[bool] = True
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        return inputs[0] if all(x == inputs[0] for x in inputs) else _unequal("add", inputs)
+
+    def arithmetic(self, x: Shape) -> str:
+        return f"{show(x)} + {show(x)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Multiply(Operation):
+    name: ClassVar[str] = "multiply"
+    about: ClassVar[str] = "product of values of equal shape, or of C x H x W with a gate of C x 1 x 1"
+    joins: ClassVar[bool] = True
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        whole = max(inputs, key=prod)
+        gate = (whole[0], 1, 1) if len(whole) == 3 else whole
+        return whole if all(x in (whole, gate) for x in inputs) else _unequal("multiply", inputs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Concat(Operation):
+    name: ClassVar[str] = "concat"
+    about: ClassVar[str] = "values one after another along the channels; the other axes must be equal"
+    joins: ClassVar[bool] = True
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        first = inputs[0]
+        if any(x[1:] != first[1:] or len(x) != len(first) for x in inputs):
+            shapes = " and ".join(dict.fromkeys(map(show, inputs)))
+            return Problem("shape-mismatch", f"concat needs equal height and width, and {shapes} enter")
+        return (sum(x[0] for x in inputs), *first[1:])
+
+    def other_ops(self, output: Shape) -> int:
+        return 0

@@ -1,0 +1,104 @@
+"""Norms. They keep the shape and own a scale and a shift for each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .definition import Operation, Problem, Shape, Tensor, Value, show, spec_field
+
+
+def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
+    scale = Tensor("weight", (channels,))
+    return (scale, Tensor("bias", (channels,))) if shift else (scale,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchNorm(Operation):
+    name: ClassVar[str] = "batch_norm"
+    about: ClassVar[str] = "normalises each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"
+
+    num_features: int
+    rank: int  # axes without the batch: chooses BatchNorm1d or BatchNorm2d
+    eps: float = spec_field("float", "added to the variance", 1e-5, least=0)
+    momentum: float = spec_field("float", "weight of the new batch in the running statistics", 0.1, least=0, most=1)
+    affine: bool = spec_field("bool", "whether a scale and a shift are learned", True)
+    track_running_stats: bool = spec_field("bool", "whether statistics are kept for evaluation", True)
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+        return {"num_features": x[0], "rank": len(x)}
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if x[0] != self.num_features:
+            return Problem("shape-mismatch", f"batch_norm was built for {self.num_features} channels, and {x[0]} enter")
+        return x
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        learned = _scale_and_shift(self.num_features) if self.affine else ()
+        if not self.track_running_stats:
+            return learned
+        mean, var = (Tensor(f"running_{what}", (self.num_features,), buffer=True) for what in ("mean", "var"))
+        return (*learned, mean, var, Tensor("num_batches_tracked", (), buffer=True))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupNorm(Operation):
+    name: ClassVar[str] = "group_norm"
+    about: ClassVar[str] = "normalises groups of channels of one image (torch.nn.GroupNorm)"
+    torch: ClassVar[str] = "GroupNorm"
+
+    num_groups: int = spec_field("int", "groups; must divide the channels", least=1)
+    num_channels: int
+    eps: float = spec_field("float", "added to the variance", 1e-5, least=0)
+    affine: bool = spec_field("bool", "whether a scale and a shift are learned", True)
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+        return {"num_channels": x[0]}
+
+    def problem(self) -> Problem | None:
+        if self.num_channels % self.num_groups:
+            return Problem(
+                "groups-do-not-divide",
+                f"group_norm has {self.num_groups} groups, which do not divide its {self.num_channels} channels",
+                f"`num_groups` must divide {self.num_channels}",
+            )
+        return None
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if x[0] != self.num_channels:
+            return Problem("shape-mismatch", f"group_norm was built for {self.num_channels} channels, and {x[0]} enter")
+        return x
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return _scale_and_shift(self.num_channels) if self.affine else ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerNorm(Operation):
+    name: ClassVar[str] = "layer_norm"
+    about: ClassVar[str] = "normalises the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"
+
+    normalized_shape: int
+    channels_first: bool
+    eps: float = spec_field("float", "added to the variance", 1e-5, least=0)
+    elementwise_affine: bool = spec_field("bool", "whether a scale and a shift are learned", True)
+    bias: bool = spec_field("bool", "whether the shift is learned too", True)
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+        return {"normalized_shape": x[0] if len(x) == 3 else x[-1], "channels_first": len(x) == 3}
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        size = x[0] if self.channels_first else x[-1]
+        if size != self.normalized_shape:
+            return Problem("shape-mismatch", f"layer_norm was built for {self.normalized_shape} channels, and {show(x)} enters")
+        return x
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return _scale_and_shift(self.normalized_shape, self.bias) if self.elementwise_affine else ()

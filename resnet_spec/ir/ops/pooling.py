@@ -1,0 +1,173 @@
+"""Pools: windows that choose or average, and pools to a fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Self
+
+from .definition import Operation, Pair, Problem, Shape, Tensor, Value, Window, needs_image, show, spec_field
+from .windows import both_axes, does_not_fit, window_formula, window_size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowPool(Operation):
+    """What max_pool2d and avg_pool2d share."""
+
+    kernel_size: Pair = spec_field("pair", "height and width of the window, in pixels", least=1)
+    stride: Pair = spec_field("pair", "step of the window, in pixels", (0, 0), default_doc="the kernel size", least=1)
+    padding: Pair = spec_field("pair", "pixels added on each side, at most half the kernel", (0, 0), least=0)
+    ceil_mode: bool = spec_field("bool", "whether a last window may reach past the end", False)
+
+    @classmethod
+    def bind(cls, written: Mapping[str, Value], x: Shape) -> Self | Problem:
+        made = cls(**({"stride": written["kernel_size"]} | dict(written)))  # type: ignore[arg-type]
+        return needs_image(cls.name, x) or made.problem() or made
+
+    def spread(self) -> Pair:
+        """Distance between the pixels that a window reads."""
+        return (1, 1)
+
+    def problem(self) -> Problem | None:
+        reach = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.spread(), strict=True))
+        if any(2 * p > r for p, r in zip(self.padding, reach, strict=True)):
+            return Problem(
+                "padding-too-large",
+                f"{self.name} pads by {show(self.padding)}, more than half its kernel of {show(reach)}",
+                f"`padding` may be {show(tuple(r // 2 for r in reach))} at most",
+            )
+        return None
+
+    def axis_size(self, n: int, axis: int) -> int:
+        """Pixels that leave along one axis, for `n` that enter; not positive where the window does not fit."""
+        k, s, p, d = self.kernel_size[axis], self.stride[axis], self.padding[axis], self.spread()[axis]
+        return window_size(n, k, s, p, p, d, self.ceil_mode)
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if wrong := needs_image(self.name, x):
+            return wrong
+        height, width = self.axis_size(x[1], 0), self.axis_size(x[2], 1)
+        if height < 1 or width < 1:
+            return does_not_fit(self.name, x, self.kernel_size, self.padding, self.spread())
+        return (x[0], height, width)
+
+    def other_ops(self, output: Shape) -> int:
+        return prod(output) * prod(self.kernel_size)
+
+    def window(self) -> Window:
+        return Window(self.kernel_size, self.stride, self.padding, self.spread())
+
+    def arithmetic(self, x: Shape) -> str:
+        def formula(n: int, axis: int) -> str:
+            k, s, p, d = self.kernel_size[axis], self.stride[axis], self.padding[axis], self.spread()[axis]
+            return window_formula(n, k, s, p, d, self.ceil_mode, self.axis_size(n, axis))
+
+        return both_axes(x, formula)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaxPool2d(WindowPool):
+    name: ClassVar[str] = "max_pool2d"
+    about: ClassVar[str] = "largest value of each window (torch.nn.MaxPool2d); kernel 1 with a stride only drops pixels"
+    torch: ClassVar[str] = "MaxPool2d"
+
+    dilation: Pair = spec_field("pair", "distance between the pixels a window reads", (1, 1), least=1)
+
+    def spread(self) -> Pair:
+        return self.dilation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AvgPool2d(WindowPool):
+    name: ClassVar[str] = "avg_pool2d"
+    about: ClassVar[str] = "mean of each window (torch.nn.AvgPool2d)"
+    torch: ClassVar[str] = "AvgPool2d"
+
+    count_include_pad: bool = spec_field("bool", "whether padding counts in the mean", True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptivePool(Operation):
+    """What the adaptive pools share."""
+
+    output_size: Pair = spec_field("pair", "height and width that leave, whatever enters, in pixels", least=1)
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+        return needs_image(cls.name, x) or {}
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        return needs_image(self.name, x) or (x[0], *self.output_size)
+
+    def arithmetic(self, x: Shape) -> str:
+        return f"{show(x[1:])} becomes {show(self.output_size)} whatever enters"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptiveAvgPool2d(AdaptivePool):
+    name: ClassVar[str] = "adaptive_avg_pool2d"
+    about: ClassVar[str] = "mean over as many equal parts as asked (torch.nn.AdaptiveAvgPool2d)"
+    torch: ClassVar[str] = "AdaptiveAvgPool2d"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptiveMaxPool2d(AdaptivePool):
+    name: ClassVar[str] = "adaptive_max_pool2d"
+    about: ClassVar[str] = "largest value over as many equal parts as asked (torch.nn.AdaptiveMaxPool2d)"
+    torch: ClassVar[str] = "AdaptiveMaxPool2d"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlurPool2d(Operation):
+    name: ClassVar[str] = "blur_pool2d"
+    about: ClassVar[str] = "binomial blur of each channel before the stride (Zhang 2019, Making Convolutional Networks Shift-Invariant Again)"
+
+    channels: int
+    kernel_size: int = spec_field("int", "height and width of the filter, in pixels", 3, least=2, most=9)
+    stride: int = spec_field("int", "step of the filter, in pixels", 2, least=1)
+    mode: str = spec_field("word", "what the padding holds", "reflect", words=("reflect", "replicate", "constant"))
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+        return needs_image("blur_pool2d", x) or {"channels": x[0]}
+
+    @property
+    def pad(self) -> int:
+        """Pixels added on each side: half of what a stride-s window of this size leaves over."""
+        return (self.stride - 1 + self.kernel_size - 1) // 2
+
+    def axis_size(self, n: int, axis: int) -> int:
+        """Pixels that leave along one axis; not positive where the filter does not fit."""
+        return window_size(n, self.kernel_size, self.stride, self.pad, self.pad, 1)
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if wrong := needs_image("blur_pool2d", x):
+            return wrong
+        if x[0] != self.channels:
+            return Problem("shape-mismatch", f"blur_pool2d was built for {self.channels} channels, and {x[0]} enter")
+        if self.mode == "reflect" and self.pad >= min(x[1:]):
+            return Problem(
+                "padding-too-large", f"blur_pool2d cannot reflect {self.pad} pixels of a {show(x[1:])} image", "blur earlier"
+            )
+        height, width = self.axis_size(x[1], 0), self.axis_size(x[2], 1)
+        if height < 1 or width < 1:
+            return does_not_fit("blur_pool2d", x, (self.kernel_size,) * 2, (self.pad,) * 2, (1, 1))
+        return (x[0], height, width)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (Tensor("filt", (self.channels, 1, self.kernel_size, self.kernel_size), buffer=True, persistent=False),)
+
+    def other_ops(self, output: Shape) -> int:
+        return prod(output) * self.kernel_size**2
+
+    def window(self) -> Window:
+        return Window((self.kernel_size,) * 2, (self.stride,) * 2, (self.pad,) * 2, (1, 1))
+
+    def arithmetic(self, x: Shape) -> str:
+        return both_axes(
+            x, lambda n, axis: window_formula(n, self.kernel_size, self.stride, self.pad, 1, False, self.axis_size(n, axis))
+        )

@@ -1,0 +1,97 @@
+"""Operations that only move values or add zeros: flatten, pad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from .definition import Operation, Problem, Shape, Value, show, spec_field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flatten(Operation):
+    name: ClassVar[str] = "flatten"
+    about: ClassVar[str] = "joins axes into one (torch.nn.Flatten); axis 0 is the batch"
+    torch: ClassVar[str] = "Flatten"
+    returns_input: ClassVar[bool] = True
+
+    start_dim: int = spec_field("int", "first axis to join, counting the batch as 0", 1)
+    end_dim: int = spec_field("int", "last axis to join; -1 is the last there is", -1)
+
+    def axes(self, x: Shape) -> tuple[int, int]:
+        """First and last axis of `x`, which has no batch, as non-negative numbers."""
+        rank = len(x) + 1
+        first, last = (axis + rank if axis < 0 else axis for axis in (self.start_dim, self.end_dim))
+        return first - 1, last - 1
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        first, last = self.axes(x)
+        if not (-1 <= first < len(x) and -1 <= last < len(x)):
+            return Problem("wrong-axis", f"flatten from axis {self.start_dim} to {self.end_dim} of {len(x) + 1} axes")
+        if first == -1:
+            return Problem("wrong-axis", "flatten from axis 0 would join the images of a batch", "start at axis 1")
+        if first > last:
+            return Problem("wrong-axis", f"flatten from axis {self.start_dim} to {self.end_dim}: the first is after the last")
+        return (*x[:first], prod(x[first : last + 1]), *x[last + 1 :])
+
+    def other_ops(self, output: Shape) -> int:
+        return 0
+
+    def arithmetic(self, x: Shape) -> str:
+        first, last = self.axes(x)
+        joined = x[first : last + 1]
+        return f"{' * '.join(map(str, joined))} = {prod(joined)}" if len(joined) > 1 else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pad(Operation):
+    name: ClassVar[str] = "pad"
+    about: ClassVar[str] = "adds values around an image (torch.nn.functional.pad); with six numbers also around the channels"
+
+    padding: tuple[int, ...] = spec_field(
+        "ints", "left, right, top, bottom, and channels before and after", least=0, lengths=(2, 4, 6)
+    )
+    mode: str = spec_field("word", "what is added", "constant", words=("constant", "reflect", "replicate", "circular"))
+    value: float = spec_field("float", "the constant", 0.0)
+
+    @classmethod
+    def bind(cls, written: Mapping[str, Value], x: Shape) -> Pad | Problem:
+        made = cls(**written)  # type: ignore[arg-type]
+        result = made.shape(x)
+        return result if isinstance(result, Problem) else made
+
+    def sides(self, axis: int) -> tuple[int, int]:
+        """What is added before and after an axis: -1 is the width, -2 the height, -3 the channels."""
+        at = 2 * (-axis - 1)
+        return (self.padding[at], self.padding[at + 1]) if at < len(self.padding) else (0, 0)
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if len(self.padding) // 2 > len(x):
+            return Problem("wrong-rank", f"pad has {len(self.padding)} numbers, for {len(self.padding) // 2} axes, and {show(x)} enters")
+        if self.mode != "constant" and (wrong := self._mode_problem(x)) is not None:
+            return wrong
+        return tuple(n + sum(self.sides(axis - len(x))) for axis, n in enumerate(x))
+
+    def _mode_problem(self, x: Shape) -> Problem | None:
+        if len(x) + 1 not in (len(self.padding) // 2 + 1, len(self.padding) // 2 + 2):
+            return Problem("wrong-rank", f"`mode: {self.mode}` cannot pad {len(self.padding) // 2} axes of {show(x)}", "use `mode: constant`")
+        slack = {"reflect": 1, "circular": 0}.get(self.mode)
+        if slack is not None:
+            for axis in range(-len(self.padding) // 2, 0):
+                if max(self.sides(axis)) > x[axis] - slack:
+                    return Problem(
+                        "padding-too-large", f"`mode: {self.mode}` cannot add {max(self.sides(axis))} to {x[axis]} values"
+                    )
+        return None
+
+    def arithmetic(self, x: Shape) -> str:
+        parts = [
+            f"{n} + {before} + {after} = {n + before + after}"
+            for n, (before, after) in ((n, self.sides(axis - len(x))) for axis, n in enumerate(x))
+            if before or after
+        ]
+        return "; ".join(parts)

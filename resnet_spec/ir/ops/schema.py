@@ -1,0 +1,94 @@
+"""The operation part of the JSON Schema, generated from the definitions of the operations.
+
+Goes in: a schema document, and the names of the library's blocks. Comes out: the same document with the part about operations
+made anew. `resnet-spec schema` prints it, and the checked-in file is what it prints.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from . import OPERATIONS
+from .definition import Field, Kind, Operation, fields_of
+
+ROLES = ("norm", "act")
+_TYPES: dict[Kind, list[str]] = {
+    "int": ["integer", "string"],
+    "float": ["number", "string"],
+    "bool": ["boolean", "string"],
+    "word": ["string"],
+    "pair": ["integer", "string", "array"],
+    "ints": ["array"],
+}
+
+
+def complete(document: dict[str, Any], blocks: tuple[str, ...]) -> dict[str, Any]:
+    """`document` with `definitions.operation` made from the operations there are."""
+    made = copy.deepcopy(document)
+    names = [*OPERATIONS, "sequential"]
+    common = _common([*names, *ROLES, *blocks])
+    made["definitions"]["operation"]["properties"] = common
+    made["definitions"]["operation"]["allOf"] = [
+        {"if": {"required": ["op"], "properties": {"op": {"const": name}}}, "then": _fields_schema(name, common)} for name in names
+    ]
+    return made
+
+
+def _common(completions: list[str]) -> dict[str, Any]:
+    """What any operation may carry."""
+    name = {"$ref": "#/definitions/name"}
+    words = {"title": "Operation", "description": "The operation, role or block.", "type": "string", "examples": completions}
+    return {
+        "op": words,
+        "if": {"title": "If", "description": "Absent where this is false.", "type": ["boolean", "string", "null"]},
+        "from": {
+            "title": "From",
+            "description": "An earlier value of the block, or `input`, in place of the value before; a join takes a list.",
+            "type": ["string", "integer", "array", "null"],
+            "items": {"type": ["string", "integer"]},
+            "minItems": 1,
+        },
+        "init": {"$ref": "#/definitions/init"},
+        "insert_before": {**name, "title": "Insert before", "description": "The sibling that a new entry goes before."},
+        "insert_after": {**name, "title": "Insert after", "description": "The sibling that a new entry goes after."},
+    }
+
+
+def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:
+    keys: dict[str, Any] = dict.fromkeys(common, True)
+    if name == "sequential":
+        keys["ops"] = {"$ref": "#/definitions/operations"}
+        about, required = "operations one after another, under a name of their own", ["ops"]
+    else:
+        operation: type[Operation] = OPERATIONS[name]
+        fields = fields_of(operation).values()
+        keys |= {field.name: _field_schema(field) for field in fields}
+        about, required = operation.about, [field.name for field in fields if field.required]
+    schema: dict[str, Any] = {"title": name, "description": about, "properties": keys, "additionalProperties": False}
+    return schema | ({"required": required} if required else {})
+
+
+def _field_schema(field: Field) -> dict[str, Any]:
+    """One field. Bounds apply to numbers only, so an expression passes and is checked when it has a value."""
+    schema: dict[str, Any] = {"title": field.name, "description": field.doc, "type": [*_TYPES[field.kind], "null"]}
+    if field.kind == "word":
+        schema["enum"] = [*field.words, None]
+    if field.kind in ("pair", "ints"):
+        schema["items"] = {"type": ["integer", "string"]} | _bounds(field)
+        lengths = field.lengths or (2,)
+        schema |= {"minItems": min(lengths), "maxItems": max(lengths)}
+    if field.kind != "ints":
+        schema |= _bounds(field)
+    if field.default_doc:
+        schema["description"] += f" (default: {field.default_doc})"
+    elif field.default is not None:
+        same = isinstance(field.default, tuple) and len(set(field.default)) == 1
+        schema["default"] = field.default[0] if isinstance(field.default, tuple) and same else field.default
+    if field.words and field.kind != "word":
+        schema["examples"] = list(field.words)
+    return schema
+
+
+def _bounds(field: Field) -> dict[str, float]:
+    return {key: value for key, value in (("minimum", field.least), ("maximum", field.most)) if value is not None}

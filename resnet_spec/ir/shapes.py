@@ -1,0 +1,44 @@
+"""The shape of every value of a graph, for an input of any size.
+
+Goes in: a graph, and a size. Comes out: one shape for each node, by torch's floor arithmetic, or diagnostics: the network is
+built at `graph.input`, and another size may not fit it.
+"""
+
+from __future__ import annotations
+
+from resnet_spec.diagnostics import Diagnostic, Label, SpecError
+
+from .graph import INPUT, Graph
+from .ops import Problem, Shape, show
+
+
+def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
+    """Shapes without the batch, in the order of the nodes, for images of `input` (C, H, W); raises SpecError."""
+    if input == graph.input:
+        return tuple([node.shape for node in graph.nodes])
+    shapes: list[Shape] = []
+    known: dict[tuple[object, ...], Shape] = {}
+    for node in graph.nodes:
+        entering = tuple([input if value == INPUT else shapes[value] for value in node.inputs])
+        key = (id(node.op), entering)
+        shape: Shape | Problem | None = known.get(key)
+        if shape is None:
+            shape = node.op.shape(*entering)
+            if isinstance(shape, Problem):
+                raise SpecError([_does_not_fit(graph, len(shapes), shape, input)])
+            known[key] = shape
+        shapes.append(shape)
+    return tuple(shapes)
+
+
+def _does_not_fit(graph: Graph, position: int, problem: Problem, input: Shape) -> Diagnostic:
+    """A problem at another size, told at the line of the user's file that led to it."""
+    node = graph.nodes[position]
+    span, related = node.span, ()
+    if span.source.origin == "library":
+        outer = [region.span for region in graph.around(position) if region.span.source.origin != "library"]
+        if outer:
+            related, span = (Label(span, "in this block of the library"),), outer[-1]
+    message = f"{node.name} at input {show(input)}: {problem.message}"
+    note = f"the network is built for {show(graph.input)}"
+    return Diagnostic(problem.code, message, span, related=related, help=problem.help, notes=(note,))

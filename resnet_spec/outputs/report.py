@@ -1,0 +1,232 @@
+"""A network as a table: for people, for Markdown, and as JSON.
+
+Goes in: a graph with its shapes and costs. Comes out: rows, and text of them. The columns are those of the tutorials' tables:
+layer, input size, output size, channels, kernel, stride, padding, parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import prod
+from typing import Literal
+
+from resnet_spec.diagnostics import printable
+from resnet_spec.ir.cost import Cost, total
+from resnet_spec.ir.graph import INPUT, Graph, Item, tree
+from resnet_spec.ir.ops import Shape, Window, show
+
+Detail = Literal["stage", "block", "op"]
+JSON_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: an operation, or a block or stage with all that is in it. Sizes are without the batch, in pixels."""
+
+    name: str
+    kind: str
+    input: Shape
+    output: Shape
+    kernel: str
+    stride: str
+    padding: str
+    cost: Cost
+    arithmetic: str = ""
+    count: int = 1
+    last: str = ""  # the name of the last of several equal rows
+
+    @property
+    def title(self) -> str:
+        return self.name if self.count == 1 else f"{self.name} ... {self.last}"
+
+
+def make_rows(graph: Graph, input: Shape, shapes: Sequence[Shape], costs: Sequence[Cost], detail: Detail) -> list[Row]:
+    """The rows of a network; equal neighbouring blocks are one row, with what all of them cost."""
+    maker = _Rows(graph, input, shapes, costs, detail)
+    rows = [row for item in tree(graph) for row in maker.rows(item, "")]
+    return _collapsed(rows) if detail == "block" else rows
+
+
+class _Rows:
+    def __init__(self, graph: Graph, input: Shape, shapes: Sequence[Shape], costs: Sequence[Cost], detail: Detail) -> None:
+        self.graph, self.input, self.shapes, self.costs, self.detail = graph, input, shapes, costs, detail
+
+    def shape(self, value: int) -> Shape:
+        return self.input if value == INPUT else self.shapes[value]
+
+    def rows(self, item: Item, prefix: str) -> list[Row]:
+        name = prefix + item.name
+        if item.region is None:
+            return [self.operation(item, name)]
+        opened = self.detail == "op" or (self.detail == "block" and item.region.kind == "stage")
+        if opened:
+            return [row for each in item.items for row in self.rows(each, name + ".")]
+        return [self.group(item, name)]
+
+    def operation(self, item: Item, name: str) -> Row:
+        node = self.graph.nodes[item.start]
+        x, output, window = self.shape(node.inputs[0]), self.shapes[item.start], node.op.window()
+        kernel, stride, padding = ("", "", "") if window is None else _columns(window)
+        return Row(name, node.op.name, x, output, kernel, stride, padding, self.costs[item.start], node.op.arithmetic(x))
+
+    def group(self, item: Item, name: str) -> Row:
+        region = item.region
+        assert region is not None
+        blocks = sum(1 for each in item.items if each.region is not None and each.region.kind == "block")
+        kind = f"{blocks} x {region.label}" if region.kind == "stage" else region.label
+        windows = self.main_path(item) if region.kind != "stage" else []
+        kernels = ", ".join(_pair(window.kernel) for window in windows)
+        strides = _pair((prod(w.stride[0] for w in windows), prod(w.stride[1] for w in windows))) if windows else ""
+        paddings = ", ".join(_pair(window.padding) for window in windows)
+        cost = total(self.costs[item.start : item.stop])
+        return Row(name, kind, self.shape(item.inputs[0]), self.shape(item.output), kernels, strides, paddings, cost)
+
+    def main_path(self, item: Item) -> list[Window]:
+        """The windows on the way from a region's input to its output, through the branch where ways meet."""
+        found: list[Window] = []
+        value = item.output
+        while value != INPUT and value >= item.start:
+            node = self.graph.nodes[value]
+            window = node.op.window()
+            if window is not None:
+                found.append(window)
+            value = node.inputs[-1]
+        return found[::-1]
+
+
+def _collapsed(rows: list[Row]) -> list[Row]:
+    """Neighbours that differ in nothing but their name, as one row."""
+    found: list[Row] = []
+    for _, group in groupby(rows, key=lambda row: (replace(row, name=""), row.name.rpartition(".")[0])):
+        same = list(group)
+        first = same[0]
+        if "." in first.name and len(same) > 1:
+            found.append(replace(first, cost=total(row.cost for row in same), count=len(same), last=same[-1].name))
+        else:
+            found.extend(same)
+    return found
+
+
+def _pair(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
+def _columns(window: Window) -> tuple[str, str, str]:
+    return _pair(window.kernel), _pair(window.stride), _pair(window.padding)
+
+
+def size_text(shape: Shape, batch: int | None) -> str:
+    """`64x56x56`, or `2x64x56x56` with a batch."""
+    return show(shape) if batch is None else show((batch, *shape))
+
+
+def channels_text(row: Row) -> str:
+    before, after = row.input[0], row.output[0]
+    return str(after) if before == after else f"{before} -> {after}"
+
+
+_HEADINGS = ("layer", "kind", "input", "output", "channels", "kernel", "stride", "padding", "parameters")
+_RIGHT = {"parameters"}
+
+
+def cells(rows: Sequence[Row], batch: int | None) -> list[tuple[str, ...]]:
+    """The table's cells, row by row, without headings."""
+    return [
+        (
+            printable(row.title),
+            printable(row.kind) + (f" x{row.count}" if row.count > 1 else ""),
+            size_text(row.input, batch),
+            size_text(row.output, batch),
+            channels_text(row),
+            row.kernel,
+            row.stride,
+            row.padding,
+            f"{row.cost.params:,}",
+        )
+        for row in rows
+    ]
+
+
+def text_table(rows: Sequence[Row], batch: int | None = None) -> str:
+    """The table for a terminal."""
+    body = [_HEADINGS, *cells(rows, batch)]
+    widths = [max(_width(line[column]) for line in body) for column in range(len(_HEADINGS))]
+    lines = ["  ".join(_padded(cell, width, head) for cell, width, head in zip(line, widths, _HEADINGS, strict=True)).rstrip() for line in body]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines) + "\n"
+
+
+def arithmetic_text(rows: Sequence[Row]) -> str:
+    """The worked formula of each layer that computes its size: the lesson."""
+    shown = [(printable(row.title), row.kind, row.arithmetic) for row in rows if row.arithmetic]
+    wide = max((_width(name) for name, _, _ in shown), default=0)
+    kinds = max((len(kind) for _, kind, _ in shown), default=0)
+    return "".join(f"{_padded(name, wide, '')}  {kind:<{kinds}}  {text}\n" for name, kind, text in shown)
+
+
+def markdown_table(rows: Sequence[Row], batch: int | None = None) -> str:
+    """The table in Markdown."""
+    head = "| " + " | ".join(_HEADINGS) + " |\n"
+    rule = "|" + "|".join(" ---: " if name in _RIGHT else " --- " for name in _HEADINGS) + "|\n"
+    body = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in cells(rows, batch))
+    return head + rule + body
+
+
+def json_document(name: str, input: Shape, output: Shape, rows: Sequence[Row], cost: Cost, batch: int | None) -> str:
+    """The table and the totals as JSON, versioned."""
+    lead = [] if batch is None else [batch]
+    return (
+        json.dumps(
+            {
+                "version": JSON_VERSION,
+                "name": name,
+                "input": [*lead, *input],
+                "output": [*lead, *output],
+                "params": cost.params,
+                "buffers": cost.buffers,
+                "macs": cost.macs,
+                "other_ops": cost.other_ops,
+                "layers": [
+                    {
+                        "name": row.name,
+                        **({"last": row.last, "count": row.count} if row.count > 1 else {}),
+                        "kind": row.kind,
+                        "input": [*lead, *row.input],
+                        "output": [*lead, *row.output],
+                        "kernel": row.kernel,
+                        "stride": row.stride,
+                        "padding": row.padding,
+                        "params": row.cost.params,
+                        "buffers": row.cost.buffers,
+                        "macs": row.cost.macs,
+                        "other_ops": row.cost.other_ops,
+                        **({"arithmetic": row.arithmetic} if row.arithmetic else {}),
+                    }
+                    for row in rows
+                ],
+            },
+            indent=2,
+        )
+        + "\n"
+    )
+
+
+def totals_text(cost: Cost) -> str:
+    """The last lines under a table."""
+    return (
+        f"{cost.params:,} parameters, {cost.buffers:,} buffer values\n"
+        f"{cost.macs:,} multiply-adds for one image (conv2d and linear), {cost.other_ops:,} other operations\n"
+    )
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
+
+
+def _padded(text: str, width: int, head: str) -> str:
+    fill = " " * (width - _width(text))
+    return fill + text if head in _RIGHT else text + fill

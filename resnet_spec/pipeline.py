@@ -1,0 +1,160 @@
+"""The compiler from end to end. The page to read first.
+
+    read      a path, a shipped name, text or data        frontend.source     Source
+    patch     extends, blocks, --set                      frontend.resolve    Resolved
+    validate  JSON Schema, names                          frontend.spec       Spec
+    lower     names, expressions, blocks                  ir.lower            Graph
+    verify    the invariants of the graph                 ir.verify
+    infer     shapes and costs                            ir.shapes, ir.cost  Analysis
+    expect    the spec's own contract                     here
+
+Every step takes the value of the one before and returns a new one. A mistake of the user ends in SpecError with all findings;
+anything else that is raised is a mistake of ours. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from resnet_spec.diagnostics import Diagnostic, Source, SpecError, suggestion
+from resnet_spec.frontend import library
+from resnet_spec.frontend.resolve import parse_set, read_file, resolve, spec_root
+from resnet_spec.frontend.source import from_data
+from resnet_spec.frontend.source import Mapping as Tree
+from resnet_spec.frontend.spec import Expect, Spec, parse_spec
+from resnet_spec.ir.cost import Cost, count, total
+from resnet_spec.ir.graph import Graph
+from resnet_spec.ir.lower import lower
+from resnet_spec.ir.ops import Shape, show
+from resnet_spec.ir.shapes import infer
+from resnet_spec.ir.verify import verify
+
+Size = tuple[int, int, int]
+BLOCK_PREFIX = "block:"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A spec that was found: its text, where its relative `extends` start, and the folder they may not leave."""
+
+    source: Source
+    folder: Path | None
+    root: Path | None
+    below: tuple[str, ...] = ()  # where a `--set` of one word belongs: the arguments of a single block
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A compiled network and what is known of it at `input` (C, H, W).
+
+    `shapes` and `costs` have one entry for each node of `graph`; shapes are without the batch.
+    """
+
+    spec: Spec
+    graph: Graph
+    input: Size
+    shapes: tuple[Shape, ...]
+    costs: tuple[Cost, ...]
+    warnings: tuple[Diagnostic, ...]
+    expect_checked: bool
+
+    @cached_property
+    def total(self) -> Cost:
+        """Parameters, buffers and multiply-adds of the whole network."""
+        return total(self.costs)
+
+    @property
+    def output(self) -> Shape:
+        """The shape that leaves the network."""
+        return self.input if self.graph.output < 0 else self.shapes[self.graph.output]
+
+
+def find(target: str | Path | Mapping[str, object], input: str | Size | None = None, root: str | Path | None = None) -> Target:
+    """The text that a target means: data, YAML text (it has a line break), `block:NAME`, a path, or a shipped name."""
+    if isinstance(target, Mapping):
+        return Target(from_data(dict(target)), Path.cwd(), Path(root) if root else Path.cwd())
+    if isinstance(target, str) and "\n" in target:
+        return Target(Source("<text>", target), Path.cwd(), Path(root) if root else Path.cwd())
+    if isinstance(target, str) and target.startswith(BLOCK_PREFIX):
+        return _single_block(target, input)
+    path = Path(target)
+    if not path.is_file():
+        shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
+        if shipped is None:
+            raise SpecError([_missing(str(target))])
+        return Target(read_file(shipped, name=f"specs/{shipped.relative_to(library.shipped_root()).as_posix()}"), shipped.parent, library.shipped_root())
+    return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
+
+
+def _single_block(target: str, input: str | Size | None) -> Target:
+    """A network of one block of the library."""
+    name = target.removeprefix(BLOCK_PREFIX)
+    if name not in library.library_block_names():
+        mend = suggestion(name, library.library_block_names())
+        raise SpecError([Diagnostic("unknown-block", f"the library has no block `{name}`", None, help=mend)])
+    if input is None:
+        message = f"a block alone has no input size, and `{target}` was given none"
+        raise SpecError([Diagnostic("missing-input", message, None, help="for example `--input 64x56x56` (C x H x W)")])
+    size = show(parse_size(input))
+    text = f"spec: 1\nname: {target}\ninput: {size}\nstages:\n  {name}: {{op: {name}}}\n"
+    return Target(Source(target, text), None, None, ("stages", name))
+
+
+def _missing(target: str) -> Diagnostic:
+    looks_like_path = "/" in target or target.endswith((".yaml", ".yml"))
+    what = "there is no file" if looks_like_path else "there is no file or shipped spec"
+    mend = suggestion(Path(target).name.removesuffix(".yaml"), library.shipped_names(), most=0)
+    return Diagnostic("missing-file", f"{what} {target}", None, help=mend or "see `resnet-spec list`")
+
+
+def parse_size(text: str | Size) -> Size:
+    """`3x224x224` as (3, 224, 224); raises SpecError."""
+    if isinstance(text, tuple):
+        return text
+    found = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text.strip())
+    if found is None:
+        mend = "write channels x height x width in pixels: `3x224x224`"
+        raise SpecError([Diagnostic("invalid-input", f"`{text}` is not a size", None, help=mend)])
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
+    """Read, patch and validate: the spec, the warnings, and whether `--set` changed it."""
+    patches: list[Tree] = [parse_set(text, target.below) for text in sets]
+    resolved = resolve(target.source, target.folder, target.root, patches)
+    return parse_spec(resolved), resolved.warnings, resolved.overridden
+
+
+def analyze(target: Target, sets: Iterable[str] = (), input: str | Size | None = None) -> Analysis:
+    """Compile a spec and infer it at `input`, or at its own size."""
+    spec, warnings, overridden = read_spec(target, sets)
+    graph = lower(spec)
+    verify(graph)
+    size = spec.input if input is None else parse_size(input)
+    shapes = infer(graph, size)
+    costs = count(graph, shapes)
+    speaks = spec.expect is not None and not overridden and size == spec.input
+    analysis = Analysis(spec, graph, size, shapes, costs, warnings, speaks)
+    if spec.expect is not None and speaks:
+        findings = check_expect(analysis, spec.expect)
+        if findings:
+            raise SpecError([*findings, *warnings])
+    return analysis
+
+
+def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
+    """Where the network is not what its spec promises."""
+    findings: list[Diagnostic] = []
+    if expect.output is not None and expect.output != analysis.output:
+        message = f"`expect` says the output is {show(expect.output)}, and it is {show(analysis.output)}"
+        findings.append(Diagnostic("expect-broken", message, expect.spans["output"]))
+    for name, promised in expect.counts.items():
+        found = getattr(analysis.total, name)
+        if found != promised:
+            message = f"`expect` says {promised:,} {name}, and there are {found:,}"
+            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=f"the network changed, or write {found}"))
+    return findings
