@@ -23,8 +23,8 @@ from pathlib import Path
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, suggestion
 from resnet_spec.frontend import library
 from resnet_spec.frontend.resolve import parse_set, read_file, resolve, spec_root
-from resnet_spec.frontend.source import from_data
 from resnet_spec.frontend.source import Mapping as Tree
+from resnet_spec.frontend.source import from_data
 from resnet_spec.frontend.spec import Expect, Spec, parse_spec
 from resnet_spec.ir.cost import Cost, count, total
 from resnet_spec.ir.graph import Graph
@@ -86,7 +86,8 @@ def find(target: str | Path | Mapping[str, object], input: str | Size | None = N
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
         if shipped is None:
             raise SpecError([_missing(str(target))])
-        return Target(read_file(shipped, name=f"specs/{shipped.relative_to(library.shipped_root()).as_posix()}"), shipped.parent, library.shipped_root())
+        root = library.shipped_root()
+        return Target(read_file(shipped, name=f"specs/{shipped.relative_to(root).as_posix()}"), shipped.parent, root)
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 
@@ -156,5 +157,6 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
         found = getattr(analysis.total, name)
         if found != promised:
             message = f"`expect` says {promised:,} {name}, and there are {found:,}"
-            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=f"the network changed, or write {found}"))
+            mend = f"the network changed; if it should have, write {found}"
+            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=mend))
     return findings

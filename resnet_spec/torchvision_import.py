@@ -31,7 +31,7 @@ def import_torchvision() -> ModuleType:
             raise
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    _library = torch.library.Library("torchvision", "FRAGMENT")
+    _library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for signature in _SIGNATURES:
-        _library.define(signature)
+        _library.define(signature)  # type: ignore[no-untyped-call]
     return importlib.import_module("torchvision")

@@ -30,17 +30,15 @@ class _Commands(click.Group):
         command: click.Command = module.command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             from resnet_spec.diagnostics import suggestion
 
             mend = suggestion(args[0], COMMANDS)
-            error.message = f"there is no command '{printable(args[0])}'" + (f"; {mend.replace('`', chr(39))}" if mend else "")
-            raise
+            message = f"there is no command `{printable(args[0])}`" + (f"; {mend}" if mend else "")
+            raise click.UsageError(message, error.ctx) from None
 
 
 @click.group(

@@ -28,7 +28,9 @@ Examples:
 @click.option("--check-shape", "size", metavar="CxHxW", help="Run the module on this size and compare every layer's shape.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Images in the batch that --check-shape runs.  [default: 1]")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), default="block", show_default=True)
-@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write freshly drawn weights.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write freshly drawn weights."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the drawn weights.")
 @click.option("--dump-ir", is_flag=True, help="Print the graph, and nothing else.")
 @set_option
@@ -73,7 +75,9 @@ def command(
     if findings:
         ctx.exit(show_findings(findings, message_format))
     count = len(analysis.graph.nodes)
-    click.echo(f"checked: torch gives the same shape at each of the {count} layers for {report.size_text(analysis.input, batch or 1)}")
+    click.echo(
+        f"checked: torch gives the same shape at each of the {count} layers for {report.size_text(analysis.input, batch or 1)}"
+    )
     if output is not None:
         written = api.write_weights(analysis, Path(output), seed)
         click.echo(f"wrote {written:,} bytes to {printable(output)}")

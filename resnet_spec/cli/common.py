@@ -69,7 +69,9 @@ def _inert(spec: str) -> str:
 def exit_code(findings: Iterable[Diagnostic]) -> int:
     """2 where a file could not be read or an argument is off, 1 for other errors, else 0."""
     errors = [finding for finding in findings if finding.severity == "error"]
-    if any(finding.span is None and finding.code in (*IO_CODES, *USAGE_CODES) or _on_command_line(finding) for finding in errors):
+    if any(
+        (finding.span is None and finding.code in (*IO_CODES, *USAGE_CODES)) or _on_command_line(finding) for finding in errors
+    ):
         return 2
     return 1 if errors else 0
 

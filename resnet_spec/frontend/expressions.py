@@ -125,10 +125,10 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
         raise ExpressionError("expression-too-deep", f"an expression nested deeper than {MAX_DEPTH}", start, stop)
     inner: list[ast.expr] = []
     match node:
-        case ast.Constant(value=bool()):
-            raise refuse(f"`{node.value}` is not a word of the language", f"write `{str(node.value).lower()}`")
-        case ast.Constant(value=int() | float()) if _NUMBER.fullmatch(text[start:stop]):
-            if abs(node.value) > MAX_MAGNITUDE:
+        case ast.Constant(value=bool(word)):
+            raise refuse(f"`{word}` is not a word of the language", f"write `{str(word).lower()}`")
+        case ast.Constant(value=int() | float() as number) if _NUMBER.fullmatch(text[start:stop]):
+            if abs(number) > MAX_MAGNITUDE:
                 raise ExpressionError("expression-too-large", f"{text[start:stop]} is beyond 2^31", start, stop)
         case ast.Name(id="true" | "false"):
             pass

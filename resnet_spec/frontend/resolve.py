@@ -383,7 +383,9 @@ class _Merger:
         if starts is None and name not in below and not (from_set and library_block(name)):
             if from_set:
                 names = [*below, *library_block_names()]
-                self.findings.append(Diagnostic("unknown-block", f"there is no block `{name}`", key, help=suggestion(name, names)))
+                self.findings.append(
+                    Diagnostic("unknown-block", f"there is no block `{name}`", key, help=suggestion(name, names))
+                )
                 return None
             return BlockText(name, key, self.merge(Mapping({}, body.span), body, "block", f"blocks.{name}"), everywhere=False)
         if starts is not None:
@@ -395,15 +397,15 @@ class _Merger:
         if base is None:
             names = [*below, *library_block_names()]
             span = key if starts is None else starts.span
-            self.findings.append(Diagnostic("unknown-block", f"there is no block `{parent}`", span, help=suggestion(parent, names)))
+            self.findings.append(
+                Diagnostic("unknown-block", f"there is no block `{parent}`", span, help=suggestion(parent, names))
+            )
             return None
         merged = self.merge(base, _without(body, ("extends",)), "block", f"blocks.{name}")
         at = below[name].key if from_set and name in below else key
         return BlockText(name, at, replace(merged, span=body.span), everywhere and parent == name)
 
-    def _block_below(
-        self, name: str, below: dict[str, BlockText], here: dict[str, BlockText]
-    ) -> tuple[Mapping | None, bool]:
+    def _block_below(self, name: str, below: dict[str, BlockText], here: dict[str, BlockText]) -> tuple[Mapping | None, bool]:
         """A block as it stands below this file: inherited, else the library's, else defined further up in this file."""
         if name in below:
             return below[name].body, below[name].everywhere

@@ -89,7 +89,9 @@ def _inlined(schema: Any, definitions: dict[str, Any], done: dict[str, Any]) -> 
 _BY_OP: dict[int, dict[str, Any]] = {}
 
 
-def _all_of(validator: Any, members: list[dict[str, Any]], instance: object, schema: dict[str, Any]) -> Iterator[ValidationError]:
+def _all_of(
+    validator: Any, members: list[dict[str, Any]], instance: object, schema: dict[str, Any]
+) -> Iterator[ValidationError]:
     """`allOf`, whose members each begin with `if op is X` here: only the one about this `op` can say anything."""
     by_op = _BY_OP.get(id(members))
     if by_op is None:
@@ -100,7 +102,9 @@ def _all_of(validator: Any, members: list[dict[str, Any]], instance: object, sch
         yield from validator.descend({"op": name} if isinstance(instance, str) else instance, member)
 
 
-_Validator: Any = extend(Draft7Validator, {"allOf": _all_of})
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft7Validator, {"allOf": _all_of}
+)
 
 
 def _diagnose(error: ValidationError, root: Node) -> Iterator[Diagnostic]:
@@ -120,7 +124,7 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
     expected: Any = error.validator_value
     match error.validator:
         case "propertyNames" | "pattern" if isinstance(written, str) and node is not None:
-            return _bad_text(error, node, name)
+            return _bad_text(written, node, name)
         case "required":
             missing = [field for field in expected if field not in written]
             what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the spec"
@@ -163,9 +167,8 @@ def _unknown_keys(error: ValidationError, node: Node | None, name: str) -> Itera
         yield Diagnostic("unknown-field", what, at, help=suggestion(extra, known, SYNONYMS))
 
 
-def _bad_text(error: ValidationError, node: Node, name: str) -> Diagnostic:
+def _bad_text(written: str, node: Node, name: str) -> Diagnostic:
     """A text that does not have its form: a name, or the size of the input."""
-    written: Any = error.instance
     if isinstance(node, Mapping) and written in node.entries:
         message = f"`{written}` cannot be a name"
         mend = "a name is letters, digits and underscores, or a whole number"
@@ -173,7 +176,9 @@ def _bad_text(error: ValidationError, node: Node, name: str) -> Diagnostic:
     if name == "input":
         mend = "write channels x height x width in pixels: `3x224x224`"
         return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=mend)
-    return Diagnostic("invalid-name", f"`{written}` cannot be a name", node.span, help="a name is letters, digits and underscores")
+    return Diagnostic(
+        "invalid-name", f"`{written}` cannot be a name", node.span, help="a name is letters, digits and underscores"
+    )
 
 
 def _walk(root: Node, path: list[str | int]) -> tuple[Node | None, Span | None]:
@@ -181,14 +186,14 @@ def _walk(root: Node, path: list[str | int]) -> tuple[Node | None, Span | None]:
     node: Node | None = root
     key: Span | None = root.span
     for step in path:
-        match node:
-            case Mapping() if isinstance(step, str) and step in node.entries:
-                node, key = node.entries[step].value, node.entries[step].key
-            case Sequence() if isinstance(step, int):
-                node = node.items[step]
-                key = node.span
-            case _:
-                return None, key
+        if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
+            entry = node.entries[step]
+            node, key = entry.value, entry.key
+        elif isinstance(node, Sequence) and isinstance(step, int):
+            node = node.items[step]
+            key = node.span
+        else:
+            return None, key
     return node, key
 
 

@@ -246,7 +246,9 @@ class _Reader:
             if len(text.lstrip("+-0")) > MAX_DIGITS:
                 raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span)
             if _OLD_OCTAL.fullmatch(text):
-                self._warn(span, f"`{text}` is the decimal number {int(text)} (YAML 1.1 read it as octal)", f"write {int(text)}")
+                self._warn(
+                    span, f"`{text}` is the decimal number {int(text)} (YAML 1.1 read it as octal)", f"write {int(text)}"
+                )
             return Scalar(int(text), span, text)
         if _FLOAT.fullmatch(text):
             value = float(text)
@@ -258,7 +260,9 @@ class _Reader:
 
     def _warn_of_yaml_1_1(self, text: str, span: Span) -> None:
         if (meant := _OLD_BOOLS.get(text.lower())) is not None and len(text) > 1:
-            self._warn(span, f"`{text}` is a string (YAML 1.1 read it as {meant})", f'write {meant}, or "{text}" for the string')
+            self._warn(
+                span, f"`{text}` is a string (YAML 1.1 read it as {meant})", f'write {meant}, or "{text}" for the string'
+            )
         elif _OLD_BASE_60.fullmatch(text):
             self._warn(span, f"`{text}` is a string (YAML 1.1 read it as a number to base 60)", f'write "{text}" in quotes')
         elif _OLD_UNDERSCORES.fullmatch(text):

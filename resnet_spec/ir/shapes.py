@@ -21,12 +21,12 @@ def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
     for node in graph.nodes:
         entering = tuple([input if value == INPUT else shapes[value] for value in node.inputs])
         key = (id(node.op), entering)
-        shape: Shape | Problem | None = known.get(key)
+        shape = known.get(key)
         if shape is None:
-            shape = node.op.shape(*entering)
-            if isinstance(shape, Problem):
-                raise SpecError([_does_not_fit(graph, len(shapes), shape, input)])
-            known[key] = shape
+            result = node.op.shape(*entering)
+            if isinstance(result, Problem):
+                raise SpecError([_does_not_fit(graph, len(shapes), result, input)])
+            shape = known[key] = result
         shapes.append(shape)
     return tuple(shapes)
 
@@ -34,7 +34,8 @@ def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
 def _does_not_fit(graph: Graph, position: int, problem: Problem, input: Shape) -> Diagnostic:
     """A problem at another size, told at the line of the user's file that led to it."""
     node = graph.nodes[position]
-    span, related = node.span, ()
+    span = node.span
+    related: tuple[Label, ...] = ()
     if span.source.origin == "library":
         outer = [region.span for region in graph.around(position) if region.span.source.origin != "library"]
         if outer:

@@ -5,36 +5,36 @@ from __future__ import annotations
 from .graph import INPUT, Graph
 
 
-class BrokenGraph(Exception):
+class BrokenGraphError(Exception):
     """A pass made a graph that no pass may make."""
 
 
 def verify(graph: Graph) -> None:
-    """Raise BrokenGraph unless values are made before they are read, names are unique, and regions nest."""
+    """Raise BrokenGraphError unless values are made before they are read, names are unique, and regions nest."""
     names: set[str] = set()
     for position, node in enumerate(graph.nodes):
         if node.name in names:
-            raise BrokenGraph(f"two nodes are called {node.name}")
+            raise BrokenGraphError(f"two nodes are called {node.name}")
         names.add(node.name)
         if not all(INPUT <= value < position for value in node.inputs):
-            raise BrokenGraph(f"{node.name} reads a value that is not made before it: {node.inputs}")
+            raise BrokenGraphError(f"{node.name} reads a value that is not made before it: {node.inputs}")
         if (len(node.inputs) > 1) != node.op.joins:
-            raise BrokenGraph(f"{node.name} is a {node.op.name} of {len(node.inputs)} inputs")
+            raise BrokenGraphError(f"{node.name} is a {node.op.name} of {len(node.inputs)} inputs")
     if not INPUT <= graph.output < len(graph.nodes):
-        raise BrokenGraph(f"the output {graph.output} is no value of the graph")
+        raise BrokenGraphError(f"the output {graph.output} is no value of the graph")
     around: list[tuple[str, int, int]] = [("", 0, len(graph.nodes))]
     for region in graph.regions:
         while around and not _inside(region.name, around[-1][0]):
             around.pop()
         if not around or not around[-1][1] <= region.start <= region.stop <= around[-1][2]:
-            raise BrokenGraph(f"{region.name} reaches out of {around[-1][0] if around else 'the graph'}")
+            raise BrokenGraphError(f"{region.name} reaches out of {around[-1][0] if around else 'the graph'}")
         if region.name in names:
-            raise BrokenGraph(f"a region and something else are called {region.name}")
+            raise BrokenGraphError(f"a region and something else are called {region.name}")
         names.add(region.name)
         around.append((region.name, region.start, region.stop))
         for node in graph.nodes[region.start : region.stop]:
             if not _inside(node.name, region.name):
-                raise BrokenGraph(f"{node.name} lies in {region.name}, and is not called so")
+                raise BrokenGraphError(f"{node.name} lies in {region.name}, and is not called so")
 
 
 def _inside(name: str, region: str) -> bool:

@@ -155,7 +155,10 @@ def text_table(rows: Sequence[Row], batch: int | None = None) -> str:
     """The table for a terminal."""
     body = [_HEADINGS, *cells(rows, batch)]
     widths = [max(_width(line[column]) for line in body) for column in range(len(_HEADINGS))]
-    lines = ["  ".join(_padded(cell, width, head) for cell, width, head in zip(line, widths, _HEADINGS, strict=True)).rstrip() for line in body]
+    lines = [
+        "  ".join(_padded(cell, width, head) for cell, width, head in zip(line, widths, _HEADINGS, strict=True)).rstrip()
+        for line in body
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines) + "\n"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from resnet_spec.ir.graph import Graph, Item, tree
@@ -144,7 +144,7 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth for each image (Huang et al. 2016): in training, zero with probability `p`, else scaled by 1 / (1 - p)."""
+    """Stochastic depth (Huang et al. 2016): in training an image is zero with probability `p`, else times 1 / (1 - p)."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -304,7 +304,7 @@ def draw_weights(network: nn.Module, graph: Graph) -> None:
 
 
 def _draw(word: str, own: bool, operation: str, weight: nn.Parameter) -> None:
-    """One weight. A word of the whole spec reaches convolutions, or convolutions and linear; an operation's own always holds."""
+    """One weight. The spec's word reaches convolutions, and linear unless it is kaiming; an operation's own always holds."""
     if not own and (operation not in ("conv2d", "linear") or (operation == "linear" and word.startswith("kaiming"))):
         return
     match word:

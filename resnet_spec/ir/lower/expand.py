@@ -8,15 +8,28 @@ again under their own names, which is also why a mistake in a repeated block is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
 from resnet_spec.frontend.expressions import Number
 from resnet_spec.frontend.spec import ROLES, Argument, Block, Scalar, Sequence, Spec, Stage, Use
-from resnet_spec.ir.graph import INPUT, Graph, Node, Region, RegionKind
+from resnet_spec.ir.graph import INPUT, Graph, Node
 from resnet_spec.ir.ops import OPERATIONS, Operation, Problem, Shape, Value, fields_of, show
 
-from .scope import BlockScope, Scope, SpecScope, StageScope, Unknown, WithChannels, field_value, number, refuse, truth, whole
+from .body import Body, Template, Val
+from .scope import (
+    BlockScope,
+    Scope,
+    SpecScope,
+    StageScope,
+    UnknownValueError,
+    WithChannels,
+    field_value,
+    number,
+    refuse,
+    truth,
+    whole,
+)
 
 MAX_BLOCKS = 20_000
 MAX_OPERATIONS = 200_000
@@ -26,7 +39,7 @@ MAX_NESTING = 16
 def expand(spec: Spec) -> Graph:
     """The graph of a spec; raises SpecError with every independent finding."""
     expansion = _Expansion(spec)
-    body = _Body()
+    body = Body()
     value = expansion.network(body)
     if expansion.findings:
         raise SpecError(expansion.findings)
@@ -37,68 +50,11 @@ def expand(spec: Spec) -> Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class _Val:
-    """A value of a body: the position of its node, and its shape (None: something before it failed)."""
-
-    id: int
-    shape: Shape | None
-
-    @property
-    def channels(self) -> int | None:
-        return None if self.shape is None else self.shape[0]
-
-
-@dataclass(slots=True)
-class _Body:
-    """Nodes and regions under construction, with names relative to the body."""
-
-    nodes: list[Node] = field(default_factory=list)
-    regions: list[Region] = field(default_factory=list)
-    blocks: int = 0
-
-    def open(self, name: str, kind: RegionKind, label: str, entering: int, span: Span) -> int:
-        start = len(self.nodes)
-        self.regions.append(Region(name, kind, label, start, start, entering, entering, span))
-        return len(self.regions) - 1
-
-    def close(self, region: int, output: int) -> None:
-        self.regions[region] = replace(self.regions[region], stop=len(self.nodes), output=output)
-
-    def stamp(self, template: _Template, name: str, entering: int, span: Span) -> int:
-        """Put a block's nodes here under a name; returns the position of its output."""
-        base = len(self.nodes)
-        prefix = name + "."
-        append = self.nodes.append
-        for node in template.body.nodes:
-            inputs = tuple([entering if value == INPUT else value + base for value in node.inputs])
-            append(Node(prefix + node.name, node.op, inputs, node.shape, node.span, node.init))
-        output = entering if template.output.id == INPUT else template.output.id + base
-        self.regions.append(Region(name, "block", template.block, base, len(self.nodes), entering, output, span))
-        for region in template.body.regions:
-            inside = entering if region.input == INPUT else region.input + base
-            leaving = entering if region.output == INPUT else region.output + base
-            at = (region.start + base, region.stop + base)
-            self.regions.append(Region(prefix + region.name, region.kind, region.label, *at, inside, leaving, region.span))
-        self.blocks += template.body.blocks + 1
-        return output
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A block expanded once. `read` are the index facts it depends on."""
-
-    block: str
-    body: _Body
-    output: _Val
-    read: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Place:
     """Where operations are being expanded: their scope, the values `from` may name, and the prefix of their names."""
 
     scope: Scope
-    values: dict[str, _Val]
+    values: dict[str, Val]
     prefix: str
     inside: BlockScope | None  # the block around, if any
 
@@ -110,7 +66,7 @@ class _Expansion:
         self.globals = SpecScope(spec.params, spec.classes)
         self.frames: list[Span] = []  # the uses that led here, for findings inside the library
         self.path: list[str] = []
-        self.templates: dict[tuple[object, ...], list[tuple[dict[str, Number], _Template]]] = {}
+        self.templates: dict[tuple[object, ...], list[tuple[dict[str, Number], Template]]] = {}
         self.depths: dict[str, int] = {}
         self.block_count = 0
 
@@ -126,7 +82,7 @@ class _Expansion:
         if finding not in self.findings:
             self.findings.append(finding)
 
-    def tell(self, unknown: Unknown) -> None:
+    def tell(self, unknown: UnknownValueError) -> None:
         if unknown.finding is not None:
             self.report(unknown.finding)
 
@@ -136,8 +92,8 @@ class _Expansion:
 
     # --- the network ----------------------------------------------------------------------------------------------------
 
-    def network(self, body: _Body) -> _Val:
-        value = _Val(INPUT, self.spec.input)
+    def network(self, body: Body) -> Val:
+        value = Val(INPUT, self.spec.input)
         self.count_blocks()
         place = _Place(self.globals, {}, "", None)
         for use in self.spec.stem:
@@ -165,13 +121,13 @@ class _Expansion:
                     raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
                 self.depths[entry.name] = depth
                 self.block_count += depth
-            except Unknown as unknown:
+            except UnknownValueError as unknown:
                 self.tell(unknown)
 
-    def stage(self, stage: Stage, index: int, value: _Val, body: _Body) -> _Val:
+    def stage(self, stage: Stage, index: int, value: Val, body: Body) -> Val:
         depth = self.depths.get(stage.name)
         block = self.spec.find_block(stage.block.op, stage.block.op_span)
-        if depth is None or block is None or value.shape is None:
+        if depth is None or block is None:
             return replace(value, shape=None)
         if not self.lists_fit(stage, depth):
             return replace(value, shape=None)
@@ -179,15 +135,16 @@ class _Expansion:
         region = body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
         self.frames.append(stage.key)
         per_block = any(isinstance(each.value, Sequence) for each in stage.block.arguments.values())
-        steady: tuple[int, Shape, _Template] | None = None
+        steady: tuple[int, Shape, Template] | None = None
         for number_in_stage in range(depth):
-            if value.shape is None:
+            entering = value.shape
+            if entering is None:
                 break
             name = f"{stage.name}.{number_in_stage}"
             self.path.append(name)
             try:
                 stride = self.stride(stage, number_in_stage, block, index, first_index, value)
-                if steady is not None and steady[0] == stride and steady[1] == value.shape:
+                if steady is not None and steady[0] == stride and steady[1] == entering:
                     template = steady[2]
                 else:
                     facts: dict[str, Number] = {
@@ -198,9 +155,9 @@ class _Expansion:
                     }
                     given = self.stage_arguments(stage, block, number_in_stage, stride)
                     template = self.block(block, given, facts, value)
-                    steady = None if per_block or template.read else (stride, value.shape, template)
+                    steady = None if per_block or template.read else (stride, entering, template)
                 value = self.place_block(template, name, value, stage.key, body)
-            except Unknown as unknown:
+            except UnknownValueError as unknown:
                 self.tell(unknown)
                 value = replace(value, shape=None)
             finally:
@@ -230,7 +187,7 @@ class _Expansion:
             self.report(finding)
         return not wrong
 
-    def stride(self, stage: Stage, at: int, block: Block, index: int, first_index: int, value: _Val) -> int:
+    def stride(self, stage: Stage, at: int, block: Block, index: int, first_index: int, value: Val) -> int:
         if stage.stride is None:
             return 1
         written = stage.stride.value
@@ -248,9 +205,7 @@ class _Expansion:
         scope = BlockScope(block, {}, facts, value.shape[0], self.globals)
         return whole(written, StageScope(scope), "stride", 1)
 
-    def stage_arguments(
-        self, stage: Stage, block: Block, at: int, stride: int
-    ) -> dict[str, Callable[[BlockScope], Number]]:
+    def stage_arguments(self, stage: Stage, block: Block, at: int, stride: int) -> dict[str, Callable[[BlockScope], Number]]:
         given: dict[str, Callable[[BlockScope], Number]] = {}
         if "stride" in block.args or "stride" in block.defaults:
             given["stride"] = lambda scope: stride
@@ -263,8 +218,8 @@ class _Expansion:
     # --- blocks ---------------------------------------------------------------------------------------------------------
 
     def block(
-        self, block: Block, given: Mapping[str, Callable[[BlockScope], Number]], facts: Mapping[str, Number], value: _Val
-    ) -> _Template:
+        self, block: Block, given: Mapping[str, Callable[[BlockScope], Number]], facts: Mapping[str, Number], value: Val
+    ) -> Template:
         """A block for its arguments and the shape that enters, expanded unless an equal one was."""
         if len(self.frames) > MAX_NESTING:
             mend = f"does `{block.name}` use itself?"
@@ -282,9 +237,9 @@ class _Expansion:
         self.templates.setdefault(key, []).append((used, template))
         return template
 
-    def expand_block(self, block: Block, scope: BlockScope, entering: Shape) -> _Template:
-        body = _Body()
-        start = _Val(INPUT, entering)
+    def expand_block(self, block: Block, scope: BlockScope, entering: Shape) -> Template:
+        body = Body()
+        start = Val(INPUT, entering)
         place = _Place(scope, {"input": start}, "", scope)
         value = self.chain(block.branch, place, start, body)
         join = block.join
@@ -293,26 +248,27 @@ class _Expansion:
             value = self.join(block, join, place, shortcut, value, body)
         value = self.chain(block.after, place, value, body)
         self.check_out_channels(block, scope, value)
-        return _Template(block.name, body, value, frozenset(scope.read))
+        return Template(block.name, body, value, frozenset(scope.read))
 
-    def chain(self, uses: tuple[Use, ...], place: _Place, value: _Val, body: _Body) -> _Val:
+    def chain(self, uses: tuple[Use, ...], place: _Place, value: Val, body: Body) -> Val:
         for use in uses:
-            inputs = [place.values.get(name.text, _Val(INPUT, None)) for name in use.inputs] or [value]
+            inputs = [place.values.get(name.text, Val(INPUT, None)) for name in use.inputs] or [value]
             value = self.operation(use, place, inputs, body)
             place.values[use.name] = value
         return value
 
-    def join(self, block: Block, join: Use, place: _Place, shortcut: _Val, branch: _Val, body: _Body) -> _Val:
+    def join(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val, body: Body) -> Val:
         if shortcut.shape is not None and branch.shape is not None:
             result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
             if isinstance(result, Problem):
                 self.report(self.unequal(block, join, place, shortcut, branch))
-                return _Val(INPUT, None)
+                return Val(INPUT, None)
         return self.operation(replace(join, when=None), place, [shortcut, branch], body)
 
-    def unequal(self, block: Block, join: Use, place: _Place, shortcut: _Val, branch: _Val) -> Diagnostic:
+    def unequal(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val) -> Diagnostic:
         """The conflict of a join: both sides, and what of the shortcut is absent, and why."""
-        assert shortcut.shape is not None and branch.shape is not None
+        assert shortcut.shape is not None
+        assert branch.shape is not None
         dotted = ".".join(self.path) or block.name
         identity = " (identity)" if shortcut.id == INPUT else ""
         label = f"branch gives {show(branch.shape)}, shortcut gives {show(shortcut.shape)}{identity}"
@@ -340,12 +296,12 @@ class _Expansion:
                 written = stage.block.arguments.get(when.text, written)
         return written.value if written is not None and isinstance(written.value, Scalar) else when
 
-    def check_out_channels(self, block: Block, scope: BlockScope, value: _Val) -> None:
+    def check_out_channels(self, block: Block, scope: BlockScope, value: Val) -> None:
         if block.out_channels is None or value.shape is None:
             return
         try:
             promised = scope.lookup("out_channels")
-        except Unknown as unknown:
+        except UnknownValueError as unknown:
             self.tell(unknown)
             return
         if promised != value.shape[0]:
@@ -353,14 +309,14 @@ class _Expansion:
             message = f"{dotted}: the block `{block.name}` says `out_channels` is {promised}, and it gives {value.shape[0]}"
             self.report(Diagnostic("out-channels", message, block.out_channels.value.span))
 
-    def place_block(self, template: _Template, name: str, value: _Val, span: Span, body: _Body) -> _Val:
+    def place_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
         if body.blocks + template.body.blocks >= MAX_BLOCKS:
             raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
         self.limit_operations(body, len(template.body.nodes), span)
         output = body.stamp(template, name, value.id, span)
-        return _Val(output, template.output.shape)
+        return Val(output, template.output.shape)
 
-    def limit_operations(self, body: _Body, more: int, span: Span) -> None:
+    def limit_operations(self, body: Body, more: int, span: Span) -> None:
         if len(body.nodes) + more > MAX_OPERATIONS:
             raise refuse("too-many-operations", f"a network has at most {MAX_OPERATIONS:,} operations", span)
 
@@ -370,11 +326,11 @@ class _Expansion:
         """Whether a condition is true; one that has no value is told, and counts as true."""
         try:
             return truth(when, scope)
-        except Unknown as unknown:
+        except UnknownValueError as unknown:
             self.tell(unknown)
             return True
 
-    def operation(self, use: Use, place: _Place, inputs: list[_Val], body: _Body) -> _Val:
+    def operation(self, use: Use, place: _Place, inputs: list[Val], body: Body) -> Val:
         """One use: nothing where its `if` is false, else an operation, a sequence or a block."""
         entering = inputs[0]
         scope = WithChannels(place.scope, entering.channels)
@@ -383,15 +339,15 @@ class _Expansion:
             if use.when is not None and not truth(use.when, scope):
                 return entering
             if any(value.shape is None for value in inputs):
-                return _Val(INPUT, None)
+                return Val(INPUT, None)
             return self.present(use, place, scope, inputs, body)
-        except Unknown as unknown:
+        except UnknownValueError as unknown:
             self.tell(unknown)
-            return _Val(INPUT, None)
+            return Val(INPUT, None)
         finally:
             self.frames.pop()
 
-    def present(self, use: Use, place: _Place, scope: Scope, inputs: list[_Val], body: _Body) -> _Val:
+    def present(self, use: Use, place: _Place, scope: Scope, inputs: list[Val], body: Body) -> Val:
         meaning = self.spec.roles[use.op] if use.op in ROLES else use
         name = place.prefix + use.name
         if meaning.op == "sequential":
@@ -412,10 +368,10 @@ class _Expansion:
         operation: type[Operation],
         name: str,
         written: Mapping[str, tuple[Argument, Scope]],
-        inputs: list[_Val],
-        body: _Body,
+        inputs: list[Val],
+        body: Body,
         init: Scalar | None,
-    ) -> _Val:
+    ) -> Val:
         shapes = [value.shape for value in inputs if value.shape is not None]
         fields = fields_of(operation)
         values: dict[str, Value] = {}
@@ -429,15 +385,15 @@ class _Expansion:
         if isinstance(bound, Problem) or isinstance(shape, Problem):
             assert isinstance(shape, Problem)
             self.problem(use, name, shape)
-            return _Val(INPUT, None)
+            return Val(INPUT, None)
         if init is not None:
             _refuse_init(bound, init)
         self.limit_operations(body, 1, use.key)
         ids = tuple(value.id for value in inputs)
         body.nodes.append(Node(name, bound, ids, shape, use.key, init.text if init is not None else ""))
-        return _Val(len(body.nodes) - 1, shape)
+        return Val(len(body.nodes) - 1, shape)
 
-    def sequential(self, use: Use, place: _Place, value: _Val, body: _Body) -> _Val:
+    def sequential(self, use: Use, place: _Place, value: Val, body: Body) -> Val:
         name = place.prefix + use.name
         region = body.open(name, "sequential", "sequential", value.id, use.key)
         inner = _Place(place.scope, {}, name + ".", place.inside)
@@ -453,9 +409,9 @@ class _Expansion:
         name: str,
         place: _Place,
         written: Mapping[str, tuple[Argument, Scope]],
-        value: _Val,
-        body: _Body,
-    ) -> _Val:
+        value: Val,
+        body: Body,
+    ) -> Val:
         """A block among operations: its arguments are evaluated here, in the block around it."""
         block = self.spec.find_block(meaning.op, meaning.op_span)
         assert block is not None

@@ -1,4 +1,4 @@
-"""What can be said of a spec before any number is known: words that mean nothing, arguments that are missing, names out of sight.
+"""What can be said of a spec before any number is known: words that mean nothing, missing arguments, names out of sight.
 
 Everything a spec uses is walked once, whether or not an `if` will leave it out, so that all such mistakes are told together.
 """
@@ -60,11 +60,15 @@ class _Walk:
         if block is None:
             what = "an operation" if use.op in OPERATIONS else "no block"
             names = self.spec.block_names()
-            self.add("unknown-block", f"`{use.op}` is {what}; a stage is made of blocks", use.op_span, suggestion(use.op, names))
+            self.add(
+                "unknown-block", f"`{use.op}` is {what}; a stage is made of blocks", use.op_span, suggestion(use.op, names)
+            )
             return
         visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
         if stage.stride is not None:
-            self.expressions({"stride": stage.stride}, (*self.globals, *(fact for fact in BLOCK_FACTS if fact != "out_channels")))
+            self.expressions(
+                {"stride": stage.stride}, (*self.globals, *(fact for fact in BLOCK_FACTS if fact != "out_channels"))
+            )
             if "stride" not in block.args and "stride" not in block.defaults:
                 message = f"the block `{block.name}` takes no `stride`"
                 self.add("unknown-field", message, stage.stride.key, "give it a default: `defaults: {stride: 1}`")
@@ -78,7 +82,9 @@ class _Walk:
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
             if role is None:
-                self.add("unknown-name", f"the role `{use.op}` means nothing here", use.op_span, f"write `{use.op}: batch_norm`")
+                self.add(
+                    "unknown-name", f"the role `{use.op}` means nothing here", use.op_span, f"write `{use.op}: batch_norm`"
+                )
                 return
             meaning = role
         if use.when is not None:
@@ -193,4 +199,3 @@ class _Walk:
                 if name == "classes":
                     mend = "say how many: `classes: 1000` at the top of the spec"
                 self.add("unknown-name", f"`{name}` means nothing here", span, mend)
-

@@ -1,7 +1,7 @@
 """Names and their values: the spec's own, a block's, and what an argument sees where it is written.
 
 Names are evaluated when first asked for, once, and a name that needs itself is refused. A value that cannot be had because
-something before it failed is no finding of its own: `Unknown` without one.
+something before it failed is no finding of its own: `UnknownValueError` without one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from resnet_spec.ir.ops import Field, Value
 INDEX_FACTS = ("first", "stage_index", "block_index", "block_count")
 
 
-class Unknown(Exception):
+class UnknownValueError(Exception):
     """A value that is not to be had, with the reason unless that was told before."""
 
     def __init__(self, finding: Diagnostic | None = None) -> None:
@@ -30,8 +30,8 @@ class Scope(Protocol):
     def lookup(self, name: str) -> Number: ...
 
 
-def refuse(code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> Unknown:
-    return Unknown(Diagnostic(code, message, span, related=related, help=mend))
+def refuse(code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> UnknownValueError:
+    return UnknownValueError(Diagnostic(code, message, span, related=related, help=mend))
 
 
 def number(scalar: Scalar, scope: Scope) -> Number:
@@ -47,7 +47,7 @@ def number(scalar: Scalar, scope: Scope) -> Number:
             raise parsed
         return expressions.evaluate(parsed, scope.lookup)
     except ExpressionError as error:
-        raise Unknown(expressions.diagnose(error, scalar)) from None
+        raise UnknownValueError(expressions.diagnose(error, scalar)) from None
 
 
 def truth(scalar: Scalar, scope: Scope) -> bool:
@@ -155,7 +155,7 @@ class WithChannels:
         if name != "channels":
             return self.around.lookup(name)
         if self.channels is None:
-            raise Unknown
+            raise UnknownValueError
         return self.channels
 
 
@@ -238,4 +238,4 @@ class StageScope:
 def _refuse_cycle(name: str, active: list[str], span: Span | None) -> None:
     if name in active:
         way = " -> ".join(f"`{step}`" for step in [*active[active.index(name) :], name])
-        raise Unknown(Diagnostic("name-cycle", f"`{name}` needs itself: {way}", span))
+        raise UnknownValueError(Diagnostic("name-cycle", f"`{name}` needs itself: {way}", span))

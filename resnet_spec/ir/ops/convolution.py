@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from .definition import Operation, Pair, Problem, Shape, Tensor, Value, Window, needs_image, show, spec_field
 from .windows import both_axes, does_not_fit, window_formula, window_size
@@ -151,7 +151,5 @@ class Linear(Operation):
         return prod(output) if self.bias else 0
 
     def arithmetic(self, x: Shape) -> str:
-        size = self.in_features * self.out_features
-        return f"{self.in_features} * {self.out_features}{f' + {self.out_features}' if self.bias else ''} = " + str(
-            cast(int, size + self.out_features if self.bias else size)
-        )
+        bias, features = (f" + {self.out_features}", self.in_features + 1) if self.bias else ("", self.in_features)
+        return f"weights {self.in_features} * {self.out_features}{bias} = {features * self.out_features}"

@@ -143,7 +143,7 @@ class Dropout2d(Operation):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropPath(Operation):
     name: ClassVar[str] = "drop_path"
-    about: ClassVar[str] = "in training, the branch of a whole image becomes zero with probability p (Huang et al. 2016, Deep Networks with Stochastic Depth)"
+    about: ClassVar[str] = "stochastic depth: in training, a whole image becomes zero with probability p (Huang et al. 2016)"
     returns_input: ClassVar[bool] = True
 
     p: float = spec_field("float", "probability of a zero", 0.0, least=0, most=1)

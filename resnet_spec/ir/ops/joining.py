@@ -1,4 +1,4 @@
-"""Operations on two or more values: add, multiply, concat. Nothing broadcasts, but a gate of C x 1 x 1 may multiply C x H x W."""
+"""Operations on two or more values: add, multiply, concat. Only a gate of C x 1 x 1 broadcasts, in multiply."""
 
 from __future__ import annotations
 

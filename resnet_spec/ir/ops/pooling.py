@@ -123,7 +123,9 @@ class AdaptiveMaxPool2d(AdaptivePool):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlurPool2d(Operation):
     name: ClassVar[str] = "blur_pool2d"
-    about: ClassVar[str] = "binomial blur of each channel before the stride (Zhang 2019, Making Convolutional Networks Shift-Invariant Again)"
+    about: ClassVar[str] = (
+        "binomial blur of each channel before the stride (Zhang 2019, Making Convolutional Networks Shift-Invariant Again)"
+    )
 
     channels: int
     kernel_size: int = spec_field("int", "height and width of the filter, in pixels", 3, least=2, most=9)

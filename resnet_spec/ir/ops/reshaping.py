@@ -71,14 +71,20 @@ class Pad(Operation):
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         if len(self.padding) // 2 > len(x):
-            return Problem("wrong-rank", f"pad has {len(self.padding)} numbers, for {len(self.padding) // 2} axes, and {show(x)} enters")
+            return Problem(
+                "wrong-rank", f"pad has {len(self.padding)} numbers, for {len(self.padding) // 2} axes, and {show(x)} enters"
+            )
         if self.mode != "constant" and (wrong := self._mode_problem(x)) is not None:
             return wrong
         return tuple(n + sum(self.sides(axis - len(x))) for axis, n in enumerate(x))
 
     def _mode_problem(self, x: Shape) -> Problem | None:
         if len(x) + 1 not in (len(self.padding) // 2 + 1, len(self.padding) // 2 + 2):
-            return Problem("wrong-rank", f"`mode: {self.mode}` cannot pad {len(self.padding) // 2} axes of {show(x)}", "use `mode: constant`")
+            return Problem(
+                "wrong-rank",
+                f"`mode: {self.mode}` cannot pad {len(self.padding) // 2} axes of {show(x)}",
+                "use `mode: constant`",
+            )
         slack = {"reflect": 1, "circular": 0}.get(self.mode)
         if slack is not None:
             for axis in range(-len(self.padding) // 2, 0):

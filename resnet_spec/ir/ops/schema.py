@@ -30,7 +30,8 @@ def complete(document: dict[str, Any], blocks: tuple[str, ...]) -> dict[str, Any
     common = _common([*names, *ROLES, *blocks])
     made["definitions"]["operation"]["properties"] = common
     made["definitions"]["operation"]["allOf"] = [
-        {"if": {"required": ["op"], "properties": {"op": {"const": name}}}, "then": _fields_schema(name, common)} for name in names
+        {"if": {"required": ["op"], "properties": {"op": {"const": name}}}, "then": _fields_schema(name, common)}
+        for name in names
     ]
     return made
 

@@ -1,0 +1,66 @@
+"""A graph under construction: nodes and regions with names relative to a body, and blocks ready to be stamped into one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from resnet_spec.diagnostics import Span
+from resnet_spec.ir.graph import INPUT, Node, Region, RegionKind
+from resnet_spec.ir.ops import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Val:
+    """A value of a body: the position of its node, and its shape (None: something before it failed)."""
+
+    id: int
+    shape: Shape | None
+
+    @property
+    def channels(self) -> int | None:
+        return None if self.shape is None else self.shape[0]
+
+
+@dataclass(slots=True)
+class Body:
+    """Nodes and regions under construction, with names relative to the body."""
+
+    nodes: list[Node] = field(default_factory=list)
+    regions: list[Region] = field(default_factory=list)
+    blocks: int = 0
+
+    def open(self, name: str, kind: RegionKind, label: str, entering: int, span: Span) -> int:
+        start = len(self.nodes)
+        self.regions.append(Region(name, kind, label, start, start, entering, entering, span))
+        return len(self.regions) - 1
+
+    def close(self, region: int, output: int) -> None:
+        self.regions[region] = replace(self.regions[region], stop=len(self.nodes), output=output)
+
+    def stamp(self, template: Template, name: str, entering: int, span: Span) -> int:
+        """Put a block's nodes here under a name; returns the position of its output."""
+        base = len(self.nodes)
+        prefix = name + "."
+        append = self.nodes.append
+        for node in template.body.nodes:
+            inputs = tuple([entering if value == INPUT else value + base for value in node.inputs])
+            append(Node(prefix + node.name, node.op, inputs, node.shape, node.span, node.init))
+        output = entering if template.output.id == INPUT else template.output.id + base
+        self.regions.append(Region(name, "block", template.block, base, len(self.nodes), entering, output, span))
+        for region in template.body.regions:
+            inside = entering if region.input == INPUT else region.input + base
+            leaving = entering if region.output == INPUT else region.output + base
+            at = (region.start + base, region.stop + base)
+            self.regions.append(Region(prefix + region.name, region.kind, region.label, *at, inside, leaving, region.span))
+        self.blocks += template.body.blocks + 1
+        return output
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A block expanded once. `read` are the index facts it depends on."""
+
+    block: str
+    body: Body
+    output: Val
+    read: frozenset[str]
