@@ -86,8 +86,7 @@ def find(target: str | Path | Mapping[str, object], input: str | Size | None = N
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
         if shipped is None:
             raise SpecError([_missing(str(target))])
-        root = library.shipped_root()
-        return Target(read_file(shipped, name=f"specs/{shipped.relative_to(root).as_posix()}"), shipped.parent, root)
+        return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 

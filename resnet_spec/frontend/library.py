@@ -51,6 +51,11 @@ def shipped_names() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if not name.startswith("mixins/")))
 
 
+def shipped_name(path: Path) -> str:
+    """What a shipped file is called in messages, wherever the package is installed: `specs/resnet50.yaml`."""
+    return f"specs/{path.relative_to(shipped_root()).as_posix()}"
+
+
 def shipped_path(name: str) -> Path | None:
     """The file of a shipped spec or mixin, named with or without `.yaml`; None for an unknown name."""
     root = shipped_root()

@@ -16,7 +16,7 @@ from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, suggestion
 
-from .library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
+from .library import library_block, library_block_names, shipped_name, shipped_names, shipped_path, shipped_root
 from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse
 
 NOT_INHERITED = ("name", "about", "source", "expect")
@@ -123,9 +123,9 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
 
     Raises SpecError with every finding of the merge.
     """
-    chain = _Chain(root)
+    chain = _Chain()
     document = chain.read(source)
-    chain.collect(source, document, folder, ())
+    chain.collect(document, None if folder is None or root is None else _Place(folder, root), ())
     merger = _Merger()
     state, _ = parse(DEFAULTS)
     merged = _mapping(state)
@@ -179,11 +179,18 @@ def _without(mapping: Mapping, keys: Iterable[str]) -> Mapping:
     return Mapping({key: entry for key, entry in mapping.entries.items() if key not in keys}, mapping.span)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a file lies: the folder that relative paths start from, and the one that they may not leave."""
+
+    folder: Path
+    root: Path
+
+
 class _Chain:
     """The files a spec extends, in the order in which they are laid on each other."""
 
-    def __init__(self, root: Path | None) -> None:
-        self.root = root
+    def __init__(self) -> None:
         self.documents: list[Mapping] = []
         self.warnings: list[Diagnostic] = []
         self.done: set[Path] = set()
@@ -201,10 +208,10 @@ class _Chain:
             raise SpecError([Diagnostic("unknown-version", message, version.value.span, help="write `spec: 1`")])
         return document
 
-    def collect(self, source: Source, document: Mapping, folder: Path | None, stack: tuple[tuple[Path, Span], ...]) -> None:
+    def collect(self, document: Mapping, here: _Place | None, stack: tuple[tuple[Path, Span], ...]) -> None:
         """Append what `document` extends, then `document` itself."""
         for item in self._extends(document):
-            path = self._find(item, folder)
+            path, name, root = self._find(item, here)
             real = path.resolve()
             if any(real == above for above, _ in stack):
                 labels = tuple(Label(span, "extended here") for above, span in stack)
@@ -215,12 +222,12 @@ class _Chain:
             if len(stack) >= MAX_CHAIN:
                 raise SpecError([Diagnostic("too-deep", f"more than {MAX_CHAIN} files extend each other", item.span)])
             try:
-                base = read_file(path)
+                base = read_file(path, name)
             except SpecError as error:
                 if error.diagnostics[0].span is not None:
                     raise
                 raise SpecError([replace(error.diagnostics[0], span=item.span)]) from None
-            self.collect(base, self.read(base), path.parent, (*stack, (real, item.span)))
+            self.collect(self.read(base), _Place(path.parent, root), (*stack, (real, item.span)))
             self.done.add(real)
         self.documents.append(document)
 
@@ -235,25 +242,26 @@ class _Chain:
             found.append(item)
         return found
 
-    def _find(self, item: Scalar, folder: Path | None) -> Path:
+    def _find(self, item: Scalar, here: _Place | None) -> tuple[Path, str, Path]:
+        """The file that one `extends` names, what it is called, and the folder that its own `extends` may not leave."""
         text = str(item.value)
 
         def refuse(code: str, message: str, mend: str = "") -> SpecError:
             return SpecError([Diagnostic(code, message, item.span, help=mend)])
 
-        if folder is None or self.root is None:
+        if here is None:
             raise refuse("extends-not-allowed", "this spec may not extend another file")
         if os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":"):
             raise refuse("extends-absolute", "`extends` takes a path relative to this file", "write a relative path")
-        path = folder / text
+        path = here.folder / text
         if path.is_file():
-            if not path.resolve().is_relative_to(self.root.resolve()):
+            if not path.resolve().is_relative_to(here.root.resolve()):
                 mend = "move the file below that folder, or name a wider one with --spec-root"
-                raise refuse("extends-outside", f"`extends` leaves {display_name(self.root)}", mend)
-            return path
+                raise refuse("extends-outside", f"`extends` leaves the folder {here.root.resolve().as_posix()}", mend)
+            return path, display_name(path), here.root
         if (shipped := shipped_path(text)) is not None:
-            return shipped
-        siblings = [entry.name for entry in folder.glob("*.yaml")] if folder.is_dir() else []
+            return shipped, shipped_name(shipped), shipped_root()
+        siblings = [entry.name for entry in here.folder.glob("*.yaml")] if here.folder.is_dir() else []
         mend = suggestion(text, [*siblings, *shipped_names()], most=0)
         raise refuse("missing-file", f"there is no file {display_name(path)}, and no shipped spec `{text}`", mend)
 
