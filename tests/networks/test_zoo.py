@@ -59,7 +59,6 @@ STRICT = {"seresnet50", "seresnet152d", "resnet50d", "resnet18d", "resnetblur50"
     "resnet50_gn",
     "resnet50_drop_path",
     "resnet50_dilated",
-    "vgg16_bn",
 }
 
 

@@ -7,7 +7,7 @@ again under their own names, which is also why a mistake in a repeated block is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
@@ -97,16 +97,16 @@ class _Expansion:
         self.count_blocks()
         place = _Place(self.globals, {}, "", None)
         for use in self.spec.stem:
-            value = self.operation(use, place, [value], body)
+            value = self.operation(use, place, value, body)
         stages = 0
         for entry in self.spec.stages:
             if isinstance(entry, Stage):
                 value = self.stage(entry, stages, value, body)
                 stages += 1
             else:
-                value = self.operation(entry, place, [value], body)
+                value = self.operation(entry, place, value, body)
         for use in self.spec.head:
-            value = self.operation(use, place, [value], body)
+            value = self.operation(use, place, value, body)
         return value
 
     def count_blocks(self) -> None:
@@ -252,8 +252,8 @@ class _Expansion:
 
     def chain(self, uses: tuple[Use, ...], place: _Place, value: Val, body: Body) -> Val:
         for use in uses:
-            inputs = [place.values.get(name.text, Val(INPUT, None)) for name in use.inputs] or [value]
-            value = self.operation(use, place, inputs, body)
+            inputs = [place.values.get(name.text, Val(INPUT, None)) for name in use.inputs]
+            value = self.operation(use, place, value, body, inputs)
             place.values[use.name] = value
         return value
 
@@ -263,7 +263,7 @@ class _Expansion:
             if isinstance(result, Problem):
                 self.report(self.unequal(block, join, place, shortcut, branch))
                 return Val(INPUT, None)
-        return self.operation(replace(join, when=None), place, [shortcut, branch], body)
+        return self.operation(replace(join, when=None), place, branch, body, [shortcut, branch])
 
     def unequal(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val) -> Diagnostic:
         """The conflict of a join: both sides, and what of the shortcut is absent, and why."""
@@ -330,14 +330,18 @@ class _Expansion:
             self.tell(unknown)
             return True
 
-    def operation(self, use: Use, place: _Place, inputs: list[Val], body: Body) -> Val:
-        """One use: nothing where its `if` is false, else an operation, a sequence or a block."""
-        entering = inputs[0]
-        scope = WithChannels(place.scope, entering.channels)
+    def operation(self, use: Use, place: _Place, before: Val, body: Body, named: Collection[Val] = ()) -> Val:
+        """One use: an operation, a sequence or a block. It reads what it `named`, else the value `before`.
+
+        Where its `if` is false there is nothing, and the value before it is handed on: an absent projection of a
+        pre-activation block leaves the raw input, whatever it would have read.
+        """
+        inputs = [*named] or [before]
+        scope = WithChannels(place.scope, inputs[0].channels)
         self.frames.append(use.key)
         try:
             if use.when is not None and not truth(use.when, scope):
-                return entering
+                return before
             if any(value.shape is None for value in inputs):
                 return Val(INPUT, None)
             return self.present(use, place, scope, inputs, body)
@@ -398,7 +402,7 @@ class _Expansion:
         region = body.open(name, "sequential", "sequential", value.id, use.key)
         inner = _Place(place.scope, {}, name + ".", place.inside)
         for each in use.ops:
-            value = self.operation(each, inner, [value], body)
+            value = self.operation(each, inner, value, body)
         body.close(region, value.id)
         return value
 
