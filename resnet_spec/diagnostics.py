@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 Severity = Literal["error", "warning"]
@@ -29,8 +30,14 @@ class Source:
 
     def line(self, number: int) -> str:
         """The text of line `number` (from 1), without its line break; empty past the end."""
-        lines = self.text.splitlines()
+        lines = _lines(self)
         return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+@lru_cache(maxsize=4)
+def _lines(source: Source) -> list[str]:
+    """The lines of a source, split once: thousands of findings each ask for theirs."""
+    return source.text.removeprefix("\ufeff").splitlines()  # a byte order mark stands in no column
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ def suggestion(word: str, known: Sequence[str], synonyms: dict[str, str] | None 
     """A help line for an unknown word: the closest known one, else all of them while they are few."""
     if (near := closest(word, known, synonyms)) is not None:
         return f"did you mean `{near}`?"
-    if not known:
+    if not known or not most:
         return ""
     shown = ", ".join(f"`{choice}`" for choice in known[:most])
     return f"known here: {shown}" + (f", and {len(known) - most} more" if len(known) > most else "")

@@ -5,7 +5,7 @@
     validate  JSON Schema, names                          frontend.spec       Spec
     lower     names, expressions, blocks                  ir.lower            Graph
     verify    the invariants of the graph                 ir.verify
-    infer     shapes and costs                            ir.shapes, ir.cost  Analysis
+    infer     shapes, costs; sizes when asked for         ir.shapes, ir.cost  Analysis
     expect    the spec's own contract                     here
 
 Every step takes the value of the one before and returns a new one. A mistake of the user ends in SpecError with all findings;
@@ -26,11 +26,14 @@ from resnet_spec.frontend.resolve import parse_set, read_file, resolve, spec_roo
 from resnet_spec.frontend.source import Mapping as Tree
 from resnet_spec.frontend.source import from_data
 from resnet_spec.frontend.spec import Expect, Spec, parse_spec
+from resnet_spec.ir.axis import Piece, describe
 from resnet_spec.ir.cost import Cost, count, total
+from resnet_spec.ir.fingerprint import fingerprint
 from resnet_spec.ir.graph import Graph
 from resnet_spec.ir.lower import lower
 from resnet_spec.ir.ops import Shape, show
 from resnet_spec.ir.shapes import infer
+from resnet_spec.ir.sizes import Accepted, accepted_sizes
 from resnet_spec.ir.verify import verify
 
 Size = tuple[int, int, int]
@@ -66,6 +69,16 @@ class Analysis:
     def total(self) -> Cost:
         """Parameters, buffers and multiply-adds of the whole network."""
         return total(self.costs)
+
+    @cached_property
+    def accepted(self) -> Accepted:
+        """The input sizes on which the module built at the spec's own input runs, in pixels."""
+        return accepted_sizes(self.graph)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A versioned hash of what the network computes, given its weights."""
+        return fingerprint(self.graph)
 
     @property
     def output(self) -> Shape:
@@ -152,10 +165,17 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
     if expect.output is not None and expect.output != analysis.output:
         message = f"`expect` says the output is {show(expect.output)}, and it is {show(analysis.output)}"
         findings.append(Diagnostic("expect-broken", message, expect.spans["output"]))
+    if expect.squares is not None:
+        squares = analysis.accepted.squares
+        found = (squares[0].least, None if squares[-1].most is None else squares[-1].most) if squares else None
+        if found != expect.squares:
+            promise = (Piece(*expect.squares),)
+            message = f"`expect` says the network accepts squares of {describe(promise)}, and it accepts {describe(squares)}"
+            findings.append(Diagnostic("expect-broken", message, expect.spans["squares"]))
     for name, promised in expect.counts.items():
-        found = getattr(analysis.total, name)
-        if found != promised:
-            message = f"`expect` says {promised:,} {name}, and there are {found:,}"
-            mend = f"the network changed; if it should have, write {found}"
+        counted = getattr(analysis.total, name)
+        if counted != promised:
+            message = f"`expect` says {promised:,} {name}, and there are {counted:,}"
+            mend = f"the network changed; if it should have, write {counted}"
             findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=mend))
     return findings

@@ -90,6 +90,8 @@ def parse(text: str) -> Expression | ExpressionError:
         return ExpressionError("expression-too-long", f"an expression of more than {MAX_LENGTH} characters", 0, MAX_LENGTH)
     if not text.isascii() or not text.isprintable():
         return ExpressionError("expression-syntax", "an expression is one line of plain ASCII characters", 0, len(text))
+    if "#" in text:  # Python's parser would take it for a comment
+        return ExpressionError("expression-syntax", f"`{text}` is not an expression", text.index("#"), len(text))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -208,7 +210,8 @@ class _Evaluation:
             if isinstance(before, bool) != isinstance(after, bool) or (
                 isinstance(before, bool) and not isinstance(op, ast.Eq | ast.NotEq)
             ):
-                raise self.error("expression-type", f"`{self.written(node)}` compares {before} with {after}".lower(), node)
+                shown = f"{before} with {after}".lower()
+                raise self.error("expression-type", f"`{self.written(node)}` compares {shown}", node)
             if not _COMPARISONS[type(op)](before, after):
                 return False
             before = after

@@ -63,4 +63,12 @@ def shipped_path(name: str) -> Path | None:
     if any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts):
         return None
     path = root.joinpath(*parts[:-1], parts[-1] + ".yaml")
-    return path if path.is_file() else None
+    return path if is_file(path) else None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a path that cannot be one (a name that is too long) is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -16,7 +16,7 @@ from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, suggestion
 
-from .library import library_block, library_block_names, shipped_name, shipped_names, shipped_path, shipped_root
+from .library import is_file, library_block, library_block_names, shipped_name, shipped_names, shipped_path, shipped_root
 from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse
 
 NOT_INHERITED = ("name", "about", "source", "expect")
@@ -137,6 +137,11 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
         merged = merger.merge(merged, _without(file, ("blocks", "extends")), "root")
     overridden = False
     for patch in patches:
+        if "extends" in patch.entries:
+            message = "`--set` changes a spec, and cannot extend another one"
+            where = patch.entries["extends"].key
+            merger.findings.append(Diagnostic("extends-not-allowed", message, where, help="write a file with `extends`"))
+            continue
         overridden = True
         merger.strict = True
         blocks = merger.merge_blocks(blocks, patch.get("blocks"), from_set=True)
@@ -156,8 +161,11 @@ def parse_set(text: str, below: tuple[str, ...] = ()) -> Mapping:
         message = "`--set` takes key.path=value"
         raise SpecError([Diagnostic("set-syntax", message, whole, help="for example `--set stages.layer1.depth=4`")])
     node: Node = Scalar(None, whole.within(len(path), len(text)), "")
-    if value.strip():
+    if value.strip() and not value.lstrip().startswith("#"):
         node, _ = parse(source, " " * (len(path) + 1) + value)
+    elif value.strip():
+        message = "`--set` takes key.path=value, and YAML reads this value as a comment"
+        raise SpecError([Diagnostic("set-syntax", message, whole, help="put the value in quotes twice: 'key=\"#value\"'")])
     stop = len(path)
     for key in reversed(keys):
         start = stop - len(key)
@@ -233,7 +241,7 @@ class _Chain:
 
     def _extends(self, document: Mapping) -> list[Scalar]:
         node = document.get("extends")
-        items = () if node is None else node.items if isinstance(node, Sequence) else (node,)
+        items = () if node is None else node.items if isinstance(node, Sequence) and node.items else (node,)
         found: list[Scalar] = []
         for item in items:
             if not isinstance(item, Scalar) or not isinstance(item.value, str) or not item.value:
@@ -254,7 +262,7 @@ class _Chain:
         if os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":"):
             raise refuse("extends-absolute", "`extends` takes a path relative to this file", "write a relative path")
         path = here.folder / text
-        if path.is_file():
+        if is_file(path):
             if not path.resolve().is_relative_to(here.root.resolve()):
                 mend = "move the file below that folder, or name a wider one with --spec-root"
                 raise refuse("extends-outside", f"`extends` leaves the folder {here.root.resolve().as_posix()}", mend)
@@ -300,7 +308,10 @@ class _Merger:
         value = new.value
         if isinstance(value, Scalar) and value.value is None:
             if old is None:
-                self._nothing("nothing-to-delete", f"`{path}` is deleted here, but nothing stands there", new.key, path, parent)
+                message = f"`{path}` is deleted here, but nothing stands there"
+                if not value.text:
+                    message = f"`{path}` has no value, which deletes, but nothing stands there"
+                self._nothing("nothing-to-delete", message, new.key, path, parent, "write its value, or remove the line")
             return None
         if not isinstance(value, Mapping):
             if old is None and self.strict and path.startswith("params."):
@@ -326,10 +337,12 @@ class _Merger:
             return Entry(old.key, new.value)
         return new
 
-    def _nothing(self, code: str, message: str, key: Span, path: str, parent: Mapping) -> None:
-        name = path.rpartition(".")[2]
-        mend = suggestion(name, list(parent.entries)) or "name the operation: `{op: ...}`"
-        self.findings.append(Diagnostic(code, message, key, help=mend))
+    def _nothing(
+        self, code: str, message: str, key: Span, path: str, parent: Mapping, mend: str = "name the operation: `{op: ...}`"
+    ) -> None:
+        """A patch or a `null` for nothing: the sibling that was meant, if any is near, else `mend`."""
+        near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict else 0)
+        self.findings.append(Diagnostic(code, message, key, help=near or mend))
 
     def _take_position(self, value: Mapping) -> tuple[Mapping, tuple[str, Scalar] | None]:
         """A new entry's `insert_before` or `insert_after`, and the entry without it."""
@@ -364,6 +377,8 @@ class _Merger:
         """The spec's own blocks after one more file. `extends` starts from a block as it stands below this file."""
         if node is None:
             return below
+        if isinstance(node, Scalar) and node.value is None and below:
+            return {}
         if not isinstance(node, Mapping):
             self.findings.append(Diagnostic("wrong-type", "`blocks` is a mapping from names to blocks", node.span))
             return below

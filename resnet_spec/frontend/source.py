@@ -65,6 +65,8 @@ Node = Scalar | Sequence | Mapping
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _INT = re.compile(r"[-+]?[0-9]+")
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, ScalarValue] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -84,19 +86,20 @@ def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnost
     """
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise _stop("too-large", f"{source.name} is larger than {MAX_BYTES:,} bytes", _whole(source))
+    if half := re.search("[\ud800-\udfff]", source.text):
+        raise _stop("yaml-syntax", "not YAML: half of a surrogate pair is no character", _after(source, half.start()))
     try:
         reader = _Reader(source, source.text if text is None else text)
         return reader.read(), tuple(reader.warnings)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.problem, error.context) if part)
-        raise _stop("yaml-syntax", f"not YAML: {what}", _point(source, mark)) from None
+        span, begins = _point(source, error.problem_mark or error.context_mark), _point(source, error.context_mark)
+        related = (Label(begins, "this begins here"),) if error.context_mark is not None and begins.line != span.line else ()
+        raise SpecError([Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related)]) from None
     except yaml.YAMLError as error:  # a character YAML does not allow
         what = str(getattr(error, "reason", error))
         position = getattr(error, "position", 0)
-        before = source.text[: position if isinstance(position, int) else 0]
-        span = _at(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise _stop("yaml-syntax", f"not YAML: {what}", span) from None
+        raise _stop("yaml-syntax", f"not YAML: {what}", _after(source, position if isinstance(position, int) else 0)) from None
 
 
 def from_data(data: object, name: str = "<dict>") -> Source:
@@ -121,7 +124,7 @@ def plain(node: Node) -> object:
 def suppressions(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Lines that end in `# resnet-spec: ignore[code, ...]`, with the codes; events carry no comments."""
     for number, line in enumerate(source.text.splitlines(), 1):
-        if found := re.search(r"#\s*resnet-spec:\s*ignore\[([a-z0-9, -]+)\]\s*$", line):
+        if found := re.search(r"#\s*resnet-spec:\s*ignore\[([a-z0-9., -]+)\]\s*$", line):
             yield number, tuple(code.strip() for code in found[1].split(","))
 
 
@@ -250,6 +253,12 @@ class _Reader:
                     span, f"`{text}` is the decimal number {int(text)} (YAML 1.1 read it as octal)", f"write {int(text)}"
                 )
             return Scalar(int(text), span, text)
+        if _OTHER_BASE.fullmatch(text):
+            if len(text) > MAX_DIGITS:
+                raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span)
+            return Scalar(int(text, 0), span, text)
+        if _NOT_FINITE.fullmatch(text):
+            raise _stop("number-too-large", f"`{text}` is no finite number", span, "write a number, or quote a string")
         if _FLOAT.fullmatch(text):
             value = float(text)
             if value in (float("inf"), float("-inf")):
@@ -324,8 +333,20 @@ def _at(source: Source, line: int, column: int) -> Span:
     return Span(source, line, column, line, column + 1)
 
 
+def _after(source: Source, count: int) -> Span:
+    """The place of the character that `count` others come before."""
+    before = source.text[:count]
+    return _at(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
 def _point(source: Source, mark: Any) -> Span:
-    return _at(source, 1, 1) if mark is None else _at(source, mark.line + 1, mark.column + 1)
+    """The place of a mark; the end of the last line for one past the end, where there is no text to show."""
+    if mark is None:
+        return _at(source, 1, 1)
+    lines = source.text.splitlines()
+    if lines and mark.line >= len(lines):
+        return _at(source, len(lines), len(lines[-1]) + 1)
+    return _at(source, mark.line + 1, mark.column + 1)
 
 
 def _whole(source: Source) -> Span:

@@ -7,6 +7,7 @@ names, places where something cannot stand). Nothing is evaluated here: numbers 
 from __future__ import annotations
 
 import keyword
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,7 +26,7 @@ Role = Literal["norm", "act"]
 ROLES: tuple[Role, ...] = ("norm", "act")
 FACTS = ("in_channels", "out_channels", "first", "stage_index", "block_index", "block_count", "channels")
 STAGE_WORDS = ("block", "depth", "op", "ops", "if", "from", "init", "insert_before", "insert_after")
-_COMMON = ("op", "if", "from", "init", "ops")
+_NOT_ARGUMENTS = ("op", "if", "from", "init", "ops", "insert_before", "insert_after")
 # Names a child of a torch.nn.Module cannot have; a test compares the list with torch's own.
 MODULE_ATTRIBUTES = frozenset(
     """
@@ -105,6 +106,7 @@ class Expect:
 
     output: tuple[int, ...] | None
     counts: dict[str, int]  # params, buffers, macs
+    squares: tuple[int, int | None] | None  # the least and the greatest size, in pixels
     spans: dict[str, Span]
 
 
@@ -149,8 +151,8 @@ def parse_spec(resolved: Resolved) -> Spec:
     if reader.findings:
         raise SpecError([*reader.findings, *resolved.warnings])
     spec = reader.spec(resolved)
-    if reader.findings:
-        raise SpecError([*reader.findings, *resolved.warnings])
+    if reader.findings:  # the top-level `block` is read once for each stage, and tells its findings once
+        raise SpecError([*dict.fromkeys(reader.findings), *resolved.warnings])
     return spec
 
 
@@ -202,7 +204,7 @@ class _Reader:
             input_span=size.span,
             classes=classes if isinstance(classes, Scalar) else None,
             params=self.variables(root.get("params"), "param"),
-            roles={role: self.role(role, root.entries[role]) for role in ROLES if role in root.entries},
+            roles=self.roles(root),
             init=_text(root.get("init")) or "pytorch",
             stem=stem,
             stages=stages,
@@ -230,15 +232,20 @@ class _Reader:
         when, init = value.get("if"), value.get("init")
         if "ops" in value.entries and _text(op) != "sequential":
             self.refuse("unknown-field", f"`{_text(op)}` has no field `ops`", value.entries["ops"].key, "only `sequential` has")
+        if "init" in value.entries and _text(op) == "sequential":
+            self.refuse("unknown-field", "`sequential` has no weight that `init` could draw", value.entries["init"].key)
         ops = self.uses(value.get("ops"), {})
         for inner in ops:
             self.no_from(inner, "in `sequential` each operation takes the value before it")
+        for word in ("insert_before", "insert_after"):  # where an entry has siblings, the merge has used it up
+            if word in value.entries:
+                self.refuse("unknown-field", f"`{name}` has no siblings, so `{word}` says nothing", value.entries[word].key)
         return Use(
             name,
             entry.key,
             _text(op),
             op.span if op is not None else entry.key,
-            {key: self.argument(each) for key, each in value.entries.items() if key not in _COMMON},
+            {key: self.argument(each) for key, each in value.entries.items() if key not in _NOT_ARGUMENTS},
             ops,
             when if isinstance(when, Scalar) else None,
             _scalars(inputs),
@@ -268,6 +275,21 @@ class _Reader:
     def no_from(self, use: Use, why: str) -> None:
         if use.inputs:
             self.refuse("from-not-allowed", f"`from` does nothing here: {why}", use.inputs[0].span, "write a block for it")
+
+    def roles(self, root: Mapping) -> dict[str, Use]:
+        roles: dict[str, Use] = {role: self.role(role, root.entries[role]) for role in ROLES if role in root.entries}
+        for role in roles:
+            reached: dict[str, Use] = {}
+            pending = [role]
+            while pending:
+                for inner in _roles_in(roles[pending.pop()]):
+                    if inner.op in roles and inner.op not in reached:
+                        reached[inner.op] = inner
+                        pending.append(inner.op)
+            if role in reached:
+                message = f"the role `{role}` stands inside what it means"
+                self.refuse("role-cycle", message, reached[role].op_span, "name an operation there, such as `batch_norm`")
+        return roles
 
     def role(self, role: Role, entry: Entry) -> Use:
         use = self.use(role, entry, None)
@@ -316,6 +338,12 @@ class _Reader:
 
     def block_choice(self, name: str, entry: Entry, own: Entry | None, default: Entry | None) -> Use:
         """The block of a stage with its arguments: the stage's own choice, else the top-level one patched by it."""
+        for choice in (own, default):
+            given = choice.value.entries if choice is not None and isinstance(choice.value, Mapping) else {}
+            for word in ("if", "from", "init"):
+                if word in given:
+                    message = f"`{word}` belongs to an operation, and this is the block of a stage"
+                    self.refuse("unknown-field", message, given[word].key, "write it in a block of your own")
         if own is not None and not _is_patch(own.value):
             return self.use(name, own, None)
         if default is None:
@@ -341,6 +369,9 @@ class _Reader:
     def own_block(self, text: BlockText) -> Block:
         if text.name in ROLES or text.name in ("input", "join") or text.name in operation_names():
             self.refuse("reserved-name", f"`{text.name}` is an operation or a role, so no block can be called so", text.key)
+        elif not (text.name.isascii() and text.name.isidentifier()):
+            mend = "a block's name is letters, digits and underscores"
+            self.refuse("invalid-name", f"`{text.name}` cannot be a name", text.key, mend)
         return self.block(text)
 
     def block(self, text: BlockText) -> Block:
@@ -386,6 +417,14 @@ class _Reader:
         )
 
 
+def _roles_in(use: Use) -> Iterator[Use]:
+    """The uses of roles among the operations of a sequence."""
+    for inner in use.ops:
+        if inner.op in ROLES:
+            yield inner
+        yield from _roles_in(inner)
+
+
 def _is_patch(node: Node) -> bool:
     return isinstance(node, Mapping) and "op" not in node.entries
 
@@ -403,6 +442,12 @@ def _stem_of(name: str) -> str:
     return name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
 
 
+def _count(scalar: Scalar) -> int:
+    """A whole number of `expect`; the schema lets `4.0` and `1e3` be whole."""
+    assert isinstance(scalar.value, int | float)
+    return int(scalar.value)
+
+
 def _expect(node: Node | None) -> Expect | None:
     if not isinstance(node, Mapping):
         return None
@@ -410,10 +455,13 @@ def _expect(node: Node | None) -> Expect | None:
     counts: dict[str, int] = {}
     for key in ("params", "buffers", "macs"):
         value = node.get(key)
-        if isinstance(value, Scalar) and isinstance(value.value, int):
-            counts[key] = value.value
+        if isinstance(value, Scalar):
+            counts[key] = _count(value)
+    ends = _scalars(node.get("squares"))
+    squares = (_count(ends[0]), None if ends[1].value is None else _count(ends[1])) if len(ends) == 2 else None
     return Expect(
-        tuple(int(item.text) for item in _scalars(output)) if output is not None else None,
+        tuple(map(_count, _scalars(output))) if output is not None else None,
         counts,
+        squares,
         {key: entry.value.span for key, entry in node.entries.items()},
     )

@@ -8,7 +8,7 @@ again under their own names, which is also why a mistake in a repeated block is 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
 from resnet_spec.frontend.expressions import Number
@@ -57,12 +57,13 @@ class _Place:
     values: dict[str, Val]
     prefix: str
     inside: BlockScope | None  # the block around, if any
+    absent: list[Use] = field(default_factory=list)  # those whose `if` was false
 
 
 class _Expansion:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.findings: list[Diagnostic] = []
+        self.findings: dict[Diagnostic, None] = {}  # in order, each once
         self.globals = SpecScope(spec.params, spec.classes)
         self.frames: list[Span] = []  # the uses that led here, for findings inside the library
         self.path: list[str] = []
@@ -79,8 +80,7 @@ class _Expansion:
             if outer is not None:
                 inner = Label(finding.span, finding.label or "in this block of the library")
                 finding = replace(finding, span=outer, label="", related=(inner, *finding.related))
-        if finding not in self.findings:
-            self.findings.append(finding)
+        self.findings[finding] = None
 
     def tell(self, unknown: UnknownValueError) -> None:
         if unknown.finding is not None:
@@ -154,8 +154,8 @@ class _Expansion:
                         "block_count": self.block_count,
                     }
                     given = self.stage_arguments(stage, block, number_in_stage, stride)
-                    template = self.block(block, given, facts, value)
-                    steady = None if per_block or template.read else (stride, entering, template)
+                    template, read = self.block(block, given, facts, value)
+                    steady = None if per_block or read else (stride, entering, template)
                 value = self.place_block(template, name, value, stage.key, body)
             except UnknownValueError as unknown:
                 self.tell(unknown)
@@ -219,8 +219,8 @@ class _Expansion:
 
     def block(
         self, block: Block, given: Mapping[str, Callable[[BlockScope], Number]], facts: Mapping[str, Number], value: Val
-    ) -> Template:
-        """A block for its arguments and the shape that enters, expanded unless an equal one was."""
+    ) -> tuple[Template, frozenset[str]]:
+        """A block for its arguments and the shape that enters, expanded unless an equal one was; and the facts it read."""
         if len(self.frames) > MAX_NESTING:
             mend = f"does `{block.name}` use itself?"
             raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", self.frames[-1], mend)
@@ -231,11 +231,11 @@ class _Expansion:
         key = (id(block), value.shape, typed)
         for known, template in self.templates.get(key, ()):
             if all(facts.get(name) == fact for name, fact in known.items()):
-                return template
+                return template, template.read | scope.read
         template = self.expand_block(block, scope, value.shape)
         used = {name: facts[name] for name in template.read if name in facts}
         self.templates.setdefault(key, []).append((used, template))
-        return template
+        return template, template.read
 
     def expand_block(self, block: Block, scope: BlockScope, entering: Shape) -> Template:
         body = Body()
@@ -243,19 +243,28 @@ class _Expansion:
         place = _Place(scope, {"input": start}, "", scope)
         value = self.chain(block.branch, place, start, body)
         join = block.join
-        if join is not None and (join.when is None or self.holds(join.when, scope)):
-            shortcut = self.chain(block.shortcut, place, start, body)
-            value = self.join(block, join, place, shortcut, value, body)
+        if join is not None:
+            if join.when is None or self.holds(join.when, WithChannels(scope, value.channels)):
+                shortcut = self.chain(block.shortcut, place, start, body)
+                value = self.join(block, join, place, shortcut, value, body)
+            place.values[join.name] = value
         value = self.chain(block.after, place, value, body)
         self.check_out_channels(block, scope, value)
         return Template(block.name, body, value, frozenset(scope.read))
 
     def chain(self, uses: tuple[Use, ...], place: _Place, value: Val, body: Body) -> Val:
         for use in uses:
-            inputs = [place.values.get(name.text, Val(INPUT, None)) for name in use.inputs]
+            inputs = [self.earlier(name, place) for name in use.inputs]
             value = self.operation(use, place, value, body, inputs)
             place.values[use.name] = value
         return value
+
+    def earlier(self, name: Scalar, place: _Place) -> Val:
+        """The value that `from` names. One that the text has and the block has not was in a shortcut that is left out."""
+        if name.text not in place.values:
+            message = f"there is no `{name.text}` here: the `if` of `join` is false, and then there is no shortcut"
+            self.report(Diagnostic("unknown-name", message, name.span, help="take a value of the branch, or `input`"))
+        return place.values.get(name.text, Val(INPUT, None))
 
     def join(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val, body: Body) -> Val:
         if shortcut.shape is not None and branch.shape is not None:
@@ -274,7 +283,7 @@ class _Expansion:
         label = f"branch gives {show(branch.shape)}, shortcut gives {show(shortcut.shape)}{identity}"
         related: list[Label] = []
         for use in block.shortcut:
-            if use.when is not None and place.inside is not None and not self.holds(use.when, place.scope):
+            if use.when is not None and place.inside is not None and use in place.absent:
                 reason = self.reason(use.when, place.inside)
                 related.append(Label(reason.span, f"false here, so `{use.name}` is absent"))
         channels, size = branch.shape[0] != shortcut.shape[0], branch.shape[1:] != shortcut.shape[1:]
@@ -312,12 +321,12 @@ class _Expansion:
     def place_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
         if body.blocks + template.body.blocks >= MAX_BLOCKS:
             raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
-        self.limit_operations(body, len(template.body.nodes), span)
+        self.limit_operations(body, len(template.body.nodes), span, len(template.body.regions))
         output = body.stamp(template, name, value.id, span)
         return Val(output, template.output.shape)
 
-    def limit_operations(self, body: Body, more: int, span: Span) -> None:
-        if len(body.nodes) + more > MAX_OPERATIONS:
+    def limit_operations(self, body: Body, more: int, span: Span, regions: int = 0) -> None:
+        if max(len(body.nodes) + more, len(body.regions) + regions) > MAX_OPERATIONS:
             raise refuse("too-many-operations", f"a network has at most {MAX_OPERATIONS:,} operations", span)
 
     # --- operations -----------------------------------------------------------------------------------------------------
@@ -341,6 +350,7 @@ class _Expansion:
         self.frames.append(use.key)
         try:
             if use.when is not None and not truth(use.when, scope):
+                place.absent.append(use)
                 return before
             if any(value.shape is None for value in inputs):
                 return Val(INPUT, None)
@@ -355,7 +365,8 @@ class _Expansion:
         meaning = self.spec.roles[use.op] if use.op in ROLES else use
         name = place.prefix + use.name
         if meaning.op == "sequential":
-            return self.sequential(replace(use, ops=meaning.ops), place, inputs[0], body)
+            written_in = place if meaning is use else replace(place, scope=self.globals)
+            return self.sequential(replace(use, ops=meaning.ops), written_in, inputs[0], body)
         role_scope = WithChannels(self.globals, inputs[0].channels)
         written: dict[str, tuple[Argument, Scope]] = {}
         if meaning is not use:
@@ -399,6 +410,7 @@ class _Expansion:
 
     def sequential(self, use: Use, place: _Place, value: Val, body: Body) -> Val:
         name = place.prefix + use.name
+        self.limit_operations(body, 0, use.key, 1)
         region = body.open(name, "sequential", "sequential", value.id, use.key)
         inner = _Place(place.scope, {}, name + ".", place.inside)
         for each in use.ops:
@@ -429,11 +441,11 @@ class _Expansion:
             facts = place.inside.facts
         self.path.append(name)
         try:
-            template = self.block(block, given, facts, value)
+            template, read = self.block(block, given, facts, value)
         finally:
             self.path.pop()
         if place.inside is not None:
-            place.inside.read.update(template.read)
+            place.inside.read.update(read)
         return self.place_block(template, name, value, use.key, body)
 
 

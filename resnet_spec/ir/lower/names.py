@@ -12,6 +12,7 @@ from resnet_spec.frontend import expressions
 from resnet_spec.frontend.spec import FACTS, ROLES, Argument, Block, Scalar, Spec, Stage, Use
 from resnet_spec.ir.ops import OPERATIONS, Field, fields_of
 
+_TRUTH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
@@ -76,8 +77,10 @@ class _Walk:
         self.expressions(use.arguments, visible)
         self.block(block)
 
-    def use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None) -> None:
-        """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block)."""
+    def use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None, section: bool = False) -> None:
+        """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
+        `section`: it is the `join` of a block, which has its inputs without `from`.
+        """
         meaning = use
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
@@ -89,7 +92,8 @@ class _Walk:
             meaning = role
         if use.when is not None:
             self.expression(use.when, visible)
-        self.inputs(use, meaning, earlier)
+        if not section:
+            self.inputs(use, meaning, earlier)
         if meaning.op == "sequential":
             for inner in use.ops:
                 self.use(inner, visible)
@@ -125,7 +129,7 @@ class _Walk:
 
     def inputs(self, use: Use, meaning: Use, earlier: Sequence[str] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
-        if joins and use.name != "join" and len(use.inputs) < 2:
+        if joins and len(use.inputs) < 2:
             self.add("missing-field", f"`{meaning.op}` joins two or more values", use.key, "add `from: [NAME, NAME]`")
         if not joins and len(use.inputs) > 1:
             self.add("wrong-length", f"`{meaning.op}` takes one value", use.inputs[1].span, "join the values first: `concat`")
@@ -163,7 +167,7 @@ class _Walk:
             self.expressions({"out_channels": block.out_channels}, visible)
         earlier = ["input"]
         for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
-            self.use(use, (*visible, "channels"), earlier)
+            self.use(use, (*visible, "channels"), earlier, section=use is block.join)
             earlier.append(use.name)
         if block.join is not None and not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
@@ -198,4 +202,6 @@ class _Walk:
                 mend = suggestion(name, visible, SYNONYMS)
                 if name == "classes":
                     mend = "say how many: `classes: 1000` at the top of the spec"
+                if (meant := _TRUTH_WORDS.get(name.lower())) is not None:
+                    mend = f"write `{meant}`"
                 self.add("unknown-name", f"`{name}` means nothing here", span, mend)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Pair, Problem, Shape, Tensor, Value, Window, needs_image, show, spec_field
-from .windows import both_axes, does_not_fit, window_formula, window_size
+from .definition import AxisMap, Operation, Pair, Problem, Saved, Shape, Tensor, Value, Window, needs_image, show, spec_field
+from .windows import both_axes, does_not_fit, window_formula, window_map, window_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +102,20 @@ class Conv2d(Operation):
     def other_ops(self, output: Shape) -> int:
         return prod(output) if self.bias else 0
 
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        if self.padding_mode == "zeros" or not any((*self.sides(0), *self.sides(1))):
+            return Saved(inputs=True)
+        padded = x[0] * (x[1] + sum(self.sides(0))) * (x[2] + sum(self.sides(1)))
+        return Saved(inputs=self.padding_mode != "circular", values=padded)
+
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, (self.sides(0)[0], self.sides(1)[0]), self.dilation)
+
+    def along(self, axis: int) -> AxisMap:
+        pad = max(self.sides(axis))
+        least = {"reflect": pad + 1, "circular": pad}.get(self.padding_mode, 1)
+        k, s, d = self.kernel_size[axis], self.stride[axis], self.dilation[axis]
+        return window_map(lambda n: self.axis_size(n, axis), k, s, d, least)
 
     def arithmetic(self, x: Shape) -> str:
         if self.padding == "same":

@@ -7,7 +7,7 @@ A shape is a tuple without the batch: `(C, H, W)` in pixels, or `(F,)` after a f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
 from math import prod
 from typing import Any, ClassVar, Literal, Self
@@ -95,6 +95,32 @@ class Window:
     dilation: Pair
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What torch's autograd keeps of an operation until its backward pass, beside parameters and buffers (on a CPU).
+
+    `values` and `indices` (64-bit) count numbers for one image, `statistics` numbers for the whole batch.
+    """
+
+    inputs: bool = False
+    output: bool = False
+    values: int = 0
+    indices: int = 0
+    statistics: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AxisMap:
+    """What an operation makes of one axis: `size(n)` pixels of `n`, for every `n` of at least `least`.
+
+    Exactly one pixel more leaves for every `stride` more that enter; with stride 0 the size is always the same.
+    """
+
+    size: Callable[[int], int]
+    stride: int
+    least: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
     """One operation with all its arguments known. Subclasses are the definitions; instances are in the graph.
@@ -144,8 +170,16 @@ class Operation:
         """Arithmetic beside `macs` for one image: elements written, times the elements read for each."""
         return prod(output)
 
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        """What is kept for the backward pass in training."""
+        return Saved(inputs=True)
+
     def window(self) -> Window | None:
         """Which input pixels an output pixel reads; None where each reads its own only, or all."""
+        return None
+
+    def along(self, axis: int) -> AxisMap | None:
+        """What becomes of the height (axis 0) or the width (axis 1) of an image; None where it is kept, whatever it is."""
         return None
 
     def arithmetic(self, x: Shape) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Problem, Shape, Value, needs_image, spec_field
+from .definition import Operation, Problem, Saved, Shape, Value, needs_image, spec_field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,14 +18,15 @@ class Relu(Operation):
     keeps_output: ClassVar[bool] = True
     inplace: ClassVar[bool] = True
 
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(output=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relu6(Operation):
     name: ClassVar[str] = "relu6"
     about: ClassVar[str] = "min(max(x, 0), 6) (torch.nn.ReLU6)"
     torch: ClassVar[str] = "ReLU6"
-    keeps_output: ClassVar[bool] = True
-    inplace: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +91,9 @@ class Sigmoid(Operation):
     torch: ClassVar[str] = "Sigmoid"
     keeps_output: ClassVar[bool] = True
 
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(output=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tanh(Operation):
@@ -97,6 +101,9 @@ class Tanh(Operation):
     about: ClassVar[str] = "hyperbolic tangent (torch.nn.Tanh)"
     torch: ClassVar[str] = "Tanh"
     keeps_output: ClassVar[bool] = True
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(output=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +115,9 @@ class Identity(Operation):
 
     def other_ops(self, output: Shape) -> int:
         return 0
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +131,9 @@ class Dropout(Operation):
 
     def other_ops(self, output: Shape) -> int:
         return 0
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(values=prod(output) if 0 < self.p < 1 else 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +152,9 @@ class Dropout2d(Operation):
     def other_ops(self, output: Shape) -> int:
         return 0
 
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(values=output[0] if 0 < self.p < 1 else 0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropPath(Operation):
@@ -150,3 +166,6 @@ class DropPath(Operation):
 
     def other_ops(self, output: Shape) -> int:
         return prod(output) if self.p else 0
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(values=1 if self.p else 0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Problem, Shape, Tensor, Value, show, spec_field
+from .definition import Operation, Problem, Saved, Shape, Tensor, Value, show, spec_field
 
 
 def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
@@ -35,6 +36,9 @@ class BatchNorm(Operation):
         if x[0] != self.num_features:
             return Problem("shape-mismatch", f"batch_norm was built for {self.num_features} channels, and {x[0]} enter")
         return x
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(inputs=True, statistics=2 * self.num_features)
 
     def tensors(self) -> tuple[Tensor, ...]:
         learned = _scale_and_shift(self.num_features) if self.affine else ()
@@ -72,7 +76,16 @@ class GroupNorm(Operation):
         (x,) = inputs
         if x[0] != self.num_channels:
             return Problem("shape-mismatch", f"group_norm was built for {self.num_channels} channels, and {x[0]} enter")
+        if prod(x) == self.num_groups:  # torch refuses one image of it, in evaluation too
+            return Problem(
+                "too-few-values",
+                f"group_norm of {self.num_groups} groups has one value in each group of {show(x)}",
+                "use fewer groups, or put it before the pool",
+            )
         return x
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(inputs=True, values=2 * self.num_groups)
 
     def tensors(self) -> tuple[Tensor, ...]:
         return _scale_and_shift(self.num_channels) if self.affine else ()
@@ -99,6 +112,9 @@ class LayerNorm(Operation):
         if size != self.normalized_shape:
             return Problem("shape-mismatch", f"layer_norm was built for {self.normalized_shape} channels, and {show(x)} enters")
         return x
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(inputs=True, values=2 * prod(x) // self.normalized_shape)
 
     def tensors(self) -> tuple[Tensor, ...]:
         return _scale_and_shift(self.normalized_shape, self.bias) if self.elementwise_affine else ()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Self
 
-from .definition import Operation, Pair, Problem, Shape, Tensor, Value, Window, needs_image, show, spec_field
-from .windows import both_axes, does_not_fit, window_formula, window_size
+from .definition import AxisMap, Operation, Pair, Problem, Saved, Shape, Tensor, Value, Window, needs_image, show, spec_field
+from .windows import both_axes, does_not_fit, window_formula, window_map, window_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +30,11 @@ class WindowPool(Operation):
         return (1, 1)
 
     def problem(self) -> Problem | None:
-        reach = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.spread(), strict=True))
-        if any(2 * p > r for p, r in zip(self.padding, reach, strict=True)):
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):  # of the kernel before it is dilated
             return Problem(
                 "padding-too-large",
-                f"{self.name} pads by {show(self.padding)}, more than half its kernel of {show(reach)}",
-                f"`padding` may be {show(tuple(r // 2 for r in reach))} at most",
+                f"{self.name} pads by {show(self.padding)}, more than half its kernel of {show(self.kernel_size)}",
+                f"`padding` may be {show(tuple(k // 2 for k in self.kernel_size))} at most",
             )
         return None
 
@@ -59,6 +58,10 @@ class WindowPool(Operation):
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, self.padding, self.spread())
 
+    def along(self, axis: int) -> AxisMap:
+        k, s, d = self.kernel_size[axis], self.stride[axis], self.spread()[axis]
+        return window_map(lambda n: self.axis_size(n, axis), k, s, d)
+
     def arithmetic(self, x: Shape) -> str:
         def formula(n: int, axis: int) -> str:
             k, s, p, d = self.kernel_size[axis], self.stride[axis], self.padding[axis], self.spread()[axis]
@@ -77,6 +80,9 @@ class MaxPool2d(WindowPool):
 
     def spread(self) -> Pair:
         return self.dilation
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(inputs=True, indices=prod(output))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +108,9 @@ class AdaptivePool(Operation):
         (x,) = inputs
         return needs_image(self.name, x) or (x[0], *self.output_size)
 
+    def along(self, axis: int) -> AxisMap:
+        return AxisMap(lambda n: self.output_size[axis], 0, 1)
+
     def arithmetic(self, x: Shape) -> str:
         return f"{show(x[1:])} becomes {show(self.output_size)} whatever enters"
 
@@ -112,12 +121,18 @@ class AdaptiveAvgPool2d(AdaptivePool):
     about: ClassVar[str] = "mean over as many equal parts as asked (torch.nn.AdaptiveAvgPool2d)"
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
 
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(inputs=self.output_size != (1, 1))  # torch takes the mean of one part, which keeps nothing
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaptiveMaxPool2d(AdaptivePool):
     name: ClassVar[str] = "adaptive_max_pool2d"
     about: ClassVar[str] = "largest value over as many equal parts as asked (torch.nn.AdaptiveMaxPool2d)"
     torch: ClassVar[str] = "AdaptiveMaxPool2d"
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(inputs=True, indices=prod(output))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,8 +181,16 @@ class BlurPool2d(Operation):
     def other_ops(self, output: Shape) -> int:
         return prod(output) * self.kernel_size**2
 
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        padded = x[0] * (x[1] + 2 * self.pad) * (x[2] + 2 * self.pad)
+        return Saved(inputs=self.mode != "constant", values=padded)
+
     def window(self) -> Window:
         return Window((self.kernel_size,) * 2, (self.stride,) * 2, (self.pad,) * 2, (1, 1))
+
+    def along(self, axis: int) -> AxisMap:
+        least = self.pad + 1 if self.mode == "reflect" else 1
+        return window_map(lambda n: self.axis_size(n, axis), self.kernel_size, self.stride, 1, least)
 
     def arithmetic(self, x: Shape) -> str:
         return both_axes(

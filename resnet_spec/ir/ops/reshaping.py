@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Problem, Shape, Value, show, spec_field
+from .definition import AxisMap, Operation, Problem, Saved, Shape, Value, show, spec_field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +39,9 @@ class Flatten(Operation):
 
     def other_ops(self, output: Shape) -> int:
         return 0
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved()
 
     def arithmetic(self, x: Shape) -> str:
         first, last = self.axes(x)
@@ -93,6 +96,14 @@ class Pad(Operation):
                         "padding-too-large", f"`mode: {self.mode}` cannot add {max(self.sides(axis))} to {x[axis]} values"
                     )
         return None
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved(inputs=self.mode in ("reflect", "replicate"))
+
+    def along(self, axis: int) -> AxisMap:
+        before, after = self.sides(axis - 2)
+        least = {"reflect": max(before, after) + 1, "circular": max(before, after)}.get(self.mode, 1)
+        return AxisMap(lambda n: n + before + after, 1, max(least, 1))
 
     def arithmetic(self, x: Shape) -> str:
         parts = [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 
-from .definition import Pair, Problem, Shape, show
+from .definition import AxisMap, Pair, Problem, Shape, show
 
 
 def window_size(n: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil_mode: bool = False) -> int:
@@ -18,6 +19,12 @@ def window_size(n: int, kernel: int, stride: int, before: int, after: int, dilat
         return room // stride + 1
     count = -(-room // stride) + 1
     return count - 1 if (count - 1) * stride >= n + before else count
+
+
+def window_map(size: Callable[[int], int], kernel: int, stride: int, dilation: int, least: int = 1) -> AxisMap:
+    """The axis map of a window: it fits from the first size of at least `least` that gives a pixel."""
+    fits = bisect_left(range(dilation * (kernel - 1) + 2), 1, key=size)
+    return AxisMap(size, stride, max(least, fits, 1))
 
 
 def window_formula(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool, result: int) -> str:

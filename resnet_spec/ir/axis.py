@@ -1,0 +1,189 @@
+"""Sizes along one axis: exact step functions of the input size, and the sets of input sizes they decide.
+
+Every operation turns the pixels of an axis by floor arithmetic, so every value of a network has as many as a non-decreasing
+function says that repeats itself: `f(n + period) = f(n) + gain`. Where such functions are equal, at least something, or just
+something, is a finite union of intervals and residue classes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import gcd, lcm
+
+MAX_PERIOD = 50_000
+
+
+class UnsolvedError(Exception):
+    """The sizes of this network are more than the solver takes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """`values` are those at 1 to `len(values)` pixels, the period; each period further adds `gain`."""
+
+    values: tuple[int, ...]
+    gain: int
+
+    def at(self, n: int) -> int:
+        periods, rest = divmod(n - 1, len(self.values))
+        return self.values[rest] + periods * self.gain
+
+    def then(self, size: Callable[[int], int], stride: int) -> Steps:
+        """The function after an operation that gives one pixel more for `stride` more (0: always the same)."""
+        if stride == 0:
+            return Steps((size(1),), 0)
+        repeats = stride // gcd(self.gain, stride) if self.gain else 1
+        period = len(self.values) * repeats
+        if period > MAX_PERIOD:
+            raise UnsolvedError(f"the strides repeat after {period:,} pixels only")
+        gain = self.gain * repeats // stride
+        return Steps(tuple([size(self.at(n)) for n in range(1, period + 1)]), gain)
+
+    def reaches(self, bound: int) -> int | None:
+        """The least size from which the value is at least `bound`, or None where it never is."""
+        if self.gain == 0:
+            return next((n for n, value in enumerate(self.values, 1) if value >= bound), None)
+        last = max(0, -(-(bound - self.values[0]) // self.gain)) * len(self.values) + 1
+        return bisect_left(range(last + 1), bound, lo=1, key=self.at)
+
+    def level(self, value: int) -> Sizes:
+        """Where the function has just this value."""
+        start, stop = self.reaches(value), self.reaches(value + 1)
+        if start is None or start == stop:
+            return NONE
+        return (Piece(start, None if stop is None else stop - 1),)
+
+    def equals(self, other: Steps) -> Sizes:
+        """Where two functions agree."""
+        if self == other:
+            return ALL
+        period = lcm(len(self.values), len(other.values))
+        if period > MAX_PERIOD:
+            raise UnsolvedError(f"two branches agree in a pattern of {period:,} pixels")
+        drift = self.gain * (period // len(self.values)) - other.gain * (period // len(other.values))
+        apart = [self.at(n) - other.at(n) for n in range(1, period + 1)]
+        if drift == 0:
+            residues = frozenset(n % period for n, gap in enumerate(apart, 1) if gap == 0)
+            return simplified([Piece(1, None, period, residues)])
+        found = (n + period * (-gap // drift) for n, gap in enumerate(apart, 1) if gap % drift == 0 and -gap // drift >= 0)
+        return simplified([Piece(n, n) for n in found])
+
+
+IDENTITY = Steps((1,), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Sizes from `least` to `most` (None: no end) whose remainder by `period` is one of `residues`."""
+
+    least: int
+    most: int | None
+    period: int = 1
+    residues: frozenset[int] = frozenset({0})
+
+    def __contains__(self, n: int) -> bool:
+        return self.least <= n and (self.most is None or n <= self.most) and n % self.period in self.residues
+
+
+Sizes = tuple[Piece, ...]
+ALL: Sizes = (Piece(1, None),)
+NONE: Sizes = ()
+
+
+def contains(sizes: Sizes, n: int) -> bool:
+    """Whether a size is in a set."""
+    return any(n in piece for piece in sizes)
+
+
+def at_least(bound: int | None) -> Sizes:
+    """All sizes from `bound` on; none where there is no bound."""
+    return NONE if bound is None else (Piece(max(bound, 1), None),)
+
+
+def intersection(first: Sizes, second: Sizes) -> Sizes:
+    """The sizes in both sets."""
+    if first == ALL:
+        return second
+    if second == ALL:
+        return first
+    return simplified([_both(a, b) for a in first for b in second])
+
+
+def union(first: Sizes, second: Sizes) -> Sizes:
+    """The sizes in either set."""
+    return simplified([*first, *second])
+
+
+def _both(a: Piece, b: Piece) -> Piece:
+    ends = [end for end in (a.most, b.most) if end is not None]
+    period = lcm(a.period, b.period)
+    if period > MAX_PERIOD:
+        raise UnsolvedError(f"conditions repeat after {period:,} pixels only")
+    residues = frozenset(r for r in range(period) if r % a.period in a.residues and r % b.period in b.residues)
+    return Piece(max(a.least, b.least), min(ends) if ends else None, period, residues)
+
+
+def simplified(pieces: Iterable[Piece]) -> Sizes:
+    """The same sizes in as few pieces as are easily found: tight ends, small periods, neighbouring intervals in one."""
+    tight = [made for piece in pieces if (made := _tightened(piece)) is not None]
+    tight.sort(key=lambda piece: (piece.least, piece.period, sorted(piece.residues)))
+    merged: list[Piece] = []
+    for piece in tight:
+        before = merged[-1] if merged else None
+        same = before is not None and (before.period, before.residues) == (piece.period, piece.residues)
+        if before is not None and same and (before.most is None or piece.least <= before.most + before.period):
+            end = None if before.most is None or piece.most is None else max(before.most, piece.most)
+            merged[-1] = Piece(before.least, end, piece.period, piece.residues)
+        elif not any(_covers(whole, piece) for whole in merged):
+            merged.append(piece)
+    return tuple(merged)
+
+
+def _covers(whole: Piece, piece: Piece) -> bool:
+    inside = whole.least <= piece.least and (whole.most is None or (piece.most is not None and piece.most <= whole.most))
+    return inside and whole.period == 1
+
+
+def _tightened(piece: Piece) -> Piece | None:
+    """The piece with its ends on members and the smallest period; None where it is empty."""
+    if not piece.residues or (piece.most is not None and piece.most < piece.least):
+        return None
+    period, residues = piece.period, piece.residues
+    for smaller in range(1, period):
+        if period % smaller == 0:
+            kept = frozenset(r % smaller for r in residues)
+            if len(kept) * (period // smaller) == len(residues):
+                period, residues = smaller, kept
+                break
+    least = next(n for n in range(piece.least, piece.least + period) if n % period in residues)
+    if piece.most is None:
+        return Piece(least, None, period, residues)
+    if least > piece.most:
+        return None
+    most = next(n for n in range(piece.most, piece.most - period, -1) if n % period in residues)
+    if least == most:
+        return Piece(least, most)
+    return Piece(least, most, period, residues)
+
+
+def describe(sizes: Sizes) -> str:
+    """`219 to 326`, `1 or more`, `2 or more, multiples of 2`."""
+    if not sizes:
+        return "none"
+    return "; ".join(map(_describe, sizes))
+
+
+def _describe(piece: Piece) -> str:
+    if piece.most == piece.least:
+        return f"{piece.least}"
+    span = f"{piece.least} or more" if piece.most is None else f"{piece.least} to {piece.most}"
+    if piece.period == 1:
+        return span
+    if piece.residues == {0}:
+        return f"{span}, multiples of {piece.period}"
+    if piece.period == 2:
+        return f"{span}, odd"
+    rests = ", ".join(map(str, sorted(piece.residues)))
+    return f"{span}, remainder {rests} by {piece.period}"

@@ -1,0 +1,127 @@
+"""The memory a network needs, in bytes: for training, for inference, and for its weights.
+
+Goes in: a graph with its shapes, a batch size, the bytes of a number. Comes out: `Memory`. Counted are the tensors that torch
+holds, as it would run the module on a CPU; scratch space inside a convolution is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from .cost import Cost
+from .graph import INPUT, Graph
+from .ops import Saved, Shape
+from .overwrite import overwritten
+
+INDEX_BYTES = 8
+DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "adam": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes. `saved` is kept from forward to backward; `peak` is the most that is alive at once in inference.
+
+    `optimiser` is the state of SGD with momentum (one number for each parameter); Adam needs twice as much.
+    """
+
+    params: int
+    buffers: int
+    gradients: int
+    optimiser: int
+    saved: int
+    peak: int
+
+    @property
+    def training(self) -> int:
+        """Weights, gradients, optimiser state and what is kept for backward."""
+        return self.params + self.buffers + self.gradients + self.optimiser + self.saved
+
+    @property
+    def inference(self) -> int:
+        """Weights and the peak of live values."""
+        return self.params + self.buffers + self.peak
+
+
+def measure(
+    graph: Graph,
+    input: Shape,
+    shapes: tuple[Shape, ...],
+    cost: Cost,
+    batch: int = 1,
+    number: int = 4,
+    optimiser: str = "momentum",
+) -> Memory:
+    """The memory for `batch` images of `input` (C, H, W) with numbers of `number` bytes."""
+    params = cost.params * number
+    states = OPTIMISER_STATES[optimiser]
+    saved = saved_for_backward(graph, input, shapes, batch, number)
+    peak = batch * peak_of_inference(graph, input, shapes, number)
+    return Memory(params, cost.buffers * number, params, params * states, saved, peak)
+
+
+def storages(graph: Graph, training: bool) -> tuple[int, ...]:
+    """For each node, the value whose memory its output lies in: its own, or that of a value it hands on or writes over."""
+    over = overwritten(graph)
+    found: list[int] = []
+    for position, node in enumerate(graph.nodes):
+        source = over.get(position)
+        if source is None and node.op.returns_input and not (training and node.op.saved((1,), (1,)).values):
+            source = node.inputs[0]
+        if source is None:
+            found.append(position)
+        else:
+            found.append(source if source == INPUT else found[source])
+    return tuple(found)
+
+
+def saved_for_backward(graph: Graph, input: Shape, shapes: tuple[Shape, ...], batch: int, number: int) -> int:
+    """Bytes that autograd keeps of the activations, every storage once."""
+    places = storages(graph, training=True)
+    kept: set[int] = set()
+    extra = 0
+    for position, node in enumerate(graph.nodes):
+        x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
+        saved = node.op.saved(x, shapes[position])
+        if saved.inputs:
+            kept.update(INPUT if value == INPUT else places[value] for value in node.inputs)
+        if saved.output:
+            kept.add(places[position])
+        extra += batch * (saved.values * number + saved.indices * INDEX_BYTES) + saved.statistics * number
+    return extra + batch * number * sum(prod(input if value == INPUT else shapes[value]) for value in kept)
+
+
+def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], number: int) -> int:
+    """The most bytes alive at once for one image, the input included, when the module runs without gradients.
+
+    A value lives until its last reader has run, and what enters a stage or block until the whole of it has, as the caller
+    holds it.
+    """
+    places = storages(graph, training=False)
+    last = list(range(len(graph.nodes)))
+
+    def hold(value: int, until: int) -> None:
+        if value != INPUT and places[value] != INPUT:
+            last[places[value]] = max(last[places[value]], until)
+
+    for position, node in enumerate(graph.nodes):
+        for value in node.inputs:
+            hold(value, position)
+        hold(position, position)
+    for region in graph.regions:
+        hold(region.input, region.stop - 1)
+    hold(graph.output, len(graph.nodes) - 1)
+    ends: dict[int, list[int]] = {}
+    for value, end in enumerate(last):
+        if places[value] == value:
+            ends.setdefault(end, []).append(value)
+    alive = peak = prod(input) * number
+    for position, node in enumerate(graph.nodes):
+        if places[position] == position:
+            alive += prod(shapes[position]) * number
+        x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
+        made = Saved() if node.op.returns_input else node.op.saved(x, shapes[position])  # made in evaluation too, then dropped
+        peak = max(peak, alive + made.values * number + made.indices * INDEX_BYTES)
+        alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
+    return peak

@@ -1,0 +1,107 @@
+"""Memory against what torch holds: tensors that autograd saves, and storages that are alive while the module runs."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import resnet_spec
+from resnet_spec.frontend.library import shipped_names
+from resnet_spec.ir.memory import measure
+
+pytestmark = pytest.mark.torch
+ZOO = Path(__file__).parent / "networks" / "zoo"
+NETWORKS = [
+    *(name for name in shipped_names() if "1202" not in name and "152" not in name),
+    *(
+        str(ZOO / f"{name}.yaml")
+        for name in ("seresnet50", "resnetblur50", "resnet50_gn", "densenet121", "mobilenet_v2", "vgg16_bn")
+    ),
+    str(ZOO / "resnet50_drop_path.yaml"),
+    str(ZOO / "resnetv2_50.yaml"),
+]
+
+
+def small(name: str) -> resnet_spec.Analysis:
+    """The network at a small size where it accepts one."""
+    analysis = resnet_spec.analyze(name)
+    return analysis if (64, 64) not in analysis.accepted else resnet_spec.analyze(name, input=(analysis.input[0], 64, 64))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bytes_kept_for_backward_are_those_that_autograd_saves(name: str) -> None:
+    analysis = small(name)
+    model = resnet_spec.build(analysis).train()
+    own = own_storages(model)
+    storages: dict[int, int] = {}
+    kept: list[torch.Tensor] = []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage().data_ptr() not in own:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model(torch.randn(2, *analysis.input))
+    expected = sum(storages.values())
+    found = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total, batch=2).saved
+    assert found == expected
+
+
+def own_storages(model: torch.nn.Module) -> set[int]:
+    return {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of the storages that are alive, and the most there ever were."""
+
+    def __init__(self, own: set[int]) -> None:
+        super().__init__()
+        self.own = own
+        self.sizes: dict[int, int] = {}
+        self.holders: dict[int, int] = {}
+        self.now = self.peak = 0
+
+    def watch(self, tensor: torch.Tensor) -> None:
+        key = tensor.untyped_storage().data_ptr()
+        if key in self.own:  # a view of a weight
+            return
+        if key not in self.holders:
+            self.sizes[key] = tensor.untyped_storage().nbytes()
+            self.now += self.sizes[key]
+        self.holders[key] = self.holders.get(key, 0) + 1
+        weakref.finalize(tensor, self.forget, key)
+        self.peak = max(self.peak, self.now)
+
+    def forget(self, key: int) -> None:
+        self.holders[key] -= 1
+        if self.holders[key] == 0:
+            del self.holders[key]
+            self.now -= self.sizes.pop(key)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        known = {id(value) for value in args if isinstance(value, torch.Tensor)}
+        for value in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(value, torch.Tensor) and id(value) not in known and value.numel():
+                self.watch(value)
+        return result
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_peak_of_inference_is_what_is_alive_when_the_module_runs(name: str) -> None:
+    analysis = small(name)
+    model = resnet_spec.build(analysis).eval()
+    x = torch.randn(1, *analysis.input)
+    alive = Alive(own_storages(model))
+    alive.watch(x)
+    with torch.no_grad(), alive:
+        model(x)
+    found = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total).peak
+    assert found == alive.peak
