@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_spec import pipeline
-from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.frontend.library import library_block_names
 from resnet_spec.frontend.schema import schema_document
 from resnet_spec.frontend.spec import Spec
 from resnet_spec.ir.ops import Shape, show
 from resnet_spec.ir.ops.schema import complete
+from resnet_spec.machine import available_memory
 from resnet_spec.pipeline import Analysis, Size
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def build(
     spec_root: str | Path | None = None,
     device: torch.device | str | None = None,
     initialise: bool = True,
+    force: bool = False,
 ) -> Network:
     """Build the `nn.Module` of a spec, in training mode.
 
@@ -77,14 +79,27 @@ def build(
         spec: as for `load`, or what `analyze` returned.
         device: where the weights go; `"meta"` for shapes only.
         initialise: draw weights as the spec's `init` says. Without it, weights are left unset for a checkpoint to fill.
+        force: build even what this machine's free memory does not hold.
 
     Raises:
-        SpecError: as `analyze`.
+        SpecError: as `analyze`; also where the weights are larger than the free memory.
     """
     from resnet_spec.outputs.torch_module import build_module
 
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
+    if str(device) != "meta" and not force:
+        refuse_beyond_memory(analysis)
     return build_module(analysis.graph, device, initialise)
+
+
+def refuse_beyond_memory(analysis: Analysis) -> None:
+    """Raise SpecError where the weights alone, 4 bytes a number, are more than the memory that is free."""
+    needed = 4 * (analysis.total.params + analysis.total.buffers)
+    free = available_memory()
+    if free is not None and needed > free:
+        message = f"the weights of {analysis.spec.name} take {needed:,} bytes, and {free:,} are free on this machine"
+        mend = "make it smaller, or say --force (force=True in Python)"
+        raise SpecError([Diagnostic("beyond-memory", message, analysis.spec.span, help=mend)])
 
 
 def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
@@ -108,8 +123,8 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     return findings
 
 
-def write_weights(analysis: Analysis, path: Path, seed: int = 0) -> int:
-    """Write freshly drawn weights as safetensors, with the spec's name inside; returns the bytes written.
+def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = False) -> int:
+    """Write freshly drawn weights as safetensors, with name and fingerprint inside; returns the bytes written.
 
     The random state of the caller is left as it was.
     """
@@ -120,9 +135,10 @@ def write_weights(analysis: Analysis, path: Path, seed: int = 0) -> int:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build(analysis)
+        network = build(analysis, force=force)
     tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
-    data = save(tensors, {"format": "pt", "resnet_spec.name": analysis.spec.name, "resnet_spec.seed": str(seed)})
+    facts = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "seed": str(seed)}
+    data = save(tensors, {"format": "pt"} | {f"resnet_spec.{key}": value for key, value in facts.items()})
     write_atomically(path, data)
     return len(data)
 

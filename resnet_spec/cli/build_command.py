@@ -32,6 +32,7 @@ Examples:
     "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write freshly drawn weights."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the drawn weights.")
+@click.option("--force", is_flag=True, help="Write weights even if they are larger than the free memory.")
 @click.option("--dump-ir", is_flag=True, help="Print the graph, and nothing else.")
 @set_option
 @spec_root_option
@@ -45,6 +46,7 @@ def command(
     detail: report.Detail,
     output: str | None,
     seed: int,
+    force: bool,
     dump_ir: bool,
     sets: tuple[str, ...],
     spec_root: str | None,
@@ -79,5 +81,5 @@ def command(
         f"checked: torch gives the same shape at each of the {count} layers for {report.size_text(analysis.input, batch or 1)}"
     )
     if output is not None:
-        written = api.write_weights(analysis, Path(output), seed)
+        written = api.write_weights(analysis, Path(output), seed, force)
         click.echo(f"wrote {written:,} bytes to {printable(output)}")

@@ -62,7 +62,8 @@ def command(
         note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` not checked under --set"
         total = analysis.total
         sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
-        good.append(f"{spec}: ok, {sizes}, {total.params:,} parameters, {total.macs:,} multiply-adds{note}")
+        counts = f"{total.params:,} parameters, {total.macs:,} multiply-adds"
+        good.append(f"{spec}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}")
     if warning == "error":
         findings = [replace(finding, severity="error") for finding in findings]
     findings = list(dict.fromkeys(findings))

@@ -10,6 +10,7 @@ from resnet_spec import pipeline
 from resnet_spec.diagnostics import printable
 from resnet_spec.frontend.library import library_block, library_block_names, shipped_names
 from resnet_spec.frontend.source import Scalar
+from resnet_spec.ir.ops import show
 
 
 @click.command(
@@ -35,12 +36,14 @@ def command(blocks: bool, style: str) -> None:
         for name in shipped_names():
             analysis = pipeline.analyze(pipeline.find(name))
             total = analysis.total
-            rows.append({"name": name, "params": total.params, "macs": total.macs, "about": analysis.spec.about})
+            accepts = analysis.accepted.describe().removesuffix(" pixels")
+            facts = {"name": name, "params": total.params, "macs": total.macs, "input": show(analysis.input)}
+            rows.append({**facts, "accepts": accepts, "about": analysis.spec.about})
     if style == "json":
         click.echo(json.dumps({"version": 1, "specs": rows}, indent=2))
         return
     cells = [[f"{value:,}" if isinstance(value, int) else printable(str(value)) for value in row.values()] for row in rows]
-    heads = ["name", "about"] if blocks else ["name", "parameters", "multiply-adds", "about"]
+    heads = ["name", "about"] if blocks else ["name", "parameters", "multiply-adds", "input", "accepts", "about"]
     widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
     for line in [heads, *cells]:
         columns = [

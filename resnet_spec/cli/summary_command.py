@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from resnet_spec import pipeline
 from resnet_spec.cli.common import find_target, message_format_option, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.ir.field import receptive_fields
+from resnet_spec.ir.memory import DTYPE_BYTES, measure
 from resnet_spec.outputs import report
 from resnet_spec.rendering import MessageFormat
 
@@ -18,6 +22,7 @@ Examples:
   resnet-spec summary resnet34
   resnet-spec summary specs/resnet34.yaml --detail op --arithmetic
   resnet-spec summary resnet50 --input 3x320x320 --format json
+  resnet-spec summary cifar_resnet1202 --memory --batch 128 --dtype bfloat16
   resnet-spec summary block:basic --input 64x224x224 --set width=128 --batch 2
 """,
 )
@@ -26,6 +31,9 @@ Examples:
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Show sizes with a batch of N images.")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), help="What a row is.  [default: block]")
 @click.option("--format", "style", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True)
+@click.option("--field", is_flag=True, help="Show receptive fields: size, jump, and reach into the padding, in input pixels.")
+@click.option("--memory", is_flag=True, help="Show the memory that training and inference need.")
+@click.option("--dtype", type=click.Choice(list(DTYPE_BYTES)), default="float32", show_default=True, help="For --memory.")
 @click.option("--arithmetic", is_flag=True, help="Show the worked formula of each layer's size.")
 @set_option
 @spec_root_option
@@ -38,6 +46,9 @@ def command(
     batch: int | None,
     detail: report.Detail | None,
     style: str,
+    field: bool,
+    memory: bool,
+    dtype: str,
     arithmetic: bool,
     sets: tuple[str, ...],
     spec_root: str | None,
@@ -50,11 +61,24 @@ def command(
         ctx.exit(show_findings(error.diagnostics, message_format))
     show_findings(analysis.warnings, message_format)
     chosen: report.Detail = detail or ("op" if arithmetic or spec.startswith(pipeline.BLOCK_PREFIX) else "block")
-    rows = report.make_rows(analysis.graph, analysis.input, analysis.shapes, analysis.costs, chosen)
+    graph, shapes = analysis.graph, analysis.shapes
+    fields = receptive_fields(graph, analysis.input, shapes) if field else None
+    rows = report.make_rows(graph, analysis.input, shapes, analysis.costs, chosen, fields)
     name, total = analysis.spec.name, analysis.total
+    needed = measure(graph, analysis.input, shapes, total, batch or 1, DTYPE_BYTES[dtype])
     match style:
         case "json":
-            click.echo(report.json_document(name, analysis.input, analysis.output, rows, total, batch), nl=False)
+            lead = [] if batch is None else [batch]
+            facts = {
+                "name": name,
+                "fingerprint": analysis.fingerprint,
+                "input": [*lead, *analysis.input],
+                "output": [*lead, *analysis.output],
+                "accepts": analysis.accepted.describe(),
+                **asdict(total),
+                "memory": {"batch": batch or 1, "dtype": dtype, **asdict(needed)},
+            }
+            click.echo(report.json_document(facts, rows, batch), nl=False)
         case "markdown":
             click.echo(report.markdown_table(rows, batch), nl=False)
         case _:
@@ -62,6 +86,10 @@ def command(
             click.echo(f"{printable(name)}: {size_in} -> {size_out}\n")
             click.echo(report.text_table(rows, batch))
             click.echo(report.totals_text(total), nl=False)
+            click.echo(f"accepts {analysis.accepted.describe()}")
+            click.echo(f"fingerprint {analysis.fingerprint}")
+            if memory:
+                click.echo(report.memory_text(needed, batch or 1, dtype), nl=False)
             if analysis.spec.expect is not None and not analysis.expect_checked:
                 click.echo("`expect` speaks of the spec as written, and was not checked")
             if arithmetic:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from math import prod
 from typing import Literal
 
 from resnet_spec.diagnostics import printable
 from resnet_spec.ir.cost import Cost, total
+from resnet_spec.ir.field import Field
 from resnet_spec.ir.graph import INPUT, Graph, Item, tree
+from resnet_spec.ir.memory import Memory
 from resnet_spec.ir.ops import Shape, Window, show
 
 Detail = Literal["stage", "block", "op"]
@@ -38,22 +40,42 @@ class Row:
     arithmetic: str = ""
     count: int = 1
     last: str = ""  # the name of the last of several equal rows
+    field: Field | None = None  # the receptive field of what leaves
 
     @property
     def title(self) -> str:
         return self.name if self.count == 1 else f"{self.name} ... {self.last}"
 
 
-def make_rows(graph: Graph, input: Shape, shapes: Sequence[Shape], costs: Sequence[Cost], detail: Detail) -> list[Row]:
-    """The rows of a network; equal neighbouring blocks are one row, with what all of them cost."""
-    maker = _Rows(graph, input, shapes, costs, detail)
+def make_rows(
+    graph: Graph,
+    input: Shape,
+    shapes: Sequence[Shape],
+    costs: Sequence[Cost],
+    detail: Detail,
+    fields: Sequence[Field] | None = None,
+) -> list[Row]:
+    """The rows of a network; equal neighbouring blocks are one row, with what all of them cost.
+
+    With `fields` (from `ir.field`) rows say their receptive field, and then no two blocks are equal.
+    """
+    maker = _Rows(graph, input, shapes, costs, detail, fields)
     rows = [row for item in tree(graph) for row in maker.rows(item, "")]
     return _collapsed(rows) if detail == "block" else rows
 
 
 class _Rows:
-    def __init__(self, graph: Graph, input: Shape, shapes: Sequence[Shape], costs: Sequence[Cost], detail: Detail) -> None:
-        self.graph, self.input, self.shapes, self.costs, self.detail = graph, input, shapes, costs, detail
+    def __init__(
+        self,
+        graph: Graph,
+        input: Shape,
+        shapes: Sequence[Shape],
+        costs: Sequence[Cost],
+        detail: Detail,
+        fields: Sequence[Field] | None,
+    ) -> None:
+        self.graph, self.input, self.shapes, self.costs = graph, input, shapes, costs
+        self.detail, self.fields = detail, fields
 
     def shape(self, value: int) -> Shape:
         return self.input if value == INPUT else self.shapes[value]
@@ -71,7 +93,8 @@ class _Rows:
         node = self.graph.nodes[item.start]
         x, output, window = self.shape(node.inputs[0]), self.shapes[item.start], node.op.window()
         kernel, stride, padding = ("", "", "") if window is None else _columns(window)
-        return Row(name, node.op.name, x, output, kernel, stride, padding, self.costs[item.start], node.op.arithmetic(x))
+        cost, lesson = self.costs[item.start], node.op.arithmetic(x)
+        return Row(name, node.op.name, x, output, kernel, stride, padding, cost, lesson, field=self.field(item.start))
 
     def group(self, item: Item, name: str) -> Row:
         region = item.region
@@ -83,7 +106,11 @@ class _Rows:
         strides = _pair((prod(w.stride[0] for w in windows), prod(w.stride[1] for w in windows))) if windows else ""
         paddings = ", ".join(_pair(window.padding) for window in windows)
         cost = total(self.costs[item.start : item.stop])
-        return Row(name, kind, self.shape(item.inputs[0]), self.shape(item.output), kernels, strides, paddings, cost)
+        entering, leaving = self.shape(item.inputs[0]), self.shape(item.output)
+        return Row(name, kind, entering, leaving, kernels, strides, paddings, cost, field=self.field(item.output))
+
+    def field(self, value: int) -> Field | None:
+        return self.fields[value] if self.fields is not None and value != INPUT else None
 
     def main_path(self, item: Item) -> list[Window]:
         """The windows on the way from a region's input to its output, through the branch where ways meet."""
@@ -130,7 +157,19 @@ def channels_text(row: Row) -> str:
 
 
 _HEADINGS = ("layer", "kind", "input", "output", "channels", "kernel", "stride", "padding", "parameters")
+_FIELD_HEADINGS = ("field", "jump", "reach")
 _RIGHT = {"parameters"}
+
+
+def _headings(rows: Sequence[Row]) -> tuple[str, ...]:
+    return (*_HEADINGS, *_FIELD_HEADINGS) if any(row.field is not None for row in rows) else _HEADINGS
+
+
+def _field_cells(field: Field | None) -> tuple[str, ...]:
+    """Size, jump and reach into the padding of a receptive field, in pixels of the input."""
+    if field is None:
+        return ()
+    return ("whole", "", "") if field.whole else (_pair(field.size), _pair(field.jump), _pair(field.padding))
 
 
 def cells(rows: Sequence[Row], batch: int | None) -> list[tuple[str, ...]]:
@@ -146,6 +185,7 @@ def cells(rows: Sequence[Row], batch: int | None) -> list[tuple[str, ...]]:
             row.stride,
             row.padding,
             f"{row.cost.params:,}",
+            *_field_cells(row.field),
         )
         for row in rows
     ]
@@ -153,10 +193,11 @@ def cells(rows: Sequence[Row], batch: int | None) -> list[tuple[str, ...]]:
 
 def text_table(rows: Sequence[Row], batch: int | None = None) -> str:
     """The table for a terminal."""
-    body = [_HEADINGS, *cells(rows, batch)]
-    widths = [max(_width(line[column]) for line in body) for column in range(len(_HEADINGS))]
+    heads = _headings(rows)
+    body = [heads, *cells(rows, batch)]
+    widths = [max(_width(line[column]) for line in body) for column in range(len(heads))]
     lines = [
-        "  ".join(_padded(cell, width, head) for cell, width, head in zip(line, widths, _HEADINGS, strict=True)).rstrip()
+        "  ".join(_padded(cell, width, head) for cell, width, head in zip(line, widths, heads, strict=True)).rstrip()
         for line in body
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -173,49 +214,33 @@ def arithmetic_text(rows: Sequence[Row]) -> str:
 
 def markdown_table(rows: Sequence[Row], batch: int | None = None) -> str:
     """The table in Markdown."""
-    head = "| " + " | ".join(_HEADINGS) + " |\n"
-    rule = "|" + "|".join(" ---: " if name in _RIGHT else " --- " for name in _HEADINGS) + "|\n"
+    heads = _headings(rows)
+    head = "| " + " | ".join(heads) + " |\n"
+    rule = "|" + "|".join(" ---: " if name in _RIGHT else " --- " for name in heads) + "|\n"
     body = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in cells(rows, batch))
     return head + rule + body
 
 
-def json_document(name: str, input: Shape, output: Shape, rows: Sequence[Row], cost: Cost, batch: int | None) -> str:
-    """The table and the totals as JSON, versioned."""
+def json_document(facts: Mapping[str, object], rows: Sequence[Row], batch: int | None) -> str:
+    """`facts` about the network and one entry for each row, as versioned JSON; sizes begin with `batch` where one is given."""
     lead = [] if batch is None else [batch]
-    return (
-        json.dumps(
-            {
-                "version": JSON_VERSION,
-                "name": name,
-                "input": [*lead, *input],
-                "output": [*lead, *output],
-                "params": cost.params,
-                "buffers": cost.buffers,
-                "macs": cost.macs,
-                "other_ops": cost.other_ops,
-                "layers": [
-                    {
-                        "name": row.name,
-                        **({"last": row.last, "count": row.count} if row.count > 1 else {}),
-                        "kind": row.kind,
-                        "input": [*lead, *row.input],
-                        "output": [*lead, *row.output],
-                        "kernel": row.kernel,
-                        "stride": row.stride,
-                        "padding": row.padding,
-                        "params": row.cost.params,
-                        "buffers": row.cost.buffers,
-                        "macs": row.cost.macs,
-                        "other_ops": row.cost.other_ops,
-                        **({"arithmetic": row.arithmetic} if row.arithmetic else {}),
-                    }
-                    for row in rows
-                ],
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    layers = [
+        {
+            "name": row.name,
+            **({"last": row.last, "count": row.count} if row.count > 1 else {}),
+            "kind": row.kind,
+            "input": [*lead, *row.input],
+            "output": [*lead, *row.output],
+            "kernel": row.kernel,
+            "stride": row.stride,
+            "padding": row.padding,
+            **asdict(row.cost),
+            **({"arithmetic": row.arithmetic} if row.arithmetic else {}),
+            **({"field": asdict(row.field)} if row.field is not None else {}),
+        }
+        for row in rows
+    ]
+    return json.dumps({"version": JSON_VERSION, **facts, "layers": layers}, indent=2) + "\n"
 
 
 def totals_text(cost: Cost) -> str:
@@ -224,6 +249,29 @@ def totals_text(cost: Cost) -> str:
         f"{cost.params:,} parameters, {cost.buffers:,} buffer values\n"
         f"{cost.macs:,} multiply-adds for one image (conv2d and linear), {cost.other_ops:,} other operations\n"
     )
+
+
+def memory_text(memory: Memory, batch: int, dtype: str) -> str:
+    """What training and inference need, in binary units."""
+    lines = [
+        f"memory for a batch of {batch} in {dtype}:",
+        f"  training   {bytes_text(memory.training):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
+        f" + gradients {bytes_text(memory.gradients)} + momentum {bytes_text(memory.optimiser)} (Adam: twice that)"
+        f" + kept for backward {bytes_text(memory.saved)}",
+        f"  inference  {bytes_text(memory.inference):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
+        f" + live values at the peak {bytes_text(memory.peak)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def bytes_text(count: int) -> str:
+    """`87.2 MiB`."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _width(text: str) -> int:

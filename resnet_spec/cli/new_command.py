@@ -1,0 +1,63 @@
+"""`resnet-spec new`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from resnet_spec.files import write_atomically
+
+STARTER = """\
+# yaml-language-server: $schema=spec.schema.json
+# The line above gives editors completion and checks: write the schema beside this file with
+#   resnet-spec schema > spec.schema.json
+spec: 1
+name: {name}
+about: what it is, and where it comes from
+input: 3x224x224            # channels x height x width in pixels: the size the network is built for
+classes: 10
+
+stem:                       # operations in order; their names become the state_dict keys
+  conv1:   {{op: conv2d, out_channels: 64, kernel_size: 7, stride: 2, padding: 3, bias: false}}
+  bn1:     norm             # a role: see `norm` below
+  relu:    act
+  maxpool: {{op: max_pool2d, kernel_size: 3, stride: 2, padding: 1}}
+
+block: basic                # what stages are made of; `resnet-spec list --blocks` shows the library's
+stages:                     # the first block of a stage takes the stride
+  layer1: {{width: 64,  depth: 2}}
+  layer2: {{width: 128, depth: 2, stride: 2}}
+  layer3: {{width: 256, depth: 2, stride: 2}}
+  layer4: {{width: 512, depth: 2, stride: 2}}
+
+head:
+  avgpool: {{op: adaptive_avg_pool2d, output_size: 1}}
+  flatten: flatten
+  fc:      {{op: linear, out_features: classes}}
+
+norm: batch_norm            # try {{op: group_norm, num_groups: 32}}
+act: relu                   # try silu
+init: kaiming_fan_out       # `pytorch` keeps the layers' own defaults
+"""
+
+
+@click.command(
+    "new",
+    epilog="""\b
+Examples:
+  resnet-spec new my_network.yaml
+  resnet-spec check my_network.yaml
+""",
+)
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def command(path: Path) -> None:
+    """Write a commented starter spec to PATH. An existing file is left alone."""
+    if path.suffix not in (".yaml", ".yml"):
+        raise click.UsageError("a spec's name ends in .yaml")
+    if path.exists():
+        raise click.UsageError(f"{click.format_filename(path)} is there already")
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", path.stem).strip("_") or "my_network"
+    write_atomically(path, STARTER.format(name=name).encode("utf-8"))
+    click.echo(f"wrote {click.format_filename(path)}; now try: resnet-spec summary {click.format_filename(path)}")
