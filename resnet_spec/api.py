@@ -112,11 +112,13 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     network = build_module(analysis.graph, "meta", initialise=False).eval()
     measured, failure = measured_shapes(network, (batch, *analysis.input))
     findings: list[Diagnostic] = []
-    for node, shape in zip(analysis.graph.nodes, analysis.shapes, strict=True):
+    for position, (node, shape) in enumerate(zip(analysis.graph.nodes, analysis.shapes, strict=True)):
         found: Shape | None = measured.get(node.name)
         if found is not None and found != (batch, *shape):
             message = f"{node.name}: the analysis says {show((batch, *shape))}, and torch gives {show(found)}"
-            findings.append(Diagnostic("analysis-differs", message, node.span, help="this is a mistake of resnet-spec"))
+            span, related = analysis.graph.place(position)
+            mend = "this is a mistake of resnet-spec; please report it"
+            findings.append(Diagnostic("analysis-differs", message, span, related=related, help=mend))
     if failure is not None:
         message = f"torch refuses what the analysis accepts: {failure}"
         findings.append(Diagnostic("analysis-differs", message, analysis.spec.span, help="this is a mistake of resnet-spec"))

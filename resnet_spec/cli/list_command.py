@@ -8,9 +8,9 @@ import click
 
 from resnet_spec import pipeline
 from resnet_spec.diagnostics import printable
-from resnet_spec.frontend.library import library_block, library_block_names, shipped_names
-from resnet_spec.frontend.source import Scalar
-from resnet_spec.ir.ops import show
+from resnet_spec.frontend.library import library_block_names, shipped_names
+from resnet_spec.frontend.spec import Scalar, Value, library
+from resnet_spec.ir.ops import OPERATIONS, Field, fields_of, show
 
 
 @click.command(
@@ -19,35 +19,73 @@ from resnet_spec.ir.ops import show
 Examples:
   resnet-spec list
   resnet-spec list --blocks
+  resnet-spec list --operations
   resnet-spec list --format json
 """,
 )
-@click.option("--blocks", is_flag=True, help="List the library's blocks instead of the shipped specs.")
+@click.option("--blocks", "what", flag_value="blocks", help="List the library's blocks instead of the shipped specs.")
+@click.option("--operations", "what", flag_value="operations", help="List the operations and their fields.")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(blocks: bool, style: str) -> None:
-    """List the shipped specs, or the blocks of the library. Every name works where a SPEC does."""
-    rows: list[dict[str, object]] = []
-    if blocks:
-        for name in library_block_names():
-            body = library_block(name)
-            about = body.get("about") if body is not None else None
-            rows.append({"name": f"block:{name}", "about": about.text if isinstance(about, Scalar) else ""})
-    else:
-        for name in shipped_names():
-            analysis = pipeline.analyze(pipeline.find(name))
-            total = analysis.total
-            accepts = analysis.accepted.describe().removesuffix(" pixels")
-            facts = {"name": name, "params": total.params, "macs": total.macs, "input": show(analysis.input)}
-            rows.append({**facts, "accepts": accepts, "about": analysis.spec.about})
+def command(what: str | None, style: str) -> None:
+    """List the shipped specs, the blocks of the library, or the operations.
+
+    Names of specs and blocks work where a SPEC does.
+    """
+    match what:
+        case "blocks":
+            rows = _blocks()
+        case "operations":
+            rows = _operations()
+        case _:
+            rows = _specs()
     if style == "json":
-        click.echo(json.dumps({"version": 1, "specs": rows}, indent=2))
+        click.echo(json.dumps({"version": 1, what or "specs": rows}, indent=2))
         return
+    heads = list(rows[0])
     cells = [[f"{value:,}" if isinstance(value, int) else printable(str(value)) for value in row.values()] for row in rows]
-    heads = ["name", "about"] if blocks else ["name", "parameters", "multiply-adds", "input", "accepts", "about"]
     widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
     for line in [heads, *cells]:
         columns = [
-            cell.rjust(width) if head in ("parameters", "multiply-adds") else cell.ljust(width)
-            for head, cell, width in zip(heads, line, widths, strict=True)
+            cell.rjust(width) if isinstance(value, int) else cell.ljust(width)
+            for cell, width, value in zip(line, widths, rows[0].values(), strict=True)
         ]
         click.echo("  ".join(columns).rstrip())
+
+
+def _specs() -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for name in shipped_names():
+        analysis = pipeline.analyze(pipeline.find(name))
+        accepts = analysis.accepted.describe().removesuffix(" pixels")
+        counts = {"parameters": analysis.total.params, "multiply-adds": analysis.total.macs}
+        sizes = {"input": show(analysis.input), "accepts": accepts}
+        rows.append({"name": name, **counts, **sizes, "about": analysis.spec.about})
+    return rows
+
+
+def _blocks() -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for name in library_block_names():
+        block = library(name)
+        assert block is not None
+        arguments = [*block.args, *(f"{key}={_written(each.value)}" for key, each in block.defaults.items())]
+        rows.append({"block": f"block:{name}", "arguments": ", ".join(arguments), "about": block.about})
+    return rows
+
+
+def _written(value: Value) -> str:
+    return value.text if isinstance(value, Scalar) else "[...]"
+
+
+def _operations() -> list[dict[str, object]]:
+    return [
+        {"operation": name, "fields": ", ".join(map(_field, fields_of(operation).values())), "about": operation.about}
+        for name, operation in OPERATIONS.items()
+    ]
+
+
+def _field(field: Field) -> str:
+    if field.required:
+        return field.name
+    default = field.default[0] if isinstance(field.default, tuple) and len(set(field.default)) == 1 else field.default
+    return f"{field.name}={field.default_doc or str(default).lower()}"

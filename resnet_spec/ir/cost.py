@@ -55,7 +55,8 @@ def count(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Cost, ...]:
         params += cost.params
         if params > MAX_PARAMETERS:
             message = f"{node.name}: the network has more than {MAX_PARAMETERS:,} parameters here"
-            raise SpecError([Diagnostic("too-many-parameters", message, node.span)])
+            span, related = graph.place(len(costs))
+            raise SpecError([Diagnostic("too-many-parameters", message, span, related=related, help="make it narrower")])
         costs.append(cost)
     return tuple(costs)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resnet_spec.diagnostics import Span
+from resnet_spec.diagnostics import Label, Span
 
 from .ops import Operation, Shape
 
@@ -65,6 +65,14 @@ class Graph:
     def around(self, position: int) -> Iterator[Region]:
         """The regions around a node, the outermost first."""
         return (region for region in self.regions if region.start <= position < region.stop)
+
+    def place(self, position: int) -> tuple[Span, tuple[Label, ...]]:
+        """The line of the user's file that led to a node, and the line of the library's block, if it is in one."""
+        span = self.nodes[position].span
+        if span.source.origin != "library":
+            return span, ()
+        outer = [region.span for region in self.around(position) if region.span.source.origin != "library"]
+        return (outer[-1], (Label(span, "in this block of the library"),)) if outer else (span, ())
 
     def readers(self) -> tuple[tuple[int, ...], ...]:
         """For each node, the positions of the nodes that read it, once for each reading."""

@@ -6,7 +6,7 @@ built at `graph.input`, and another size may not fit it.
 
 from __future__ import annotations
 
-from resnet_spec.diagnostics import Diagnostic, Label, SpecError
+from resnet_spec.diagnostics import Diagnostic, SpecError
 
 from .graph import INPUT, Graph
 from .ops import Problem, Shape, show
@@ -34,12 +34,7 @@ def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
 def _does_not_fit(graph: Graph, position: int, problem: Problem, input: Shape) -> Diagnostic:
     """A problem at another size, told at the line of the user's file that led to it."""
     node = graph.nodes[position]
-    span = node.span
-    related: tuple[Label, ...] = ()
-    if span.source.origin == "library":
-        outer = [region.span for region in graph.around(position) if region.span.source.origin != "library"]
-        if outer:
-            related, span = (Label(span, "in this block of the library"),), outer[-1]
+    span, related = graph.place(position)
     message = f"{node.name} at input {show(input)}: {problem.message}"
     note = f"the network is built for {show(graph.input)}"
     return Diagnostic(problem.code, message, span, related=related, help=problem.help, notes=(note,))
