@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_spec import pipeline
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, SpecError, printable
 from resnet_spec.frontend.library import library_block_names
 from resnet_spec.frontend.schema import schema_document
 from resnet_spec.frontend.spec import Spec
@@ -69,6 +69,8 @@ def build(
     spec_root: str | Path | None = None,
     device: torch.device | str | None = None,
     initialise: bool = True,
+    weights: str | Path | None = None,
+    any_fingerprint: bool = False,
     force: bool = False,
 ) -> Network:
     """Build the `nn.Module` of a spec, in training mode.
@@ -79,17 +81,47 @@ def build(
         spec: as for `load`, or what `analyze` returned.
         device: where the weights go; `"meta"` for shapes only.
         initialise: draw weights as the spec's `init` says. Without it, weights are left unset for a checkpoint to fill.
+        weights: a safetensors file to load, strictly. Its fingerprint, if it has one, must be the network's.
+        any_fingerprint: load weights of a network that computes something else, as long as keys and shapes fit.
         force: build even what this machine's free memory does not hold.
 
     Raises:
-        SpecError: as `analyze`; also where the weights are larger than the free memory.
+        SpecError: as `analyze`; also where the weights are larger than the free memory, or belong to another network.
+        RuntimeError: keys or shapes of the file are not the network's (from `load_state_dict`).
     """
     from resnet_spec.outputs.torch_module import build_module
 
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
-    return build_module(analysis.graph, device, initialise)
+    if weights is None:
+        return build_module(analysis.graph, device, initialise)
+    network = build_module(analysis.graph, device, initialise=False)
+    load_weights(network, analysis, Path(weights), any_fingerprint)
+    return network
+
+
+def load_weights(network: Network, analysis: Analysis, path: Path, any_fingerprint: bool = False) -> None:
+    """Load a safetensors file into a network, strictly; raises SpecError where it is another network's.
+
+    Weights take the network's dtype and device. Where those are the file's own, they stay in its pages until they are changed.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("resnet_spec.fingerprint")
+            if found is not None and found != analysis.fingerprint and not any_fingerprint:
+                message = f"{path} holds weights of another network: {printable(found)}, not {analysis.fingerprint}"
+                mend = "say any_fingerprint=True if keys and shapes are all that matters"
+                raise SpecError([Diagnostic("other-fingerprint", message, None, help=mend)])
+            own = network.state_dict()
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise SpecError([Diagnostic("unreadable-file", f"cannot read weights from {path}: {error}", None)]) from None
+    for key in own.keys() & tensors.keys():
+        tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
+    network.load_state_dict(tensors, strict=True, assign=True)
 
 
 def refuse_beyond_memory(analysis: Analysis) -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 findings, 2 usage or input and output, 3 a mistake of ours
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -62,6 +63,9 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its escape
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = group.main(prog_name="resnet-spec", standalone_mode=False)
         sys.stdout.flush()

@@ -15,7 +15,7 @@ from resnet_spec.cli.common import (
     show_findings,
     spec_root_option,
 )
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, SpecError, printable
 from resnet_spec.ir.ops import show
 from resnet_spec.rendering import MessageFormat
 
@@ -63,7 +63,7 @@ def command(
         total = analysis.total
         sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
         counts = f"{total.params:,} parameters, {total.macs:,} multiply-adds"
-        good.append(f"{spec}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}")
+        good.append(f"{printable(spec)}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}")
     if warning == "error":
         findings = [replace(finding, severity="error") for finding in findings]
     findings = list(dict.fromkeys(findings))

@@ -18,7 +18,7 @@ from resnet_spec.rendering import MESSAGE_FORMATS, MessageFormat, render
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 IO_CODES = ("missing-file", "unreadable-file")
-USAGE_CODES = ("missing-input", "invalid-input", "set-syntax")
+USAGE_CODES = ("missing-input", "invalid-input", "set-syntax", "unknown-block")
 
 
 def set_option(command: Decorated) -> Decorated:

@@ -79,7 +79,7 @@ def _written(value: Value) -> str:
 
 def _operations() -> list[dict[str, object]]:
     return [
-        {"operation": name, "fields": ", ".join(map(_field, fields_of(operation).values())), "about": operation.about}
+        {"operation": name, "fields": ", ".join(map(_field, fields_of(operation).values())), "about": (operation.__doc__ or "")}
         for name, operation in OPERATIONS.items()
     ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from resnet_spec.diagnostics import printable
 from resnet_spec.files import write_atomically
 
 STARTER = """\
@@ -57,7 +58,7 @@ def command(path: Path) -> None:
     if path.suffix not in (".yaml", ".yml"):
         raise click.UsageError("a spec's name ends in .yaml")
     if path.exists():
-        raise click.UsageError(f"{click.format_filename(path)} is there already")
+        raise click.UsageError(f"{printable(str(path))} is there already")
     name = re.sub(r"[^A-Za-z0-9_]+", "_", path.stem).strip("_") or "my_network"
     write_atomically(path, STARTER.format(name=name).encode("utf-8"))
-    click.echo(f"wrote {click.format_filename(path)}; now try: resnet-spec summary {click.format_filename(path)}")
+    click.echo(f"wrote {printable(str(path))}; now try: resnet-spec summary {printable(str(path))}")

@@ -89,7 +89,7 @@ def parse(text: str) -> Expression | ExpressionError:
     if len(text) > MAX_LENGTH:
         return ExpressionError("expression-too-long", f"an expression of more than {MAX_LENGTH} characters", 0, MAX_LENGTH)
     if not text.isascii() or not text.isprintable():
-        return ExpressionError("expression-syntax", "an expression is one line of plain ASCII characters", 0, len(text))
+        return ExpressionError("expression-syntax", "an expression is one line of ASCII characters", 0, len(text))
     if "#" in text:  # Python's parser would take it for a comment
         return ExpressionError("expression-syntax", f"`{text}` is not an expression", text.index("#"), len(text))
     try:
@@ -255,7 +255,7 @@ def span_of(scalar: Scalar, start: int, stop: int) -> Span:
     span = scalar.span
     if span.line != span.end_line or span.anchor is not None:
         return span
-    quote = 0 if scalar.plain else 1
+    quote = 0 if scalar.unquoted else 1
     if span.end_column - span.column != len(scalar.text) + 2 * quote:
         return span
     return span.within(start + quote, max(stop, start + 1) + quote)

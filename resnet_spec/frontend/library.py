@@ -53,7 +53,7 @@ def shipped_names() -> tuple[str, ...]:
 
 def shipped_name(path: Path) -> str:
     """What a shipped file is called in messages, wherever the package is installed: `specs/resnet50.yaml`."""
-    return f"specs/{path.relative_to(shipped_root()).as_posix()}"
+    return f"specs/{path.resolve().relative_to(shipped_root().resolve()).as_posix()}"
 
 
 def shipped_path(name: str) -> Path | None:

@@ -266,7 +266,8 @@ class _Chain:
             if not path.resolve().is_relative_to(here.root.resolve()):
                 mend = "move the file below that folder, or name a wider one with --spec-root"
                 raise refuse("extends-outside", f"`extends` leaves the folder {here.root.resolve().as_posix()}", mend)
-            return path, display_name(path), here.root
+            ships = path.resolve().is_relative_to(shipped_root().resolve())
+            return path, shipped_name(path) if ships else display_name(path), here.root
         if (shipped := shipped_path(text)) is not None:
             return shipped, shipped_name(shipped), shipped_root()
         siblings = [entry.name for entry in here.folder.glob("*.yaml")] if here.folder.is_dir() else []
@@ -341,7 +342,9 @@ class _Merger:
         self, code: str, message: str, key: Span, path: str, parent: Mapping, mend: str = "name the operation: `{op: ...}`"
     ) -> None:
         """A patch or a `null` for nothing: the sibling that was meant, if any is near, else `mend`."""
-        near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict else 0)
+        near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict and "." in path else 0)
+        if self.strict and not near:
+            mend = "`--set` changes what the spec has; what it lacks goes into the file"
         self.findings.append(Diagnostic(code, message, key, help=near or mend))
 
     def _take_position(self, value: Mapping) -> tuple[Mapping, tuple[str, Scalar] | None]:

@@ -18,7 +18,7 @@ from jsonschema.validators import extend
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, suggestion
 
-from .source import Mapping, Node, Scalar, Sequence, plain
+from .source import Mapping, Node, Scalar, Sequence, to_data
 
 _FILE = Path(__file__).with_name("spec.schema.json")
 _TYPE_WORDS = {
@@ -60,7 +60,7 @@ def operation_names() -> frozenset[str]:
 
 
 def _validate(definition: str, node: Mapping) -> list[Diagnostic]:
-    errors = _validator(definition).iter_errors(plain(node))
+    errors = _validator(definition).iter_errors(to_data(node))
     return list(dict.fromkeys(finding for error in errors for finding in _diagnose(error, node)))
 
 

@@ -28,16 +28,18 @@ ScalarValue = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value. `text` is what was written, `plain` whether it was written without quotes."""
+    """One value. `text` is what was written, `unquoted` whether it stood without quotes."""
 
     value: ScalarValue
     span: Span
     text: str = ""
-    plain: bool = True
+    unquoted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
+    """A list of values."""
+
     items: tuple[Node, ...]
     span: Span
 
@@ -52,6 +54,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
+    """Keys and values in the order in which they are written."""
+
     entries: dict[str, Entry]
     span: Span
 
@@ -110,15 +114,15 @@ def from_data(data: object, name: str = "<dict>") -> Source:
         raise SpecError([Diagnostic("not-data", f"the spec holds something YAML cannot say: {error}", None)]) from None
 
 
-def plain(node: Node) -> object:
+def to_data(node: Node) -> object:
     """The bare data of a tree: dict, list, str, int, float, bool, None."""
     match node:
         case Scalar():
             return node.value
         case Sequence():
-            return [plain(item) for item in node.items]
+            return [to_data(item) for item in node.items]
         case Mapping():
-            return {key: plain(entry.value) for key, entry in node.entries.items()}
+            return {key: to_data(entry.value) for key, entry in node.entries.items()}
 
 
 def suppressions(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -227,7 +231,7 @@ class _Reader:
 
     def _key(self, key: Node) -> str:
         if isinstance(key, Scalar):
-            if key.text == "<<" and key.plain:
+            if key.text == "<<" and key.unquoted:
                 message = "`<<` is not part of YAML 1.2, so it merges nothing here"
                 raise _stop("merge-key", message, key.span, "use `extends`, or repeat the fields")
             if isinstance(key.value, str):
@@ -242,7 +246,7 @@ class _Reader:
     def _scalar(self, event: Any, span: Span) -> Scalar:
         text: str = event.value
         if not event.implicit[0]:  # quoted, or a block scalar
-            return Scalar(text, span, text, plain=False)
+            return Scalar(text, span, text, unquoted=False)
         if text in _WORDS:
             return Scalar(_WORDS[text], span, text)
         if _INT.fullmatch(text):

@@ -270,9 +270,10 @@ def _plan(block: Item) -> tuple[tuple[Step, ...], int, int]:
     count = 1
     steps: list[Step] = []
     for number, item in enumerate(block.items):
-        if item.output in item.inputs:  # an empty block hands its input on
-            continue
         reads = tuple(registers[value] for value in item.inputs)
+        if item.output in item.inputs:  # a block that hands its input on: the value stays where it is
+            steps.append(Step(item.name, reads, registers[item.output]))
+            continue
         free.extend(registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number)
         if not free:
             free.append(count)
@@ -296,20 +297,29 @@ def draw_weights(network: nn.Module, graph: Graph) -> None:
     for node in graph.nodes:
         layer = modules[node.name]
         reset = getattr(layer, "reset_parameters", None)
-        if reset is not None:
+        if reset is None:
+            continue
+        word = node.init or _reaching(graph.init, node.op.name)
+        if word == "pytorch":
             reset()
-        weight = getattr(layer, "weight", None)
-        if isinstance(weight, nn.Parameter):
-            _draw(node.init or graph.init, bool(node.init), node.op.name, weight)
+        else:
+            _draw(word, layer)
 
 
-def _draw(word: str, own: bool, operation: str, weight: nn.Parameter) -> None:
-    """One weight. The spec's word reaches convolutions, and linear unless it is kaiming; an operation's own always holds."""
-    if not own and (operation not in ("conv2d", "linear") or (operation == "linear" and word.startswith("kaiming"))):
-        return
+def _reaching(word: str, operation: str) -> str:
+    """The spec's word where it reaches an operation: convolutions, and linear layers unless it is kaiming; else torch's own."""
+    reached = operation == "conv2d" or (operation == "linear" and not word.startswith("kaiming"))
+    return word if reached else "pytorch"
+
+
+def _draw(word: str, layer: nn.Module) -> None:
+    """One layer: its weight by a word, its bias as torch draws those of convolutions and linear layers (norms: zero)."""
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, nn.Parameter)
+    if isinstance(bias, nn.Parameter):
+        bound = 1 / math.sqrt(weight[0].numel()) if weight.ndim > 1 else 0.0
+        nn.init.uniform_(bias, -bound, bound)
     match word:
-        case "pytorch":
-            pass
         case "kaiming_fan_out" | "kaiming_fan_in":
             mode: Literal["fan_in", "fan_out"] = "fan_out" if word == "kaiming_fan_out" else "fan_in"
             nn.init.kaiming_normal_(weight, mode=mode, nonlinearity="relu")
@@ -343,7 +353,7 @@ def measured_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str
     try:
         with torch.no_grad():
             network(torch.empty(size, device=device))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, IndexError) as error:  # torch says no in each of these
         return shapes, str(error).splitlines()[0]
     finally:
         for hook in hooks:

@@ -141,9 +141,9 @@ def test_steps_are_the_sizes_that_pools_give(pools: list[dict[str, object]], lev
     for fields in pools:
         pool = OPERATIONS["max_pool2d"](**fields)  # type: ignore[arg-type]
         along = pool.along(0)
-        assert along is not None
-        needed = max(needed, steps.reaches(along.least) or 0)
-        steps = steps.then(along.size, along.stride)
+        if along is not None:
+            needed = max(needed, steps.reaches(along.least) or 0)
+            steps = steps.then(along.size, along.stride)
         made.append(pool)
     wanted = steps.level(level)
     for n in range(1, 200):

@@ -7,6 +7,7 @@ again under their own names, which is also why a mistake in a repeated block is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -42,7 +43,7 @@ def expand(spec: Spec) -> Graph:
     body = Body()
     value = expansion.network(body)
     if expansion.findings:
-        raise SpecError(expansion.findings)
+        raise SpecError(expansion.findings.values())
     if not body.nodes:
         message = "there is nothing to build: every operation is absent"
         raise SpecError([Diagnostic("no-network", message, spec.span)])
@@ -63,9 +64,9 @@ class _Place:
 class _Expansion:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.findings: dict[Diagnostic, None] = {}  # in order, each once
+        self.findings: dict[tuple[str, str, Span | None], Diagnostic] = {}  # in order, each once
         self.globals = SpecScope(spec.params, spec.classes)
-        self.frames: list[Span] = []  # the uses that led here, for findings inside the library
+        self.frames: list[Use] = []  # the uses that led here, for findings inside the library
         self.path: list[str] = []
         self.templates: dict[tuple[object, ...], list[tuple[dict[str, Number], Template]]] = {}
         self.depths: dict[str, int] = {}
@@ -75,12 +76,14 @@ class _Expansion:
 
     def report(self, finding: Diagnostic) -> None:
         """Tell a finding at a line of the user's: one inside a library block is moved to the use of the block."""
-        if finding.span is not None and finding.span.source.origin == "library":
-            outer = next((span for span in reversed(self.frames) if span.source.origin != "library"), None)
+        span = finding.span
+        if span is not None and span.source.origin == "library":
+            depth, outer = next(((n, use) for n, use in enumerate(reversed(self.frames)) if not _in_library(use.key)), (0, None))
             if outer is not None:
-                inner = Label(finding.span, finding.label or "in this block of the library")
-                finding = replace(finding, span=outer, label="", related=(inner, *finding.related))
-        self.findings[finding] = None
+                given = _arguments_in(span, outer) if depth <= 1 else ()
+                inner = Label(span, finding.label or "in this block of the library")
+                finding = replace(finding, span=outer.key, label="", related=(*given, inner, *finding.related))
+        self.findings.setdefault((finding.code, finding.message, finding.span), finding)
 
     def tell(self, unknown: UnknownValueError) -> None:
         if unknown.finding is not None:
@@ -133,7 +136,7 @@ class _Expansion:
             return replace(value, shape=None)
         first_index = sum(self.depths.get(name, 0) for name in self.stage_names()[:index])
         region = body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
-        self.frames.append(stage.key)
+        self.frames.append(stage.block)
         per_block = any(isinstance(each.value, Sequence) for each in stage.block.arguments.values())
         steady: tuple[int, Shape, Template] | None = None
         for number_in_stage in range(depth):
@@ -223,7 +226,7 @@ class _Expansion:
         """A block for its arguments and the shape that enters, expanded unless an equal one was; and the facts it read."""
         if len(self.frames) > MAX_NESTING:
             mend = f"does `{block.name}` use itself?"
-            raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", self.frames[-1], mend)
+            raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", self.frames[-1].key, mend)
         assert value.shape is not None
         scope = BlockScope(block, given, facts, value.shape[0], self.globals)
         arguments = tuple([(name, scope.lookup(name)) for name in given])
@@ -294,7 +297,7 @@ class _Expansion:
         else:
             mend = "give the shortcut the stride of the branch, or the branch padding that keeps the size" if size else ""
         message = f"the two inputs of `join: {join.op}` in {dotted} have different shapes"
-        span = self.frames[-1] if self.frames else join.key
+        span = self.frames[-1].key if self.frames else join.key
         return Diagnostic("shape-mismatch", message, span, label, tuple(related), mend)
 
     def reason(self, when: Scalar, scope: BlockScope) -> Scalar:
@@ -347,7 +350,7 @@ class _Expansion:
         """
         inputs = [*named] or [before]
         scope = WithChannels(place.scope, inputs[0].channels)
-        self.frames.append(use.key)
+        self.frames.append(use)
         try:
             if use.when is not None and not truth(use.when, scope):
                 place.absent.append(use)
@@ -447,6 +450,17 @@ class _Expansion:
         if place.inside is not None:
             place.inside.read.update(read)
         return self.place_block(template, name, value, use.key, body)
+
+
+def _in_library(span: Span) -> bool:
+    return span.source.origin == "library"
+
+
+def _arguments_in(span: Span, use: Use) -> tuple[Label, ...]:
+    """Where the user gave what the text at `span`, in the block that is used, speaks of."""
+    text = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+    written = {name: use.arguments[name].value.span for name in re.findall(r"[A-Za-z_]\w*", text) if name in use.arguments}
+    return tuple(Label(place, f"`{name}` is given here") for name, place in written.items() if not _in_library(place))
 
 
 def _refuse_init(operation: Operation, init: Scalar) -> None:

@@ -13,8 +13,9 @@ from .windows import both_axes, does_not_fit, window_formula, window_map, window
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conv2d(Operation):
+    """2-D convolution (torch.nn.Conv2d)"""
+
     name: ClassVar[str] = "conv2d"
-    about: ClassVar[str] = "2-D convolution (torch.nn.Conv2d)"
     torch: ClassVar[str] = "Conv2d"
 
     in_channels: int
@@ -111,7 +112,7 @@ class Conv2d(Operation):
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, (self.sides(0)[0], self.sides(1)[0]), self.dilation)
 
-    def along(self, axis: int) -> AxisMap:
+    def along(self, axis: int) -> AxisMap | None:
         pad = max(self.sides(axis))
         least = {"reflect": pad + 1, "circular": pad}.get(self.padding_mode, 1)
         k, s, d = self.kernel_size[axis], self.stride[axis], self.dilation[axis]
@@ -130,8 +131,9 @@ class Conv2d(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Linear(Operation):
+    """fully connected layer over the last axis (torch.nn.Linear)"""
+
     name: ClassVar[str] = "linear"
-    about: ClassVar[str] = "fully connected layer over the last axis (torch.nn.Linear)"
     torch: ClassVar[str] = "Linear"
 
     in_features: int

@@ -129,7 +129,6 @@ class Operation:
     """
 
     name: ClassVar[str] = ""
-    about: ClassVar[str] = ""
     torch: ClassVar[str] = ""  # the layer in torch.nn; empty: `outputs.torch_module` has an entry of its own
     joins: ClassVar[bool] = False  # takes two or more inputs
     keeps_output: ClassVar[bool] = False  # its backward reads its output, so nobody may overwrite that

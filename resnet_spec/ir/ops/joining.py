@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -14,10 +13,11 @@ def _unequal(what: str, inputs: tuple[Shape, ...]) -> Problem:
     return Problem("shape-mismatch", f"{what} needs equal shapes, and {shapes} enter")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Add(Operation):
+    """sum of values of equal shape"""
+
+    __slots__ = ()
     name: ClassVar[str] = "add"
-    about: ClassVar[str] = "sum of values of equal shape"
     joins: ClassVar[bool] = True
 
     def saved(self, x: Shape, output: Shape) -> Saved:
@@ -30,10 +30,11 @@ class Add(Operation):
         return f"{show(x)} + {show(x)}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Multiply(Operation):
+    """product of values of equal shape, or of C x H x W with a gate of C x 1 x 1"""
+
+    __slots__ = ()
     name: ClassVar[str] = "multiply"
-    about: ClassVar[str] = "product of values of equal shape, or of C x H x W with a gate of C x 1 x 1"
     joins: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
@@ -42,10 +43,11 @@ class Multiply(Operation):
         return whole if all(x in (whole, gate) for x in inputs) else _unequal("multiply", inputs)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Concat(Operation):
+    """values one after another along the channels; the other axes must be equal"""
+
+    __slots__ = ()
     name: ClassVar[str] = "concat"
-    about: ClassVar[str] = "values one after another along the channels; the other axes must be equal"
     joins: ClassVar[bool] = True
 
     def saved(self, x: Shape, output: Shape) -> Saved:

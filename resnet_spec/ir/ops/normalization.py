@@ -17,8 +17,9 @@ def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchNorm(Operation):
+    """normalises each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"""
+
     name: ClassVar[str] = "batch_norm"
-    about: ClassVar[str] = "normalises each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"
 
     num_features: int
     rank: int  # axes without the batch: chooses BatchNorm1d or BatchNorm2d
@@ -50,8 +51,9 @@ class BatchNorm(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupNorm(Operation):
+    """normalises groups of channels of one image (torch.nn.GroupNorm)"""
+
     name: ClassVar[str] = "group_norm"
-    about: ClassVar[str] = "normalises groups of channels of one image (torch.nn.GroupNorm)"
     torch: ClassVar[str] = "GroupNorm"
 
     num_groups: int = spec_field("int", "groups; must divide the channels", least=1)
@@ -93,8 +95,9 @@ class GroupNorm(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerNorm(Operation):
+    """normalises the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"""
+
     name: ClassVar[str] = "layer_norm"
-    about: ClassVar[str] = "normalises the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"
 
     normalized_shape: int
     channels_first: bool

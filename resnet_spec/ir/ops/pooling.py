@@ -58,7 +58,7 @@ class WindowPool(Operation):
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, self.padding, self.spread())
 
-    def along(self, axis: int) -> AxisMap:
+    def along(self, axis: int) -> AxisMap | None:
         k, s, d = self.kernel_size[axis], self.stride[axis], self.spread()[axis]
         return window_map(lambda n: self.axis_size(n, axis), k, s, d)
 
@@ -72,8 +72,9 @@ class WindowPool(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaxPool2d(WindowPool):
+    """largest value of each window (torch.nn.MaxPool2d); kernel 1 with a stride only drops pixels"""
+
     name: ClassVar[str] = "max_pool2d"
-    about: ClassVar[str] = "largest value of each window (torch.nn.MaxPool2d); kernel 1 with a stride only drops pixels"
     torch: ClassVar[str] = "MaxPool2d"
 
     dilation: Pair = spec_field("pair", "distance between the pixels a window reads", (1, 1), least=1)
@@ -87,8 +88,9 @@ class MaxPool2d(WindowPool):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AvgPool2d(WindowPool):
+    """mean of each window (torch.nn.AvgPool2d)"""
+
     name: ClassVar[str] = "avg_pool2d"
-    about: ClassVar[str] = "mean of each window (torch.nn.AvgPool2d)"
     torch: ClassVar[str] = "AvgPool2d"
 
     count_include_pad: bool = spec_field("bool", "whether padding counts in the mean", True)
@@ -117,8 +119,9 @@ class AdaptivePool(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaptiveAvgPool2d(AdaptivePool):
+    """mean over as many equal parts as asked (torch.nn.AdaptiveAvgPool2d)"""
+
     name: ClassVar[str] = "adaptive_avg_pool2d"
-    about: ClassVar[str] = "mean over as many equal parts as asked (torch.nn.AdaptiveAvgPool2d)"
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
 
     def saved(self, x: Shape, output: Shape) -> Saved:
@@ -127,8 +130,9 @@ class AdaptiveAvgPool2d(AdaptivePool):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaptiveMaxPool2d(AdaptivePool):
+    """largest value over as many equal parts as asked (torch.nn.AdaptiveMaxPool2d)"""
+
     name: ClassVar[str] = "adaptive_max_pool2d"
-    about: ClassVar[str] = "largest value over as many equal parts as asked (torch.nn.AdaptiveMaxPool2d)"
     torch: ClassVar[str] = "AdaptiveMaxPool2d"
 
     def saved(self, x: Shape, output: Shape) -> Saved:
@@ -137,10 +141,9 @@ class AdaptiveMaxPool2d(AdaptivePool):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlurPool2d(Operation):
+    """binomial blur of each channel before the stride (Zhang 2019, Making Convolutional Networks Shift-Invariant Again)"""
+
     name: ClassVar[str] = "blur_pool2d"
-    about: ClassVar[str] = (
-        "binomial blur of each channel before the stride (Zhang 2019, Making Convolutional Networks Shift-Invariant Again)"
-    )
 
     channels: int
     kernel_size: int = spec_field("int", "height and width of the filter, in pixels", 3, least=2, most=9)
@@ -188,7 +191,7 @@ class BlurPool2d(Operation):
     def window(self) -> Window:
         return Window((self.kernel_size,) * 2, (self.stride,) * 2, (self.pad,) * 2, (1, 1))
 
-    def along(self, axis: int) -> AxisMap:
+    def along(self, axis: int) -> AxisMap | None:
         least = self.pad + 1 if self.mode == "reflect" else 1
         return window_map(lambda n: self.axis_size(n, axis), self.kernel_size, self.stride, 1, least)
 

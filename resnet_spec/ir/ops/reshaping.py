@@ -12,8 +12,9 @@ from .definition import AxisMap, Operation, Problem, Saved, Shape, Value, show, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flatten(Operation):
+    """joins axes into one (torch.nn.Flatten); axis 0 is the batch"""
+
     name: ClassVar[str] = "flatten"
-    about: ClassVar[str] = "joins axes into one (torch.nn.Flatten); axis 0 is the batch"
     torch: ClassVar[str] = "Flatten"
     returns_input: ClassVar[bool] = True
 
@@ -51,8 +52,9 @@ class Flatten(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pad(Operation):
+    """adds values around an image (torch.nn.functional.pad); with six numbers also around the channels"""
+
     name: ClassVar[str] = "pad"
-    about: ClassVar[str] = "adds values around an image (torch.nn.functional.pad); with six numbers also around the channels"
 
     padding: tuple[int, ...] = spec_field(
         "ints", "left, right, top, bottom, and channels before and after", least=0, lengths=(2, 4, 6)

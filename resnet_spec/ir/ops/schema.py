@@ -65,7 +65,7 @@ def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:
         operation: type[Operation] = OPERATIONS[name]
         fields = fields_of(operation).values()
         keys |= {field.name: _field_schema(field) for field in fields}
-        about, required = operation.about, [field.name for field in fields if field.required]
+        about, required = (operation.__doc__ or ""), [field.name for field in fields if field.required]
     schema: dict[str, Any] = {"title": name, "description": about, "properties": keys, "additionalProperties": False}
     return schema | ({"required": required} if required else {})
 

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios to the peers within one run, never asserted. `make bench` runs them all."""
