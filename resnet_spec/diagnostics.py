@@ -6,7 +6,6 @@ and it uses none of them. How a diagnostic is shown is the business of `renderin
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -104,6 +103,8 @@ def closest(word: str, known: Iterable[str], synonyms: dict[str, str] | None = N
     if synonyms and synonyms.get(word.lower()) in choices:
         return synonyms[word.lower()]
     lowered = {choice.lower(): choice for choice in choices}
+    import difflib  # only a spec with a mistake needs it
+
     found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return lowered[found[0]] if found else None
 

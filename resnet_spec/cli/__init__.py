@@ -9,7 +9,6 @@ import importlib
 import io
 import os
 import sys
-import traceback
 
 import click
 
@@ -87,6 +86,8 @@ def main() -> None:
         click.echo(f"error: {printable(str(error))}", err=True)
         code = 2
     except Exception:  # the last resort of a program: everything a user can cause is caught above
+        import traceback
+
         traceback.print_exc()
         click.echo("this is a mistake of resnet-spec; please report it with the spec that caused it", err=True)
         code = 3

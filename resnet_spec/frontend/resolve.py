@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -127,8 +128,7 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
     document = chain.read(source)
     chain.collect(document, None if folder is None or root is None else _Place(folder, root), ())
     merger = _Merger()
-    state, _ = parse(DEFAULTS)
-    merged = _mapping(state)
+    merged = _defaults()
     blocks: dict[str, BlockText] = {}
     for number, file in enumerate(chain.documents):
         if number:
@@ -149,6 +149,11 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
     if merger.findings:
         raise SpecError([*merger.findings, *chain.warnings])
     return Resolved(source, replace(merged, span=document.span), blocks, overridden, tuple(chain.warnings))
+
+
+@cache
+def _defaults() -> Mapping:
+    return _mapping(parse(DEFAULTS)[0])
 
 
 def parse_set(text: str, below: tuple[str, ...] = ()) -> Mapping:

@@ -32,6 +32,7 @@ _TYPE_WORDS = {
 _KINDS = {bool: "a truth value", int: "a whole number", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
 
 
+@cache
 def schema_document() -> dict[str, Any]:
     """The checked-in schema."""
     document: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
@@ -67,7 +68,10 @@ def _validate(definition: str, node: Mapping) -> list[Diagnostic]:
 @cache
 def _validator(definition: str) -> Any:
     document = schema_document()
-    return _Validator(_inlined(document["definitions"][definition] if definition else document, document["definitions"], {}))
+    return _Validator(_inlined(document["definitions"][definition] if definition else document, document["definitions"], _DONE))
+
+
+_DONE: dict[str, Any] = {}
 
 
 def _inlined(schema: Any, definitions: dict[str, Any], done: dict[str, Any]) -> Any:

@@ -190,6 +190,10 @@ class _Solver:
         axes: list[Steps] = []
         needed: list[int | None] = []
         for axis, steps in enumerate((x.height, x.width)):
+            if axis and steps is x.height and op.square():
+                axes.append(axes[0])
+                needed.append(needed[0])
+                continue
             along = op.along(axis)
             axes.append(steps if along is None else steps.then(along.size, along.stride))
             needed.append(1 if along is None else steps.reaches(along.least))

@@ -69,6 +69,7 @@ class _Expansion:
         self.frames: list[Use] = []  # the uses that led here, for findings inside the library
         self.path: list[str] = []
         self.templates: dict[tuple[object, ...], list[tuple[dict[str, Number], Template]]] = {}
+        self.bound: dict[tuple[object, ...], tuple[Operation, Shape]] = {}
         self.depths: dict[str, int] = {}
         self.block_count = 0
 
@@ -78,7 +79,9 @@ class _Expansion:
         """Tell a finding at a line of the user's: one inside a library block is moved to the use of the block."""
         span = finding.span
         if span is not None and span.source.origin == "library":
-            depth, outer = next(((n, use) for n, use in enumerate(reversed(self.frames)) if not _in_library(use.key)), (0, None))
+            depth, outer = next(
+                ((n, use) for n, use in enumerate(reversed(self.frames)) if not _in_library(use.key)), (0, None)
+            )
             if outer is not None:
                 given = _arguments_in(span, outer) if depth <= 1 else ()
                 inner = Label(span, finding.label or "in this block of the library")
@@ -390,26 +393,37 @@ class _Expansion:
         body: Body,
         init: Scalar | None,
     ) -> Val:
-        shapes = [value.shape for value in inputs if value.shape is not None]
         fields = fields_of(operation)
-        values: dict[str, Value] = {}
-        missing = [field.name for field in fields.values() if field.required and field.name not in written]
+        missing = [key for key, field in fields.items() if key not in written and field.required]
         if missing:
             raise refuse("missing-field", f"`{operation.name}` needs `{missing[0]}`", use.key, f"add `{missing[0]}: ...`")
-        for key, (argument, scope) in written.items():
-            values[key] = field_value(fields[key], argument, scope)
-        bound = operation.bind(values, shapes[0])
-        shape = bound if isinstance(bound, Problem) else bound.shape(*shapes)
-        if isinstance(bound, Problem) or isinstance(shape, Problem):
-            assert isinstance(shape, Problem)
-            self.problem(use, name, shape)
+        values = {key: field_value(fields[key], argument, scope) for key, (argument, scope) in written.items()}
+        found = self.bind(operation, values, tuple([value.shape for value in inputs if value.shape is not None]))
+        if isinstance(found, Problem):
+            self.problem(use, name, found)
             return Val(INPUT, None)
+        bound, shape = found
         if init is not None:
             _refuse_init(bound, init)
         self.limit_operations(body, 1, use.key)
         ids = tuple(value.id for value in inputs)
         body.nodes.append(Node(name, bound, ids, shape, use.key, init.text if init is not None else ""))
         return Val(len(body.nodes) - 1, shape)
+
+    def bind(
+        self, operation: type[Operation], values: dict[str, Value], shapes: tuple[Shape, ...]
+    ) -> tuple[Operation, Shape] | Problem:
+        """An operation with its arguments, and what leaves it. Equal ones are one object, which later passes know again."""
+        key = (operation, tuple(values.items()), shapes)
+        found = self.bound.get(key)
+        if found is None:
+            made = operation.bind(values, shapes[0])
+            shape = made if isinstance(made, Problem) else made.shape(*shapes)
+            if isinstance(made, Problem) or isinstance(shape, Problem):
+                assert isinstance(shape, Problem)
+                return shape
+            found = self.bound[key] = (made, shape)
+        return found
 
     def sequential(self, use: Use, place: _Place, value: Val, body: Body) -> Val:
         name = place.prefix + use.name

@@ -7,6 +7,7 @@ something before it failed is no finding of its own: `UnknownValueError` without
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
@@ -48,6 +49,10 @@ def number(scalar: Scalar, scope: Scope) -> Number:
         return expressions.evaluate(parsed, scope.lookup)
     except ExpressionError as error:
         raise UnknownValueError(expressions.diagnose(error, scalar)) from None
+    except UnknownValueError as unknown:
+        if unknown.finding is None or unknown.finding.span is not None:
+            raise
+        raise UnknownValueError(replace(unknown.finding, span=scalar.span)) from None  # an argument that needs itself
 
 
 def truth(scalar: Scalar, scope: Scope) -> bool:

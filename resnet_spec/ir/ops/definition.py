@@ -181,6 +181,11 @@ class Operation:
         """What becomes of the height (axis 0) or the width (axis 1) of an image; None where it is kept, whatever it is."""
         return None
 
+    def square(self) -> bool:
+        """Whether height and width are treated alike."""
+        window = self.window()
+        return window is not None and all(a == b for a, b in (window.kernel, window.stride, window.padding, window.dilation))
+
     def arithmetic(self, x: Shape) -> str:
         """The worked formula of the output size for the lesson `summary --arithmetic`; empty where nothing is computed."""
         return ""
