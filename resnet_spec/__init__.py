@@ -7,10 +7,10 @@
 >>> model = resnet_spec.build("resnet34")               # an nn.Module
 """
 
-from resnet_spec.api import analyze, build, load
+from resnet_spec.api import analyze, build, draw, load
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
 from resnet_spec.pipeline import Analysis
 
 __version__ = "0.1.0"
 
-__all__ = ["Analysis", "Diagnostic", "Span", "SpecError", "__version__", "analyze", "build", "load"]
+__all__ = ["Analysis", "Diagnostic", "Span", "SpecError", "__version__", "analyze", "build", "draw", "load"]

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from resnet_spec import pipeline
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
+from resnet_spec.files import write_atomically
 from resnet_spec.frontend.library import library_block_names
 from resnet_spec.frontend.schema import schema_document
 from resnet_spec.frontend.spec import Spec
 from resnet_spec.ir.ops import Shape, show
 from resnet_spec.ir.ops.schema import complete
 from resnet_spec.machine import available_memory
-from resnet_spec.pipeline import Analysis, Size
+from resnet_spec.pipeline import Analysis, Size, Sketch
 
 if TYPE_CHECKING:
     import torch
 
+    from resnet_spec.outputs.diagram import Picture, Style
     from resnet_spec.outputs.torch_module import Network
 
+MOST_BOXES_PNG = 500
+MOST_BOXES = 5000
 SpecLike = str | Path | Mapping[str, object]
 
 
@@ -124,6 +128,85 @@ def load_weights(network: Network, analysis: Analysis, path: Path, any_fingerpri
     network.load_state_dict(tensors, strict=True, assign=True)
 
 
+class Drawing(str):
+    """A diagram as SVG text, which notebooks show."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def draw(
+    spec: SpecLike,
+    path: str | Path | None = None,
+    *,
+    input: str | Size | None = None,
+    set: Iterable[str] = (),
+    spec_root: str | Path | None = None,
+    detail: Literal["stage", "block", "op"] = "stage",
+    expand: bool = False,
+    direction: Literal["down", "right"] = "down",
+    theme: Literal["light", "dark"] = "light",
+    show: Iterable[Literal["shapes", "params", "macs", "memory"]] = ("shapes", "params"),
+    heat: Literal["params", "macs", "memory"] | None = None,
+) -> Drawing:
+    """Draw a network. A broken one is drawn as far as it works, with the conflict in red.
+
+    Args:
+        spec, input, set, spec_root: as for `analyze`.
+        path: where to write; its suffix chooses svg, png, pdf or dot. Without one nothing is written.
+        detail: what a box is; equal neighbours are one box, unless `expand` unfolds them.
+        show: what boxes say; `heat` colours them by a cost.
+
+    Returns:
+        Drawing: the diagram as SVG text; a notebook shows it.
+
+    Raises:
+        SpecError: the spec cannot be read, or the picture would be too large to be one.
+        NoRendererError: neither pygraphviz nor `dot` is installed.
+    """
+    from resnet_spec.outputs.diagram import Style
+    from resnet_spec.outputs.render_dot import render_dot
+
+    style = Style(detail, expand, direction, theme, frozenset(show), heat)
+    found = pipeline.sketch(pipeline.find(spec, input, spec_root), set, input)
+    if path is not None:
+        write_drawing(found, style, Path(path))
+    return Drawing(render_dot(picture(found, style).dot, "svg").decode("utf-8"))
+
+
+def picture(found: Sketch, style: Style) -> Picture:
+    """The diagram of a sketch, as DOT."""
+    from resnet_spec.outputs.diagram import draw_graph
+
+    return draw_graph(found.graph, found.input, found.shapes, found.costs, style, found.broken)
+
+
+def write_drawing(found: Sketch, style: Style, path: Path) -> int:
+    """Write a diagram as svg, png, pdf or dot, by the suffix of `path`; returns the number of boxes."""
+    data, boxes = draw_bytes(found, style, path.suffix.removeprefix(".").lower())
+    write_atomically(path, data)
+    return boxes
+
+
+def draw_bytes(found: Sketch, style: Style, form: str) -> tuple[bytes, int]:
+    """A diagram in one of the formats, and the number of boxes in it; raises SpecError where it would not be readable."""
+    from resnet_spec.outputs.render_dot import FORMATS, render_dot
+
+    drawn = picture(found, style)
+    if form == "dot":
+        return drawn.dot.encode("utf-8"), drawn.boxes
+    if form not in FORMATS:
+        mend = "the name ends in .svg, .png, .pdf or .dot"
+        raise SpecError([Diagnostic("unknown-format", f"there is no picture of type `{form}`", None, help=mend)])
+    if drawn.boxes > (MOST_BOXES_PNG if form == "png" else MOST_BOXES):
+        mend = "draw it at `--detail stage`, without --expand" + (
+            "; or as .svg" if drawn.boxes <= MOST_BOXES else "; or as .dot"
+        )
+        message = f"{drawn.boxes:,} boxes are more than a {form} can show"
+        raise SpecError([Diagnostic("too-many-boxes", message, None, help=mend)])
+    return render_dot(drawn.dot, form), drawn.boxes
+
+
 def refuse_beyond_memory(analysis: Analysis) -> None:
     """Raise SpecError where the weights alone, 4 bytes a number, are more than the memory that is free."""
     needed = 4 * (analysis.total.params + analysis.total.buffers)
@@ -164,8 +247,6 @@ def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = F
     """
     import torch
     from safetensors.torch import save
-
-    from resnet_spec.files import write_atomically
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -87,7 +87,15 @@ class SpecError(Exception):
     """A spec that cannot be used. Holds every independent finding, errors and warnings alike, in source order."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        listed = list(diagnostics)
+        sources = list(dict.fromkeys(finding.span.source for finding in listed if finding.span is not None))
+        order = {source: number for number, source in enumerate(sources)}
+
+        def place(finding: Diagnostic) -> tuple[int, int, int]:
+            span = finding.span
+            return (-1, 0, 0) if span is None else (order[span.source], span.line, span.column)
+
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(listed, key=place))
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:

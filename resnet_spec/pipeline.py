@@ -29,8 +29,8 @@ from resnet_spec.frontend.spec import Expect, Spec, parse_spec
 from resnet_spec.ir.axis import Piece, describe
 from resnet_spec.ir.cost import Cost, count, total
 from resnet_spec.ir.fingerprint import fingerprint
-from resnet_spec.ir.graph import Graph
-from resnet_spec.ir.lower import lower
+from resnet_spec.ir.graph import Broken, Graph
+from resnet_spec.ir.lower import lower, lower_partial
 from resnet_spec.ir.ops import Shape, show
 from resnet_spec.ir.shapes import infer
 from resnet_spec.ir.sizes import Accepted, accepted_sizes
@@ -157,6 +157,34 @@ def analyze(target: Target, sets: Iterable[str] = (), input: str | Size | None =
         if findings:
             raise SpecError([*findings, *warnings])
     return analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What of a network can be drawn: all of it, or what works of a broken one with its findings."""
+
+    name: str
+    graph: Graph
+    input: Size
+    shapes: tuple[Shape, ...]
+    costs: tuple[Cost, ...]
+    broken: tuple[Broken, ...]
+    findings: tuple[Diagnostic, ...]
+
+
+def sketch(target: Target, sets: Iterable[str] = (), input: str | Size | None = None) -> Sketch:
+    """Compile as far as it goes, at `input` or the spec's own size."""
+    spec, warnings, _ = read_spec(target, sets)
+    partial = lower_partial(spec)
+    graph = partial.graph
+    if partial.findings:
+        size, shapes = spec.input, tuple(node.shape for node in graph.nodes)
+    else:
+        verify(graph)
+        size = spec.input if input is None else parse_size(input)
+        shapes = infer(graph, size)
+    costs = count(graph, shapes)
+    return Sketch(spec.name, graph, size, shapes, costs, partial.broken, (*partial.findings, *warnings))
 
 
 def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:

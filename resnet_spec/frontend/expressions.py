@@ -64,6 +64,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # name: (func
     "make_divisible": (make_divisible, 2, 3),
 }
 FUNCTION_NAMES = tuple(_FUNCTIONS)
+GRAMMAR = f"it can say: numbers, names, + - * / // %, comparisons, `and or not`, `a if c else b`, {', '.join(FUNCTION_NAMES)}"
 _ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -89,7 +90,8 @@ def parse(text: str) -> Expression | ExpressionError:
     if len(text) > MAX_LENGTH:
         return ExpressionError("expression-too-long", f"an expression of more than {MAX_LENGTH} characters", 0, MAX_LENGTH)
     if not text.isascii() or not text.isprintable():
-        return ExpressionError("expression-syntax", "an expression is one line of ASCII characters", 0, len(text))
+        message = f"`{text}` is not an expression, which is one line of ASCII characters"
+        return ExpressionError("expression-syntax", message, 0, len(text))
     if "#" in text:  # Python's parser would take it for a comment
         return ExpressionError("expression-syntax", f"`{text}` is not an expression", text.index("#"), len(text))
     try:
@@ -110,7 +112,7 @@ def parse(text: str) -> Expression | ExpressionError:
 def _syntax_error(text: str, error: Exception) -> ExpressionError:
     start = max(0, (error.offset or 1) - 1) if isinstance(error, SyntaxError) else 0
     start = min(start, max(0, len(text) - 1))
-    hint = ""
+    hint = GRAMMAR
     if text.count("(") > text.count(")"):
         hint = "inside `{...}` a comma ends the value: put the expression in quotes"
     return ExpressionError("expression-syntax", f"`{text}` is not an expression", start, len(text), hint)
@@ -159,7 +161,9 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
                 raise refuse(f"`{name}` takes {count} argument{'s' if count != '1' else ''}, not {len(args)}")
             inner = args
         case _:
-            raise refuse(f"`{text[start:stop]}` is more than an expression can say", "see the language reference: expressions")
+            written_otherwise = node.value if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
+            mend = GRAMMAR if written_otherwise is None else f"write {written_otherwise}"
+            raise refuse(f"`{text[start:stop]}` is more than an expression can say", mend)
     for child in inner:
         _check(child, depth + 1, shift, text, names)
 

@@ -185,7 +185,12 @@ def _mapping(node: Node) -> Mapping:
     if isinstance(node, Mapping):
         return node
     what = "a list" if isinstance(node, Sequence) else "a single value"
-    raise SpecError([Diagnostic("wrong-type", f"a spec is a mapping of keys, and this is {what}", node.span)])
+    mend = (
+        "write `spec: 1` and the other keys without dashes before them"
+        if isinstance(node, Sequence)
+        else "write `spec: 1` first"
+    )
+    raise SpecError([Diagnostic("wrong-type", f"a spec is a mapping of keys, and this is {what}", node.span, help=mend)])
 
 
 def _without(mapping: Mapping, keys: Iterable[str]) -> Mapping:
@@ -198,6 +203,14 @@ class _Place:
 
     folder: Path
     root: Path
+
+
+def _files_beside(text: str, here: _Place) -> list[str]:
+    """What `extends` could have named in the folder where it looked, as it would be written."""
+    folder = here.folder / os.path.dirname(text)
+    if not folder.is_dir() or not folder.resolve().is_relative_to(here.root.resolve()):
+        return []
+    return sorted(os.path.join(os.path.dirname(text), path.name) for path in folder.glob("*.yaml"))
 
 
 class _Chain:
@@ -227,9 +240,10 @@ class _Chain:
             path, name, root = self._find(item, here)
             real = path.resolve()
             if any(real == above for above, _ in stack):
-                labels = tuple(Label(span, "extended here") for above, span in stack)
+                labels = tuple(Label(span, "extended here") for above, span in stack if str(span) != str(item.span))
                 message = f"`extends: {item.text}` comes back to a file that is being read"
-                raise SpecError([Diagnostic("extends-cycle", message, item.span, related=labels)])
+                mend = "remove one of these" if labels else "a file cannot extend itself: remove it"
+                raise SpecError([Diagnostic("extends-cycle", message, item.span, related=labels, help=mend)])
             if real in self.done:
                 continue
             if len(stack) >= MAX_CHAIN:
@@ -265,19 +279,22 @@ class _Chain:
         if here is None:
             raise refuse("extends-not-allowed", "this spec may not extend another file")
         if os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":"):
-            raise refuse("extends-absolute", "`extends` takes a path relative to this file", "write a relative path")
+            message = f"`{text}` is an absolute path, and `extends` takes one relative to this file"
+            raise refuse("extends-absolute", message, "write a relative path, or the name of a shipped spec")
         path = here.folder / text
         if is_file(path):
             if not path.resolve().is_relative_to(here.root.resolve()):
                 mend = "move the file below that folder, or name a wider one with --spec-root"
-                raise refuse("extends-outside", f"`extends` leaves the folder {here.root.resolve().as_posix()}", mend)
+                root = here.root.resolve()
+                folder = "the working directory" if root == Path.cwd().resolve() else f"the folder {display_name(root)}"
+                raise refuse("extends-outside", f"`{text}` lies outside of {folder}, which `extends` may not leave", mend)
             ships = path.resolve().is_relative_to(shipped_root().resolve())
             return path, shipped_name(path) if ships else display_name(path), here.root
         if (shipped := shipped_path(text)) is not None:
             return shipped, shipped_name(shipped), shipped_root()
-        siblings = [entry.name for entry in here.folder.glob("*.yaml")] if here.folder.is_dir() else []
-        mend = suggestion(text, [*siblings, *shipped_names()], most=0)
-        raise refuse("missing-file", f"there is no file {display_name(path)}, and no shipped spec `{text}`", mend)
+        mend = suggestion(text, [*_files_beside(text, here), *shipped_names()], most=0)
+        shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped spec `{text}`"
+        raise refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", mend)
 
 
 class _Merger:

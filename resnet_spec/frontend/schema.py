@@ -16,7 +16,7 @@ from typing import Any
 from jsonschema import Draft7Validator, ValidationError
 from jsonschema.validators import extend
 
-from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, suggestion
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, closest, suggestion
 
 from .source import Mapping, Node, Scalar, Sequence, to_data
 
@@ -61,8 +61,12 @@ def operation_names() -> frozenset[str]:
 
 
 def _validate(definition: str, node: Mapping) -> list[Diagnostic]:
-    errors = _validator(definition).iter_errors(to_data(node))
-    return list(dict.fromkeys(finding for error in errors for finding in _diagnose(error, node)))
+    errors = list(_validator(definition).iter_errors(to_data(node)))
+    of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
+    told = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
+    findings = list(dict.fromkeys(finding for error in told for finding in _diagnose(error, node)))
+    at_anchors = {(finding.code, finding.span) for finding in findings}
+    return [f for f in findings if f.span is None or f.span.anchor is None or (f.code, f.span.anchor) not in at_anchors]
 
 
 @cache
@@ -116,7 +120,7 @@ def _diagnose(error: ValidationError, root: Node) -> Iterator[Diagnostic]:
     node, _ = _walk(root, list(error.absolute_path))
     if error.validator == "additionalProperties":
         yield from _unknown_keys(error, node, _dotted(list(error.absolute_path)))
-    else:
+    elif error.validator != "required" or _missing(error):
         yield _finding(error, root)
 
 
@@ -130,14 +134,22 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
         case "propertyNames" | "pattern" if isinstance(written, str) and node is not None:
             return _bad_text(written, node, name)
         case "required":
-            missing = [field for field in expected if field not in written]
+            missing = _missing(error)
             what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the spec"
             message = f"{what} needs {' and '.join(f'`{field}`' for field in missing)}"
             return Diagnostic("missing-field", message, key, help=f"add `{missing[0]}: ...`")
         case "type":
-            wanted = _expected(expected)
-            shown = f", not {_KINDS.get(type(written), 'nothing')}"
-            return Diagnostic("wrong-type", f"`{name}` is {wanted}{shown}", _place(node, key))
+            if name == "input" and isinstance(node, Scalar):
+                return _bad_text(node.text, node, name)
+            message = f"`{name}` must be {_expected(expected)}, and this is {_KINDS.get(type(written), 'nothing')}"
+            mend = ""
+            if isinstance(written, list) and len(written) == 1:
+                mend = f"write `{written[0]}` without the brackets"
+            elif isinstance(written, list) and path[-1] == "depth":
+                mend = "each stage has a depth of its own"
+            elif isinstance(written, list) and "object" in expected:
+                mend = "write `name: ...` for each entry, without dashes"
+            return Diagnostic("wrong-type", message, _place(node, key), help=mend)
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
             return Diagnostic("out-of-range", f"`{name}` is {written}, and must be {bound} {expected}", _place(node, key))
@@ -146,8 +158,10 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
             message = f"`{name}` cannot be `{written}`"
             return Diagnostic("unknown-word", message, _place(node, key), help=suggestion(str(written), words))
         case "minItems" | "maxItems":
-            bound = "at least" if error.validator == "minItems" else "at most"
-            message = f"`{name}` has {len(written)} values, and takes {bound} {expected}"
+            schema: Any = error.schema
+            exact = schema.get("minItems") == schema.get("maxItems")
+            bound = "" if exact else "at least " if error.validator == "minItems" else "at most "
+            message = f"`{name}` has {len(written)} values, and takes {bound}{expected}"
             return Diagnostic("wrong-length", message, _place(node, key))
         case "uniqueItems":
             return Diagnostic("duplicate-value", f"a value of `{name}` stands twice", _place(node, key))
@@ -171,11 +185,25 @@ def _unknown_keys(error: ValidationError, node: Node | None, name: str) -> Itera
         yield Diagnostic("unknown-field", what, at, help=suggestion(extra, known, SYNONYMS))
 
 
+def _missing(error: ValidationError) -> list[str]:
+    """The required fields that are missing and not merely misspelt: a misspelt one is told as such."""
+    schema: Any = error.schema
+    written: Any = error.instance
+    known = schema.get("properties", {})
+    meant = {closest(key, known, SYNONYMS) for key in written if key not in known}
+    return [field for field in schema["required"] if field not in written and field not in meant]
+
+
 def _bad_text(written: str, node: Node, name: str) -> Diagnostic:
     """A text that does not have its form: a name, or the size of the input."""
     if isinstance(node, Mapping) and written in node.entries:
         message = f"`{written}` cannot be a name"
         mend = "a name is letters, digits and underscores, or a whole number"
+        first, dot, _ = written.partition(".")
+        if dot:
+            mend = f"a dot in a key of the state_dict comes from nesting: `{first}: {{op: sequential, ops: {{...}}}}`"
+        elif ":" in written:
+            mend = "write a space after the colon"
         return Diagnostic("invalid-name", message, node.entries[written].key, help=mend)
     if name == "input":
         mend = "write channels x height x width in pixels: `3x224x224`"

@@ -81,6 +81,14 @@ _OLD_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "f
 _OLD_BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _OLD_UNDERSCORES = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*")
 _OLD_OCTAL = re.compile(r"[-+]?0[0-7]+")
+_YAML_HELP = {  # what PyYAML finds, and what its author most likely did
+    "',' or '}'": "close the `{` with a `}`, or put a comma between two entries",
+    "',' or ']'": "close the `[` with a `]`, or put a comma between two values",
+    "mapping values are not allowed": "a text with a colon goes in quotes; or the line above is not finished",
+    "could not find expected ':'": "write `name: value`, with a space after the colon",
+    "block end": "indent this line like the entries it belongs to",
+    "found unexpected end of stream": "close the quote",
+}
 
 
 def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnostic, ...]]:
@@ -99,7 +107,10 @@ def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnost
         what = " ".join(part for part in (error.problem, error.context) if part)
         span, begins = _point(source, error.problem_mark or error.context_mark), _point(source, error.context_mark)
         related = (Label(begins, "this begins here"),) if error.context_mark is not None and begins.line != span.line else ()
-        raise SpecError([Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related)]) from None
+        mend = next((mend for words, mend in _YAML_HELP.items() if words in what), "")
+        if source.line(span.line)[span.column - 1 : span.column] == "\t":
+            what, mend = "a tab cannot indent a line", "indent with spaces"
+        raise SpecError([Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=mend)]) from None
     except yaml.YAMLError as error:  # a character YAML does not allow
         what = str(getattr(error, "reason", error))
         position = getattr(error, "position", 0)
@@ -218,15 +229,23 @@ class _Reader:
 
     def _mapping(self, span: Span, depth: int) -> Mapping:
         entries: dict[str, Entry] = {}
+        cut: list[Scalar] = []  # the pieces of `max(8, classes)` where a comma has cut it
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
+            if cut and isinstance(key, Scalar):
+                cut.append(key)
+                if ")" in key.text:
+                    raise _cut_call(cut)
             name = self._key(key)
             if name in entries:
                 first = Label(entries[name].key, "first here")
                 raise SpecError(
                     [Diagnostic("duplicate-key", f"the key `{name}` stands twice", key.span, "again here", (first,))]
                 )
-            entries[name] = Entry(key.span, self._node(self._next(), depth + 1))
+            value = self._node(self._next(), depth + 1)
+            entries[name] = Entry(key.span, value)
+            if isinstance(value, Scalar) and value.unquoted and value.text.count("(") > value.text.count(")"):
+                cut = [value]
         return Mapping(entries, _until(span, event))
 
     def _key(self, key: Node) -> str:
@@ -355,6 +374,16 @@ def _point(source: Source, mark: Any) -> Span:
 
 def _whole(source: Source) -> Span:
     return _at(source, 1, 1)
+
+
+def _cut_call(pieces: list[Scalar]) -> SpecError:
+    """A call inside `{...}` that was written without quotes, so that YAML took its commas for its own."""
+    first, last = pieces[0].span, pieces[-1].span
+    span = Span(first.source, first.line, first.column, last.end_line, last.end_column)
+    call = ", ".join(piece.text for piece in pieces)
+    return _stop(
+        "unquoted-call", "inside `{...}` a comma ends the value, so this call is cut", span, f'write "{call}" in quotes'
+    )
 
 
 def _stop(code: str, message: str, span: Span, mend: str = "") -> SpecError:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resnet_spec.diagnostics import Diagnostic, Span, SpecError
+from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
 
 from .library import library_block, library_block_names
 from .resolve import BlockText, Resolved
@@ -175,8 +175,9 @@ class _Reader:
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
 
-    def refuse(self, code: str, message: str, span: Span, mend: str = "") -> None:
-        self.findings.append(Diagnostic(code, message, span, help=mend))
+    def refuse(self, code: str, message: str, span: Span, mend: str = "", first: Span | None = None) -> None:
+        related = () if first is None else (Label(first, "first here"),)
+        self.findings.append(Diagnostic(code, message, span, related=related, help=mend))
 
     def spec(self, resolved: Resolved) -> Spec:
         root = resolved.root
@@ -264,7 +265,7 @@ class _Reader:
             self.refuse("reserved-name", f"`{name}` is {what}, so no operation can be called so", key, "choose another name")
         if name in names:
             message = f"`{name}` stands twice: stem, stages and head share one place, as do the sections of a block"
-            self.refuse("duplicate-name", message, key, "rename one of them")
+            self.refuse("duplicate-name", message, key, "rename one of them", names[name])
         names[name] = key
 
     def no_from(self, use: Use, why: str) -> None:
@@ -283,7 +284,8 @@ class _Reader:
                         pending.append(inner.op)
             if role in reached:
                 message = f"the role `{role}` stands inside what it means"
-                self.refuse("role-cycle", message, reached[role].op_span, "name an operation there, such as `batch_norm`")
+                example = "batch_norm" if role == "norm" else "relu"
+                self.refuse("role-cycle", message, reached[role].op_span, f"name an operation there, such as `{example}`")
         return roles
 
     def role(self, role: Role, entry: Entry) -> Use:
@@ -319,7 +321,8 @@ class _Reader:
             if key in ("block", "depth", "stride"):
                 continue
             if key in STAGE_WORDS:
-                self.refuse("unknown-field", f"a stage has no `{key}`", each.key, "with `op` it would be an operation")
+                mend = f"`{key}` belongs to operations, and a stage is made of blocks"
+                self.refuse("unknown-field", f"a stage has no `{key}`", each.key, mend)
                 continue
             arguments[key] = self.argument(each)
         depth, stride = body.get("depth"), body.entries.get("stride")
@@ -342,7 +345,8 @@ class _Reader:
         if own is not None and not _is_patch(own.value):
             return self.use(name, own, None)
         if default is None:
-            self.refuse("missing-field", f"the stage `{name}` does not say what its blocks are", entry.key, "add `block: NAME`")
+            mend = "add `block: NAME` to it, or at the top of the spec for all stages"
+            self.refuse("missing-field", f"the stage `{name}` does not say what its blocks are", entry.key, mend)
             return Use(name, entry.key, "", entry.key)
         base = self.use(name, default, None)
         if own is None or not isinstance(own.value, Mapping):
@@ -363,7 +367,8 @@ class _Reader:
 
     def own_block(self, text: BlockText) -> Block:
         if text.name in ROLES or text.name in ("input", "join") or text.name in operation_names():
-            self.refuse("reserved-name", f"`{text.name}` is an operation or a role, so no block can be called so", text.key)
+            message = f"`{text.name}` is an operation or a role, so no block can be called so"
+            self.refuse("reserved-name", message, text.key, "choose another name")
         elif not (text.name.isascii() and text.name.isidentifier()):
             mend = "a block's name is letters, digits and underscores"
             self.refuse("invalid-name", f"`{text.name}` cannot be a name", text.key, mend)
@@ -380,7 +385,8 @@ class _Reader:
         seen: dict[str, Span] = {}
         for name, span in [*args.items(), *((key, each.key) for key, each in (*defaults.items(), *let.items()))]:
             if name in seen:
-                self.refuse("duplicate-name", f"`{name}` is named twice among args, defaults and let", span)
+                message = f"`{name}` is named twice among args, defaults and let"
+                self.refuse("duplicate-name", message, span, "an argument with a default is not listed in `args`", seen[name])
             seen[name] = span
         names: dict[str, Span] = {}
         branch = self.uses(body.get("branch"), names)

@@ -48,6 +48,16 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """An operation that could not be built, the values it was given, and why."""
+
+    name: str
+    op: str
+    inputs: tuple[int, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A network built for images of `input` (C, H, W)."""
 

@@ -12,6 +12,7 @@ import resnet_spec
 from resnet_spec import api
 from resnet_spec.frontend.library import shipped_path
 from resnet_spec.torchvision_import import import_torchvision
+from tests.benchmarks import diagrams
 from tests.benchmarks.measure import compare, process
 
 TORCHINFO = """
@@ -84,6 +85,7 @@ def main() -> None:
     analysis_in_process()
     construction()
     checkpoint()
+    diagrams.main()
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from resnet_spec.diagnostics import SpecError
 from resnet_spec.frontend.spec import Spec
 from resnet_spec.ir.graph import Graph
 
-from .expand import expand
+from .expand import Partial, expand, expand_partial
 from .names import check_names
 
-__all__ = ["lower"]
+__all__ = ["Partial", "lower", "lower_partial"]
 
 
 def lower(spec: Spec) -> Graph:
@@ -21,3 +21,10 @@ def lower(spec: Spec) -> Graph:
     if findings := check_names(spec):
         raise SpecError(findings)
     return expand(spec)
+
+
+def lower_partial(spec: Spec) -> Partial:
+    """As much of a spec's graph as can be built; raises SpecError where its words and names mean nothing."""
+    if findings := check_names(spec):
+        raise SpecError(findings)
+    return expand_partial(spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from resnet_spec.diagnostics import Span
-from resnet_spec.ir.graph import INPUT, Node, Region, RegionKind
+from resnet_spec.ir.graph import INPUT, Broken, Node, Region, RegionKind
 from resnet_spec.ir.ops import Shape
 
 
@@ -27,6 +27,7 @@ class Body:
 
     nodes: list[Node] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
     blocks: int = 0
 
     def open(self, name: str, kind: RegionKind, label: str, entering: int, span: Span) -> int:
@@ -52,6 +53,9 @@ class Body:
             leaving = entering if region.output == INPUT else region.output + base
             at = (region.start + base, region.stop + base)
             self.regions.append(Region(prefix + region.name, region.kind, region.label, *at, inside, leaving, region.span))
+        for part in template.body.broken:
+            inputs = tuple([entering if value == INPUT else value + base for value in part.inputs])
+            self.broken.append(Broken(prefix + part.name, part.op, inputs, part.message))
         self.blocks += template.body.blocks + 1
         return output
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
 from resnet_spec.frontend.expressions import Number
 from resnet_spec.frontend.spec import ROLES, Argument, Block, Scalar, Sequence, Spec, Stage, Use
-from resnet_spec.ir.graph import INPUT, Graph, Node
+from resnet_spec.ir.graph import INPUT, Broken, Graph, Node
 from resnet_spec.ir.ops import OPERATIONS, Operation, Problem, Shape, Value, fields_of, show
 
 from .body import Body, Template, Val
@@ -39,15 +39,31 @@ MAX_NESTING = 16
 
 def expand(spec: Spec) -> Graph:
     """The graph of a spec; raises SpecError with every independent finding."""
+    partial = expand_partial(spec)
+    if partial.findings:
+        raise SpecError(partial.findings)
+    if not partial.graph.nodes:
+        message = "there is nothing to build: every operation is absent"
+        raise SpecError([Diagnostic("no-network", message, spec.span)])
+    return partial.graph
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What could be built of a spec: the graph up to the first conflicts, what they are, and all findings."""
+
+    graph: Graph
+    broken: tuple[Broken, ...]
+    findings: tuple[Diagnostic, ...]
+
+
+def expand_partial(spec: Spec) -> Partial:
+    """As much of a spec's graph as can be built, for pictures of broken networks."""
     expansion = _Expansion(spec)
     body = Body()
     value = expansion.network(body)
-    if expansion.findings:
-        raise SpecError(expansion.findings.values())
-    if not body.nodes:
-        message = "there is nothing to build: every operation is absent"
-        raise SpecError([Diagnostic("no-network", message, spec.span)])
-    return Graph(spec.name, spec.input, tuple(body.nodes), tuple(body.regions), value.id, spec.init)
+    graph = Graph(spec.name, spec.input, tuple(body.nodes), tuple(body.regions), value.id, spec.init)
+    return Partial(graph, tuple(body.broken), tuple(expansion.findings.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +271,8 @@ class _Expansion:
                 value = self.join(block, join, place, shortcut, value, body)
             place.values[join.name] = value
         value = self.chain(block.after, place, value, body)
-        self.check_out_channels(block, scope, value)
+        if not self.keeps_out_channels(block, scope, value):
+            value = replace(value, shape=None)
         return Template(block.name, body, value, frozenset(scope.read))
 
     def chain(self, uses: tuple[Use, ...], place: _Place, value: Val, body: Body) -> Val:
@@ -277,6 +294,7 @@ class _Expansion:
             result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
             if isinstance(result, Problem):
                 self.report(self.unequal(block, join, place, shortcut, branch))
+                body.broken.append(Broken(join.name, join.op, (shortcut.id, branch.id), result.message))
                 return Val(INPUT, None)
         return self.operation(replace(join, when=None), place, branch, body, [shortcut, branch])
 
@@ -292,8 +310,12 @@ class _Expansion:
             if use.when is not None and place.inside is not None and use in place.absent:
                 reason = self.reason(use.when, place.inside)
                 related.append(Label(reason.span, f"false here, so `{use.name}` is absent"))
+        if not _in_library(join.key):
+            related.append(Label(join.key, "joined here"))
         channels, size = branch.shape[0] != shortcut.shape[0], branch.shape[1:] != shortcut.shape[1:]
-        if not identity:
+        if join.op == "multiply" and not channels:
+            mend = f"give both sides the same size, or one of them {branch.shape[0]}x1x1"
+        elif not identity:
             mend = "give both sides the same channels and the same strides"
         elif channels:
             mend = "let the shortcut project where channels change too: `stride != 1 or in_channels != out_channels`"
@@ -311,18 +333,21 @@ class _Expansion:
                 written = stage.block.arguments.get(when.text, written)
         return written.value if written is not None and isinstance(written.value, Scalar) else when
 
-    def check_out_channels(self, block: Block, scope: BlockScope, value: Val) -> None:
+    def keeps_out_channels(self, block: Block, scope: BlockScope, value: Val) -> bool:
+        """Whether a block gives the channels it promises."""
         if block.out_channels is None or value.shape is None:
-            return
+            return True
         try:
             promised = scope.lookup("out_channels")
         except UnknownValueError as unknown:
             self.tell(unknown)
-            return
+            return False
         if promised != value.shape[0]:
             dotted = ".".join(self.path) or block.name
             message = f"{dotted}: the block `{block.name}` says `out_channels` is {promised}, and it gives {value.shape[0]}"
-            self.report(Diagnostic("out-channels", message, block.out_channels.value.span))
+            mend = "write what the block gives, or mend its last operation"
+            self.report(Diagnostic("out-channels", message, block.out_channels.value.span, help=mend))
+        return promised == value.shape[0]
 
     def place_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
         if body.blocks + template.body.blocks >= MAX_BLOCKS:
@@ -401,6 +426,7 @@ class _Expansion:
         found = self.bind(operation, values, tuple([value.shape for value in inputs if value.shape is not None]))
         if isinstance(found, Problem):
             self.problem(use, name, found)
+            body.broken.append(Broken(name, operation.name, tuple(value.id for value in inputs), found.message))
             return Val(INPUT, None)
         bound, shape = found
         if init is not None:

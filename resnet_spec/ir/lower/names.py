@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, suggestion
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
 from resnet_spec.frontend import expressions
 from resnet_spec.frontend.spec import FACTS, ROLES, Argument, Block, Scalar, Spec, Stage, Use
 from resnet_spec.ir.ops import OPERATIONS, Field, fields_of
 
 _TRUTH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
@@ -37,7 +38,7 @@ class _Walk:
         spec = self.spec
         if not (spec.stem or spec.stages or spec.head):
             message = "there is nothing to build: the spec has no stem, stages or head"
-            self.add("no-network", message, spec.span, "put a patch on a network with `extends`")
+            self.add("no-network", message, spec.span, "write them, or name a network that has them with `extends`")
         self.expressions(spec.params, self.globals)
         for role in spec.roles.values():
             self.use(role, (*self.globals, "channels"))
@@ -72,7 +73,10 @@ class _Walk:
             )
             if "stride" not in block.args and "stride" not in block.defaults:
                 message = f"the block `{block.name}` takes no `stride`"
-                self.add("unknown-field", message, stage.stride.key, "give it a default: `defaults: {stride: 1}`")
+                mend = "give it a default: `defaults: {stride: 1}`"
+                if block.key.source.origin == "library":
+                    mend = "put a pool between the stages, or use a block that strides"
+                self.add("unknown-field", message, stage.stride.key, mend)
         self.arguments(use, block, stage.key, stage=True)
         self.expressions(use.arguments, visible)
         self.block(block)
@@ -85,9 +89,8 @@ class _Walk:
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
             if role is None:
-                self.add(
-                    "unknown-name", f"the role `{use.op}` means nothing here", use.op_span, f"write `{use.op}: batch_norm`"
-                )
+                mend = f"say what it means at the top of the spec: `{use.op}: {'batch_norm' if use.op == 'norm' else 'relu'}`"
+                self.add("unknown-name", f"the role `{use.op}` means nothing here", use.op_span, mend)
                 return
             meaning = role
         if use.when is not None:
@@ -142,14 +145,15 @@ class _Walk:
     def arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
         """Whether a use gives a block what it takes."""
         known = [*block.args, *block.defaults]
+        shown = [*known, "depth"] if stage else known
+        meant: set[str | None] = set()  # by a misspelt argument, which is not missing as well
         for name, argument in use.arguments.items():
             if name not in known:
-                shown = [*known, "depth"] if stage else known
                 message = f"the block `{block.name}` takes no `{name}`"
-                mend = suggestion(name, shown, {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"})
-                self.add("unknown-field", message, argument.key, mend)
+                self.add("unknown-field", message, argument.key, suggestion(name, shown, _ARGUMENT_SYNONYMS))
+                meant.add(closest(name, shown, _ARGUMENT_SYNONYMS))
         for name in block.args:
-            if name not in use.arguments and not (stage and name == "stride"):
+            if name not in use.arguments and name not in meant and not (stage and name == "stride"):
                 self.add("missing-field", f"the block `{block.name}` needs `{name}`", key, f"add `{name}: ...`")
 
     def block(self, block: Block) -> None:

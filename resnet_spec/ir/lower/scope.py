@@ -31,7 +31,8 @@ class Scope(Protocol):
     def lookup(self, name: str) -> Number: ...
 
 
-def refuse(code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> UnknownValueError:
+def refuse(code: str, message: str, span: Span | None, mend: str = "", related: tuple[Label, ...] = ()) -> UnknownValueError:
+    """Why there is no value. Without a span, it is told at the expression that asked."""
     return UnknownValueError(Diagnostic(code, message, span, related=related, help=mend))
 
 
@@ -52,7 +53,7 @@ def number(scalar: Scalar, scope: Scope) -> Number:
     except UnknownValueError as unknown:
         if unknown.finding is None or unknown.finding.span is not None:
             raise
-        raise UnknownValueError(replace(unknown.finding, span=scalar.span)) from None  # an argument that needs itself
+        raise UnknownValueError(replace(unknown.finding, span=scalar.span)) from None
 
 
 def truth(scalar: Scalar, scope: Scope) -> bool:
@@ -213,7 +214,7 @@ class BlockScope:
         if written is None:
             if name in self.around:
                 return self.around.lookup(name)
-            raise refuse("unknown-name", f"`{name}` is not known in the block `{self.block.name}`", self.block.key)
+            raise refuse("unknown-name", f"`{name}` is not known in the block `{self.block.name}`", None)
         if not isinstance(written.value, Scalar):
             raise refuse("wrong-type", f"`{name}` is one value, not a list", written.key)
         if name == "out_channels":
@@ -224,7 +225,7 @@ class BlockScope:
         self.read.add(name)
         if name not in self.facts:
             message = f"`{name}` is known in the blocks of a stage only"
-            raise refuse("unknown-name", message, self.block.key, "use the block in a stage, or pass a value as an argument")
+            raise refuse("unknown-name", message, None, "use the block in a stage, or pass a value as an argument")
         return self.facts[name]
 
 
@@ -242,5 +243,7 @@ class StageScope:
 
 def _refuse_cycle(name: str, active: list[str], span: Span | None) -> None:
     if name in active:
-        way = " -> ".join(f"`{step}`" for step in [*active[active.index(name) :], name])
-        raise UnknownValueError(Diagnostic("name-cycle", f"`{name}` needs itself: {way}", span))
+        steps = [*active[active.index(name) :], name]
+        way = " -> ".join(f"`{step}`" for step in steps)
+        mend = "give one of them a number" if len(steps) > 2 else f"write a number; no param is called `{name}`"
+        raise refuse("name-cycle", f"`{name}` needs itself: {way}", span, mend)

@@ -1,0 +1,90 @@
+"""`resnet-spec draw`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from resnet_spec import api, pipeline
+from resnet_spec.cli.common import find_target, message_format_option, set_option, show_findings, spec_root_option
+from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.files import write_atomically
+from resnet_spec.outputs.diagram import SHOWS, Detail, Direction, Heat, Style, Theme
+from resnet_spec.outputs.render_dot import NoRendererError
+from resnet_spec.rendering import MessageFormat
+
+TYPES = ("svg", "png", "pdf", "dot")
+
+
+@click.command(
+    "draw",
+    epilog="""\b
+Examples:
+  resnet-spec draw specs/resnet34.yaml -o resnet34.svg
+  resnet-spec draw resnet50 --detail block -o resnet50.png
+  resnet-spec draw resnet18 --heat params --theme dark -o heat.svg
+  resnet-spec draw block:bottleneck --input 64x56x56 --set width=64 -o bottleneck.pdf
+  resnet-spec draw resnet18 -o - --type dot
+""",
+)
+@click.argument("spec")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write: .svg, .png, .pdf or .dot; `-` is stdout.")
+@click.option("--type", "form", type=click.Choice(TYPES), help="The format, where the name of the file does not say it.")
+@click.option(
+    "--detail", type=click.Choice(["stage", "block", "op"]), default="stage", show_default=True, help="What a box is."
+)
+@click.option("--expand", is_flag=True, help="Draw equal blocks one by one.")
+@click.option("--input", "size", metavar="CxHxW", help="Another input size than the spec's, in pixels.")
+@click.option("--direction", type=click.Choice(["down", "right"]), default="down", show_default=True)
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
+@click.option(
+    "--show", default="shapes,params", show_default=True, help=f"What boxes say: {', '.join(SHOWS)}; `--show=` for none."
+)
+@click.option("--heat", type=click.Choice(["params", "macs", "memory"]), help="Colour boxes by a cost.")
+@set_option
+@spec_root_option
+@message_format_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    spec: str,
+    output: str,
+    form: str | None,
+    detail: Detail,
+    expand: bool,
+    size: str | None,
+    direction: Direction,
+    theme: Theme,
+    show: str,
+    heat: Heat | None,
+    sets: tuple[str, ...],
+    spec_root: str | None,
+    message_format: MessageFormat,
+) -> None:
+    """Draw a network. Needs neither torch nor an installed Graphviz.
+
+    A spec with a conflict is drawn as far as it works, with the conflict in red, and the exit code is 1.
+    """
+    chosen = form or Path(output).suffix.removeprefix(".").lower()
+    if chosen not in TYPES:
+        raise click.UsageError("say the format: a file that ends in .svg, .png, .pdf or .dot, or --type")
+    wanted = {word.strip() for word in show.split(",") if word.strip()}
+    if unknown := wanted - set(SHOWS):
+        raise click.UsageError(f"--show takes {', '.join(SHOWS)}, not {printable(', '.join(sorted(unknown)))}")
+    style = Style(detail, expand, direction, theme, frozenset(word for word in SHOWS if word in wanted), heat)
+    try:
+        found = pipeline.sketch(find_target(spec, size, spec_root), sets, size)
+        data, boxes = api.draw_bytes(found, style, chosen)
+    except SpecError as error:
+        ctx.exit(show_findings(error.diagnostics, message_format))
+    except NoRendererError as error:
+        click.echo(f"error: {error}; install pygraphviz, or write .dot: -o picture.dot", err=True)
+        ctx.exit(2)
+    if output == "-":
+        sys.stdout.buffer.write(data)
+    else:
+        write_atomically(Path(output), data)
+        click.echo(f"wrote {printable(output)}: {boxes} boxes", err=True)
+    ctx.exit(show_findings(found.findings, message_format))

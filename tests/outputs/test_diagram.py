@@ -1,0 +1,143 @@
+"""Diagrams: what is in them, that they stay the same, that hostile names stay text, and that no installed Graphviz is needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+import pytest
+
+import resnet_spec
+from resnet_spec import api, pipeline
+from resnet_spec.frontend.library import shipped_names
+from resnet_spec.outputs.diagram import Style
+
+GOLDEN = Path(__file__).parent / "golden"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def dot_of(spec: str, style: Style = Style()) -> str:  # noqa: B008
+    return api.picture(pipeline.sketch(pipeline.find(spec)), style).dot
+
+
+def boxes_of(spec: str, style: Style = Style()) -> int:  # noqa: B008
+    return api.picture(pipeline.sketch(pipeline.find(spec)), style).boxes
+
+
+@pytest.mark.parametrize("detail", ["stage", "block", "op"])
+@pytest.mark.parametrize("name", ["resnet18", "pokemon_resnet18", "cifar_resnet20"])
+def test_a_diagram_stays_as_it_was(name: str, detail: Literal["stage", "block", "op"]) -> None:
+    path = GOLDEN / f"{name}-{detail}.dot"
+    dot = dot_of(name, Style(detail=detail))
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(dot, encoding="utf-8")
+    assert dot == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_every_shipped_network_fits_one_page(name: str) -> None:
+    assert boxes_of(name) <= 40
+
+
+def test_equal_blocks_are_drawn_once_and_expand_unfolds_them() -> None:
+    assert boxes_of("cifar_resnet110", Style(detail="op")) < 60
+    assert boxes_of("cifar_resnet110", Style(detail="op", expand=True)) == 388 + 1  # its operations, and the input
+
+
+@pytest.mark.parametrize("detail", ["stage", "block", "op"])
+def test_all_values_have_boxes_in_a_network_of_nested_blocks(detail: Literal["stage", "block", "op"]) -> None:
+    zoo = Path(__file__).parent.parent / "networks" / "zoo"
+    for path in sorted(zoo.glob("*.yaml")):
+        assert boxes_of(str(path), Style(detail=detail)) > 5
+
+
+HOSTILE = """
+spec: 1
+name: "<IMG SRC='javascript:alert(1)'> & \\"quoted\\" \\\\N \\\\G \\e[31m \\u202e 神经网络"
+input: 3x8x8
+stem:
+  类别: {op: conv2d, out_channels: 4, kernel_size: 1}
+"""
+
+
+def test_a_hostile_name_is_text_and_nothing_else() -> None:
+    svg = resnet_spec.draw(HOSTILE)
+    root = ElementTree.fromstring(svg)
+    tags = {element.tag for element in root.iter()}
+    links = {value for element in root.iter() for key, value in element.attrib.items() if key.endswith("href")}
+    assert tags <= {SVG + tag for tag in ("svg", "g", "title", "polygon", "text", "path", "ellipse", "a", "polyline")}
+    assert links <= {"", "#"} or all("javascript" not in link for link in links)
+    words = " ".join(element.text or "" for element in root.iter(SVG + "text"))
+    assert "<IMG SRC='javascript:alert(1)'>" in words
+    assert '"quoted" \\N \\G' in words
+    assert "神经网络" in words
+    assert "类别" in words
+    assert "\x1b" not in svg
+    assert "\u202e" not in svg
+
+
+def test_tooltips_tell_each_operation() -> None:
+    svg = resnet_spec.draw("resnet18", detail="op")
+    assert "layer1.0.conv1: conv2d, 64x56x56 to 64x56x56, 36,864 parameters" in svg
+
+
+def test_shortcuts_are_told_apart() -> None:
+    dot = dot_of("resnet18", Style(detail="block"))
+    assert dot.count('tooltip="shortcut (projection)"') == 3
+    assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
+
+
+@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
+def test_drawing_needs_no_installed_graphviz(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"picture.{form}"
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    command = [sys.executable, "-m", "resnet_spec", "draw", "resnet18", "-o", str(path)]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}[form]
+    assert path.read_bytes().startswith(start)
+
+
+def test_drawing_leaves_torch_alone() -> None:
+    code = "import resnet_spec, sys; resnet_spec.draw('resnet18'); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+BROKEN = """
+spec: 1
+extends: resnet50
+block: {project: stride != 1}
+"""
+
+
+@pytest.mark.parametrize("detail", ["stage", "block", "op"])
+def test_a_broken_network_is_drawn_with_the_conflict_in_red(detail: Literal["stage", "block", "op"]) -> None:
+    found = pipeline.sketch(pipeline.find(BROKEN))
+    assert [finding.code for finding in found.findings] == ["shape-mismatch"]
+    dot = api.picture(found, Style(detail=detail)).dot
+    assert "#c00000" in dot
+    assert 'label="64x56x56"' in dot
+    assert 'label="256x56x56"' in dot
+    assert "maxpool" in dot
+
+
+def test_too_many_boxes_for_a_png_are_refused_with_what_works(tmp_path: Path) -> None:
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.draw("cifar_resnet1202", tmp_path / "x.png", detail="op", expand=True)
+    assert caught.value.diagnostics[0].code == "too-many-boxes"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_block_can_be_drawn() -> None:
+    svg = resnet_spec.draw("block:bottleneck", input="64x56x56", set=["width=64"])
+    assert "256x56x56" in svg
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("heat", ["params", "macs", "memory"])
+def test_heat_and_themes_draw(theme: Literal["light", "dark"], heat: Literal["params", "macs", "memory"]) -> None:
+    assert resnet_spec.draw("resnet18", theme=theme, heat=heat, show=("macs", "memory"))._repr_svg_().startswith("<?xml")
