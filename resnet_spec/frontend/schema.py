@@ -11,14 +11,15 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jsonschema import Draft7Validator, ValidationError
-from jsonschema.validators import extend
+from typing import TYPE_CHECKING, Any
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, closest, suggestion
 
+from .conforms import conforms, member_for
 from .source import Mapping, Node, Scalar, Sequence, to_data
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 _FILE = Path(__file__).with_name("spec.schema.json")
 _TYPE_WORDS = {
@@ -61,7 +62,11 @@ def operation_names() -> frozenset[str]:
 
 
 def _validate(definition: str, node: Mapping) -> list[Diagnostic]:
-    errors = list(_validator(definition).iter_errors(to_data(node)))
+    document = schema_document()
+    data = to_data(node)
+    if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
+        return []
+    errors = list(_validator(definition).iter_errors(data))
     of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     told = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
     findings = list(dict.fromkeys(finding for error in told for finding in _diagnose(error, node)))
@@ -71,48 +76,21 @@ def _validate(definition: str, node: Mapping) -> list[Diagnostic]:
 
 @cache
 def _validator(definition: str) -> Any:
+    """A validator of jsonschema, for what does not conform; importing it takes long."""
+    from jsonschema import Draft7Validator
+    from jsonschema.validators import extend
+
     document = schema_document()
-    return _Validator(_inlined(document["definitions"][definition] if definition else document, document["definitions"], _DONE))
+    chosen = {"$ref": f"#/definitions/{definition}", "definitions": document["definitions"]} if definition else document
+    validator: Any = extend(Draft7Validator, {"allOf": _all_of})  # type: ignore[no-untyped-call]
+    return validator(chosen)
 
 
-_DONE: dict[str, Any] = {}
-
-
-def _inlined(schema: Any, definitions: dict[str, Any], done: dict[str, Any]) -> Any:
-    """The schema with every `$ref` replaced by what it names, the same object each time: resolving is what takes long."""
-    if isinstance(schema, list):
-        return [_inlined(item, definitions, done) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        name = reference.removeprefix("#/definitions/")
-        if name not in done:
-            done[name] = {}
-            done[name].update(_inlined(definitions[name], definitions, done))
-        return done[name]
-    return {key: _inlined(value, definitions, done) for key, value in schema.items()}
-
-
-_BY_OP: dict[int, dict[str, Any]] = {}
-
-
-def _all_of(
-    validator: Any, members: list[dict[str, Any]], instance: object, schema: dict[str, Any]
-) -> Iterator[ValidationError]:
-    """`allOf`, whose members each begin with `if op is X` here: only the one about this `op` can say anything."""
-    by_op = _BY_OP.get(id(members))
-    if by_op is None:
-        by_op = _BY_OP[id(members)] = {member["if"]["properties"]["op"]["const"]: member["then"] for member in members}
-    name = instance.get("op") if isinstance(instance, dict) else instance
-    member = by_op.get(name) if isinstance(name, str) else None
+def _all_of(validator: Any, members: list[Any], instance: object, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    """`allOf` of the operation part: the member about this `op`, for a bare word too, as if it were written with `op`."""
+    member = member_for(instance, members)
     if member is not None:
-        yield from validator.descend({"op": name} if isinstance(instance, str) else instance, member)
-
-
-_Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft7Validator, {"allOf": _all_of}
-)
+        yield from validator.descend({"op": instance} if isinstance(instance, str) else instance, member)
 
 
 def _diagnose(error: ValidationError, root: Node) -> Iterator[Diagnostic]:

@@ -1,4 +1,4 @@
-"""Diagrams: what is in them, that they stay the same, that hostile names stay text, and that no installed Graphviz is needed."""
+"""Diagrams: what is in them, that they stay the same, that hostile names stay text, and that no Graphviz need be installed."""
 
 from __future__ import annotations
 

@@ -84,7 +84,9 @@ class _Expansion:
         self.globals = SpecScope(spec.params, spec.classes)
         self.frames: list[Use] = []  # the uses that led here, for findings inside the library
         self.path: list[str] = []
-        self.templates: dict[tuple[object, ...], list[tuple[dict[str, Number], Template]]] = {}
+        # a use of a block -> the names of the facts that it read -> their values -> what it became
+        self.templates: dict[tuple[object, ...], dict[tuple[str, ...], dict[tuple[object, ...], Template]]] = {}
+        self.first_index: dict[str, int] = {}  # of the first block of a stage, over the whole network
         self.bound: dict[tuple[object, ...], tuple[Operation, Shape]] = {}
         self.depths: dict[str, int] = {}
         self.block_count = 0
@@ -142,6 +144,7 @@ class _Expansion:
                     span = entry.key if entry.depth is None else entry.depth.span
                     raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
                 self.depths[entry.name] = depth
+                self.first_index[entry.name] = self.block_count
                 self.block_count += depth
             except UnknownValueError as unknown:
                 self.tell(unknown)
@@ -153,7 +156,7 @@ class _Expansion:
             return replace(value, shape=None)
         if not self.lists_fit(stage, depth):
             return replace(value, shape=None)
-        first_index = sum(self.depths.get(name, 0) for name in self.stage_names()[:index])
+        first_index = self.first_index[stage.name]
         region = body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
         self.frames.append(stage.block)
         per_block = any(isinstance(each.value, Sequence) for each in stage.block.arguments.values())
@@ -187,9 +190,6 @@ class _Expansion:
         self.frames.pop()
         body.close(region, value.id)
         return value
-
-    def stage_names(self) -> list[str]:
-        return [entry.name for entry in self.spec.stages if isinstance(entry, Stage)]
 
     def lists_fit(self, stage: Stage, depth: int) -> bool:
         """Whether every list of the stage has a value for each block."""
@@ -251,12 +251,13 @@ class _Expansion:
         arguments = tuple([(name, scope.lookup(name)) for name in given])
         typed = tuple([(name, type(argument), argument) for name, argument in arguments])
         key = (id(block), value.shape, typed)
-        for known, template in self.templates.get(key, ()):
-            if all(facts.get(name) == fact for name, fact in known.items()):
+        known = self.templates.setdefault(key, {})
+        for names, by_value in known.items():
+            if (template := by_value.get(tuple([facts.get(name) for name in names]))) is not None:
                 return template, template.read | scope.read
         template = self.expand_block(block, scope, value.shape)
-        used = {name: facts[name] for name in template.read if name in facts}
-        self.templates.setdefault(key, []).append((used, template))
+        names = tuple(sorted(template.read & facts.keys()))
+        known.setdefault(names, {})[tuple([facts[name] for name in names])] = template
         return template, template.read
 
     def expand_block(self, block: Block, scope: BlockScope, entering: Shape) -> Template:

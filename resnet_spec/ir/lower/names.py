@@ -29,6 +29,7 @@ class _Walk:
         self.spec = spec
         self.findings: list[Diagnostic] = []
         self.seen: set[int] = set()
+        self.pending: list[Block] = []  # blocks that were used and are still to be walked
         self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
 
     def add(self, code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> None:
@@ -53,6 +54,8 @@ class _Walk:
             self.use(use, (*self.globals, "channels"))
         for block in spec.blocks.values():
             self.block(block)
+        while self.pending:
+            self.block(self.pending.pop())
 
     def stage(self, stage: Stage) -> None:
         use = stage.block
@@ -79,7 +82,7 @@ class _Walk:
                 self.add("unknown-field", message, stage.stride.key, mend)
         self.arguments(use, block, stage.key, stage=True)
         self.expressions(use.arguments, visible)
-        self.block(block)
+        self.pending.append(block)
 
     def use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None, section: bool = False) -> None:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
@@ -120,7 +123,7 @@ class _Walk:
             whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
             self.arguments(whole, block, use.key, stage=False)
             self.expressions(use.arguments, visible)
-            self.block(block)
+            self.pending.append(block)
 
     def role_fields(self, use: Use, meaning: Use) -> None:
         known = list(fields_of(OPERATIONS[meaning.op]))

@@ -16,6 +16,7 @@ from resnet_spec.frontend.expressions import ExpressionError, Number
 from resnet_spec.frontend.spec import Argument, Block, Scalar
 from resnet_spec.ir.ops import Field, Value
 
+MAX_NAMES = 32  # that need each other, one behind the other
 INDEX_FACTS = ("first", "stage_index", "block_index", "block_count")
 
 
@@ -48,6 +49,8 @@ def number(scalar: Scalar, scope: Scope) -> Number:
         if isinstance(parsed, ExpressionError):
             raise parsed
         return expressions.evaluate(parsed, scope.lookup)
+    except RecursionError:  # long expressions of names of long expressions, before MAX_NAMES is reached
+        raise refuse("too-deep", "names need each other too deeply here", scalar.span) from None
     except ExpressionError as error:
         raise UnknownValueError(expressions.diagnose(error, scalar)) from None
     except UnknownValueError as unknown:
@@ -242,6 +245,8 @@ class StageScope:
 
 
 def _refuse_cycle(name: str, active: list[str], span: Span | None) -> None:
+    if len(active) >= MAX_NAMES:
+        raise refuse("too-deep", f"more than {MAX_NAMES} names need each other, one behind the other", span)
     if name in active:
         steps = [*active[active.index(name) :], name]
         way = " -> ".join(f"`{step}`" for step in steps)
