@@ -80,7 +80,11 @@ def command(
     except SpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     except NoRendererError as error:
-        click.echo(f"error: {error}; install pygraphviz, or write .dot: -o picture.dot", err=True)
+        click.echo(f"error: {error}; `pip install pygraphviz` is enough", err=True)
+        if output != "-":
+            beside = Path(output).with_suffix(".dot")
+            write_atomically(beside, api.draw_bytes(found, style, "dot")[0])
+            click.echo(f"wrote {printable(str(beside))} instead, for any Graphviz to draw", err=True)
         ctx.exit(2)
     if output == "-":
         sys.stdout.buffer.write(data)

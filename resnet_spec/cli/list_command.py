@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 
@@ -59,8 +60,13 @@ def _specs() -> list[dict[str, object]]:
         accepts = analysis.accepted.describe().removesuffix(" pixels")
         counts = {"parameters": analysis.total.params, "multiply-adds": analysis.total.macs}
         sizes = {"input": show(analysis.input), "accepts": accepts}
-        rows.append({"name": name, **counts, **sizes, "about": analysis.spec.about})
-    return rows
+        rows.append({"family": _family(name), "name": name, **counts, **sizes, "about": analysis.spec.about})
+    return sorted(rows, key=lambda row: (str(row["family"]).count("/"), str(row["family"]), row["parameters"]))
+
+
+def _family(name: str) -> str:
+    """The networks that differ in their depth only: `resnet` for `resnet18` to `resnet152`."""
+    return re.sub(r"(?<=[a-z])\d+", "", name)
 
 
 def _blocks() -> list[dict[str, object]]:

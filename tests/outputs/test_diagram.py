@@ -102,6 +102,25 @@ def test_drawing_needs_no_installed_graphviz(form: str, tmp_path: Path) -> None:
     assert path.read_bytes().startswith(start)
 
 
+def test_without_any_renderer_there_is_a_message_and_the_dot_file(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['pygraphviz'] = None; from resnet_spec.cli import main; main()"
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    command = [sys.executable, "-c", code, "draw", "resnet18", "-o", str(tmp_path / "picture.svg")]
+    ran = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert "pip install pygraphviz" in ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.dot"]
+    assert (tmp_path / "picture.dot").read_text(encoding="utf-8") == dot_of("resnet18")
+
+
+def test_a_path_that_cannot_be_written_is_an_error_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "resnet_spec", "draw", "resnet18", "-o", str(tmp_path / "absent" / "picture.svg")]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+    assert "error:" in ran.stderr
+
+
 def test_drawing_leaves_torch_alone() -> None:
     code = "import resnet_spec, sys; resnet_spec.draw('resnet18'); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
