@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint bench schema pictures clean
+.PHONY: demo test lint bench schema pictures findings clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,9 @@ pictures: $(VENV)/installed  ## the pictures of README and docs, from the shippe
 	$(BIN)/resnet-spec draw cifar_resnet1202 -o docs/pictures/cifar_resnet1202.svg
 	$(BIN)/resnet-spec draw resnet18 --heat params -o docs/pictures/resnet18-heat.svg
 	$(BIN)/resnet-spec draw resnet50 --set blocks.bottleneck.branch.se=squeeze_excite -o docs/pictures/seresnet50.svg
+
+findings: $(VENV)/installed  ## the page of findings
+	$(BIN)/resnet-spec explain --format markdown > docs/findings.md
 
 clean:
 	rm -rf $(VENV) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,27 +8,49 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, get_args
+from urllib.parse import quote
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, printable
 
-MessageFormat = Literal["text", "concise", "json"]
+MessageFormat = Literal["text", "concise", "json", "github", "sarif"]
 MESSAGE_FORMATS: tuple[MessageFormat, ...] = get_args(MessageFormat)
 JSON_VERSION = 1
 TAB = 4
 MOST_COLUMNS = 160
 
 
-def render(diagnostics: Iterable[Diagnostic], how: MessageFormat = "text") -> str:
+def render(diagnostics: Iterable[Diagnostic], how: MessageFormat = "text", colour: bool = False) -> str:
     """All findings in one of the formats, with a final line break unless there is nothing to say."""
     match how:
         case "text":
-            return "".join(f"{_text(diagnostic)}\n\n" for diagnostic in diagnostics)
+            return "".join(f"{_text(diagnostic, _PAINT if colour else _PLAIN)}\n\n" for diagnostic in diagnostics)
         case "concise":
             return "".join(f"{_concise(diagnostic)}\n" for diagnostic in diagnostics)
         case "json":
             document = {"version": JSON_VERSION, "diagnostics": [_data(diagnostic) for diagnostic in diagnostics]}
             return json.dumps(document, indent=2) + "\n"
+        case "github":
+            return "".join(f"{_github(diagnostic)}\n" for diagnostic in diagnostics)
+        case "sarif":
+            return json.dumps(_sarif(diagnostics), indent=2) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Paint:
+    """What is put before a part of a text, and after it."""
+
+    error: str = ""
+    warning: str = ""
+    strong: str = ""
+    place: str = ""
+    help: str = ""
+    end: str = ""
+
+
+_PLAIN = _Paint()
+_PAINT = _Paint("\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[34m", "\x1b[36m", "\x1b[0m")
 
 
 def _concise(diagnostic: Diagnostic) -> str:
@@ -36,22 +58,24 @@ def _concise(diagnostic: Diagnostic) -> str:
     return f"{place}{diagnostic.severity}[{diagnostic.code}]: {printable(diagnostic.message)}"
 
 
-def _text(diagnostic: Diagnostic) -> str:
+def _text(diagnostic: Diagnostic, paint: _Paint) -> str:
     """A finding as a compiler shows it: what, the line with carets, other places, what to do."""
-    lines = [f"{diagnostic.severity}[{diagnostic.code}]: {printable(diagnostic.message)}"]
+    level = paint.error if diagnostic.severity == "error" else paint.warning
+    what = f"{level}{diagnostic.severity}[{diagnostic.code}]{paint.end}"
+    lines = [f"{what}{paint.strong}: {printable(diagnostic.message)}{paint.end}"]
     places = _places(diagnostic)
     width = max((len(str(label.span.line)) for label in places), default=1)
-    margin = " " * width
+    bar = f"{' ' * width} {paint.place}|{paint.end}"
     for number, label in enumerate(places):
         arrow = "-->" if number == 0 else ":::"
-        lines.append(f"{margin}{arrow} {printable(str(label.span))}")
-        lines.append(f"{margin} |")
-        lines.extend(_excerpt(label, width, "^" if number == 0 else "-"))
+        lines.append(f"{' ' * width}{paint.place}{arrow}{paint.end} {printable(str(label.span))}")
+        lines.append(bar)
+        lines.extend(_excerpt(label, width, "^" if number == 0 else "-", paint, level if number == 0 else paint.place))
     if places and (diagnostic.help or diagnostic.notes):
-        lines.append(f"{margin} |")
+        lines.append(bar)
     if diagnostic.help:
-        lines.append(f"{margin} = help: {printable(diagnostic.help)}")
-    lines.extend(f"{margin} = note: {printable(note)}" for note in diagnostic.notes)
+        lines.append(f"{' ' * width} = {paint.help}help{paint.end}: {printable(diagnostic.help)}")
+    lines.extend(f"{' ' * width} = {paint.help}note{paint.end}: {printable(note)}" for note in diagnostic.notes)
     return "\n".join(lines)
 
 
@@ -67,7 +91,7 @@ def _places(diagnostic: Diagnostic) -> list[Label]:
     return found
 
 
-def _excerpt(label: Label, width: int, mark: str) -> list[str]:
+def _excerpt(label: Label, width: int, mark: str, paint: _Paint, level: str) -> list[str]:
     span = label.span
     source = span.source.line(span.line)
     end = span.end_column if span.end_line == span.line else len(source) + 1
@@ -79,9 +103,11 @@ def _excerpt(label: Label, width: int, mark: str) -> list[str]:
     elif len(shown) > MOST_COLUMNS:
         shown = shown[:MOST_COLUMNS] + "..."
     text = f" {printable(label.text)}" if label.text else ""
+    number = f"{paint.place}{span.line:>{width}} |{paint.end}"
+    under = f"{' ' * width} {paint.place}|{paint.end}"
     return [
-        f"{span.line:>{width}} | {shown}".rstrip(),
-        f"{' ' * width} | {' ' * before}{mark * max(until - before, 1)}{text}",
+        f"{number} {shown}".rstrip(),
+        f"{under} {' ' * before}{level}{mark * max(until - before, 1)}{text}{paint.end}",
     ]
 
 
@@ -129,3 +155,48 @@ def _location(span: Span | None) -> dict[str, object] | None:
         "end_column": span.end_column,
     }
     return place | ({"anchor": _location(span.anchor)} if span.anchor else {})
+
+
+def _github(diagnostic: Diagnostic) -> str:
+    """A workflow command, which GitHub shows beside the line."""
+    span = diagnostic.span
+    fields = {"title": diagnostic.code}
+    if span is not None:
+        fields = {"file": span.source.name, "line": str(span.line), "col": str(span.column), **fields}
+        if span.end_line == span.line:
+            fields["endColumn"] = str(span.end_column)
+    listed = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in fields.items())
+    mend = f" ({diagnostic.help})" if diagnostic.help else ""
+    return f"::{diagnostic.severity} {listed}::{_escaped(diagnostic.message + mend)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Text for a workflow command: nothing in it starts another one."""
+    return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in printable(text))
+
+
+def _sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, object]:
+    """The findings as SARIF 2.1.0, which code scanning reads."""
+    listed = list(diagnostics)
+    rules = [{"id": code} for code in dict.fromkeys(diagnostic.code for diagnostic in listed)]
+    driver = {"name": "resnet-spec", "rules": rules}
+    results = [_sarif_result(diagnostic) for diagnostic in listed]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+
+
+def _sarif_result(diagnostic: Diagnostic) -> dict[str, object]:
+    text = printable(diagnostic.message) + (f"\nhelp: {printable(diagnostic.help)}" if diagnostic.help else "")
+    result: dict[str, object] = {"ruleId": diagnostic.code, "level": diagnostic.severity, "message": {"text": text}}
+    if diagnostic.span is not None:
+        result["locations"] = [_sarif_location(Label(diagnostic.span, diagnostic.label))]
+    if diagnostic.related:
+        result["relatedLocations"] = [_sarif_location(label) for label in diagnostic.related]
+    return result
+
+
+def _sarif_location(label: Label) -> dict[str, object]:
+    span = label.span
+    region = {"startLine": span.line, "startColumn": span.column, "endLine": span.end_line, "endColumn": span.end_column}
+    place: dict[str, object] = {"physicalLocation": {"artifactLocation": {"uri": quote(span.source.name)}, "region": region}}
+    return place | ({"message": {"text": printable(label.text)}} if label.text else {})

@@ -67,7 +67,7 @@ def command(
     if warning == "error":
         findings = [replace(finding, severity="error") for finding in findings]
     findings = list(dict.fromkeys(findings))
-    if findings or message_format == "json":
+    if findings or message_format in ("json", "sarif"):
         show_findings(findings, message_format, product=True)
     if message_format == "text" and not quiet:
         for line in good:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -80,8 +81,16 @@ def _on_command_line(finding: Diagnostic) -> bool:
     return finding.code == "set-syntax"
 
 
+def _coloured(stream: TextIO) -> bool:
+    """Whether to colour: on a terminal, unless NO_COLOR is set; FORCE_COLOR colours everywhere."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
 def show_findings(findings: Iterable[Diagnostic], how: MessageFormat = "text", product: bool = False) -> int:
     """Print findings to stderr (to stdout where they are the product), and return the exit code."""
     listed = list(findings)
-    click.echo(render(listed, how), nl=False, err=not product)
+    stream = sys.stdout if product else sys.stderr
+    click.echo(render(listed, how, colour=how == "text" and _coloured(stream)), nl=False, err=not product, color=True)
     return exit_code(listed)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resnet_spec.diagnostics import Source
 
-from .source import Mapping, parse
+from .source import Mapping, Scalar, parse
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _BLOCKS = _PACKAGE / "library" / "blocks"
@@ -72,3 +72,13 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+@cache
+def explanations() -> dict[str, str]:
+    """What each code of a finding means, by code."""
+    path = _PACKAGE / "library" / "codes.yaml"
+    document, _ = parse(Source("library/codes.yaml", path.read_text(encoding="utf-8"), "library"))
+    if not isinstance(document, Mapping):
+        raise TypeError(f"{path} is not a mapping")
+    return {code: text.text for code in document.entries if isinstance(text := document.get(code), Scalar)}
