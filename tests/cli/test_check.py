@@ -1,0 +1,146 @@
+"""`resnet-spec check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from resnet_spec.cli import group
+from resnet_spec.frontend.library import shipped_names
+
+from .conftest import Shell
+
+GOOD = "spec: 1\ninput: 3x8x8\nstem: {c: {op: conv2d, out_channels: 2, kernel_size: 3, bias: false}}\n"
+WARNS = GOOD + "name: no\n"
+BAD = "spec: 1\ninput: 3x8x8\nstem: {c: {op: conv2d, out_channels: 2, kernel_size: 99}}\n"
+
+
+def check(*arguments: str, input: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(group, ["check", *arguments], input=input)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"good.yaml": GOOD, "warns.yaml": WARNS, "bad.yaml": BAD}.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_every_shipped_spec_is_good(name: str) -> None:
+    done = check(name)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"{name}: ok, 3x")
+
+
+def test_a_good_spec_is_told_with_its_counts(folder: Path) -> None:
+    """3 * 2 * 3 * 3 weights, used at 6 x 6 places."""
+    assert check("good.yaml").output.startswith("good.yaml: ok, 3x8x8 -> 2x6x6, 54 parameters, 1,944 multiply-adds")
+
+
+def test_findings_are_the_product_and_go_to_stdout(folder: Path) -> None:
+    done = check("bad.yaml")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("error[kernel-too-large]: c: conv2d has a kernel of 99x99, larger than the 8x8 image")
+    assert " --> bad.yaml:3:8\n" in done.stdout
+    assert done.stderr == ""
+
+
+def test_several_specs_are_counted(folder: Path) -> None:
+    done = check("good.yaml", "warns.yaml", "bad.yaml")
+    assert done.stdout.splitlines()[-1] == "3 specs checked, 2 ok: 1 error, 1 warning"
+
+
+def test_concise_is_a_line_for_each_finding(folder: Path) -> None:
+    done = check("bad.yaml", "warns.yaml", "--message-format", "concise")
+    lines = done.stdout.splitlines()
+    assert [line.partition("]")[0] for line in lines] == [
+        "bad.yaml:3:8: error[kernel-too-large",
+        "warns.yaml:4:7: warning[yaml-1.1",
+    ]
+
+
+def test_json_is_versioned_and_complete(folder: Path) -> None:
+    document = json.loads(check("bad.yaml", "--message-format", "json").stdout)
+    assert document["version"] == 1
+    (finding,) = document["diagnostics"]
+    assert (finding["code"], finding["severity"]) == ("kernel-too-large", "error")
+    assert finding["location"] == {"file": "bad.yaml", "line": 3, "column": 8, "end_line": 3, "end_column": 9}
+    assert finding["help"]
+
+
+def test_json_of_a_good_spec_has_no_findings(folder: Path) -> None:
+    assert json.loads(check("good.yaml", "--message-format", "json").stdout) == {"version": 1, "diagnostics": []}
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["-W", "error"], 1)])
+def test_warnings_are_findings_when_asked(folder: Path, arguments: list[str], code: int) -> None:
+    done = check("warns.yaml", *arguments)
+    assert done.exit_code == code
+    assert done.stdout.startswith("error" if code else "warning")
+
+
+def test_quiet_prints_findings_only(folder: Path) -> None:
+    assert check("good.yaml", "-q").stdout == ""
+    assert "kernel-too-large" in check("bad.yaml", "-q").stdout
+    assert "checked" not in check("bad.yaml", "-q").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [(GOOD, 0), (BAD, 1), ("", 1), (b"\xff\xfe", 1), (b"\xef\xbb\xbf" + GOOD.encode(), 0)]
+)
+def test_a_dash_reads_standard_input(text: str | bytes, code: int) -> None:
+    done = check("-", input=text)
+    assert done.exit_code == code
+    assert ("<stdin>:" in done.output) is (code == 1)
+
+
+def test_standard_input_may_extend_what_lies_in_the_working_directory(folder: Path) -> None:
+    done = check("-", input="spec: 1\nextends: good.yaml\nstem: {c: {bias: true}}\n")
+    assert "56 parameters" in done.output
+
+
+def test_set_changes_the_spec(folder: Path) -> None:
+    assert "108 parameters" in check("good.yaml", "--set", "stem.c.out_channels=4").output
+    assert "162 parameters" in check("good.yaml", "--set", "stem.c.out_channels=4", "--set", "stem.c.out_channels=6").output
+
+
+def test_under_set_expect_is_silent_and_the_output_says_so(folder: Path) -> None:
+    (folder / "promise.yaml").write_text(GOOD + "expect: {params: 54}\n")
+    assert "expect" not in check("promise.yaml").output
+    done = check("promise.yaml", "--set", "stem.c.bias=true")
+    assert done.exit_code == 0
+    assert "56 parameters" in done.output
+    assert "`expect` not checked under --set" in done.output
+
+
+def test_a_broken_promise_is_a_finding(folder: Path) -> None:
+    (folder / "promise.yaml").write_text(GOOD + "expect: {params: 55, macs: 1944, output: [2, 6, 6]}\n")
+    done = check("promise.yaml", "--message-format", "concise")
+    assert done.stdout == "promise.yaml:4:18: error[expect-broken]: `expect` says 55 params, and there are 54\n"
+
+
+def test_spec_root_lets_extends_go_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "x.yaml").write_text("spec: 1\nextends: ../good.yaml\n")
+    assert check("sub/x.yaml").exit_code == 0
+    monkeypatch.chdir(folder / "sub")
+    assert "extends-outside" in check("x.yaml").stdout
+    assert check("x.yaml", "--spec-root", "..").exit_code == 0
+
+
+def test_a_path_wins_over_a_name(folder: Path) -> None:
+    (folder / "resnet18").write_text(GOOD)
+    assert check("resnet18").output.startswith("resnet18: ok, 3x8x8")
+
+
+def test_places_in_shipped_specs_do_not_depend_on_where_they_are_installed(shell: Shell) -> None:
+    done = shell("check", "resnet18", "--set", "stages.layer1.width=0-1")
+    assert b" --> specs/resnet18.yaml:" in done.stdout
+    assert b" ::: --set:1:21" in done.stdout
+    done = shell("summary", "resnet18", "--input", "4x224x224")
+    assert b" --> specs/resnet34.yaml:" in done.stderr

@@ -1,0 +1,96 @@
+"""`resnet-spec summary`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from resnet_spec.cli import group
+
+
+def summary(*arguments: str) -> Result:
+    done = CliRunner().invoke(group, ["summary", *arguments])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("conv1", "floor((224 + 2*3 - 7) / 2) + 1 = 112"),
+        ("maxpool", "floor((112 + 2*1 - 3) / 2) + 1 = 56"),
+        ("layer1.0.conv1", "floor((56 + 2*1 - 3) / 1) + 1 = 56"),
+        ("layer2.0.conv1", "floor((56 + 2*1 - 3) / 2) + 1 = 28"),
+        ("layer2.0.downsample.0", "floor((56 - 1) / 2) + 1 = 28"),
+        ("fc", "weights 512 * 1000 + 1000 = 513000"),
+    ],
+)
+def test_arithmetic_shows_the_worked_formula(name: str, formula: str) -> None:
+    lines = summary("resnet34", "--arithmetic").output.splitlines()
+    assert [line for line in lines if line.startswith(f"{name} ") and line.endswith(formula)]
+
+
+def test_a_block_of_the_library_alone() -> None:
+    done = summary("block:basic", "--input", "64x224x224", "--set", "width=128", "--batch", "2")
+    assert done.output.splitlines()[0] == "block:basic: 2x64x224x224 -> 2x128x224x224"
+    rows = {line.split()[0]: line.split() for line in done.output.splitlines()[4:13]}
+    assert rows["basic.conv1"][1:4] == ["conv2d", "2x64x224x224", "2x128x224x224"]
+    assert rows["basic.conv1"][-1] == f"{64 * 128 * 9:,}"
+    assert rows["basic.downsample.0"][-1] == f"{64 * 128:,}"
+
+
+def test_an_argument_of_a_single_block_may_be_given_in_full() -> None:
+    short = summary("block:basic", "--input", "8x4x4", "--set", "width=16", "--format", "json").output
+    assert summary("block:basic", "--input", "8x4x4", "--set", "stages.basic.width=16", "--format", "json").output == short
+
+
+def test_json_is_versioned_and_adds_up() -> None:
+    document = json.loads(summary("resnet18", "--format", "json", "--detail", "op").output)
+    assert document["version"] == 1
+    assert (document["name"], document["input"], document["output"]) == ("resnet18", [3, 224, 224], [1000])
+    assert document["params"] == sum(layer["params"] for layer in document["layers"]) == 11689512
+    assert document["macs"] == sum(layer["macs"] for layer in document["layers"])
+
+
+def test_json_has_the_batch_where_one_is_given() -> None:
+    document = json.loads(summary("resnet18", "--format", "json", "--batch", "4").output)
+    assert (document["input"], document["output"]) == ([4, 3, 224, 224], [4, 1000])
+
+
+def test_markdown_is_a_table_of_equal_rows() -> None:
+    lines = summary("resnet18", "--format", "markdown").output.splitlines()
+    assert all(line.startswith("|") for line in lines)
+    assert len({line.count("|") for line in lines}) == 1
+    assert set(lines[1]) <= set("|-: ")
+
+
+def test_repeated_blocks_are_one_row_with_what_all_cost() -> None:
+    output = summary("cifar_resnet110").output
+    (row,) = [line for line in output.splitlines() if line.startswith("layer1.0 ... layer1.17")]
+    assert row.split()[-1] == f"{18 * (2 * 16 * 16 * 9 + 2 * 2 * 16):,}"
+
+
+@pytest.mark.parametrize(("detail", "rows"), [("stage", 11), ("op", 60 + 9)])
+def test_detail_says_what_a_row_is(detail: str, rows: int) -> None:
+    """resnet18: 4 + 3 operations around 4 stages; 8 blocks of 7 operations, of which 3 have a projection of two."""
+    layers = json.loads(summary("resnet18", "--detail", detail, "--format", "json").output)["layers"]
+    assert len(layers) == (7 + 4 if detail == "stage" else 7 + 8 * 7 + 3 * 2)
+    assert len(layers) == rows
+
+
+def test_a_head_that_does_not_fit_another_size_is_told_with_both_sizes() -> None:
+    done = CliRunner().invoke(group, ["summary", "variants/resnet34_avgpool7", "--input", "3x448x448"])
+    assert done.exit_code == 1
+    assert "fc at input 3x448x448: linear was built for 512 features, and 2048 enter" in done.output
+    assert "= note: the network is built for 3x224x224" in done.output
+
+
+def test_another_size_than_the_specs() -> None:
+    done = summary("resnet18", "--input", "3x256x320")
+    assert done.output.splitlines()[0] == "resnet18: 3x256x320 -> 1000"
+    assert "`expect` speaks of the spec as written, and was not checked" in done.output
+    assert "height: floor((256 + 2*3 - 7) / 2) + 1 = 128; width: floor((320 + 2*3 - 7) / 2) + 1 = 160" in (
+        summary("resnet18", "--input", "3x256x320", "--arithmetic").output
+    )

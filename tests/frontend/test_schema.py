@@ -1,0 +1,231 @@
+"""The JSON Schema: what is checked in, what it accepts, and that our fast reading of it agrees with jsonschema's."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from resnet_spec.api import spec_schema
+from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.frontend.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
+from resnet_spec.frontend.resolve import read_file, resolve
+from resnet_spec.frontend.schema import operation_names, schema_document, validate_block, validate_whole
+from resnet_spec.frontend.source import Mapping, from_data, parse, to_data
+
+SHIPPED = sorted(path.relative_to(shipped_root()).as_posix() for path in shipped_root().rglob("*.yaml"))
+FILE = Draft7Validator(schema_document())
+BLOCK = Draft7Validator({**schema_document()["definitions"]["block"], "definitions": schema_document()["definitions"]})
+
+
+def tree(data: object) -> Mapping:
+    node, _ = parse(from_data(data))
+    assert isinstance(node, Mapping)
+    return node
+
+
+def whole(data: object) -> list[Diagnostic]:
+    """Our findings, but for the `input` that only the whole needs."""
+    return [
+        finding for finding in validate_whole(tree(data)) if finding.message != "the spec does not say the size of its input"
+    ]
+
+
+def resolved(name: str) -> dict[str, object]:
+    path = shipped_path(name)
+    assert path is not None
+    data = to_data(resolve(read_file(path), path.parent, shipped_root()).root)
+    assert isinstance(data, dict)
+    return data
+
+
+def test_the_checked_in_schema_is_what_the_operations_say() -> None:
+    assert spec_schema() == schema_document(), "run `make schema`"
+
+
+def test_the_schema_is_valid_draft_7() -> None:
+    assert schema_document()["$schema"] == "http://json-schema.org/draft-07/schema#"
+    Draft7Validator.check_schema(schema_document())
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_every_shipped_file_is_a_valid_file(path: str) -> None:
+    assert list(FILE.iter_errors(to_data(parse(read_file(shipped_root() / path))[0]))) == []
+
+
+@pytest.mark.parametrize("name", library_block_names())
+def test_every_library_block_is_valid(name: str) -> None:
+    body = library_block(name)
+    assert body is not None
+    assert list(BLOCK.iter_errors(to_data(body))) == []
+    assert validate_block(body) == []
+
+
+@pytest.mark.parametrize("name", library_block_names())
+def test_editors_offer_the_library_blocks(name: str) -> None:
+    assert name in schema_document()["definitions"]["operation"]["properties"]["op"]["examples"]
+
+
+def test_the_least_file_is_the_version() -> None:
+    assert FILE.is_valid({"spec": 1})
+    assert [finding.code for finding in validate_whole(tree({"spec": 1}))] == ["missing-field"]
+
+
+# --- ours against jsonschema's --------------------------------------------------------------------------------------------
+
+CONV = {"op": "conv2d", "out_channels": 8, "kernel_size": 3}
+
+
+@pytest.mark.parametrize(
+    ("data", "good"),
+    [
+        ({"spec": 1}, True),
+        ({"spec": 1.0}, True),
+        ({"spec": 2}, False),
+        ({"spec": True}, False),
+        ({}, False),
+        ({"spec": 1, "nonsense": 2}, False),
+        ({"spec": 1, "input": "3x32x32"}, True),
+        ({"spec": 1, "input": "3x0x32"}, False),
+        ({"spec": 1, "input": "3x32"}, False),
+        ({"spec": 1, "input": [3, 32, 32]}, False),
+        ({"spec": 1, "classes": 0}, False),
+        ({"spec": 1, "classes": 10}, True),
+        ({"spec": 1, "classes": "10"}, False),
+        ({"spec": 1, "init": "nonsense"}, False),
+        ({"spec": 1, "init": "ones"}, True),
+        ({"spec": 1, "params": {"n": [1, 2]}}, True),
+        ({"spec": 1, "params": {"n": {}}}, False),
+        ({"spec": 1, "params": {"n-m": 1}}, False),
+        ({"spec": 1, "stem": {"c": CONV}}, True),
+        ({"spec": 1, "stem": {"c": {**CONV, "kernel_size": [3, 5]}}}, True),
+        ({"spec": 1, "stem": {"c": {**CONV, "kernel_size": [3]}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "kernel_size": [3, 5, 7]}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "kernel_size": 0}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "kernel_size": 1.5}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "kernel_size": "k + 1"}}}, True),
+        ({"spec": 1, "stem": {"c": {**CONV, "padding": "same"}}}, True),
+        ({"spec": 1, "stem": {"c": {**CONV, "padding_mode": "mirror"}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "bias": 1}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "filters": 1}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "if": "n == 1", "init": "zeros"}}}, True),
+        ({"spec": 1, "stem": {"c": {**CONV, "from": []}}}, False),
+        ({"spec": 1, "stem": {"c": {**CONV, "from": ["a", 0]}}}, True),
+        ({"spec": 1, "stem": {"c": {"op": "conv2d"}}}, False),
+        ({"spec": 1, "stem": {"c": {"op": "my_block", "anything": [1]}}}, True),
+        ({"spec": 1, "stem": {"c": {"op": 3}}}, False),
+        ({"spec": 1, "stem": {"c": 3}}, False),
+        ({"spec": 1, "stem": {"c": "relu"}}, True),
+        ({"spec": 1, "stem": {"c.d": "relu"}}, False),
+        ({"spec": 1, "stem": {"c\n": "relu"}}, False),
+        ({"spec": 1, "stem": {"": "relu"}}, False),
+        ({"spec": 1, "stem": {"01": "relu"}}, False),
+        ({"spec": 1, "stem": {"10": "relu"}}, True),
+        ({"spec": 1, "stem": {"größe": "relu"}}, True),
+        ({"spec": 1, "stem": {"s": {"op": "sequential"}}}, False),
+        ({"spec": 1, "stem": {"s": {"op": "sequential", "ops": {"0": {"op": "conv2d"}}}}}, False),
+        ({"spec": 1, "stem": {"s": {"op": "sequential", "ops": {"0": CONV}}}}, True),
+        ({"spec": 1, "stages": {"a": {"depth": 0}}}, False),
+        ({"spec": 1, "stages": {"a": {"depth": "n", "width": [1, "n"]}}}, True),
+        ({"spec": 1, "stages": {"a": {"stride": [1, 0]}}}, False),
+        ({"spec": 1, "stages": {"a": {"width": {"b": 1}}}}, False),
+        ({"spec": 1, "stages": {"a": CONV}}, True),
+        ({"spec": 1, "stages": {"a": {"op": "conv2d"}}}, False),
+        ({"spec": 1, "block": {"op": "basic", "groups": [1, 2]}}, True),
+        ({"spec": 1, "block": ["basic"]}, False),
+        ({"spec": 1, "expect": {"params": -1}}, False),
+        ({"spec": 1, "expect": {"output": []}}, False),
+        ({"spec": 1, "expect": {"output": [10], "params": 5, "macs": 0}}, True),
+        ({"spec": 1, "expect": {"squares": [1, None]}}, True),
+        ({"spec": 1, "expect": {"squares": [None, 5]}}, False),
+        ({"spec": 1, "expect": {"squares": [1]}}, False),
+        ({"spec": 1, "expect": {"speed": 1}}, False),
+    ],
+)
+def test_documents(data: dict[str, object], good: bool) -> None:
+    assert FILE.is_valid(data) is good
+    assert (whole(data) == []) is good
+
+
+_PIECES: list[object] = [
+    *(None, True, 0, -1, 3, 1.5, 10**12, "", "relu", "norm", "nonsense", "n * 2", "3x8x8", "1"),
+    *([], [1], [1, 2], ["a", "b"], [{}], [None], [1.5, 2]),
+    *({}, {"op": "relu"}, {"op": "conv2d"}, {"op": 1}, {"op": "basic", "width": 1}, {"a": 1}, {"0": "relu"}, {"a b": "relu"}),
+    *(CONV, {"op": "sequential", "ops": {"0": CONV, "1": {"op": "linear"}}}, {"depth": 2}, {"stride": [0]}, {"ops": {}}),
+]
+_NEW_KEYS = ["op", "if", "from", "init", "ops", "depth", "stride", "width", "nonsense", "a b", "7", "bias", "output_size"]
+
+
+@st.composite
+def mutations(draw: st.DrawFn, originals: list[dict[str, object]]) -> dict[str, object]:
+    """A good document with one to three places changed, deleted or added."""
+    data = copy.deepcopy(draw(st.sampled_from(originals)))
+    for _ in range(draw(st.integers(1, 3))):
+        at: dict[str, object] = data
+        while True:
+            deeper = [value for value in at.values() if isinstance(value, dict)]
+            if not deeper or draw(st.integers(0, 3)) == 0:
+                break
+            at = draw(st.sampled_from(deeper))
+        key = draw(st.sampled_from([*at, *_NEW_KEYS]))
+        if key in at and draw(st.booleans()):
+            del at[key]
+        else:
+            at[key] = copy.deepcopy(draw(st.sampled_from(_PIECES)))
+    return data
+
+
+def has_bare_word_that_needs_fields(data: object) -> bool:
+    """`branch: {op: conv2d}` is an operation called `op`, a bare word. What the whole says of it is tested below."""
+    if not isinstance(data, dict):
+        return False
+    places = [data.get(key) for key in ("stem", "head", "stages", "branch", "shortcut", "after", "ops")]
+    bare = any(isinstance(place, dict) and place.get("op") in ("conv2d", "sequential") for place in places)
+    return bare or any(has_bare_word_that_needs_fields(value) for value in data.values())
+
+
+@given(mutations([resolved(name) for name in shipped_names()]))
+def test_a_changed_spec_is_refused_exactly_when_jsonschema_refuses_it(data: dict[str, object]) -> None:
+    assume(not has_bare_word_that_needs_fields(data))
+    assert (whole(data) == []) is FILE.is_valid(data)
+
+
+@given(
+    mutations([body for name in library_block_names() if isinstance(body := to_data(library_block(name) or tree({})), dict)])
+)
+def test_a_changed_block_is_refused_exactly_when_jsonschema_refuses_it(data: dict[str, object]) -> None:
+    assume(not has_bare_word_that_needs_fields(data))
+    assert (validate_block(tree(data)) == []) is BLOCK.is_valid(data)
+
+
+@pytest.mark.parametrize(("word", "missing"), [("conv2d", "`out_channels` and `kernel_size`"), ("group_norm", "`num_groups`")])
+def test_a_bare_word_whose_fields_must_be_written_is_refused_in_the_whole_only(word: str, missing: str) -> None:
+    """In a file it may stand, for another file to patch."""
+    data = {"spec": 1, "input": "3x8x8", "stem": {"x": word}}
+    assert FILE.is_valid(data)
+    assert [finding.message for finding in validate_whole(tree(data))] == [f"`stem.x` ({word}) needs {missing}"]
+
+
+# --- findings -------------------------------------------------------------------------------------------------------------
+
+
+def test_all_findings_are_told_and_each_once() -> None:
+    data = {"spec": 1, "input": "3x8", "classes": 0, "stem": {"c": {**CONV, "filters": 1, "bias": 2}}, "nonsense": 1}
+    codes = sorted(finding.code for finding in validate_whole(tree(data)))
+    assert codes == ["invalid-input", "out-of-range", "unknown-field", "unknown-field", "wrong-type"]
+
+
+@pytest.mark.parametrize(
+    ("key", "word"), [("filters", "out_channels"), ("kernel", "kernel_size"), ("strides", "stride"), ("pading", "padding")]
+)
+def test_the_synonyms_of_the_field_and_slips_are_understood(key: str, word: str) -> None:
+    (finding,) = whole({"spec": 1, "stem": {"c": {**CONV, key: 1}}})
+    assert (finding.code, finding.help) == ("unknown-field", f"did you mean `{word}`?")
+
+
+def test_the_operations_are_those_of_the_schema() -> None:
+    assert {"conv2d", "batch_norm", "add", "sequential"} <= operation_names()
+    assert not operation_names() & {"norm", "act", *library_block_names()}

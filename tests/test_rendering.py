@@ -1,0 +1,136 @@
+"""Findings as text: carets under what is meant, whatever the line holds, and nothing that steers a terminal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, closest, printable, suggestion
+from resnet_spec.rendering import render
+
+
+def finding(text: str, line: int, column: int, end: int, **more: str) -> Diagnostic:
+    span = Span(Source("x.yaml", text), line, column, line, end)
+    return Diagnostic("some-code", "something is wrong", span, more.get("label", ""), help=more.get("help", ""))
+
+
+def carets(text: str, line: int, column: int, end: int) -> list[str]:
+    return render([finding(text, line, column, end)]).splitlines()[3:5]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("a: 1", (4, 5), ["1 | a: 1", "  |    ^"]),
+        ("\ta: 1", (5, 6), ["1 |     a: 1", "  |        ^"]),
+        ("a\t: 1", (5, 6), ["1 | a   : 1", "  |       ^"]),
+        ("漢字: 1", (5, 6), ["1 | 漢字: 1", "  |       ^"]),
+        ("a: 漢字", (4, 6), ["1 | a: 漢字", "  |    ^^^^"]),
+        ("e\u0301: 1", (5, 6), ["1 | e\u0301: 1", "  |    ^"]),
+        ("a: \x1bx", (5, 6), ["1 | a: \\x1bx", "  |        ^"]),
+        ("a: 1", (5, 6), ["1 | a: 1", "  |     ^"]),
+        ("a: 1", (9, 10), ["1 | a: 1", "  |         ^"]),
+        ("", (1, 2), ["1 |", "  | ^"]),
+    ],
+)
+def test_carets_stand_under_the_text(text: str, columns: tuple[int, int], shown: list[str]) -> None:
+    assert carets(text, 1, *columns) == shown
+
+
+def test_long_lines_are_cut() -> None:
+    line, marks = carets("a" * 1000, 1, 10, 900)
+    assert len(line) < 200
+    assert len(marks) < 200
+    assert carets("a" * 1000, 1, 500, 510)[0] == "1 | ..."
+
+
+def test_a_finding_in_full() -> None:
+    source = Source("x.yaml", "one: 1\n" * 12)
+    whole = Diagnostic(
+        "some-code",
+        "something is wrong",
+        Span(source, 10, 1, 10, 4),
+        "here",
+        (Label(Span(source, 2, 6, 2, 7), "because of this"),),
+        "mend it",
+        ("it is so", "and so"),
+        "warning",
+    )
+    assert render([whole]) == (
+        "warning[some-code]: something is wrong\n"
+        "  --> x.yaml:10:1\n"
+        "   |\n"
+        "10 | one: 1\n"
+        "   | ^^^ here\n"
+        "  ::: x.yaml:2:6\n"
+        "   |\n"
+        " 2 | one: 1\n"
+        "   |      - because of this\n"
+        "   |\n"
+        "   = help: mend it\n"
+        "   = note: it is so\n"
+        "   = note: and so\n\n"
+    )
+
+
+def test_a_value_that_came_through_an_alias_shows_its_anchor() -> None:
+    source = Source("x.yaml", "a: &x 1\nb: *x\n")
+    span = Span(source, 2, 4, 2, 6, anchor=Span(source, 1, 4, 1, 8))
+    text = render([Diagnostic("some-code", "wrong", span)])
+    assert " --> x.yaml:2:4\n" in text
+    assert " ::: x.yaml:1:4\n" in text
+    document = json.loads(render([Diagnostic("some-code", "wrong", span)], "json"))
+    assert document["diagnostics"][0]["location"]["anchor"]["line"] == 1
+
+
+@pytest.mark.parametrize("style", ["text", "concise", "json"])
+def test_nothing_foreign_comes_through_unescaped(style: str) -> None:
+    evil = "\x1b[31m\u202e\x07\n"
+    source = Source(f"{evil}.yaml", f"a: {evil}")
+    span = Span(source, 1, 1, 1, 20)
+    text = render([Diagnostic("some-code", evil, span, evil, (Label(span, evil),), evil, (evil,))], style)  # type: ignore[arg-type]
+    assert not set("\x1b\u202e\x07") & set(text)
+
+
+def test_no_findings_are_no_text() -> None:
+    assert render([]) == render([], "concise") == ""
+
+
+def test_findings_come_in_the_order_of_the_source() -> None:
+    source, other = Source("x.yaml", ""), Source("y.yaml", "")
+    places = [(source, 3, 1), (other, 1, 1), (source, 1, 5), (source, 1, 2), (other, 1, 1)]
+    error = SpecError(
+        Diagnostic("c", str(n), Span(s, line, column, line, column + 1)) for n, (s, line, column) in enumerate(places)
+    )
+    assert [finding.message for finding in error.diagnostics] == ["3", "2", "0", "1", "4"]
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "near"),
+    [
+        ("strid", ["stride", "padding"], "stride"),
+        ("Stride", ["stride"], "stride"),
+        ("filters", ["out_channels", "stride"], "out_channels"),
+        ("filters", ["stride"], None),
+        ("xyz", ["stride"], None),
+    ],
+)
+def test_the_closest_word(word: str, known: list[str], near: str | None) -> None:
+    assert closest(word, known, {"filters": "out_channels"}) == near
+
+
+@pytest.mark.parametrize(
+    ("most", "help"),
+    [(12, "known here: `a`, `b`, `c`"), (2, "known here: `a`, `b`, and 1 more"), (0, ""), (3, "known here: `a`, `b`, `c`")],
+)
+def test_a_list_of_known_words_is_short(most: int, help: str) -> None:
+    assert suggestion("xyz", ["a", "b", "c"], most=most) == help
+
+
+@pytest.mark.parametrize(
+    ("text", "inert"),
+    [("größe 漢", "größe 漢"), ("\x1b[31m", "\\x1b[31m"), ("a\nb", "a\\nb"), ("\u202e", "\\u202e"), ("\udcff", "\\udcff")],
+)
+def test_printable(text: str, inert: str) -> None:
+    assert printable(text) == inert
