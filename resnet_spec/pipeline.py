@@ -97,6 +97,9 @@ def find(target: str | Path | Mapping[str, object], input: str | Size | None = N
     path = Path(target)
     if not path.is_file():
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
+        if shipped is None and path.is_dir():
+            message = f"{target} is a folder; name the specs in it, such as {target}/*.yaml"
+            raise SpecError([Diagnostic("unreadable-file", message, None)])
         if shipped is None:
             raise SpecError([_missing(str(target))])
         return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
@@ -145,10 +148,14 @@ def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Dia
 def analyze(target: Target, sets: Iterable[str] = (), input: str | Size | None = None) -> Analysis:
     """Compile a spec and infer it at `input`, or at its own size."""
     spec, warnings, overridden = read_spec(target, sets)
-    graph = lower(spec)
-    verify(graph)
-    size = spec.input if input is None else parse_size(input)
-    shapes = infer(graph, size)
+    try:
+        graph = lower(spec)
+        verify(graph)
+        size = spec.input if input is None else parse_size(input)
+        shapes = infer(graph, size)
+    except SpecError as error:
+        told = {finding.span for finding in error.diagnostics}
+        raise SpecError([*error.diagnostics, *(warning for warning in warnings if warning.span not in told)]) from None
     costs = count(graph, shapes)
     speaks = spec.expect is not None and not overridden and size == spec.input
     analysis = Analysis(spec, graph, size, shapes, costs, warnings, speaks)

@@ -58,11 +58,11 @@ def own_storages(model: torch.nn.Module) -> set[int]:
     return {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
 
 
-class Alive(TorchDispatchMode):
+class Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the storages that are alive, and the most there ever were."""
 
     def __init__(self, own: set[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.own = own
         self.sizes: dict[int, int] = {}
         self.holders: dict[int, int] = {}

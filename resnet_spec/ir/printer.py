@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 
-from .graph import INPUT, Graph, Node
+from .graph import INPUT, Graph, Item, Node, tree
 from .ops import show
 
 
 def print_graph(graph: Graph) -> str:
     """The whole graph. Values are `%0`, `%1`, ... in order, `%input` is the network's input."""
     lines = [f"graph input {show(graph.input)} init {graph.init}"]
-    openings: dict[int, list[str]] = {}
-    depths: dict[str, int] = {}
-    for region in graph.regions:
-        parents = [name for name in depths if region.name.startswith(name + ".")]
-        depth = 1 + max((depths[name] for name in parents), default=0)
-        depths = {name: depths[name] for name in parents} | {region.name: depth}
-        text = f"{'  ' * depth}{region.kind} {region.name}: {region.label}"
-        openings.setdefault(region.start, []).append(text if region.stop > region.start else f"{text} (identity)")
-    for position, node in enumerate(graph.nodes):
-        lines.extend(openings.get(position, ()))
-        depth = 1 + sum(1 for _ in graph.around(position))
-        lines.append(f"{'  ' * depth}%{position} = {_operation(node)} -> {show(node.shape)}  # {node.name}")
-    lines.extend(openings.get(len(graph.nodes), ()))
+    for item in tree(graph):
+        _print(graph, item, 1, lines)
     lines.append(f"  output {_value(graph.output)}")
     return "\n".join(lines) + "\n"
+
+
+def _print(graph: Graph, item: Item, depth: int, lines: list[str]) -> None:
+    margin = "  " * depth
+    if item.region is None:
+        node = graph.nodes[item.start]
+        lines.append(f"{margin}%{item.start} = {_operation(node)} -> {show(node.shape)}  # {node.name}")
+        return
+    empty = " (identity)" if item.start == item.stop else ""
+    lines.append(f"{margin}{item.region.kind} {item.region.name}: {item.region.label}{empty}")
+    for each in item.items:
+        _print(graph, each, depth + 1, lines)
 
 
 def _value(value: int) -> str:

@@ -319,7 +319,7 @@ class _Drawing:
         for at in range(item.start, item.stop):
             node = self.graph.nodes[at]
             if node.op.joins and node.name == f"{item.region.name}.join":
-                kind = "identity" if node.inputs[0] == item.inputs[0] else "projection"
+                kind = "identity" if node.inputs[0] == item.inputs[0] else "changed on its way"
                 return {"add": "+", "multiply": "×"}.get(node.op.name, "||"), kind  # noqa: RUF001
         return None
 
@@ -401,7 +401,7 @@ class _Drawing:
 
 
 _HEAT_WORDS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds", "memory": "memory of its output"}
-_SHORTCUT_LINES = {"identity": "bold", "projection": "dashed"}
+_SHORTCUT_LINES = {"identity": "bold", "changed on its way": "dashed"}
 
 
 def _sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
@@ -414,7 +414,7 @@ def _sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
 
 
 def _shortcut_edges(graph: Graph) -> dict[tuple[int, int], str]:
-    """The arrows that are shortcuts: (value, reader) to `identity` or `projection`."""
+    """The arrows that are shortcuts: (value, reader) to what it is."""
     found: dict[tuple[int, int], str] = {}
     blocks = {region.name: region for region in graph.regions if region.kind == "block"}
     for position, node in enumerate(graph.nodes):
@@ -422,7 +422,7 @@ def _shortcut_edges(graph: Graph) -> dict[tuple[int, int], str]:
         if block is None or not node.op.joins:
             continue
         value, reader = node.inputs[0], position
-        kind = "identity" if value == block.input else "projection"
+        kind = "identity" if value == block.input else "changed on its way"
         while True:
             found[value, reader] = kind
             if value == block.input or value < block.start:

@@ -139,7 +139,7 @@ def test_steps_are_the_sizes_that_pools_give(pools: list[dict[str, object]], lev
     steps, needed = IDENTITY, 1
     made = []
     for fields in pools:
-        pool = OPERATIONS["max_pool2d"](**fields)  # type: ignore[arg-type]
+        pool = OPERATIONS["max_pool2d"](**fields)
         along = pool.along(0)
         if along is not None:
             needed = max(needed, steps.reaches(along.least) or 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 ZOO = Path(__file__).parent / "zoo"
 
 
-def timm_model(name: str, **arguments: object) -> nn.Module:
+def timm_model(name: str, **arguments: Any) -> nn.Module:
     import_torchvision()
     import timm
 
@@ -29,7 +30,7 @@ def timm_model(name: str, **arguments: object) -> nn.Module:
     return model
 
 
-def torchvision_model(name: str, **arguments: object) -> nn.Module:
+def torchvision_model(name: str, **arguments: Any) -> nn.Module:
     import_torchvision()
     from torchvision import models
 

@@ -88,7 +88,7 @@ def test_tooltips_tell_each_operation() -> None:
 
 def test_shortcuts_are_told_apart() -> None:
     dot = dot_of("resnet18", Style(detail="block"))
-    assert dot.count('tooltip="shortcut (projection)"') == 3
+    assert dot.count('tooltip="shortcut (changed on its way)"') == 3
     assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
 
 
