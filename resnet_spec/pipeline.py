@@ -6,6 +6,7 @@
     lower     names, expressions, blocks                  ir.lower            Graph
     verify    the invariants of the graph                 ir.verify
     infer     shapes, costs; sizes when asked for         ir.shapes, ir.cost  Analysis
+    lint      warnings, when asked for                    ir.lint, ir.lower   Diagnostics
     expect    the spec's own contract                     here
 
 Every step takes the value of the one before and returns a new one. A mistake of the user ends in SpecError with all findings;
@@ -24,13 +25,14 @@ from resnet_spec.diagnostics import Diagnostic, Source, SpecError, suggestion
 from resnet_spec.frontend import library
 from resnet_spec.frontend.resolve import parse_set, read_file, resolve, spec_root
 from resnet_spec.frontend.source import Mapping as Tree
-from resnet_spec.frontend.source import from_data
+from resnet_spec.frontend.source import from_data, suppressions
 from resnet_spec.frontend.spec import Expect, Spec, parse_spec
 from resnet_spec.ir.axis import Piece, describe
 from resnet_spec.ir.cost import Cost, count, total
 from resnet_spec.ir.fingerprint import fingerprint
 from resnet_spec.ir.graph import Broken, Graph
-from resnet_spec.ir.lower import lower, lower_partial
+from resnet_spec.ir.lint import lint
+from resnet_spec.ir.lower import check_unused, lower, lower_partial
 from resnet_spec.ir.ops import Shape, show
 from resnet_spec.ir.shapes import infer
 from resnet_spec.ir.sizes import Accepted, accepted_sizes
@@ -80,10 +82,22 @@ class Analysis:
         """A versioned hash of what the network computes, given its weights."""
         return fingerprint(self.graph)
 
+    @cached_property
+    def lints(self) -> tuple[Diagnostic, ...]:
+        """Warnings about a network that works, less those that a comment on their line takes back."""
+        found = [*check_unused(self.spec), *lint(self.graph, self.accepted, self.spec.name_span)]
+        return tuple(finding for finding in found if not _taken_back(finding))
+
     @property
     def output(self) -> Shape:
         """The shape that leaves the network."""
         return self.input if self.graph.output < 0 else self.shapes[self.graph.output]
+
+
+def _taken_back(finding: Diagnostic) -> bool:
+    """Whether the line of a warning ends in `# resnet-spec: ignore[code]`."""
+    span = finding.span
+    return span is not None and any(line == span.line and finding.code in codes for line, codes in suppressions(span.source))
 
 
 def find(target: str | Path | Mapping[str, object], input: str | Size | None = None, root: str | Path | None = None) -> Target:

@@ -10,7 +10,7 @@ from resnet_spec.frontend.library import explanations
 
 PACKAGE = Path(resnet_spec.__file__).parent
 ROOT = PACKAGE.parent
-MAKERS = {"Diagnostic", "Problem", "ExpressionError", "refuse", "add", "error", "_stop", "_nothing"}
+MAKERS = {"_warning", "Diagnostic", "Problem", "ExpressionError", "refuse", "add", "error", "_stop", "_nothing"}
 
 
 def codes_in(path: Path) -> set[str]:
@@ -19,7 +19,7 @@ def codes_in(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            words = [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            words = [arg.value for arg in node.args[:3] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
             found |= {word for word in words if name in MAKERS and "-" in word and " " not in word}
     return found
 

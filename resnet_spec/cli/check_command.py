@@ -35,6 +35,8 @@ Examples:
 @spec_root_option
 @message_format_option
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Make warnings errors.")
+@click.option("--select", metavar="CODES", help="Show only warnings of these codes, with commas between them.")
+@click.option("--ignore", metavar="CODES", help="Leave out warnings of these codes.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @click.pass_context
 def command(
@@ -44,6 +46,8 @@ def command(
     spec_root: str | None,
     message_format: MessageFormat,
     warning: str | None,
+    select: str | None,
+    ignore: str | None,
     quiet: bool,
 ) -> None:
     """Check specs without torch: form, names, shapes, and what each promises in `expect`.
@@ -58,15 +62,16 @@ def command(
         except SpecError as error:
             findings.extend(error.diagnostics)
             continue
-        findings.extend(analysis.warnings)
+        findings.extend((*analysis.warnings, *analysis.lints))
         note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` not checked under --set"
         total = analysis.total
         sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
         counts = f"{total.params:,} parameters, {total.macs:,} multiply-adds"
         good.append(f"{printable(spec)}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}")
+    findings = [finding for finding in findings if finding.severity == "error" or _wanted(finding.code, select, ignore)]
     if warning == "error":
         findings = [replace(finding, severity="error") for finding in findings]
-    findings = list(dict.fromkeys(findings))
+    findings = list({(finding.code, str(finding.span), finding.message): finding for finding in findings}.values())
     if findings or message_format in ("json", "sarif"):
         show_findings(findings, message_format, product=True)
     if message_format == "text" and not quiet:
@@ -78,3 +83,9 @@ def command(
             plural = "s" if len(findings) - errors != 1 else ""
             click.echo(f"{len(specs)} spec{'s' if len(specs) > 1 else ''} checked, {len(good)} ok: {counts}{plural}")
     ctx.exit(exit_code(findings))
+
+
+def _wanted(code: str, select: str | None, ignore: str | None) -> bool:
+    """Whether warnings of a code are asked for."""
+    chosen, left_out = (None if codes is None else {word.strip() for word in codes.split(",")} for codes in (select, ignore))
+    return (chosen is None or code in chosen) and (left_out is None or code not in left_out)

@@ -12,8 +12,9 @@ from resnet_spec.ir.graph import Graph
 
 from .expand import Partial, expand, expand_partial
 from .names import check_names
+from .unused import check_unused
 
-__all__ = ["Partial", "lower", "lower_partial"]
+__all__ = ["Partial", "check_unused", "lower", "lower_partial"]
 
 
 def lower(spec: Spec) -> Graph:

@@ -1,0 +1,81 @@
+"""What a spec defines and nothing uses: its own blocks, params, and the `let` and defaults of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from resnet_spec.diagnostics import Diagnostic, Span
+from resnet_spec.frontend import expressions
+from resnet_spec.frontend.spec import Argument, Block, Scalar, Spec, Stage, Use
+
+
+def check_unused(spec: Spec) -> list[Diagnostic]:
+    """A warning for each definition of the spec that changes nothing."""
+    used = _Used(spec)
+    found = [
+        *_unused("block", {name: block.key for name, block in spec.blocks.items() if id(block) not in used.blocks}),
+        *_unused("param", {name: each.key for name, each in spec.params.items() if name not in used.names}),
+    ]
+    for block in spec.blocks.values():
+        if id(block) in used.blocks:
+            found += _unused("let", {name: each.key for name, each in block.let.items() if name not in used.names})
+    return found
+
+
+def _unused(what: str, places: dict[str, Span]) -> Iterator[Diagnostic]:
+    for name, span in places.items():
+        if span.source.origin != "library":
+            message = f"nothing uses the {what} `{name}`"
+            yield Diagnostic("unused-definition", message, span, help="remove it, or use it", severity="warning")
+
+
+class _Used:
+    """The blocks that a network reaches, and every name that an expression in them mentions."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.blocks: set[int] = set()
+        self.names: set[str] = set()
+        for argument in spec.params.values():
+            self.argument(argument)
+        for use in (*spec.roles.values(), *spec.stem, *spec.head):
+            self.use(use)
+        for entry in spec.stages:
+            if isinstance(entry, Stage):
+                self.scalar(entry.depth)
+                if entry.stride is not None:
+                    self.argument(entry.stride)
+                self.use(entry.block)
+            else:
+                self.use(entry)
+
+    def use(self, use: Use) -> None:
+        self.scalar(use.when)
+        for argument in use.arguments.values():
+            self.argument(argument)
+        for inner in use.ops:
+            self.use(inner)
+        block = self.spec.find_block(use.op, use.op_span)
+        if block is not None and id(block) not in self.blocks:
+            self.blocks.add(id(block))
+            self.block(block)
+
+    def block(self, block: Block) -> None:
+        for argument in (*block.defaults.values(), *block.let.values()):
+            self.argument(argument)
+        if block.out_channels is not None:
+            self.argument(block.out_channels)
+        for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
+            self.use(use)
+
+    def argument(self, argument: Argument) -> None:
+        value = argument.value
+        for item in (value,) if isinstance(value, Scalar) else value.items:
+            if isinstance(item, Scalar):
+                self.scalar(item)
+
+    def scalar(self, scalar: Scalar | None) -> None:
+        if scalar is not None and isinstance(scalar.value, str):
+            parsed = expressions.parse(scalar.value)
+            if isinstance(parsed, expressions.Expression):
+                self.names.update(name for name, _, _ in parsed.names)

@@ -1,0 +1,74 @@
+"""Warnings: the papers' networks give none, each mistake gives its own, and a comment takes one back."""
+
+from __future__ import annotations
+
+import pytest
+
+import resnet_spec
+from resnet_spec.frontend.library import shipped_names
+
+CANONICAL = [name for name in shipped_names() if not name.startswith(("variants/", "pokemon"))]
+
+
+def codes(spec: str) -> list[str]:
+    return [finding.code for finding in resnet_spec.analyze(spec).lints]
+
+
+@pytest.mark.parametrize("name", CANONICAL)
+def test_the_papers_networks_give_none(name: str) -> None:
+    assert codes(name) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pokemon_resnet18", {"redundant-bias", "fixed-input-size", "depth-in-name"}),
+        ("variants/resnet18_96px", {"redundant-bias", "relu-before-sum", "fixed-input-size"}),
+        ("variants/resnet34_avgpool7", {"fixed-input-size"}),
+        ("variants/resnet34_wide_stages", {"fixed-input-size"}),
+        ("variants/resnet50_biased_shortcut", {"redundant-bias"}),
+        ("variants/cifar_resnet1202_projection", {"redundant-bias"}),
+    ],
+)
+def test_the_tutorials_networks_give_those_they_deserve(name: str, expected: set[str]) -> None:
+    assert set(codes(name)) == expected
+
+
+def spec(stem: str, more: str = "", name: str = "mine") -> str:
+    return f"spec: 1\nname: {name}\ninput: 3x32x32\n{more}\nstem:\n{stem}\n"
+
+
+CONV = "  conv: {op: conv2d, out_channels: 4, kernel_size: 3, padding: 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (spec(CONV), []),
+        (spec(CONV + "  bn: batch_norm"), ["redundant-bias"]),
+        (spec(CONV + "  gn: {op: group_norm, num_groups: 2}"), []),
+        (spec(CONV + "  relu: relu\n  bn: batch_norm"), []),
+        (spec("  conv: {op: conv2d, out_channels: 4, kernel_size: 2, stride: 3}"), ["unread-pixels"]),
+        (spec("  conv: {op: conv2d, out_channels: 4, kernel_size: 2, stride: 3, dilation: 2}"), []),
+        (spec("  pool: {op: max_pool2d, kernel_size: 1, stride: 2}"), []),
+        (spec("  flatten: flatten\n  fc: {op: linear, out_features: 2}"), ["fixed-input-size"]),
+        (spec("  flatten: flatten"), []),
+        (spec("  fc: {op: linear, out_features: 2}"), ["linear-over-width"]),
+        (spec(CONV + "  pool: {op: adaptive_avg_pool2d, output_size: 1}"), ["small-receptive-field"]),
+        (spec(CONV, name="resnet1"), []),
+        (spec(CONV, name="my_resnet7"), ["depth-in-name"]),
+        (spec(CONV, name="net7"), []),
+        (spec(CONV, "params: {n: 3}"), ["unused-definition"]),
+        (spec(CONV, "blocks: {b: {branch: {r: relu}}}"), ["unused-definition"]),
+        (spec("  b: b", "blocks: {b: {let: {half: 2}, branch: {r: relu}}}"), ["unused-definition"]),
+        (spec(CONV, "params: {n: 3}  # resnet-spec: ignore[unused-definition]"), []),
+        (spec(CONV, "params: {n: 3}  # resnet-spec: ignore[redundant-bias]"), ["unused-definition"]),
+    ],
+)
+def test_each_mistake_gives_its_own(text: str, expected: list[str]) -> None:
+    assert codes(text) == expected
+
+
+def test_repeats_are_said_once() -> None:
+    (finding,) = resnet_spec.analyze("variants/resnet152_biased_shortcut").lints
+    assert finding.notes == ("and in 3 more places",)
