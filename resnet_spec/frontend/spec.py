@@ -116,7 +116,7 @@ class Spec:
 
     span: Span
     name: str
-    name_span: Span
+    name_span: Span | None  # None: called after its file
     about: str
     source: str
     input: tuple[int, int, int]
@@ -195,7 +195,7 @@ class _Reader:
         return Spec(
             span=root.span,
             name=_text(root.get("name")) or _stem_of(resolved.source.name),
-            name_span=root.span if (named := root.entries.get("name")) is None else named.value.span,
+            name_span=None if (named := root.entries.get("name")) is None else named.value.span,
             about=_text(root.get("about")),
             source=_text(root.get("source")),
             input=(channels, height, width),

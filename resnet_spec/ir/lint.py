@@ -23,8 +23,8 @@ from .sizes import Accepted
 _DEPTH_IN_NAME = re.compile(r"(?:^|[^a-z])(?:resnet|plain|vgg)_?(\d+)(?!\d)", re.IGNORECASE)
 
 
-def lint(graph: Graph, accepted: Accepted, name_span: Span) -> list[Diagnostic]:
-    """The warnings about a network at its own input; `name_span` is where its name stands."""
+def lint(graph: Graph, accepted: Accepted, name_span: Span | None) -> list[Diagnostic]:
+    """The warnings about a network at its own input; `name_span` is where its name stands, if it has one of its own."""
     shapes = tuple([node.shape for node in graph.nodes])
     found = [
         *_redundant_bias(graph),
@@ -123,9 +123,9 @@ def _small_field(graph: Graph, shapes: tuple[Shape, ...]) -> Iterator[Diagnostic
         last = position
 
 
-def _depth_in_name(graph: Graph, name_span: Span) -> Iterator[Diagnostic]:
+def _depth_in_name(graph: Graph, name_span: Span | None) -> Iterator[Diagnostic]:
     found = _DEPTH_IN_NAME.search(graph.name)
-    if found is None:
+    if found is None or name_span is None:
         return
     depth = _depth(graph)
     if depth != int(found[1]):
