@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+import resnet_spec
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, closest, printable, suggestion
 from resnet_spec.rendering import render
 
@@ -134,3 +136,41 @@ def test_a_list_of_known_words_is_short(most: int, help: str) -> None:
 )
 def test_printable(text: str, inert: str) -> None:
     assert printable(text) == inert
+
+
+HOSTILE = 'spec: 1\ninput: 3x8x8\nstem:\n  "a\\n::error::b,c:d%0A\\e[31m": {op: relu}\n'
+
+
+def hostile_findings() -> tuple[resnet_spec.Diagnostic, ...]:
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.analyze(HOSTILE)
+    return caught.value.diagnostics
+
+
+def test_a_github_annotation_is_one_line_and_starts_no_other() -> None:
+    lines = render(hostile_findings(), "github").splitlines()
+    assert len(lines) == len(hostile_findings())
+    for line in lines:
+        assert line.startswith("::error file=<text>,line=4,col=3,title=invalid-name")
+        assert line.count("::error") == 2  # the command, and the inert text of the name
+        assert "\x1b" not in line
+        assert "%250A" in line
+
+
+def test_sarif_has_what_code_scanning_asks_for() -> None:
+    document = json.loads(render(hostile_findings(), "sarif"))
+    (run,) = document["runs"]
+    assert document["version"] == "2.1.0"
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["invalid-name"]
+    (result,) = run["results"]
+    assert result["ruleId"] == "invalid-name"
+    assert result["level"] == "error"
+    region = result["locations"][0]["physicalLocation"]["region"]
+    assert (region["startLine"], region["startColumn"]) == (4, 3)
+    assert " " not in result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+
+def test_colours_are_the_only_difference_between_coloured_and_plain() -> None:
+    coloured = render(hostile_findings(), colour=True)
+    assert "\x1b[1;31merror[invalid-name]\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render(hostile_findings())
