@@ -62,7 +62,7 @@ def test_gradients_of_resnet18_are_the_same_bits() -> None:
     ours.load_state_dict(theirs.state_dict(), strict=True)
     x = torch.randn(2, 3, 64, 64)
     for model in (ours, theirs):
-        nn.functional.cross_entropy(model.train()(x), torch.tensor([3, 7])).backward()
+        nn.functional.cross_entropy(model.train()(x), torch.tensor([3, 7])).backward()  # type: ignore[no-untyped-call]
     for (key, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         assert mine.grad is not None
         assert other.grad is not None

@@ -1,0 +1,351 @@
+"""Random networks as the language writes them: mostly valid, small, and with a bit of everything.
+
+The drawer keeps its own account of channels and pixels, with the textbook's formula for a window, so that what it draws mostly
+fits; it knows nothing of the compiler. Where its account is wrong, or it draws something wild, the spec is refused, which is
+also worth testing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+Spec = dict[str, Any]
+Image = tuple[int, int, int]  # C, H, W
+
+ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "mish", "hardswish", "hardsigmoid", "sigmoid", "tanh")
+NORMS = ("batch_norm", "group_norm", "layer_norm")
+JOINS = ("add", "multiply", "concat")
+WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "blur_pool2d", "pad")
+
+
+def window(n: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+    """Positions of a window: the formula of every textbook."""
+    return (n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+@dataclass
+class Drawer:
+    """Draws parts of one spec. `serial` makes names unique."""
+
+    draw: DrawFn
+    serial: int = 0
+
+    def name(self, stem: str) -> str:
+        self.serial += 1
+        return f"{stem}{self.serial}"
+
+    def chance(self, percent: int) -> bool:
+        return self.draw(st.integers(1, 100)) <= percent
+
+    def one_of(self, *choices: Any) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def number(self, least: int, most: int) -> int:
+        return self.draw(st.integers(least, most))
+
+    def written(self, n: int) -> Any:
+        """A number as it stands, or as an expression."""
+        return self.one_of(n, n, f"{n + 1} - 1", f"min({n}, {n} + 2)", f"{n * 2} // 2", f"{n} if classes > 0 else 1")
+
+    # --- operations ---------------------------------------------------------------------------------------------------
+
+    def activation(self) -> Any:
+        name = self.one_of("act", *ACTIVATIONS)
+        fields: dict[str, Spec] = {
+            "leaky_relu": {"negative_slope": 0.2},
+            "elu": {"alpha": 0.5},
+            "gelu": {"approximate": "tanh"},
+        }
+        return {"op": name, **fields[name]} if name in fields and self.chance(50) else name
+
+    def noise(self) -> Spec:
+        return {"op": self.one_of("dropout2d", "dropout", "drop_path"), "p": self.one_of(0, 0.1, "1 / 4")}
+
+    def norm(self, x: Image) -> Any:
+        name = self.one_of("norm", *NORMS)
+        match name:
+            case "batch_norm":
+                return self.one_of(name, {"op": name, "affine": False}, {"op": name, "momentum": 0.3, "eps": 1e-3})
+            case "group_norm":
+                groups = self.one_of(*[d for d in divisors(x[0]) if d < x[0]] or [1])
+                return {"op": name, "num_groups": groups, "affine": self.chance(70)}
+            case "layer_norm":
+                return self.one_of(name, {"op": name, "bias": False}, {"op": name, "elementwise_affine": False})
+        return name
+
+    def keeping(self, x: Image) -> Any:
+        """An operation that any image passes with its shape unchanged."""
+        kind = self.one_of("norm", "act", "act", "conv", "depthwise", "pool", "noise", "identity", "blur", "pad")
+        match kind:
+            case "norm":
+                return self.norm(x)
+            case "act":
+                return self.activation()
+            case "conv":
+                mode = self.one_of("zeros", "replicate", "circular")
+                return {"op": "conv2d", "out_channels": "channels", "kernel_size": 3, "padding": 1, "padding_mode": mode}
+            case "depthwise":
+                fields = {"out_channels": "channels", "kernel_size": self.one_of(1, 2, 3, [3, 1]), "padding": "same"}
+                return {"op": "conv2d", **fields, "groups": "channels", "dilation": self.number(1, 2)}
+            case "pool":
+                return {"op": self.one_of("max_pool2d", "avg_pool2d"), "kernel_size": 3, "stride": 1, "padding": 1}
+            case "noise":
+                return self.noise()
+            case "blur":
+                return {"op": "blur_pool2d", "stride": 1, "mode": "replicate"}
+            case "pad":
+                return {"op": "pad", "padding": [0, 0, 0, 0]}
+        return "identity"
+
+    def changing(self, x: Image) -> tuple[Any, Image]:
+        """An operation that may change the shape, and the shape it gives."""
+        c, h, w = x
+        match self.one_of(*WINDOWS, "conv2d", "linear"):
+            case "conv2d":
+                out, groups = self.number(1, 4) * 2, 1
+                if self.chance(30):
+                    groups = self.one_of(*[g for g in divisors(c) if out % g == 0])
+                k, s, d = self.one_of(1, 3, 3, 5), self.number(1, 2), self.one_of(1, 1, 2)
+                p = d * (k // 2)
+                tall, wide = window(h, k, s, p, d), window(w, k, s, p, d)
+                fields = {"out_channels": self.written(out), "kernel_size": k, "stride": s, "padding": p, "dilation": d}
+                return {"op": "conv2d", **fields, "groups": groups, "bias": self.chance(50)}, (out, tall, wide)
+            case "max_pool2d":
+                k, s = self.number(1, 3), self.number(1, 3)
+                p = self.number(0, k // 2)
+                fields = {"kernel_size": k, "stride": s, "padding": p, "ceil_mode": self.chance(30)}
+                return {"op": "max_pool2d", **fields}, (c, window(h, k, s, p), window(w, k, s, p))
+            case "avg_pool2d":
+                k = self.number(1, 2)
+                fields = {"kernel_size": [k, 1], "ceil_mode": self.chance(30), "count_include_pad": self.chance(50)}
+                return {"op": "avg_pool2d", **fields}, (c, window(h, k, k, 0), w)
+            case "adaptive_avg_pool2d":
+                size = self.number(2, 6)
+                return {"op": "adaptive_avg_pool2d", "output_size": size}, (c, size, size)
+            case "adaptive_max_pool2d":
+                tall, wide = self.number(2, 6), self.number(2, 6)
+                return {"op": "adaptive_max_pool2d", "output_size": [tall, wide]}, (c, tall, wide)
+            case "blur_pool2d":
+                k = self.number(2, 4)
+                p = (2 - 1 + k - 1) // 2
+                fields = {"kernel_size": k, "mode": "reflect" if p < min(h, w) else "constant"}
+                return {"op": "blur_pool2d", **fields}, (c, window(h, k, 2, p), window(w, k, 2, p))
+            case "pad":
+                left, top, before = self.number(0, 2), self.number(0, 1), self.number(0, 1)
+                mode = self.one_of("constant", "replicate", "circular") if left < w else "constant"
+                padding = [left, 0, top, 0] + ([before, 1] if mode == "constant" else [])
+                return {"op": "pad", "padding": padding, "mode": mode}, (c + sum(padding[4:]), h + top, w + left)
+        out = self.number(2, 6)
+        return {"op": "linear", "out_features": out}, (c, h, out)
+
+    def sequence(self, x: Image, count: int, percent: int) -> tuple[Spec, Image]:
+        """Operations in order, each with a chance of changing the shape."""
+        ops: Spec = {}
+        for _ in range(count):
+            if self.chance(percent):
+                op, x = self.changing(x)
+            else:
+                op = self.keeping(x)
+            if self.chance(8):
+                op = {**(op if isinstance(op, dict) else {"op": op}), "if": self.one_of(True, "classes > 0", "1 < 2")}
+            ops[self.name(f"{op['op'] if isinstance(op, dict) else op}_")] = op
+        if ops and self.chance(15):
+            inner = {str(number): op for number, op in enumerate(ops.values())}
+            ops = {self.name("seq"): {"op": "sequential", "ops": inner}}
+        return ops, x
+
+    # --- blocks -------------------------------------------------------------------------------------------------------
+
+    def own_block(self, kind: str) -> Spec:
+        """A block of the spec's own that gives `width` channels and divides the size by `stride`."""
+        x = (4, 8, 8)  # any image: only operations that keep the shape are drawn
+        conv = {"op": "conv2d", "out_channels": "width", "kernel_size": 3, "stride": "stride", "padding": 1}
+        pool = {"op": "avg_pool2d", "kernel_size": 1, "stride": "stride", "from": "input"}
+        block: Spec = {"args": ["width"], "defaults": {"stride": 1, "p": 0.1}, "out_channels": "width"}
+        match kind:
+            case "residual":
+                block["branch"] = {"conv_a": conv, "norm_a": "norm", **self.keepers(x, 2)}
+                block["let"] = {"project": "stride != 1 or in_channels != out_channels"}
+                block["shortcut"] = {"down": {"op": "projection", "if": "project", "width": "width", "stride": "stride"}}
+                block["join"] = self.one_of("add", "multiply", {"op": "add", "if": self.one_of(True, "not project", "first")})
+                block["after"] = self.keepers(x, self.number(0, 2))
+            case "preact":
+                block["branch"] = {"norm_a": "norm", "act_a": self.activation(), "conv_a": conv, **self.keepers(x, 1)}
+                where = self.one_of("act_a", "norm_a", "input")
+                down = {"op": "projection", "width": "width", "stride": "stride", "from": where}
+                block["shortcut"] = {"down": {**down, "if": "stride > 1 or in_channels != width"}}
+                block["join"] = "add"
+            case "gate":
+                gate = {"op": "adaptive_avg_pool2d", "output_size": 1}
+                block["branch"] = {"conv_a": conv, **self.keepers(x, 1), "norm_a": "norm", "pool_a": gate, "gate_a": "sigmoid"}
+                block["branch"]["out_a"] = {"op": "multiply", "from": self.one_of(["norm_a", "gate_a"], ["gate_a", "norm_a"])}
+                if self.chance(50):
+                    block["branch"] |= {"se": "squeeze_excite"}
+            case "split":
+                half = {**conv, "out_channels": "width // 2", "from": "input"}
+                block["branch"] = {"left_a": half, "left_b": self.activation(), "right_a": half, "right_b": self.activation()}
+                block["branch"]["both"] = {"op": "concat", "from": ["left_b", "right_b"]}
+                block["out_channels"] = "width // 2 * 2"
+                block["after"] = self.keepers(x, 1)
+            case "dense":
+                grown = {"op": "conv2d", "out_channels": "max(1, width // 2)", "kernel_size": 1}
+                block["branch"] = {"conv_a": conv, "act_a": self.activation(), "grown": grown, "unused": {"op": "relu"}}
+                block["branch"] |= {"last": {"op": self.one_of("norm", "act", "identity"), "from": "grown"}}
+                block["shortcut"] = {"small": pool}
+                block["join"] = "concat"
+                block["out_channels"] = "in_channels + max(1, width // 2)"
+                block["after"] = {"thin": {"op": "conv2d", "out_channels": "width", "kernel_size": 1}}
+                del block["out_channels"]
+            case "sums":
+                block["branch"] = {"conv_a": conv, "act_a": self.activation(), "norm_a": {"op": "norm", "from": "conv_a"}}
+                names = self.one_of(["conv_a", "act_a"], ["act_a", "act_a"], ["norm_a", "conv_a", "act_a"], ["norm_a", "act_a"])
+                block["branch"] |= {
+                    "joined": {"op": self.one_of("add", "add", "multiply"), "from": names},
+                    **self.keepers(x, 1),
+                }
+            case "uneven":  # the two sides agree on some sizes only
+                pool = {"op": "avg_pool2d", "if": "stride == 2", "kernel_size": 2, "ceil_mode": self.chance(30)}
+                block["branch"] = {"conv_a": conv, "norm_a": "norm"}
+                block["shortcut"] = {"pool_a": pool, "down": {"op": "projection", "width": "width"}}
+                block["join"] = self.one_of("add", "add", "multiply", "concat")
+                if block["join"] == "concat":
+                    block["out_channels"] = "width * 2"
+            case "nested":
+                block["branch"] = {
+                    "inner": {"op": self.one_of("basic", "plain", "residual", "gate"), "width": "width", "stride": "stride"},
+                    **self.keepers(x, 1),
+                    "drop": {"op": "drop_path", "p": self.one_of("p", "p * block_index / block_count")},
+                }
+                block["shortcut"] = {
+                    "inner_b": {"op": self.one_of("projection", "plain"), "width": "width", "stride": "stride"}
+                }
+                block["join"] = self.one_of("add", "multiply")
+        return block
+
+    def keepers(self, x: Image, count: int) -> Spec:
+        """Operations that keep the shape, in a block whose channels are not known here."""
+        ops: Spec = {}
+        for _ in range(count):
+            op = self.keeping(x)
+            if isinstance(op, dict) and op["op"] == "group_norm":
+                op = {**op, "num_groups": 1}
+            ops[self.name("op_")] = op
+        return ops
+
+    def stage(self, x: Image, blocks: Spec) -> tuple[Spec, Image]:
+        depth, stride = self.number(1, 3), self.one_of(1, 1, 2)
+        library = ["basic", "bottleneck", "plain", "basic_option_a"]
+        kinds = [kind for kind in blocks if kind != "uneven"]
+        block = self.one_of(*library, *kinds, *kinds)
+        if x[1] % 2 == x[2] % 2 == 0 and self.chance(15):
+            block, stride = "uneven", 2
+        width = self.number(1, 4) * 2
+        if block == "basic_option_a":
+            width = max(width, x[0])
+        doubled = block in blocks and blocks[block].get("out_channels") == "width * 2"
+        given = width * 4 if block == "bottleneck" else width * 2 if doubled else width
+        stage: Spec = {"width": self.written(width), "depth": depth, "block": block}
+        if stride != 1 or self.chance(30):
+            stage["stride"] = stride
+        if depth > 1 and self.chance(20):
+            stage["stride"] = [stride] + [1] * (depth - 1)
+        if block in kinds and self.chance(30):
+            stage["p"] = self.one_of(0.2, "block_index / block_count", [0.1] * depth)
+        if block == "bottleneck" and self.chance(30):
+            stage |= {"groups": 2, "base_width": 32, "dilation": self.one_of(1, 2)}
+        if block == "basic" and self.chance(20):
+            stage["project"] = self.one_of("stride != 1 or in_channels != out_channels", "first", True)
+        return stage, (given, -(-x[1] // stride), -(-x[2] // stride))
+
+    # --- the network --------------------------------------------------------------------------------------------------
+
+    def head(self, x: Image) -> Spec:
+        ops, x = self.sequence(x, self.number(0, 2), 20)
+        fc = {"op": "linear", "out_features": "classes", "bias": self.chance(70)}
+        noise = {"op": "dropout", "p": 0.2} if self.chance(40) else self.activation()
+        match self.one_of("none", "pool", "pool", "flat", "rows", "conv"):
+            case "pool":
+                pool = {"op": self.one_of("adaptive_avg_pool2d", "adaptive_max_pool2d"), "output_size": self.number(1, 2)}
+                return {**ops, "pool": pool, "flat": "flatten", "noise": noise, "fc": fc}
+            case "flat":
+                return {**ops, "flat": {"op": "flatten", "end_dim": 3}, "norm_last": self.one_of(*NORMS[::2]), "fc": fc}
+            case "rows":
+                return {**ops, "flat": {"op": "flatten", "start_dim": 2}, "norm_last": self.one_of(*NORMS[::2]), "fc": fc}
+            case "conv":
+                return {**ops, "conv_last": {"op": "conv2d", "out_channels": "classes", "kernel_size": 1}}
+        return ops
+
+    def network(self, least: int, most: int) -> Spec:
+        x: Image = (self.number(1, 4), self.number(least, most), self.number(least, most))
+        kinds = [
+            "residual",
+            "gate",
+            *self.one_of(("preact", "split"), ("dense", "sums"), ("nested", "split"), ("nested", "dense")),
+            "uneven",
+        ]
+        spec: Spec = {"spec": 1, "name": "random", "input": "x".join(map(str, x)), "classes": self.number(2, 5)}
+        spec["blocks"] = {kind: self.own_block(kind) for kind in kinds}
+        spec["norm"] = self.one_of("batch_norm", "layer_norm", "identity", {"op": "group_norm", "num_groups": 1})
+        spec["act"] = self.activation_role()
+        spec["stem"], x = self.sequence(x, self.number(1, 4), 50)
+        spec["stem"] |= {self.name("op_"): self.activation() for _ in range(3)}
+        if self.chance(50):
+            spec["stem"] |= {self.name("noise"): self.noise()}
+        if self.chance(10):
+            name, fields = self.draw(wild_operations())
+            spec["stem"]["wild"] = {"op": name, **fields}
+        stages: Spec = {}
+        for number in range(self.number(1, 3)):
+            stages[f"layer{number}"], x = self.stage(x, spec["blocks"])
+            if self.chance(50):
+                between, x = self.sequence(x, self.number(1, 2), 30)
+                stages |= between
+        spec["stages"] = stages
+        spec["head"] = self.head(x)
+        return spec
+
+    def activation_role(self) -> Any:
+        return self.one_of("relu", "relu", "silu", "relu6", {"op": "leaky_relu", "negative_slope": 0.1})
+
+
+@st.composite
+def random_specs(draw: DrawFn, least: int = 8, most: int = 20) -> Spec:
+    """Whole networks for images of `least` to `most` pixels."""
+    return Drawer(draw).network(least, most)
+
+
+@st.composite
+def wild_operations(draw: DrawFn) -> tuple[str, Spec]:
+    """One operation with a geometry that may well be refused: its name, and the fields it writes."""
+    d = Drawer(draw)
+    name = d.one_of("conv2d", "conv2d", "max_pool2d", "avg_pool2d", "group_norm", "pad", "blur_pool2d", "linear", "flatten")
+    pair = st.one_of(st.integers(1, 7), st.lists(st.integers(1, 7), min_size=2, max_size=2))
+    padding = st.one_of(st.integers(0, 5), st.lists(st.integers(0, 5), min_size=2, max_size=2))
+    match name:
+        case "conv2d":
+            fields: Spec = {"out_channels": d.number(1, 6), "kernel_size": draw(pair), "stride": d.number(1, 3)}
+            fields |= {"padding": draw(padding), "dilation": d.number(1, 3), "groups": d.number(1, 3)}
+            return name, {**fields, "padding_mode": d.one_of("zeros", "reflect", "replicate", "circular")}
+        case "max_pool2d":
+            fields = {"kernel_size": draw(pair), "stride": draw(pair), "padding": draw(padding)}
+            return name, {**fields, "dilation": d.number(1, 2), "ceil_mode": d.chance(50)}
+        case "avg_pool2d":
+            return name, {"kernel_size": draw(pair), "padding": draw(padding), "ceil_mode": d.chance(50)}
+        case "group_norm":
+            return name, {"num_groups": d.number(1, 6)}
+        case "pad":
+            numbers = draw(st.sampled_from([2, 4, 6]).flatmap(lambda n: st.lists(st.integers(0, 6), min_size=n, max_size=n)))
+            return name, {"padding": numbers, "mode": d.one_of("constant", "reflect", "replicate", "circular")}
+        case "blur_pool2d":
+            return name, {"kernel_size": d.number(2, 9), "stride": d.number(1, 3), "mode": d.one_of("reflect", "constant")}
+        case "linear":
+            return name, {"out_features": d.number(1, 6)}
+    return name, {"start_dim": d.number(1, 3), "end_dim": d.number(-2, 3)}
