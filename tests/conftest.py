@@ -6,6 +6,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# One thread for torch: its threads wait for each other by spinning, and beside another busy process small networks take ten
+# times as long. Set before anything imports torch, and inherited by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile(
     "ci",
     derandomize=True,
