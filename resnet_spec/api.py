@@ -229,8 +229,9 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     findings: list[Diagnostic] = []
     for position, (node, shape) in enumerate(zip(analysis.graph.nodes, analysis.shapes, strict=True)):
         found: Shape | None = measured.get(node.name)
-        if found is not None and found != (batch, *shape):
-            message = f"{node.name}: the analysis says {show((batch, *shape))}, and torch gives {show(found)}"
+        if found != (batch, *shape) and (found is not None or failure is None):
+            gives = "does not run it" if found is None else f"gives {show(found)}"
+            message = f"{node.name}: the analysis says {show((batch, *shape))}, and torch {gives}"
             span, related = analysis.graph.place(position)
             mend = "this is a mistake of resnet-spec; please report it"
             findings.append(Diagnostic("analysis-differs", message, span, related=related, help=mend))

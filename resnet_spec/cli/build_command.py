@@ -59,7 +59,7 @@ def command(
     if output is not None and not output.endswith(".safetensors"):
         raise click.UsageError("-o takes a file that ends in .safetensors")
     try:
-        analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size)
+        analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size, hold_to_expect=False)
     except SpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     show_findings(analysis.warnings, message_format)
@@ -74,6 +74,8 @@ def command(
     click.echo(report.text_table(rows, batch))
     click.echo(report.totals_text(analysis.total), nl=False)
     findings = api.check_shapes(analysis, batch or 1)
+    if analysis.spec.expect is not None and analysis.expect_checked:  # after the layers, which may say why it is broken
+        findings += pipeline.check_expect(analysis, analysis.spec.expect)
     if findings:
         ctx.exit(show_findings(findings, message_format))
     count = len(analysis.graph.nodes)

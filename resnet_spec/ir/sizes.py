@@ -14,7 +14,7 @@ from .axis import ALL, IDENTITY, NONE, Sizes, Steps, UnsolvedError, at_least, co
 from .graph import INPUT, Graph
 from .ops import Operation
 from .ops.convolution import Linear
-from .ops.normalization import BatchNorm, LayerNorm
+from .ops.normalization import BatchNorm, GroupNorm, LayerNorm
 from .ops.reshaping import Flatten
 
 MAX_WORLDS = 64
@@ -90,6 +90,7 @@ class _World:
     widths: Sizes = ALL
     products: tuple[tuple[_Image, int], ...] = ()
     normed: frozenset[_Image] = frozenset()
+    shared: frozenset[_Image] = frozenset()  # images that must have two pixels or more, in evaluation too
     never_alone: bool = False
 
     def needing(self, sizes: tuple[int | None, int | None]) -> _World:
@@ -106,6 +107,9 @@ class _World:
         heights = intersection(self.heights, at_least(self.least[0]))
         widths = intersection(self.widths, at_least(self.least[1]))
         found = [(heights, widths)]
+        for image in self.shared:
+            tall, wide = at_least(image.height.reaches(2)), at_least(image.width.reaches(2))
+            found = [pair for h, w in found for pair in ((intersection(h, tall), w), (h, intersection(w, wide))) if all(pair)]
         for image, product in self.products:
             pairs = [(image.height.level(divisor), image.width.level(product // divisor)) for divisor in _divisors(product)]
             found = [
@@ -175,6 +179,8 @@ class _Solver:
                 return self.fix(x, op.num_features, replace(world, never_alone=True))
             case BatchNorm() if isinstance(x, _Image):
                 return x, (world if x in world.normed else replace(world, normed=world.normed | {x}))
+            case GroupNorm() if isinstance(x, _Image) and op.num_groups == op.num_channels:
+                return x, replace(world, shared=world.shared | {x})
             case LayerNorm() if isinstance(x, _Flat):
                 return self.fix(x, op.normalized_shape, world)
         if isinstance(x, _Flat):

@@ -91,6 +91,10 @@ RECTANGLES = {
         " c: {op: conv2d, out_channels: 2, kernel_size: 7, padding: 3, padding_mode: reflect}}",
         "3x32x32",
     ),
+    "a norm of one channel a group": (
+        "{p: {op: max_pool2d, kernel_size: 3}, n: {op: group_norm, num_groups: 3}, q: {op: max_pool2d, kernel_size: [2, 1]}}",
+        "3x9x9",
+    ),
     "a kernel that never fits": (
         "{p: {op: adaptive_avg_pool2d, output_size: 4}, c: {op: avg_pool2d, kernel_size: [4, 2]}}",
         "3x9x9",
