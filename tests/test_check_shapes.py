@@ -46,9 +46,11 @@ def test_it_agrees_at_other_sizes(size: str) -> None:
     assert f"for 3x{size}" in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [("--check-shape", "3x226x226"), ("--set", "classes=1000")])
+@pytest.mark.parametrize(
+    "arguments", [("--check-shape", "3x226x226"), ("--set", "classes=1000"), ("--check-shape", "3x224x224")]
+)
 def test_a_wrong_rule_is_found_and_its_layer_named(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
-    """At another size, or with `--set`: the spec's own `expect` has no say there, and would be the first to complain."""
+    """Also at the spec's own size, where its `expect` breaks too: the layer is told first."""
     assert build("resnet34", *arguments).exit_code == 0
     plant(monkeypatch, "max_pool2d")
     result = build("resnet34", *arguments)
@@ -58,11 +60,6 @@ def test_a_wrong_rule_is_found_and_its_layer_named(monkeypatch: pytest.MonkeyPat
     assert f"error[analysis-differs]: maxpool: the analysis says {wrong}, and torch gives {right}" in result.stderr
     assert "specs/resnet34.yaml:11:3" in result.stderr
     assert "checked" not in result.stdout
-
-
-def test_a_wrong_rule_never_passes_even_at_the_specs_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, "max_pool2d")
-    assert build("resnet34", "--check-shape", "3x224x224").exit_code == 1
 
 
 def test_only_the_layers_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

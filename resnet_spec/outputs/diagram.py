@@ -329,10 +329,10 @@ class _Drawing:
         assert region is not None
         name = prefix + item.name
         repeats = f", × {times}" if times > 1 else ""  # noqa: RUF001
-        title = name if region.kind == "stage" else f"{name}: {region.label}{repeats}"
+        title = name + repeats  # short, as arrows come in through the middle of the frame
         with level.dot.subgraph(name=f"cluster{self.next_group()}") as frame:
             frame.attr(label=_label([title]), color=self.frame, style="rounded", labeljust="l")
-            frame.attr(fontsize="11", tooltip=_label([region.name]), penwidth="2" if times > 1 else "1")
+            frame.attr(fontsize="11", tooltip=_label([f"{region.name}: {region.label}"]), penwidth="2" if times > 1 else "1")
             inner = _Level(frame, level.gives)
             for entry in self.unrepeated(item.items, inner):
                 self.item(entry, prefix if region.kind == "stage" else "", inner)
