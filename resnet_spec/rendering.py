@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
-from urllib.parse import quote
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, printable
 
@@ -196,6 +195,8 @@ def _sarif_result(diagnostic: Diagnostic) -> dict[str, object]:
 
 
 def _sarif_location(label: Label) -> dict[str, object]:
+    from urllib.parse import quote  # only this format needs it
+
     span = label.span
     region = {"startLine": span.line, "startColumn": span.column, "endLine": span.end_line, "endColumn": span.end_column}
     place: dict[str, object] = {"physicalLocation": {"artifactLocation": {"uri": quote(span.source.name)}, "region": region}}

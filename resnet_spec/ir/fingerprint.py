@@ -7,7 +7,6 @@ Two networks can have the same keys and shapes and compute different things: the
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 
 from .graph import Graph
 from .ops import Operation, fields_of
@@ -21,6 +20,8 @@ def fingerprint(graph: Graph) -> str:
     The spec's `name`, `about` and `input`, the kinds of blocks and the initialisation change nothing that is computed from
     given weights, and do not count. Fields at their default are left out, so that a field added later changes no fingerprint.
     """
+    import hashlib  # takes longer to import than most networks to compile
+
     digest = hashlib.sha256(VERSION.encode())
     known: dict[int, str] = {}
     for node in graph.nodes:
