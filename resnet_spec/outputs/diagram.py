@@ -102,6 +102,7 @@ class _Drawing:
         self.graph, self.input, self.shapes, self.costs = graph, input, shapes, costs
         self.style, self.broken = style, broken
         self.boxes = self.groups = 0
+        self.edges: list[tuple[str, str, dict[str, str]]] = []
         self.paper, self.ink, self.frame = _INK[style.theme]
         self.shortcuts = _shortcut_edges(graph)
         self.most = max((self.cost_of(cost, shape) for cost, shape in zip(costs, shapes, strict=True)), default=0)
@@ -143,6 +144,8 @@ class _Drawing:
         if self.style.detail == "stage":
             for kind in self.kinds(items):
                 self.inset(dot, kind)
+        for tail, head, looks in self.edges:  # outside the frames: an arrow would draw both its ends into its own
+            dot.edge(tail, head, **looks)
         source: str = dot.source
         return source
 
@@ -173,13 +176,16 @@ class _Drawing:
         dot.node(name, label=_label(lines), shape=shape, style=looks, tooltip=_label([tip]), **colours)
         return name
 
-    def arrow(self, dot: graphviz.Digraph, level: _Level, value: int, reader: int, head: str) -> None:
+    def edge(self, tail: str, head: str, **looks: str) -> None:
+        self.edges.append((tail, head, looks))
+
+    def arrow(self, level: _Level, value: int, reader: int, head: str) -> None:
         """An arrow to `head`; shortcuts are thick and orange, and dashed where they project."""
         kind = self.shortcuts.get((value, reader))
         looks: dict[str, str] = {}
         if kind is not None:
             looks = {"color": _SHORTCUT, "penwidth": "2", "tooltip": f"shortcut ({kind})", "style": _SHORTCUT_LINES[kind]}
-        dot.edge(level.gives[value], head, **looks)
+        self.edge(level.gives[value], head, **looks)
 
     def warmth(self, cost: float) -> tuple[str, str]:
         step = 0 if self.most == 0 else min(len(_HEAT) - 1, int(len(_HEAT) * (min(1.0, cost / self.most)) ** 0.5))
@@ -274,7 +280,7 @@ class _Drawing:
         tip = f"{node.name}: {node.op.name}, {show(self.shape(node.inputs[0]))} to {show(shape)}, {cost.params:,} parameters"
         name = self.box(level.dot, lines, family, tip, self.cost_of(cost, shape))
         for value in node.inputs:
-            self.arrow(level.dot, level, value, item.start, name)
+            self.arrow(level, value, item.start, name)
         level.gives[item.start] = name
 
     def closed(self, item: Item, prefix: str, level: _Level, times: int) -> None:
@@ -300,14 +306,14 @@ class _Drawing:
         lines = [f"{name}: {what}", *self.facts(cost, output, numbers, times)]
         tip = f"{region.name}: {region.label}, {show(self.shape(item.inputs[0]))} to {show(output)}, {cost.params:,} parameters"
         box = self.box(level.dot, lines, "stage", printable(tip), heat)
-        level.dot.edge(level.gives[item.inputs[0]], box)
+        self.edge(level.gives[item.inputs[0]], box)
         joined = self.joined(item) if self.style.detail == "block" else None
         if joined is not None:
             sign, kind = joined
             circle = self.box(level.dot, [sign], "join", f"{region.name}: the shortcut ({kind}) meets the branch")
-            level.dot.edge(box, circle)
+            self.edge(box, circle)
             looks = {"color": _SHORTCUT, "penwidth": "2", "style": _SHORTCUT_LINES[kind], "tooltip": f"shortcut ({kind})"}
-            level.dot.edge(level.gives[item.inputs[0]], circle, **looks)
+            self.edge(level.gives[item.inputs[0]], circle, **looks)
             box = circle
         for value in range(item.start, item.stop):
             level.gives[value] = box
@@ -397,7 +403,7 @@ class _Drawing:
         for value in broken.inputs:
             if value in level.gives:
                 looks = {"color": _BROKEN, "penwidth": "2", "label": show(self.shape(value))}
-                level.dot.edge(level.gives[value], name, **looks)
+                self.edge(level.gives[value], name, **looks)
 
 
 _HEAT_WORDS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds", "memory": "memory of its output"}
