@@ -170,7 +170,8 @@ def draw(
     style = Style(detail, expand, direction, theme, frozenset(show), heat)
     found = pipeline.sketch(pipeline.find(spec, input, spec_root), set, input)
     if path is not None:
-        write_drawing(found, style, Path(path))
+        data, _ = draw_bytes(found, style, Path(path).suffix.removeprefix(".").lower())
+        write_atomically(Path(path), data)
     return Drawing(render_dot(picture(found, style).dot, "svg").decode("utf-8"))
 
 
@@ -179,13 +180,6 @@ def picture(found: Sketch, style: Style) -> Picture:
     from resnet_spec.outputs.diagram import draw_graph
 
     return draw_graph(found.graph, found.input, found.shapes, found.costs, style, found.broken)
-
-
-def write_drawing(found: Sketch, style: Style, path: Path) -> int:
-    """Write a diagram as svg, png, pdf or dot, by the suffix of `path`; returns the number of boxes."""
-    data, boxes = draw_bytes(found, style, path.suffix.removeprefix(".").lower())
-    write_atomically(path, data)
-    return boxes
 
 
 def draw_bytes(found: Sketch, style: Style, form: str) -> tuple[bytes, int]:

@@ -216,7 +216,7 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
         findings.append(Diagnostic("expect-broken", message, expect.spans["output"]))
     if expect.squares is not None:
         squares = analysis.accepted.squares
-        found = (squares[0].least, None if squares[-1].most is None else squares[-1].most) if squares else None
+        found = (squares[0].least, squares[-1].most) if squares else None
         if found != expect.squares:
             promise = (Piece(*expect.squares),)
             message = f"`expect` says the network accepts squares of {describe(promise)}, and it accepts {describe(squares)}"

@@ -19,7 +19,7 @@ from resnet_spec.rendering import MESSAGE_FORMATS, MessageFormat, render
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 IO_CODES = ("missing-file", "unreadable-file")
-USAGE_CODES = ("missing-input", "invalid-input", "set-syntax", "unknown-block")
+USAGE_CODES = ("missing-input", "invalid-input", "unknown-block")
 
 
 def set_option(command: Decorated) -> Decorated:
@@ -70,15 +70,10 @@ def _inert(spec: str) -> str:
 def exit_code(findings: Iterable[Diagnostic]) -> int:
     """2 where a file could not be read or an argument is off, 1 for other errors, else 0."""
     errors = [finding for finding in findings if finding.severity == "error"]
-    if any(
-        (finding.span is None and finding.code in (*IO_CODES, *USAGE_CODES)) or _on_command_line(finding) for finding in errors
-    ):
+    off = (*IO_CODES, *USAGE_CODES)
+    if any((finding.span is None and finding.code in off) or finding.code == "set-syntax" for finding in errors):
         return 2
     return 1 if errors else 0
-
-
-def _on_command_line(finding: Diagnostic) -> bool:
-    return finding.code == "set-syntax"
 
 
 def _coloured(stream: TextIO) -> bool:

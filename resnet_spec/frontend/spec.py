@@ -120,7 +120,6 @@ class Spec:
     about: str
     source: str
     input: tuple[int, int, int]
-    input_span: Span
     classes: Scalar | None
     params: dict[str, Argument]
     roles: dict[str, Use]
@@ -199,7 +198,6 @@ class _Reader:
             about=_text(root.get("about")),
             source=_text(root.get("source")),
             input=(channels, height, width),
-            input_span=size.span,
             classes=classes if isinstance(classes, Scalar) else None,
             params=self.variables(root.get("params"), "param"),
             roles=self.roles(root),

@@ -111,11 +111,6 @@ def intersection(first: Sizes, second: Sizes) -> Sizes:
     return simplified([_both(a, b) for a in first for b in second])
 
 
-def union(first: Sizes, second: Sizes) -> Sizes:
-    """The sizes in either set."""
-    return simplified([*first, *second])
-
-
 def _both(a: Piece, b: Piece) -> Piece:
     ends = [end for end in (a.most, b.most) if end is not None]
     period = lcm(a.period, b.period)

@@ -27,14 +27,6 @@ class Cost:
     macs: int = 0
     other_ops: int = 0
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.params + other.params,
-            self.buffers + other.buffers,
-            self.macs + other.macs,
-            self.other_ops + other.other_ops,
-        )
-
 
 def count(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Cost, ...]:
     """The cost of each node; raises SpecError past 10^12 parameters."""

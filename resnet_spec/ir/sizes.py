@@ -7,7 +7,6 @@ also asks for more than one value per channel. Channels must be those of the spe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .axis import ALL, IDENTITY, NONE, Sizes, Steps, UnsolvedError, at_least, contains, describe, intersection, simplified
@@ -155,8 +154,6 @@ class _Solver:
                 ways = self.join(node.op, inputs, world)
                 if len(ways) > 1:
                     return [end for value, way in ways for end in self.run(position + 1, [*values, value], way)]
-                if not ways:
-                    return []
                 value, world = ways[0]
             else:
                 value, world = self.step(node.op, inputs[0], world, position)
@@ -234,12 +231,12 @@ class _Solver:
 
     def join(self, op: Operation, inputs: list[_Value], world: _World) -> list[tuple[_Value, _World]]:
         """The ways in which values can meet: equal axes, or a gate of one pixel times an image."""
-        if any(isinstance(value, _Flat) for value in inputs):
-            flats = [value for value in inputs if isinstance(value, _Flat)]
-            if any(replace(flat, fixed=True) != replace(flats[0], fixed=True) for flat in flats) and op.name != "concat":
-                raise UnsolvedError("a sum of flat values of different origin")
-            if op.name == "concat":
-                raise UnsolvedError("a concatenation of flat values")
+        flats = [value for value in inputs if isinstance(value, _Flat)]
+        if flats and op.name == "concat":
+            raise UnsolvedError("a concatenation of flat values")
+        if any(replace(flat, fixed=True) != replace(flats[0], fixed=True) for flat in flats):
+            raise UnsolvedError("a sum of flat values of different origin")
+        if flats:
             return [(flats[0], world)]
         images = [value for value in inputs if isinstance(value, _Image)]
         if all(image is images[0] for image in images):
@@ -251,14 +248,14 @@ class _Solver:
         if len(wholes) < len(images):
             if all(image is wholes[0] for image in wholes):
                 return [(wholes[0] if wholes else unit, world)]
-            return self.join(op, list(wholes), world) if len(wholes) > 1 else [(wholes[0], world)]
+            return self.join(op, list(wholes), world)
         if len(images) > 2:
             raise UnsolvedError("a product of more than two values that may be gates")
         first, second = images
         return [
             (first, _agreeing(images, world)),
-            (first, _where(second, lambda steps: steps.level(1), world)),
-            (second, _where(first, lambda steps: steps.level(1), world)),
+            (first, _one_pixel(second, world)),
+            (second, _one_pixel(first, world)),
         ]
 
 
@@ -270,9 +267,9 @@ def _agreeing(images: list[_Image], world: _World) -> _World:
     return replace(world, heights=heights, widths=widths)
 
 
-def _where(image: _Image, condition: Callable[[Steps], Sizes], world: _World) -> _World:
-    heights = intersection(world.heights, condition(image.height))
-    return replace(world, heights=heights, widths=intersection(world.widths, condition(image.width)))
+def _one_pixel(image: _Image, world: _World) -> _World:
+    heights = intersection(world.heights, image.height.level(1))
+    return replace(world, heights=heights, widths=intersection(world.widths, image.width.level(1)))
 
 
 def _divisors(number: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -11,6 +12,7 @@ from jsonschema import Draft7Validator
 
 from resnet_spec.api import spec_schema
 from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.frontend.conforms import known_keywords
 from resnet_spec.frontend.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
 from resnet_spec.frontend.resolve import read_file, resolve
 from resnet_spec.frontend.schema import operation_names, schema_document, validate_block, validate_whole
@@ -229,3 +231,22 @@ def test_the_synonyms_of_the_field_and_slips_are_understood(key: str, word: str)
 def test_the_operations_are_those_of_the_schema() -> None:
     assert {"conv2d", "batch_norm", "add", "sequential"} <= operation_names()
     assert not operation_names() & {"norm", "act", *library_block_names()}
+
+
+def keywords_in(schema: Any) -> set[str]:
+    """Every keyword of a schema; names of properties and definitions are none."""
+    if isinstance(schema, list):
+        return set().union(*map(keywords_in, schema))
+    if not isinstance(schema, dict):
+        return set()
+    found = set(schema)
+    for key, value in schema.items():
+        if key in ("properties", "definitions"):
+            found |= keywords_in(list(value.values()))
+        elif key in ("items", "additionalProperties", "propertyNames", "if", "then", "else", "allOf", "anyOf"):
+            found |= keywords_in(value)
+    return found
+
+
+def test_the_quick_check_knows_every_keyword_of_the_schema() -> None:
+    assert keywords_in(schema_document()) <= known_keywords()

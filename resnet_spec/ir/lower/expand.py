@@ -156,7 +156,6 @@ class _Expansion:
             return replace(value, shape=None)
         if not self.lists_fit(stage, depth):
             return replace(value, shape=None)
-        first_index = self.first_index[stage.name]
         region = body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
         self.frames.append(stage.block)
         per_block = any(isinstance(each.value, Sequence) for each in stage.block.arguments.values())
@@ -168,16 +167,11 @@ class _Expansion:
             name = f"{stage.name}.{number_in_stage}"
             self.path.append(name)
             try:
-                stride = self.stride(stage, number_in_stage, block, index, first_index, value)
+                stride = self.stride(stage, number_in_stage, block, index, value)
                 if steady is not None and steady[0] == stride and steady[1] == entering:
                     template = steady[2]
                 else:
-                    facts: dict[str, Number] = {
-                        "first": number_in_stage == 0,
-                        "stage_index": index,
-                        "block_index": first_index + number_in_stage,
-                        "block_count": self.block_count,
-                    }
+                    facts = self.facts(stage, index, number_in_stage)
                     given = self.stage_arguments(stage, block, number_in_stage, stride)
                     template, read = self.block(block, given, facts, value)
                     steady = None if per_block or read else (stride, entering, template)
@@ -209,7 +203,16 @@ class _Expansion:
             self.report(finding)
         return not wrong
 
-    def stride(self, stage: Stage, at: int, block: Block, index: int, first_index: int, value: Val) -> int:
+    def facts(self, stage: Stage, index: int, at: int) -> dict[str, Number]:
+        """What a block of a stage knows of its place: `index` counts stages, `at` the blocks of this one."""
+        return {
+            "first": at == 0,
+            "stage_index": index,
+            "block_index": self.first_index[stage.name] + at,
+            "block_count": self.block_count,
+        }
+
+    def stride(self, stage: Stage, at: int, block: Block, index: int, value: Val) -> int:
         if stage.stride is None:
             return 1
         written = stage.stride.value
@@ -217,14 +220,8 @@ class _Expansion:
             written = _scalar(written.items[at])
         elif at:
             return 1
-        facts: dict[str, Number] = {
-            "first": at == 0,
-            "stage_index": index,
-            "block_index": first_index + at,
-            "block_count": self.block_count,
-        }
         assert value.shape is not None
-        scope = BlockScope(block, {}, facts, value.shape[0], self.globals)
+        scope = BlockScope(block, {}, self.facts(stage, index, at), value.shape[0], self.globals)
         return whole(written, StageScope(scope), "stride", 1)
 
     def stage_arguments(self, stage: Stage, block: Block, at: int, stride: int) -> dict[str, Callable[[BlockScope], Number]]:
