@@ -1,4 +1,4 @@
-"""What the package ships as text: the block library, and the specs.
+"""What the package ships as text: the block library, the specs, and the recipes.
 
 Goes in: a name. Comes out: a parsed block, or the path of a shipped spec. Both are found beside the code, in a wheel as in an
 editable install.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from resnet_spec.diagnostics import Source
 
@@ -15,6 +16,8 @@ from .source import Mapping, Scalar, parse
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _BLOCKS = _PACKAGE / "library" / "blocks"
+
+Kind = Literal["spec", "recipe"]  # the kinds of documents that are shipped whole
 
 
 @cache
@@ -37,28 +40,30 @@ def library_block(name: str) -> Mapping | None:
 
 
 @cache
-def shipped_root() -> Path:
-    """The folder of the shipped specs: inside the package in a wheel, beside it in a checkout."""
+def shipped_root(kind: Kind = "spec") -> Path:
+    """The folder of the shipped specs (inside the package in a wheel, beside it in a checkout), or of the recipes."""
+    if kind == "recipe":
+        return _PACKAGE / "library" / "recipes"
     inside = _PACKAGE / "specs"
     return inside if inside.is_dir() else _PACKAGE.parent / "specs"
 
 
 @cache
-def shipped_names() -> tuple[str, ...]:
-    """The names of the shipped networks (`resnet50`, `variants/...`), sorted; mixins are not networks."""
-    root = shipped_root()
+def shipped_names(kind: Kind = "spec") -> tuple[str, ...]:
+    """The names of the shipped networks (`resnet50`, `variants/...`) or recipes, sorted; mixins are not networks."""
+    root = shipped_root(kind)
     names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
     return tuple(sorted(name for name in names if not name.startswith("mixins/")))
 
 
-def shipped_name(path: Path) -> str:
+def shipped_name(path: Path, kind: Kind = "spec") -> str:
     """What a shipped file is called in messages, wherever the package is installed: `specs/resnet50.yaml`."""
-    return f"specs/{path.resolve().relative_to(shipped_root().resolve()).as_posix()}"
+    return f"{kind}s/{path.resolve().relative_to(shipped_root(kind).resolve()).as_posix()}"
 
 
-def shipped_path(name: str) -> Path | None:
-    """The file of a shipped spec or mixin, named with or without `.yaml`; None for an unknown name."""
-    root = shipped_root()
+def shipped_path(name: str, kind: Kind = "spec") -> Path | None:
+    """The file of a shipped spec, mixin or recipe, named with or without `.yaml`; None for an unknown name."""
+    root = shipped_root(kind)
     parts = name.removesuffix(".yaml").split("/")
     if any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts):
         return None

@@ -1,0 +1,73 @@
+"""A merged document as one YAML text again: no `extends`, no aliases, nothing that the library may change later.
+
+Goes in: a tree, or what `resolve` made of a spec. Comes out: text that reads back as the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from .library import library_block, library_block_names
+from .resolve import Resolved
+from .source import Mapping, Node, Scalar, Sequence, to_data
+
+
+class _Dumper(yaml.SafeDumper):
+    """Strings that our reader would take for something else are quoted; PyYAML knows its own words only."""
+
+
+def _text(dumper: Any, text: str) -> Any:
+    doubtful = text[:1].isdigit() or text[:1] in ("+", "-", ".", "~") or text.lower() in ("null", "true", "false")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if doubtful else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def write_document(root: Mapping) -> str:
+    """A tree as YAML; what is short stands on one line."""
+    text: str = yaml.dump(
+        to_data(root), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120
+    )
+    return text
+
+
+def write_spec(resolved: Resolved, name: str) -> str:
+    """A resolved spec as one document, under `name` and without `expect`, which speaks of the file.
+
+    A block that patches the library's own is used by other library blocks too, so those are written out beside it.
+    """
+    root = to_data(resolved.root)
+    assert isinstance(root, dict)
+    root = {"spec": 1, "name": name, **{key: value for key, value in root.items() if key not in ("spec", "name", "expect")}}
+    bodies = {block.name: block.body for block in resolved.blocks.values()}
+    if any(block.everywhere for block in resolved.blocks.values()):
+        pending = [resolved.root, *bodies.values()]
+        while pending:
+            for word in _words(pending.pop()):
+                if word in library_block_names() and word not in bodies:
+                    body = library_block(word)
+                    assert body is not None
+                    bodies[word] = body
+                    pending.append(body)
+    if bodies:
+        root["blocks"] = {word: to_data(body) for word, body in bodies.items()}
+    text: str = yaml.dump(root, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    return text
+
+
+def _words(node: Node) -> Iterator[str]:
+    """Every string of a tree; among them are the names of the blocks it uses."""
+    match node:
+        case Scalar():
+            if isinstance(node.value, str):
+                yield node.value
+        case Sequence():
+            for item in node.items:
+                yield from _words(item)
+        case Mapping():
+            for entry in node.entries.values():
+                yield from _words(entry.value)

@@ -1,0 +1,64 @@
+"""The learning rate: a pure function of the step.
+
+Goes in: a recipe's schedule and warm-up, the step, the length of the run. Comes out: the factor of the optimizer's `lr`.
+Nothing is remembered between steps, so a run that is resumed goes on exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from resnet_spec.training.recipe import Schedule, Unit, Warmup
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long a run is, in steps of the optimizer."""
+
+    steps: int
+    steps_per_epoch: int
+
+    def in_steps(self, amount: float, unit: Unit) -> float:
+        """An amount of epochs or iterations in steps."""
+        return amount * self.steps_per_epoch if unit == "epochs" else amount
+
+
+def factor(schedule: Schedule, warmup: Warmup | None, step: int, length: Length, warm_end: int | None = None) -> float:
+    """The factor of the learning rate at `step` (from 0).
+
+    `warm_end` is the step at which a warm-up that waits for the training error ended; None while it has not.
+    """
+    if warmup is not None:
+        last = length.in_steps(warmup.length, warmup.unit)
+        if warm_end is not None:
+            last = min(last, warm_end)
+        if step < last:
+            target = _shape(schedule, math.ceil(last), length)
+            done = 0.0 if warmup.shape == "constant" else step / last
+            return target * (warmup.start + (1 - warmup.start) * done)
+    return _shape(schedule, step, length)
+
+
+def _shape(schedule: Schedule, step: int, length: Length) -> float:
+    done = min(1.0, step / max(1, length.steps - 1))  # 0 at the first step, 1 at the last
+    match schedule.op:
+        case "constant":
+            return 1.0
+        case "multistep":
+            milestones = sorted(length.in_steps(each, schedule.unit) for each in schedule.milestones)
+            return float(schedule.gamma ** bisect_right(milestones, step))
+        case "cosine":
+            return _between(1.0, schedule.final, done, "cosine")
+        case "polynomial":
+            return schedule.final + (1 - schedule.final) * float((1 - done) ** schedule.power)
+        case "one_cycle":
+            if done < schedule.rise:
+                return _between(schedule.start, 1.0, done / schedule.rise, schedule.shape)
+            return _between(1.0, schedule.final, (done - schedule.rise) / max(1e-12, 1 - schedule.rise), schedule.shape)
+
+
+def _between(first: float, last: float, done: float, shape: str) -> float:
+    part = (1 - math.cos(math.pi * done)) / 2 if shape == "cosine" else done
+    return first + (last - first) * part
