@@ -1,0 +1,69 @@
+"""Files with the same content that should not have it: in two splits, or under two classes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from pathlib import Path
+
+from resnet_spec.diagnostics import printable
+from resnet_spec.training.data.listing import Listed, few
+
+MOST_FILES = 200_000  # beyond, every file would be opened for minutes
+_HEAD = 4096  # bytes
+
+_Member = tuple[str, str, int]  # what split, the name, the class
+
+
+def duplicate_notes(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
+    """A note for content that lies in more than one split, and one for content under more than one class.
+
+    Only files of equal size are opened, and only those with the same beginning are read whole. A file that cannot be read
+    has no duplicates here; whoever decodes it will say so.
+    """
+    members = [(listed.what, name, label) for listed in splits for name, label in zip(listed.names, listed.labels, strict=True)]
+    if len(members) > MOST_FILES:
+        return (f"not looked for duplicates, as there are more than {MOST_FILES} images",)
+
+    def size(member: _Member) -> Hashable:
+        return os.stat(root / member[1]).st_size or None  # empty files are bad images, not duplicates
+
+    def head(member: _Member) -> Hashable:
+        with open(root / member[1], "rb") as file:
+            return file.read(_HEAD)
+
+    def content(member: _Member) -> Hashable:
+        with open(root / member[1], "rb") as file:
+            return hashlib.file_digest(file, "blake2b").digest()
+
+    groups: list[list[_Member]] = [members]
+    for key in (size, head, content):
+        groups = [part for group in groups for part in _divided(group, key)]
+    across = [group for group in groups if len({what for what, _, _ in group}) > 1]
+    between = [group for group in groups if len({label for _, _, label in group}) > 1]
+    notes = []
+    if across:
+        notes.append(f"in more than one split, so that results look better than they are: {_told(across)}")
+    if between:
+        notes.append(f"the same content under more than one class: {_told(between)}")
+    return tuple(notes)
+
+
+def _divided(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> list[list[_Member]]:
+    """The parts of a group that agree in `key`, where they concern more than one split or class."""
+    parts: dict[Hashable, list[_Member]] = {}
+    for member in group:
+        try:
+            value = key(member)
+        except OSError:
+            continue
+        if value is not None:
+            parts.setdefault(value, []).append(member)
+    return [part for part in parts.values() if len({(what, label) for what, _, label in part}) > 1]
+
+
+def _told(groups: Sequence[Sequence[_Member]]) -> str:
+    count = len(groups)
+    shown = few([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in group[:2]) for group in groups])
+    return f"{count} image{'s' if count > 1 else ''} ({shown})"

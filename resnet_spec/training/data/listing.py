@@ -1,0 +1,100 @@
+"""A folder of images in, the names of its classes and images out. Nothing is decoded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from resnet_spec.diagnostics import printable
+from resnet_spec.training.data.dataset import Split
+from resnet_spec.training.data.decode import SUFFIXES, read_image
+from resnet_spec.training.data.refusal import refuse
+
+DEEPEST = 32  # folders below a class folder
+
+
+@dataclass(slots=True)
+class Listing:
+    """Walks the folders below `root`. Names are relative to it, with `/`.
+
+    Links to files and folders are followed, each folder once; a link to a folder around it is not. Names that begin with a
+    dot, and files that are no images by their suffix, are passed over. What cannot be read is remembered in `unreadable`.
+    """
+
+    root: Path
+    unreadable: list[str] = field(default_factory=list)
+
+    def folders(self, place: str = "") -> list[str]:
+        """The names of the folders in `place`, sorted."""
+        return sorted(entry.name for entry in self._entries(place) if entry.is_dir())
+
+    def images(self, place: str, nested: bool = True) -> list[str]:
+        """The images in `place`, and with `nested` in the folders below it; sorted."""
+        home = (self.root / place).resolve()
+        seen = {_identity(folder) for folder in (home, *home.parents)}
+        found: list[str] = []
+        waiting = [(place, 0)]
+        while waiting:
+            folder, depth = waiting.pop()
+            for entry in self._entries(folder):
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir():
+                    if nested and depth < DEEPEST and (identity := _identity(Path(entry.path))) not in seen:
+                        seen.add(identity)
+                        waiting.append((name, depth + 1))
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    if entry.is_file():
+                        found.append(name)
+                    elif entry.is_symlink():
+                        self.unreadable.append(f"`{printable(name)}` (a link to nothing)")
+        return sorted(found)
+
+    def _entries(self, place: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.root / place) as entries:
+                return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        except OSError as error:
+            self.unreadable.append(f"`{printable(place or str(self.root))}` ({error.strerror})")
+            return []
+
+    def check(self, skip_bad: bool) -> tuple[str, ...]:
+        """Refuse what could not be read; with `skip_bad`, a note on it. Raises SpecError."""
+        if not self.unreadable:
+            return ()
+        shown = few(list(dict.fromkeys(self.unreadable)))
+        if skip_bad:
+            return (f"left out, as they cannot be read: {shown}",)
+        raise refuse("unreadable-file", f"cannot be read: {shown}", "`--skip-bad` leaves them out")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The images of a split: their names relative to the root, and the numbers of their classes."""
+
+    what: str
+    names: Sequence[str]
+    labels: Sequence[int]
+
+    def split(self, root: Path) -> Split | None:
+        """None where there are no images."""
+        if not self.names:
+            return None
+        names = self.names
+        return Split(np.array(self.labels, np.int64), lambda i: read_image(root / names[i], names[i]), names.__getitem__)
+
+
+def few(words: Sequence[str], most: int = 3) -> str:
+    """The first of a list, and how many more there are."""
+    return ", ".join(words[:most]) + (f", and {len(words) - most} more" if len(words) > most else "")
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)

@@ -1,0 +1,171 @@
+"""Image files of every kind people keep, and files that are none."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from resnet_spec.training.data import BadImage
+from resnet_spec.training.data import decode as module
+from resnet_spec.training.data.decode import read_image, to_channels
+from tests.training.data.conftest import noise
+
+RGB = noise(0, 6, 8, 3)
+GREY = noise(1, 6, 8)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm"])
+def test_lossless_colour_and_grey_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(RGB).save(tmp_path / f"a.{suffix}")
+    assert (read_image(tmp_path / f"a.{suffix}") == RGB).all()
+    suffix = "pgm" if suffix == "ppm" else suffix
+    Image.fromarray(GREY).save(tmp_path / f"b.{suffix}")
+    pixels = read_image(tmp_path / f"b.{suffix}")
+    assert pixels.shape == (6, 8, 1)
+    assert (pixels[..., 0] == GREY).all()
+    assert pixels.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGB", "jpg"), ("CMYK", "jpg"), ("CMYK", "tif"), ("RGB", "webp"), ("YCbCr", "tif")]
+)
+def test_what_pillow_makes_of_other_colours_is_what_is_read(tmp_path: Path, mode: str, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(RGB).convert(mode).save(path)
+    with Image.open(path) as image:
+        assert (read_image(path) == np.asarray(image.convert("RGB"))).all()
+
+
+def test_palettes_bits_and_sixteen_bits(tmp_path: Path) -> None:
+    palette = Image.fromarray(RGB).quantize(16)
+    palette.save(tmp_path / "p.png")
+    assert (read_image(tmp_path / "p.png") == np.asarray(palette.convert("RGB"))).all()
+    bits = Image.fromarray(np.where(GREY > 128, 255, 0).astype(np.uint8)).convert("1")
+    bits.save(tmp_path / "1.png")
+    assert set(read_image(tmp_path / "1.png").ravel().tolist()) == {0, 255}
+    deep = noise(2, 6, 8).astype(np.uint16) * 256 + noise(3, 6, 8)
+    for suffix in ("png", "tif", "pgm"):
+        Image.fromarray(deep).save(tmp_path / f"16.{suffix}")
+        assert (read_image(tmp_path / f"16.{suffix}")[..., 0] == deep >> 8).all()
+
+
+def test_transparent_parts_show_white(tmp_path: Path) -> None:
+    alpha = np.where(np.arange(8) < 4, 0, 255).astype(np.uint8)[None].repeat(6, 0)
+    Image.fromarray(np.dstack([RGB, alpha])).save(tmp_path / "rgba.png")
+    Image.fromarray(np.dstack([GREY, alpha])).save(tmp_path / "la.png")
+    Image.fromarray(GREY).save(tmp_path / "key.png", transparency=int(GREY[0, 0]))
+    rgba, grey, key = (read_image(tmp_path / name) for name in ("rgba.png", "la.png", "key.png"))
+    assert (rgba[:, :4] == 255).all()
+    assert (rgba[:, 4:] == RGB[:, 4:]).all()
+    assert grey.shape == (6, 8, 1)
+    assert (grey[:, :4] == 255).all()
+    assert (grey[:, 4:, 0] == GREY[:, 4:]).all()
+    assert key.shape == (6, 8, 1)
+    assert key[0, 0, 0] == 255
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_images_stand_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(RGB).save(path, exif=exif)
+    with Image.open(path) as image:
+        assert (read_image(path) == np.asarray(ImageOps.exif_transpose(image))).all()
+    assert read_image(path).shape == ((8, 6, 3) if orientation > 4 else (6, 8, 3))
+
+
+def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
+    frames = [Image.fromarray(noise(seed, 6, 8, 3)).quantize(64) for seed in range(3)]
+    for suffix in ("gif", "png"):
+        frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+        assert (read_image(tmp_path / f"a.{suffix}") == np.asarray(frames[0].convert("RGB"))).all()
+
+
+def png(width: int, height: int) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+
+
+def test_what_is_no_image_is_a_bad_image_and_says_why(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(noise(0, 64, 64, 3)).save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:900])
+    Image.fromarray(noise(0, 64, 64, 3)).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:900])
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    (tmp_path / "bomb.png").write_bytes(png(50_000, 50_000))
+    (tmp_path / "large.png").write_bytes(png(13_000, 13_000))  # of a size that Pillow only warns of
+    Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "f.tif")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name, why in (
+            ("cut.jpg", "truncated"),
+            ("cut.png", "truncated"),
+            ("empty.jpg", "the file is empty"),
+            ("text.jpg", "not an image"),
+            ("bomb.png", "more than 178956970 pixels"),
+            ("large.png", "truncated"),
+            ("f.tif", "fractions"),
+            ("none.jpg", "No such file"),
+        ):
+            with pytest.raises(BadImage) as error:
+                read_image(tmp_path / name, name)
+            assert why in error.value.why
+            assert error.value.name == name
+            assert str(tmp_path) not in str(error.value)
+    assert not caught
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "tif", "webp", "bmp", "ppm"])
+def test_no_damage_makes_another_error(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options: dict[str, Any] = {"exif": exif} if suffix in ("jpg", "png", "tif", "webp") else {}
+    Image.fromarray(noise(0, 16, 16, 3)).save(path, **options)
+    good = path.read_bytes()
+    lot = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(200):
+            bad = bytearray(good)
+            for place in lot.integers(0, min(len(bad), 400), 2):
+                bad[place] = int(lot.integers(0, 256))
+            path.write_bytes(bad[: int(lot.integers(1, 2 * len(bad)))])
+            with contextlib.suppress(BadImage):
+                assert read_image(path).dtype == np.uint8
+
+
+def test_the_filters_of_warnings_are_left_as_they_were(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read_image, [tmp_path / "a.png"] * 300))
+    assert list(warnings.filters) == before
+    assert module._readers == 0
+
+
+def test_channels_are_changed_as_pillow_changes_them() -> None:
+    colours: Any = noise(5, 40, 40, 3)
+    assert (to_channels(colours, 1)[..., 0] == np.asarray(Image.fromarray(colours).convert("L"))).all()
+    grey = GREY[..., None]
+    assert (to_channels(grey, 3) == np.asarray(Image.fromarray(GREY).convert("RGB"))).all()
+    assert to_channels(colours, 3) is colours
+    assert to_channels(grey, 1) is grey
+    with pytest.raises(ValueError, match="3 channels cannot be shown to a network that takes 4"):
+        to_channels(colours, 4)

@@ -1,0 +1,58 @@
+"""What `--data` may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resnet_spec.training.data.opening import KINDS
+from tests.training.data.conftest import Refused
+
+
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        ("cifar-10:x", "did you mean `cifar10`?"),
+        ("FashionMNIST:x", "did you mean `fashion-mnist`?"),
+        ("imagenette:x", "did you mean `imagenet`?"),
+        ("synthetical", "did you mean `synthetic`?"),
+        ("qqqq", "known here: " + ", ".join(f"`{kind}`" for kind in KINDS)),
+        ("\x1b[31m", "known here: " + ", ".join(f"`{kind}`" for kind in KINDS)),
+    ],
+)
+def test_an_unknown_kind_is_refused_with_a_suggestion(refused: Refused, text: str, help: str) -> None:
+    found = refused(text)
+    assert (found.code, found.help) == ("unknown-data", help)
+
+
+def test_a_folder_without_a_kind_is_told_how_to_be_written(refused: Refused, tmp_path: Path) -> None:
+    assert refused(str(tmp_path)).help == f"write `folder:{tmp_path}`"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "synthetic"])
+def test_a_kind_with_files_needs_a_folder_that_exists(refused: Refused, tmp_path: Path, kind: str) -> None:
+    assert refused(kind).code == "missing-data"
+    assert "does not exist" in refused(f"{kind}:{tmp_path}/nowhere\x1b").message
+    (tmp_path / "file").touch()
+    assert "is not a folder" in refused(f"{kind}:{tmp_path}/file").message
+    assert refused(f"{kind}:{tmp_path}").code in ("missing-data", "no-images")
+
+
+def test_odd_paths_are_refused_and_not_stumbled_over(refused: Refused) -> None:
+    for path in ("~nobody-of-this-name/x", "a" * 5000, "a\0b", "\udcff", "."):
+        assert refused(f"cifar10:{path}").code == "missing-data"
+
+
+def test_a_file_that_may_not_be_read_is_named(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "some\x1bfile")
+
+    monkeypatch.setattr("resnet_spec.training.data.opening.open_cifar", forbidden)
+    found = refused(f"cifar10:{tmp_path}")
+    assert (found.code, found.message) == ("unreadable-file", "`some\\x1bfile` cannot be read (Permission denied)")
+
+
+@pytest.mark.parametrize("split", [(0.5, 0.5), (-0.1, 0.2), (1.0, 0.0), (float("nan"), 0.1)])
+def test_fractions_that_leave_no_training_are_refused(refused: Refused, split: tuple[float, float]) -> None:
+    assert refused("synthetic", split=split).code == "invalid-split"
