@@ -5,7 +5,10 @@
 >>> analysis.output, analysis.total.params
 ((1000,), 21797672)
 >>> model = resnet_spec.build("resnet34")               # an nn.Module
+>>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # a run folder, and what it came to
 """
+
+from typing import TYPE_CHECKING
 
 from resnet_spec.api import analyze, build, draw, load
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
@@ -13,4 +16,32 @@ from resnet_spec.pipeline import Analysis
 
 __version__ = "0.1.0"
 
-__all__ = ["Analysis", "Diagnostic", "Span", "SpecError", "__version__", "analyze", "build", "draw", "load"]
+if TYPE_CHECKING:
+    from resnet_spec.runs import resume, train
+    from resnet_spec.trained import evaluate, predict
+
+_LATE = {"train": "runs", "resume": "runs", "evaluate": "trained", "predict": "trained"}  # what imports torch
+
+__all__ = [
+    "Analysis",
+    "Diagnostic",
+    "Span",
+    "SpecError",
+    "__version__",
+    "analyze",
+    "build",
+    "draw",
+    "evaluate",
+    "load",
+    "predict",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)

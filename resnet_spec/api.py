@@ -128,6 +128,33 @@ def load_weights(network: Network, analysis: Analysis, path: Path, any_fingerpri
     network.load_state_dict(tensors, strict=True, assign=True)
 
 
+def start_from(network: Network, analysis: Analysis, path: Path) -> str:
+    """Load what fits of a safetensors file into a network that is to be trained on, and say what was taken.
+
+    Every tensor must fit but those of the last layer with weights, which has one row for each class: with another number of
+    classes it stays as drawn. Raises SpecError where anything else differs.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise SpecError([Diagnostic("unreadable-file", f"cannot read weights from {path}: {error}", None)]) from None
+    own = network.state_dict()
+    head = next((name for name in reversed(own) if name.endswith(".weight")), "").removesuffix("weight")
+    other = sorted(own.keys() ^ tensors.keys())
+    unequal = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
+    drawn = sorted(key for key in unequal if key.startswith(head) and own[key].shape[1:] == tensors[key].shape[1:])
+    wrong = [*other, *sorted(set(unequal) - set(drawn))]
+    if wrong:
+        message = f"{path} holds weights of another network than {analysis.spec.name}: {len(wrong)} differ, first `{wrong[0]}`"
+        raise SpecError([Diagnostic("other-weights", message, None, help="start from weights of this spec, or without any")])
+    network.load_state_dict({key: tensor for key, tensor in tensors.items() if key not in drawn}, strict=False)
+    taken = f"{len(own) - len(drawn)} tensors come from {path}"
+    return taken + (f"; {', '.join(drawn)} drawn anew for {analysis.output[0]} classes" if drawn else "")
+
+
 class Drawing(str):
     """A diagram as SVG text, which notebooks show."""
 

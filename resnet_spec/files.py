@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary name beside `path`, then put it in place of `path`. Raises OSError, leaving `path` alone."""
+def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False) -> None:
+    """Write `data` to a temporary name beside `path`, then put it in place of `path`. Raises OSError, leaving `path` alone.
+
+    With `durable` the bytes are on the disk before the name is, and the name before this returns: a power cut leaves the old
+    file or the new one.
+    """
     import tempfile  # only who writes needs it
 
     try:
@@ -18,10 +22,26 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
+        if durable:
+            _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can."""
+    if os.name == "nt":  # a folder cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

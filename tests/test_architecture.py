@@ -15,6 +15,7 @@ import resnet_spec
 PACKAGE = Path(resnet_spec.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
+RECIPES = ("frontend.library", "frontend.source", "frontend.schema", "frontend.resolve", "frontend.write")
 VIEWS = ("outputs.report", "outputs.diagram", "outputs.render_dot")  # the outputs that need no torch
 
 # A part of the package (the longest prefix counts), the parts it may import beside itself, and the packages beside the
@@ -35,19 +36,22 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pipeline": (("frontend", "ir", "diagnostics"), ()),
     "torchvision_import": ((), ("torch",)),
     "training": (
-        *(("diagnostics", "files", "torchvision_import", "frontend.source", "frontend.schema", "frontend.resolve"),),
-        *(("torch", "numpy", "safetensors"),),
+        *(("diagnostics", "files", "machine", "torchvision_import", *RECIPES),),
+        *(("torch", "numpy", "safetensors", "PIL", "matplotlib"),),
     ),
     "api": (
         *(("diagnostics", "files", "machine", "frontend", "ir", "outputs", "pipeline", "training"),),
         *(("torch", "safetensors"),),
     ),
-    # Views of what `pipeline` and `api` give; never torch.
+    # Where a compiled network meets the trainer.
+    "runs": (("api", "diagnostics", "ir", "outputs", "pipeline", "training"), ("torch",)),
+    "trained": (("api", "diagnostics", "ir", "machine", "pipeline", "runs", "training"), ("torch", "numpy")),
+    # Views of what `pipeline`, `api` and the trainer give; never torch.
     "cli": (
-        *(("api", "pipeline", "rendering", "diagnostics", "files", "frontend", "ir", *VIEWS),),
+        *(("api", "pipeline", "rendering", "diagnostics", "files", "frontend", "ir", "runs", "trained", "training", *VIEWS),),
         *(("click",),),
     ),
-    "": (("api", "pipeline", "diagnostics", "cli"), ()),
+    "": (("api", "pipeline", "diagnostics", "cli", "runs", "trained"), ()),
 }
 
 

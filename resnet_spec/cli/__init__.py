@@ -14,7 +14,7 @@ import click
 
 from resnet_spec.diagnostics import SpecError, printable
 
-COMMANDS = ("new", "check", "summary", "build", "draw", "list", "schema", "explain")
+COMMANDS = ("new", "check", "summary", "build", "draw", "train", "eval", "predict", "stats", "list", "schema", "explain")
 
 
 class _Commands(click.Group):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from resnet_spec import pipeline
-from resnet_spec.cli.common import find_target, message_format_option, set_option, show_findings, spec_root_option
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import SpecError, printable
 from resnet_spec.ir.printer import print_graph
 from resnet_spec.outputs import report
@@ -36,7 +36,7 @@ Examples:
 @click.option("--dump-ir", is_flag=True, help="Print the graph, and nothing else.")
 @set_option
 @spec_root_option
-@message_format_option
+@findings_options
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -10,7 +10,7 @@ from resnet_spec import pipeline
 from resnet_spec.cli.common import (
     exit_code,
     find_target,
-    message_format_option,
+    findings_options,
     set_option,
     show_findings,
     spec_root_option,
@@ -33,7 +33,7 @@ Examples:
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
 @spec_root_option
-@message_format_option
+@findings_options
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Make warnings errors.")
 @click.option("--select", metavar="CODES", help="Show only warnings of these codes, with commas between them.")
 @click.option("--ignore", metavar="CODES", help="Leave out warnings of these codes.")

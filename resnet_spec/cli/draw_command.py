@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from resnet_spec import api, pipeline
-from resnet_spec.cli.common import find_target, message_format_option, set_option, show_findings, spec_root_option
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import SpecError, printable
 from resnet_spec.files import write_atomically
 from resnet_spec.outputs.diagram import SHOWS, Detail, Direction, Heat, Style, Theme
@@ -45,7 +45,7 @@ Examples:
 @click.option("--heat", type=click.Choice(["params", "macs", "memory"]), help="Colour boxes by a cost.")
 @set_option
 @spec_root_option
-@message_format_option
+@findings_options
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -10,6 +10,7 @@ import click
 from resnet_spec import pipeline
 from resnet_spec.diagnostics import printable
 from resnet_spec.frontend.library import library_block_names, shipped_names
+from resnet_spec.frontend.source import to_data
 from resnet_spec.frontend.spec import Scalar, Value, library
 from resnet_spec.ir.ops import OPERATIONS, Field, fields_of, show
 
@@ -21,14 +22,16 @@ Examples:
   resnet-spec list
   resnet-spec list --blocks
   resnet-spec list --operations
+  resnet-spec list --recipes
   resnet-spec list --format json
 """,
 )
 @click.option("--blocks", "what", flag_value="blocks", help="List the library's blocks instead of the shipped specs.")
 @click.option("--operations", "what", flag_value="operations", help="List the operations and their fields.")
+@click.option("--recipes", "what", flag_value="recipes", help="List the recipes for training.")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(what: str | None, style: str) -> None:
-    """List the shipped specs, the blocks of the library, or the operations.
+    """List the shipped specs, the blocks of the library, the operations, or the recipes.
 
     Names of specs and blocks work where a SPEC does.
     """
@@ -37,6 +40,8 @@ def command(what: str | None, style: str) -> None:
             rows = _blocks()
         case "operations":
             rows = _operations()
+        case "recipes":
+            rows = _recipes()
         case _:
             rows = _specs()
     if style == "json":
@@ -76,6 +81,19 @@ def _blocks() -> list[dict[str, object]]:
         assert block is not None
         arguments = [*block.args, *(f"{key}={_written(each.value)}" for key, each in block.defaults.items())]
         rows.append({"block": f"block:{name}", "arguments": ", ".join(arguments), "about": block.about})
+    return rows
+
+
+def _recipes() -> list[dict[str, object]]:
+    from resnet_spec.training.recipe import read_recipe
+
+    rows: list[dict[str, object]] = []
+    for name in shipped_names("recipe"):
+        recipe = read_recipe(name)
+        length = f"{recipe.epochs} epochs" if recipe.epochs is not None else f"{recipe.iterations:,} iterations"
+        facts = {"length": length, "batch": recipe.batch_size, "optimizer": recipe.optimizer, "lr": f"{recipe.lr:g}"}
+        told = {key: str(to_data(node)) for key in ("about", "accuracy") if (node := recipe.root.get(key)) is not None}
+        rows.append({"recipe": name, **facts, "about": told.get("about", ""), "expect": told.get("accuracy", "")})
     return rows
 
 

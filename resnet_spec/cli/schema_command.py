@@ -7,6 +7,7 @@ import json
 import click
 
 from resnet_spec import api
+from resnet_spec.frontend.schema import schema_document
 
 
 @click.command(
@@ -14,8 +15,11 @@ from resnet_spec import api
     epilog="""\b
 Examples:
   resnet-spec schema > spec.schema.json
+  resnet-spec schema --recipe > recipe.schema.json
 """,
 )
-def command() -> None:
+@click.option("--recipe", is_flag=True, help="The schema of recipes instead.")
+def command(recipe: bool) -> None:
     """Print the JSON Schema of specs, for editors. Its part about operations is generated from their definitions."""
-    click.echo(json.dumps(api.spec_schema(), indent=2, ensure_ascii=False))
+    document = schema_document("recipe") if recipe else api.spec_schema()
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

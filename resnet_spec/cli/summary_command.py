@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from resnet_spec import pipeline
-from resnet_spec.cli.common import find_target, message_format_option, set_option, show_findings, spec_root_option
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import SpecError, printable
 from resnet_spec.ir.field import receptive_fields
 from resnet_spec.ir.memory import DTYPE_BYTES, measure
@@ -37,7 +37,7 @@ Examples:
 @click.option("--arithmetic", is_flag=True, help="Show the worked formula of each layer's size.")
 @set_option
 @spec_root_option
-@message_format_option
+@findings_options
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -1,0 +1,71 @@
+"""`resnet-spec predict`."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import click
+
+from resnet_spec.cli.common import findings_options, show_findings
+from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.rendering import MessageFormat
+
+
+@click.command(
+    "predict",
+    epilog="""\b
+Examples:
+  resnet-spec predict runs/a photograph.jpg
+  resnet-spec predict runs/a/best.safetensors folder/ --top 1 --format json
+""",
+)
+@click.argument("run", metavar="RUN|FILE")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, metavar="K", help="The K most probable classes.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@findings_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    run: str,
+    images: tuple[str, ...],
+    top: int,
+    batch_size: int,
+    precision: Literal["fp32", "bf16", "fp16"],
+    device: str,
+    style: str,
+    message_format: MessageFormat,
+) -> None:
+    """Say what trained weights see in images: files, or folders of them.
+
+    RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote. Exit code 1 if
+    an image cannot be read; the others are told all the same.
+    """
+    from resnet_spec import trained
+    from resnet_spec.training.allocator import keep_memory
+
+    keep_memory()
+    try:
+        found = trained.predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
+    except SpecError as error:
+        ctx.exit(show_findings(error.diagnostics, message_format))
+    if style == "json":
+        rows = [
+            {"image": each.image, "classes": [{"name": name, "probability": value} for name, value in each.classes]}
+            | ({"problem": each.problem} if each.problem else {})
+            for each in found
+        ]
+        click.echo(json.dumps({"version": 1, "predictions": rows}, indent=2))
+    else:
+        width = max(len(printable(each.image)) for each in found)
+        for each in found:
+            if each.problem:
+                click.echo(f"error: cannot read {printable(each.image)}: {printable(each.problem)}", err=True)
+                continue
+            shares = "  ".join(f"{printable(name)} {100 * value:.1f}%" for name, value in each.classes)
+            click.echo(f"{printable(each.image):<{width}}  {shares}")
+    ctx.exit(1 if any(each.problem for each in found) else 0)

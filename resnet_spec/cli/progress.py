@@ -1,0 +1,73 @@
+"""What a training run shows while it goes: a bar on a terminal, a line now and then elsewhere, a line for each epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from resnet_spec.training.run.record import Row, Timing
+    from resnet_spec.training.session import Console
+
+WIDTH = 24
+AFTER_STEPS = 5  # before the first guess of the time left
+EVERY = 0.25  # seconds between drawings on a terminal
+EVERY_PLAIN = 30.0  # and between lines elsewhere
+
+
+class Bar:
+    """Draws over one line of a terminal."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stdout.isatty()
+        self.shown = 0
+        self.drawn_at = self.began = time.monotonic()
+        self.first_step: int | None = None
+
+    def console(self) -> Console:
+        """The console of a run."""
+        from resnet_spec.training.session import Console
+
+        return Console(self._say, self._stepped, self._epoch)
+
+    def clear(self) -> None:
+        """Take the bar off the terminal."""
+        if self.shown:
+            click.echo("\r" + " " * self.shown + "\r", nl=False)
+            self.shown = 0
+
+    def _say(self, line: str) -> None:
+        self.clear()
+        click.echo(line)
+
+    def _epoch(self, row: Row, timing: Timing, epochs: int) -> None:
+        from resnet_spec.training.run.record import epoch_line
+
+        self._say(epoch_line(row, timing, epochs))
+
+    def _stepped(self, epoch: int, step: int, of: int, images: int, seconds: float, loss: Callable[[], float]) -> None:
+        now = time.monotonic()
+        if self.first_step is None:
+            self.first_step, self.began = step, now
+        if step - self.first_step < AFTER_STEPS or now - self.drawn_at < (EVERY if self.terminal else EVERY_PLAIN):
+            return
+        self.drawn_at = now
+        left = (now - self.began) / (step - self.first_step) * (of - step)
+        speed = images / max(seconds, 1e-9)
+        facts = f"epoch {epoch}  step {step:,}/{of:,}  loss {loss():.4f}  {speed:,.0f} images/s  {_clock(left)} left"
+        if not self.terminal:
+            click.echo(facts)
+            return
+        full = round(WIDTH * step / of)
+        line = f"[{'#' * full}{'.' * (WIDTH - full)}] {facts}"
+        click.echo("\r" + line.ljust(self.shown), nl=False)
+        self.shown = max(self.shown, len(line))
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"

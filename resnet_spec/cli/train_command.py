@@ -1,0 +1,165 @@
+"""`resnet-spec train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from resnet_spec.cli.common import findings_options, set_option, show_findings, spec_root_option
+from resnet_spec.cli.progress import Bar
+from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.rendering import MessageFormat
+
+
+@click.command(
+    "train",
+    epilog="""\b
+Examples:
+  resnet-spec train specs/cifar_resnet20.yaml                            # on the embedded synthetic images
+  resnet-spec train specs/cifar_resnet20.yaml --data cifar10:DIR --recipe cifar-fast --out runs/a
+  resnet-spec train specs/pokemon_resnet18.yaml --data folder:DIR
+  resnet-spec train resnet50 --data folder:DIR --recipe torchvision-v1 --weights resnet50.safetensors --lr 0.01
+  resnet-spec train --resume runs/a
+""",
+)
+@click.argument("spec", required=False)
+@click.option(
+    "--data",
+    metavar="KIND:DIR",
+    help="synthetic, cifar10:DIR, cifar100:DIR, mnist:DIR, fashion-mnist:DIR, "
+    "folder:DIR or imagenet:DIR.  [default: synthetic]",
+)
+@click.option("--recipe", metavar="NAME|FILE", help="How to train.  [default: the spec's own; `quick` for synthetic data]")
+@click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="The folder of the run.  [default: runs/...]")
+@click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Go on with a run.")
+@click.option("--weights", type=click.Path(exists=True, dir_okay=False), metavar="FILE.safetensors", help="Start from weights.")
+@click.option(
+    "--set-recipe",
+    "recipe_sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change the recipe: --set-recipe optimizer.momentum=0.8; an empty value deletes.  [repeatable]",
+)
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N.")
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="As --set-recipe batch_size=N.")
+@click.option("--lr", type=float, metavar="RATE", help="As --set-recipe optimizer.lr=RATE.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="As --set-recipe seed=N.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="As --set-recipe precision=...")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="Where to compute.")
+@click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and count them.")
+@click.option("--overfit-batch", is_flag=True, help="Train on one batch alone, to see that it can be learnt.")
+@click.option("--dry-run", is_flag=True, help="Open and check everything, say the plan, and stop.")
+@click.option(
+    "--keep-memory/--no-keep-memory",
+    default=True,
+    show_default=True,
+    help="Tell glibc's allocator to keep freed memory, which is faster.",
+)
+@click.option("--force", is_flag=True, help="Train even what the free memory does not hold.")
+@set_option
+@spec_root_option
+@findings_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    spec: str | None,
+    data: str | None,
+    recipe: str | None,
+    out: str | None,
+    resume: str | None,
+    weights: str | None,
+    recipe_sets: tuple[str, ...],
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    seed: int | None,
+    precision: str | None,
+    device: str,
+    workers: int | None,
+    skip_bad: bool,
+    overfit_batch: bool,
+    dry_run: bool,
+    keep_memory: bool,
+    force: bool,
+    sets: tuple[str, ...],
+    spec_root: str | None,
+    message_format: MessageFormat,
+) -> None:
+    """Train the network of a spec, and keep everything about it in a folder.
+
+    The folder gets metrics, curves, the confusion of classes, a report (report.html), the best and the last weights with
+    spec and classes inside, and checkpoints: `--resume` goes on to the same bits. Ctrl-C saves first; a second one ends at
+    once.
+    """
+    if (spec is None) == (resume is None):
+        raise click.UsageError("name a SPEC to train, or a run to go on with: --resume RUN")
+    patches = [*recipe_sets]
+    flags = {"epochs": epochs, "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision}
+    for name, value in flags.items():
+        if value is not None:
+            patches.append(f"{name}={value}")
+    if resume is not None and (patches or sets or recipe or out or weights or overfit_batch):
+        raise click.UsageError("a run goes on as it began: beside --resume, only --data, --device and --workers can be said")
+    from resnet_spec import runs
+    from resnet_spec.training import allocator
+    from resnet_spec.training.evaluate import Interrupted
+    from resnet_spec.training.stop import Stop
+
+    if keep_memory:
+        allocator.keep_memory()
+    bar = Bar()
+    stop = Stop()
+    path = Path(resume or out or "")
+    try:
+        if resume is not None:
+            session, found = runs.taken_up(path, data, device, workers, bar.console())
+            click.echo(session.plan())
+            where = "from its start" if found is None else f"after step {found.step:,}"
+            click.echo(f"resume    {printable(str(path))} {where}")
+            if dry_run:
+                return
+            result = session.train(path, stop, found)
+        else:
+            assert spec is not None
+            session, path = runs.ready(
+                spec,
+                recipe,
+                data or "synthetic",
+                out=out,
+                set=sets,
+                set_recipe=patches,
+                spec_root=spec_root,
+                input=None,
+                weights=weights,
+                device=device,
+                workers=workers,
+                skip_bad=skip_bad,
+                overfit_batch=overfit_batch,
+                force=force,
+                console=bar.console(),
+            )
+            show_findings(session.recipe.warnings, message_format)
+            click.echo(session.plan())
+            if dry_run:
+                click.echo("nothing was trained, and nothing written (--dry-run)")
+                return
+            click.echo(f"folder    {printable(str(path))}")
+            result = runs.start(session, path, stop)
+    except SpecError as error:
+        bar.clear()
+        ctx.exit(show_findings(error.diagnostics, message_format))
+    except Interrupted:
+        bar.clear()
+        click.echo(f"stopped and saved; go on with: resnet-spec train --resume {printable(str(path))}", err=True)
+        ctx.exit(stop.exit_code)
+    if result.best_epoch:
+        best = result.rows[result.best_epoch - 1].validation_accuracy or 0.0
+        click.echo(f"best epoch {result.best_epoch}: validation accuracy {100 * best:.2f}%")
+    if result.test is not None:
+        top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
+        click.echo(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
+    if result.skipped:
+        click.echo(f"{len(result.skipped)} images could not be read and were left out; report.html names them")
+    click.echo(f"wrote {printable(str(path))}/report.html")

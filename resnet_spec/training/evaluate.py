@@ -1,0 +1,95 @@
+"""Scores of a network on a split: loss, top-1, top-5 and the confusion of classes, exactly once for every image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from resnet_spec.training.batches import Batch
+from resnet_spec.training.recipe import Precision
+from resnet_spec.training.run.record import Confusion
+from resnet_spec.training.world import World
+
+TOP = 5
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Interrupted(Exception):  # noqa: N818  (not an error of anybody)
+    """Somebody asked the program to stop; what is worth keeping has been kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """`loss` is the mean cross-entropy in nats, accuracies are parts of 1; `top5` is None up to five classes."""
+
+    loss: float
+    accuracy: float
+    top5: float | None
+    confusion: tuple[tuple[int, ...], ...]
+    images: int
+
+    def table(self, classes: tuple[str, ...]) -> Confusion:
+        """The confusion with the names of the classes."""
+        return Confusion(classes, self.confusion)
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context in which a network computes at a precision."""
+    wanted = AUTOCAST.get(precision)
+    return torch.autocast(device.type, wanted or torch.bfloat16, enabled=wanted is not None)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """`module` in evaluation mode, each of its parts put back afterwards as it was."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def score(
+    module: nn.Module,
+    batches: Iterable[Batch],
+    classes: int,
+    device: torch.device,
+    precision: Precision,
+    world: World,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Scores:
+    """Scores of `module` over all `batches` of all processes. Raises Interrupted as soon as `stopped()` says so."""
+    numbers = torch.float32 if device.type == "mps" else torch.float64
+    loss = torch.zeros((), dtype=numbers, device=device)
+    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=device)
+    within = torch.zeros((), dtype=torch.int64, device=device)
+    with evaluating(module), torch.inference_mode():
+        for batch in batches:
+            if stopped():
+                raise Interrupted
+            with autocast(device, precision):
+                outputs: Tensor = module(batch.images)
+            outputs = outputs.float()
+            loss += F.cross_entropy(outputs, batch.labels, reduction="sum")
+            confusion += torch.bincount(batch.labels * classes + outputs.argmax(1), minlength=classes * classes)
+            if classes > TOP:
+                within += (outputs.topk(TOP, dim=1).indices == batch.labels[:, None]).sum()
+    if device.type == "mps":
+        loss = loss.cpu()
+    world.total(loss), world.total(confusion), world.total(within)
+    table = confusion.view(classes, classes).cpu()
+    count = int(table.sum())
+    return Scores(
+        loss=float(loss) / max(1, count),
+        accuracy=int(table.diagonal().sum()) / max(1, count),
+        top5=int(within) / max(1, count) if classes > TOP else None,
+        confusion=tuple(tuple(row) for row in table.tolist()),
+        images=count,
+    )

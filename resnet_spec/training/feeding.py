@@ -1,0 +1,201 @@
+"""From an opened data set to batches: what is held in memory, what workers read, what is held out.
+
+Goes in: `Data`, a recipe, a `Preparation` whose statistics may be missing. Comes out: `Feeds`, with the statistics filled in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.machine import available_memory
+from resnet_spec.training.batches import EvaluationBatches, Reader, Skipped, TrainingBatches, refuse_bad_image
+from resnet_spec.training.data import BadImage, Data, Split
+from resnet_spec.training.data.dataset import Pixels
+from resnet_spec.training.data.holding import hold, holdable
+from resnet_spec.training.data.statistics import channel_statistics
+from resnet_spec.training.images import Each, Preparation, bordered
+from resnet_spec.training.randomness import held_out
+from resnet_spec.training.recipe import Recipe
+from resnet_spec.training.world import World
+
+HELD_SHARE = 0.5  # of the free memory, for images held as bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a run takes place: nothing here changes what is computed, but for the device's own rounding."""
+
+    device: torch.device
+    world: World
+    workers: int | None  # processes that read images; None: as many as make sense
+    skip_bad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feeds:
+    """The batches of a run; `skipped` are the images that could not be read, `held` whether training images lie in memory."""
+
+    training: TrainingBatches
+    validation: EvaluationBatches | None
+    test: EvaluationBatches | None
+    preparation: Preparation
+    skipped: Skipped
+    held: bool
+
+
+def workers_of(machine: Machine) -> int:
+    """Processes that read and augment images."""
+    return min(4, os.cpu_count() or 1) if machine.workers is None else machine.workers
+
+
+def with_held_out(data: Data, recipe: Recipe) -> Data:
+    """The data with a validation split cut from the training images, where the recipe wants one and there is none."""
+    if data.train is None or data.validation is not None or not recipe.hold_out:
+        return data
+    stays, out = held_out(recipe.seed, len(data.train), recipe.hold_out)
+    if not len(stays) or not len(out):
+        message = f"holding out {recipe.hold_out:g} of {len(data.train)} images leaves a split without any"
+        raise recipe.refuse("recipe-split", message, "hold_out")
+    return replace(data, train=subset(data.train, stays), validation=subset(data.train, out))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Reads some images of a split; an object and not a closure, so that it can go to a worker."""
+
+    split: Split
+    indices: NDArray[np.int64]
+
+    def read(self, i: int) -> Pixels:
+        return self.split.read(int(self.indices[i]))
+
+    def name(self, i: int) -> str:
+        return self.split.name(int(self.indices[i]))
+
+
+def subset(split: Split, indices: Sequence[int] | NDArray[np.int64]) -> Split:
+    """Some images of a split, in the order of `indices`."""
+    chosen = np.asarray(indices, dtype=np.int64)
+    some = _Chosen(split, chosen)
+    return Split(split.labels[chosen], some.read, some.name, None if split.pixels is None else split.pixels[chosen])
+
+
+def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine, least: int) -> Feeds:
+    """Make the batches. `least` is how many images a part of a batch must have.
+
+    Raises SpecError where there is nothing to train on, or an image cannot be read.
+    """
+    if data.train is None:
+        raise SpecError([Diagnostic("data-split", f"{data.text} has no training images", None)])
+    skipped = Skipped()
+    workers = workers_of(machine)
+    budget = int(HELD_SHARE * (available_memory() or 2**32))
+    augment = recipe.augment
+    each = Each(augment, preparation, recipe.seed) if augment.each else None
+    fixed_resize = isinstance(preparation.resize, tuple) or (preparation.resize is None and data.size is not None)
+    base: Split | None = None
+    try:
+        if each is None:
+            base = _held(data.train, preparation, preparation.size, budget, workers, machine.skip_bad, skipped)
+        elif augment.resized_crop is None and fixed_resize:
+            size = preparation.resize if isinstance(preparation.resize, tuple) else data.size
+            assert size is not None
+            only_resized = replace(preparation, crop=None)
+            base = _held(data.train, only_resized, size, budget, workers, machine.skip_bad, skipped)
+        if not preparation.mean or not preparation.std:
+            source, prepare = (data.train, preparation.fixed) if base is None else (base, None)
+            mean, std = channel_statistics(source, prepare, skip_bad=machine.skip_bad)
+            std = tuple(value if value > 0 else 1.0 for value in std)  # a channel that is the same everywhere
+            preparation = replace(preparation, mean=preparation.mean or mean, std=preparation.std or std)
+        evaluations = [
+            _evaluation(split, recipe, preparation, machine, budget // 2, workers, skipped)
+            for split in (data.validation, data.test)
+        ]
+    except BadImage as bad:
+        raise refuse_bad_image(bad) from None
+    train = data.train if base is None else base
+    held = base is not None and each is None
+    reader = None
+    if not held:
+        shown = replace(preparation, resize=None) if base is not None else preparation
+        each = None if each is None else Each(augment, shown, recipe.seed)
+        reader = Reader(train, shown, each, workers, skipped if machine.skip_bad else None)
+    assert train.pixels is not None or not held
+    training = TrainingBatches(
+        labels=train.labels,
+        classes=len(data.classes),
+        preparation=preparation,
+        augment=augment,
+        batch_size=recipe.batch_size,
+        accumulate=recipe.accumulate,
+        seed=recipe.seed,
+        world=machine.world,
+        device=machine.device,
+        channels_last=recipe.channels_last,
+        least=least,
+        held=bordered(train.pixels, augment) if held and train.pixels is not None else None,
+        reader=reader,
+    )
+    if not training.steps_per_epoch:
+        parts = recipe.accumulate * machine.world.size
+        message = f"{len(train):,} training images are too few for a batch"
+        if least > 1:
+            message += f": batch norm needs at least {least} images" + (f" in each of {parts} parts" if parts > 1 else "")
+        raise recipe.refuse("recipe-batch", message, "batch_size")
+    return Feeds(training, evaluations[0], evaluations[1], preparation, skipped, held)
+
+
+def _held(
+    split: Split, preparation: Preparation, size: tuple[int, int], budget: int, workers: int, skip_bad: bool, skipped: Skipped
+) -> Split | None:
+    """A split in memory as the network takes it; None where it does not fit."""
+    shape = (*size, preparation.channels)
+    if split.pixels is not None and split.pixels.shape[1:] == shape:
+        return split
+    if not holdable(len(split), shape, budget):
+        return None
+    found, bad = hold(split, preparation.fixed, shape, max(1, workers), skip_bad)
+    for each in bad:
+        skipped.add(each)
+    return found
+
+
+def _evaluation(
+    split: Split | None,
+    recipe: Recipe,
+    preparation: Preparation,
+    machine: Machine,
+    budget: int,
+    workers: int,
+    skipped: Skipped,
+) -> EvaluationBatches | None:
+    if split is None:
+        return None
+    return evaluation(split, recipe.eval_batch_size, recipe.channels_last, preparation, machine, budget, workers, skipped)
+
+
+def evaluation(
+    split: Split,
+    batch_size: int,
+    channels_last: bool,
+    preparation: Preparation,
+    machine: Machine,
+    budget: int,
+    workers: int,
+    skipped: Skipped,
+) -> EvaluationBatches:
+    """The batches in which a split is evaluated. Raises BadImage where one of it cannot be read, unless they are skipped."""
+    held = _held(split, preparation, preparation.size, budget, workers, machine.skip_bad, skipped)
+    reader = None
+    if held is None:
+        reader = Reader(split, preparation, None, workers, skipped if machine.skip_bad else None)
+    pixels = None if held is None else held.pixels
+    labels = split.labels if held is None else held.labels
+    return EvaluationBatches(labels, preparation, batch_size, machine.world, machine.device, channels_last, pixels, reader)

@@ -1,0 +1,57 @@
+"""The fixed part of a run's page: its style, for light and dark, screen and print, and the frame around what is told."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1f2328; --faint: #59636e; --line: #d1d9e0; --paper: #ffffff; --soft: #f6f8fa;
+  --blue: #0072b2; --loud: #fff1d6; --loud-line: #d98500; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --faint: #9198a1; --line: #3d444d; --paper: #0d1117;
+  --soft: #161b22; --blue: #56b4e9; --loud: #3a2a0b; --loud-line: #f0b429; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 66rem; padding: 1.5rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
+header p { margin: .25rem 0 0; color: var(--faint); overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .8rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
+h3 { font-size: 1rem; margin: 1.6rem 0 .6rem; }
+.loud { margin: 1.25rem 0 0; padding: .8rem 1rem; background: var(--loud); border-left: 5px solid var(--loud-line); }
+.hint { color: var(--faint); }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem; margin-bottom: 1.2rem; }
+.cards div { background: var(--soft); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
+.cards b { display: block; font-size: 1.6rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.cards span, .cards small { display: block; } .cards small { color: var(--faint); }
+img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+img.paper { background: #ffffff; border-radius: 6px; padding: .5rem; }
+picture { display: block; margin-bottom: 1.2rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); unicode-bidi: isolate; }
+th:first-child, td:first-child { text-align: left; }
+thead th { font-weight: 600; vertical-align: bottom; position: sticky; top: 0; background: var(--soft); }
+tbody tr:hover { background: var(--soft); }
+.pairs { margin-bottom: 1rem; } .pairs th { font-weight: 400; color: var(--faint); white-space: nowrap; vertical-align: top; }
+.pairs td { text-align: left; overflow-wrap: anywhere; }
+.scroll td, .names th { white-space: nowrap; } .names :is(th, td):nth-child(2) { text-align: left; }
+.scroll { overflow: auto; width: fit-content; max-width: 100%; margin-bottom: 1rem; } .tall { max-height: 30rem; }
+.bar { display: inline-block; width: 6rem; height: .6rem; margin-right: .6rem; background: var(--line); border-radius: 3px; }
+.share { display: inline-block; min-width: 3.4rem; }
+.bar i { display: block; height: 100%; background: var(--blue); border-radius: 3px; }
+pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { overflow: auto; max-height: 36rem; margin: .5rem 0 1rem; padding: .8rem 1rem; background: var(--soft);
+  border: 1px solid var(--line); border-radius: 6px;
+  font: 13px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+summary { cursor: pointer; color: var(--faint); } details { margin: .6rem 0; }
+@media print { .tall, pre { max-height: none; } thead th { position: static; } section { break-inside: avoid-page; } }
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""

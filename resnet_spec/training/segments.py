@@ -1,0 +1,77 @@
+"""Activation checkpointing in segments: a network that keeps less for backward, and computes it again.
+
+Goes in: a module that runs its children in order. Comes out: a function with the same values and gradients. Segments near the
+square root of the number of layers keep the least (Chen et al. 2016). Statistics of norms are updated once, as without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+def layers_in_order(module: nn.Module) -> list[nn.Module]:
+    """The modules that `module` runs one after the other, nested sequences unfolded; itself where it is no sequence.
+
+    A sequence is an `nn.Sequential`, or says so by the attribute `runs_in_order`.
+    """
+    plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+    if not plain and not getattr(module, "runs_in_order", False):
+        return [module]
+    return [layer for child in module.children() for layer in layers_in_order(child)]
+
+
+def in_segments(module: nn.Module, segments: int) -> Callable[[Tensor], Tensor]:
+    """A forward pass of `module` in `segments` parts (-1: about the square root of the number of its layers).
+
+    Raises ValueError where the module is no sequence that could be cut.
+    """
+    layers = layers_in_order(module)
+    if len(layers) < 2:
+        raise ValueError("its forward is not a sequence of its children, so it cannot be cut into segments")
+    count = round(math.sqrt(len(layers))) if segments < 0 else min(segments, len(layers))
+    bounds = [len(layers) * number // count for number in range(count + 1)]
+    parts = [layers[start:stop] for start, stop in pairwise(bounds)]
+
+    def forward(x: Tensor) -> Tensor:
+        for part in parts[:-1]:
+            x = _kept(part, x)
+        return _run(parts[-1], x)  # its values are needed at once
+
+    return forward
+
+
+def _run(layers: list[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _kept(layers: list[nn.Module], x: Tensor) -> Tensor:
+    contexts: Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]
+    contexts = lambda: (nullcontext(), _statistics_kept(layers))  # noqa: E731
+    found = checkpoint(_run, layers, x, use_reentrant=False, context_fn=contexts)
+    assert isinstance(found, Tensor)
+    return found
+
+
+@contextmanager
+def _statistics_kept(layers: list[nn.Module]) -> Iterator[None]:
+    """Running statistics stay as they are: the first pass has updated them."""
+    norms = [m for layer in layers for m in layer.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    tracked = [norm for norm in norms if norm.training and norm.track_running_stats]
+    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in tracked]
+    for norm, _, count in before:
+        norm.momentum = 0.0  # the new statistic is (1 - 0) times the old one
+        norm.num_batches_tracked = None if count is None else count.clone()
+    try:
+        yield
+    finally:
+        for norm, momentum, count in before:
+            norm.momentum = momentum
+            norm.num_batches_tracked = count

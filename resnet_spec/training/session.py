@@ -1,0 +1,336 @@
+"""One run from its plan to its report.
+
+Goes in: a `Subject`, a recipe, an opened data set, the machine, the folder. Comes out: `Result`, and the folder filled. The
+steps: say what will be done, train (`loop`), take the best weights, use the test set once, write the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from resnet_spec.diagnostics import Diagnostic, SpecError, printable
+from resnet_spec.machine import available_memory
+from resnet_spec.training import checkpoints
+from resnet_spec.training.batches import EvaluationBatches
+from resnet_spec.training.data import Data
+from resnet_spec.training.evaluate import Interrupted, Scores, score
+from resnet_spec.training.feeding import Feeds, Machine, feed
+from resnet_spec.training.images import Preparation
+from resnet_spec.training.loop import Loop
+from resnet_spec.training.recipe import Recipe
+from resnet_spec.training.run.folder import BEST, LAST, RunFolder, write_json
+from resnet_spec.training.run.pictures import write_pictures
+from resnet_spec.training.run.record import Row, Timing
+from resnet_spec.training.stop import Stop
+from resnet_spec.training.subject import Subject
+from resnet_spec.training.weights import Facts, preparation_data, write_weights
+
+RUN_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run has come to. `module` has the best weights: the best by the validation split, else the last.
+
+    `best_epoch` is 0 where nothing was held out to choose by. `test` are the scores of those weights on the test images.
+    """
+
+    folder: Path
+    module: nn.Module = field(repr=False)
+    rows: tuple[Row, ...] = field(repr=False)
+    timings: tuple[Timing, ...] = field(repr=False)
+    best_epoch: int
+    test: Scores | None = field(repr=False)
+    classes: tuple[str, ...]
+    preparation: Preparation = field(repr=False)
+    skipped: dict[str, str] = field(repr=False)
+
+    @property
+    def test_accuracy(self) -> float | None:
+        return None if self.test is None else self.test.accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Where a run talks: a line at a time, steps, and epochs."""
+
+    say: Callable[[str], None]
+    on_step: Callable[[int, int, int, int, float, Callable[[], float]], None]
+    on_epoch: Callable[[Row, Timing, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A run that is ready to begin: everything has been opened and checked, and nothing computed yet."""
+
+    subject: Subject
+    recipe: Recipe
+    data: Data
+    machine: Machine
+    feeds: Feeds
+    notes: tuple[str, ...]
+    asked: dict[str, object]  # what `--resume` needs beside spec and recipe
+    console: Console
+
+    def plan(self) -> str:
+        """What is going to be done, in lines."""
+        subject, recipe, data, feeds = self.subject, self.recipe, self.data, self.feeds
+        training = feeds.training
+        steps = recipe.iterations or (recipe.epochs or 0) * training.steps_per_epoch
+        counts = [f"{len(training.labels):,} training"]
+        counts += [f"{len(feeds.validation.labels):,} validation"] if feeds.validation is not None else []
+        counts += [f"{len(feeds.test.labels):,} test"] if feeds.test is not None else []
+        macs = "" if subject.macs is None else f", {subject.macs:,} multiply-adds"
+        parts = f", in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
+        world = self.machine.world.size
+        processes = f", {world} processes" if world > 1 else ""
+        device = str(self.machine.device) + (
+            f" ({torch.get_num_threads()} threads)" if self.machine.device.type == "cpu" else ""
+        )
+        length = f"{recipe.epochs} epochs" if recipe.epochs is not None else f"{recipe.iterations:,} iterations"
+        lines = [
+            f"network   {printable(subject.name)}: {subject.params:,} parameters{macs}",
+            f"data      {printable(data.text)}: {', '.join(counts)} images, {len(data.classes)} classes",
+            f"images    {feeds.preparation.channels}x{feeds.preparation.size[0]}x{feeds.preparation.size[1]}, "
+            + ("held in memory" if feeds.held else "read by workers"),
+            f"recipe    {printable(recipe.name)}: {length}, {steps:,} steps of {recipe.batch_size} images{parts}, "
+            f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule.op}",
+            f"machine   {device}, {recipe.precision}{processes}",
+        ]
+        if subject.memory is not None:
+            lines.append(f"memory    about {_megabytes(self._memory(recipe.batch_size))} for training")
+        if feeds.validation is not None:
+            lines.append("choice    the best epoch by the validation images; the test images are used once, at the end")
+        elif feeds.test is not None:
+            lines.append("choice    nothing is held out, so the last epoch counts; test figures are only watched")
+        lines += [f"note      {printable(note)}" for note in self.notes]
+        if training.left_out:
+            lines.append(f"note      the last {training.left_out} images of each epoch's order are too few for a batch")
+        if recipe.batch_size > len(training.labels):
+            lines.append(f"note      a batch of {recipe.batch_size} is all {len(training.labels)} images")
+        return "\n".join(lines)
+
+    def _memory(self, batch: int) -> int:
+        """Bytes that training takes with a batch of this size."""
+        assert self.subject.memory is not None
+        part = -(-batch // (self.recipe.accumulate * self.machine.world.size))
+        return self.subject.memory(part)
+
+    def refuse_beyond_memory(self) -> None:
+        """Raise SpecError where the estimate is more than the memory that is free."""
+        free = free_memory(self.machine.device)
+        if self.subject.memory is None or free is None or self.recipe.segments:
+            return
+        needed = self._memory(self.recipe.batch_size)
+        if needed > free:
+            message = f"training takes about {_megabytes(needed)}, and {_megabytes(free)} are free"
+            raise SpecError([Diagnostic("beyond-memory", message, None, help=self._smaller(free))])
+
+    def _smaller(self, free: int) -> str:
+        """A batch that fits."""
+        batch = self.recipe.batch_size
+        while batch > 1 and self._memory(batch) > 0.9 * free:
+            batch //= 2
+        if self._memory(batch) > 0.9 * free:
+            return "keep less for backward: `--set-recipe segments=-1`, or say --force"
+        parts = -(-self.recipe.batch_size // batch) * self.recipe.accumulate
+        return (
+            f"`--batch-size {batch}` fits; or the same batch in {parts} parts: `--set-recipe accumulate={parts}`; "
+            "or `--set-recipe segments=-1`; or say --force"
+        )
+
+    def describe(self) -> dict[str, object]:
+        """What `run.json` says."""
+        return {
+            "format": RUN_FORMAT,
+            "name": self.subject.name,
+            "fingerprint": self.subject.fingerprint,
+            "data": self.data.text,
+            "synthetic": self.data.kind == "synthetic",
+            "classes": list(self.data.classes),
+            "counts": {
+                "training": len(self.feeds.training.labels),
+                "validation": None if self.feeds.validation is None else len(self.feeds.validation.labels),
+                "test": None if self.feeds.test is None else len(self.feeds.test.labels),
+            },
+            "labels": labels_hash(self.feeds),
+            "preparation": preparation_data(self.feeds.preparation),
+            "processes": self.machine.world.size,
+            **self.asked,
+        }
+
+    def train(self, path: Path, stop: Stop, restored: checkpoints.Found | None = None) -> Result:
+        """Run to the end. Raises Interrupted where it was asked to stop and everything is kept, SpecError as the loop does."""
+        subject, recipe, machine = self.subject, self.recipe, self.machine
+        module = subject.module
+        facts = Facts(
+            name=subject.name,
+            fingerprint=subject.fingerprint,
+            spec=subject.spec,
+            classes=self.data.classes,
+            preparation=self.feeds.preparation,
+            recipe=recipe.name,
+            data=self.data.text,
+            epoch=0,
+            step=0,
+        )
+        watched = self.feeds.validation or self.feeds.test
+        folder = RunFolder(
+            path, facts, recipe.keep, self.console.on_step, lambda row, timing: self.console.on_epoch(row, timing, loop.epochs)
+        )
+        chosen = self.feeds.validation is not None
+        loop = Loop(
+            module,
+            recipe,
+            self.feeds.training,
+            self.feeds.validation,
+            None if chosen else self.feeds.test,
+            folder,
+            machine.world,
+            stop,
+        )
+        if restored is not None:
+            loop.restore(dict(restored.state))
+            folder.write_metrics(loop.progress.rows, loop.progress.timings)
+        try:
+            with stop.listening():
+                loop.run()
+                result = self._finish(path, loop, facts, watched, stop)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+                raise
+            raise self._out_of_memory() from None
+        return result
+
+    def _out_of_memory(self) -> SpecError:
+        message = f"there is not enough memory for a batch of {self.recipe.batch_size} images"
+        free = free_memory(self.machine.device)
+        mend = "a smaller `--batch-size`, or `--set-recipe accumulate=4`, or `--set-recipe segments=-1`"
+        if self.subject.memory is not None:
+            message += f", which takes about {_megabytes(self._memory(self.recipe.batch_size))}"
+            mend = self._smaller(free) if free is not None else mend
+        return SpecError([Diagnostic("beyond-memory", message, None, help=mend)])
+
+    def _finish(self, path: Path, loop: Loop, facts: Facts, watched: EvaluationBatches | None, stop: Stop) -> Result:
+        """The best weights, the test set, the report."""
+        progress = loop.progress
+        module = loop.weights
+        best = progress.best_epoch
+        if best and best != len(progress.rows):
+            from safetensors.torch import load_file
+
+            module.load_state_dict(load_file(path / BEST, device=str(self.machine.device)))
+        elif self.machine.world.writes and not (path / LAST).exists():
+            write_weights(path / LAST, module, facts)
+        scores = None
+        last = self.feeds.test or watched
+        if last is not None:
+            scores = score(
+                module,
+                last,
+                len(self.data.classes),
+                self.machine.device,
+                self.recipe.precision,
+                self.machine.world,
+                lambda: stop.requested,
+            )
+        test = scores if self.feeds.test is not None else None
+        if self.machine.world.writes:
+            write_json(
+                path / "results.json",
+                {
+                    "epochs": len(progress.rows),
+                    "steps": progress.step,
+                    "best_epoch": best or None,
+                    "best_validation_accuracy": progress.best if best else None,
+                    "test_loss": test.loss if test else None,
+                    "test_accuracy": test.accuracy if test else None,
+                    "test_top5": test.top5 if test else None,
+                    "skipped_images": len(self.feeds.skipped.names),
+                },
+            )
+            write_pictures(path, self, progress.rows, progress.timings, scores, best, environment())
+        return Result(
+            path,
+            module,
+            tuple(progress.rows),
+            tuple(progress.timings),
+            best,
+            test,
+            self.data.classes,
+            self.feeds.preparation,
+            dict(self.feeds.skipped.names),
+        )
+
+
+def begin(
+    subject: Subject,
+    recipe: Recipe,
+    data: Data,
+    preparation: Preparation,
+    machine: Machine,
+    notes: tuple[str, ...],
+    asked: dict[str, object],
+    console: Console,
+) -> Session:
+    """Get everything ready: images read where they fit, the module on its device."""
+    if recipe.deterministic:
+        torch.use_deterministic_algorithms(True)
+    if recipe.precision == "bf16" and machine.device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
+    layers = list(subject.module.modules())
+    norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
+    feeds = feed(data, recipe, preparation, machine, 2 if norms else 1)
+    memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    subject.module.to(device=machine.device)
+    subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
+    return Session(subject, recipe, data, machine, feeds, notes, asked, console)
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for the record."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "torchvision", "numpy")},
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "command": " ".join(sys.argv),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
+
+
+def labels_hash(feeds: Feeds) -> str:
+    """A hash of all labels in order: another one means that the data are not those the run began with."""
+    found = hashlib.sha256()
+    for batches in (feeds.training, feeds.validation, feeds.test):
+        if batches is not None:
+            found.update(batches.labels.tobytes())
+    return found.hexdigest()
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on a device; None where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return available_memory() if device.type == "cpu" else None
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+__all__ = ["Console", "Interrupted", "Result", "Session", "begin", "environment"]

@@ -1,0 +1,124 @@
+"""Trained weights as safetensors, with everything inside that it takes to use them.
+
+Goes in: a module and `Facts`. Comes out: one file, whose metadata hold the spec, its fingerprint, the classes and how images
+are prepared. Reading gives the facts back; they are foreign text, and nothing in them is believed beyond its form.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from resnet_spec.diagnostics import Diagnostic, SpecError, printable
+from resnet_spec.files import write_atomically
+from resnet_spec.training.images import Preparation
+
+PREFIX = "resnet_spec."
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file of weights says of itself. `spec` and `fingerprint` are empty for a module that is not from a spec."""
+
+    name: str
+    fingerprint: str
+    spec: str
+    classes: tuple[str, ...]
+    preparation: Preparation
+    recipe: str
+    data: str
+    epoch: int
+    step: int
+
+
+def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
+    """Write the weights of `module` and the facts. Raises OSError, leaving what stood there."""
+    from safetensors.torch import save
+
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
+    told = {
+        "name": facts.name,
+        "fingerprint": facts.fingerprint,
+        "spec": facts.spec,
+        "classes": json.dumps(facts.classes),
+        "preparation": json.dumps(preparation_data(facts.preparation)),
+        "recipe": facts.recipe,
+        "data": facts.data,
+        "epoch": str(facts.epoch),
+        "step": str(facts.step),
+    }
+    metadata = {"format": "pt"} | {PREFIX + key: value for key, value in told.items() if value}
+    write_atomically(path, save(tensors, metadata), durable=True)
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts in a file of weights; raises SpecError where it is none of ours, or not what it should be."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        message = f"cannot read weights from {printable(str(path))}: {printable(str(error))}"
+        raise SpecError([Diagnostic("unreadable-file", message, None)]) from None
+    told = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+    try:
+        classes = json.loads(told["classes"])
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes")
+        return Facts(
+            name=told.get("name", path.stem),
+            fingerprint=told.get("fingerprint", ""),
+            spec=told.get("spec", ""),
+            classes=tuple(classes),
+            preparation=read_preparation(json.loads(told["preparation"])),
+            recipe=told.get("recipe", ""),
+            data=told.get("data", ""),
+            epoch=int(told.get("epoch", "0")),
+            step=int(told.get("step", "0")),
+        )
+    except (KeyError, ValueError, TypeError, RecursionError):
+        message = f"{printable(str(path))} does not say what its classes are and how images are prepared"
+        mend = "files that `train` writes do: best.safetensors and last.safetensors in the folder of a run"
+        raise SpecError([Diagnostic("weights-without-facts", message, None, help=mend)]) from None
+
+
+def preparation_data(preparation: Preparation) -> dict[str, object]:
+    """A preparation as plain data."""
+    return {name: getattr(preparation, name) for name in Preparation.__slots__}
+
+
+def read_preparation(data: object) -> Preparation:
+    """A preparation from plain data; raises ValueError or KeyError where it is none."""
+    if not isinstance(data, dict):
+        raise ValueError("preparation")
+    size = _pair(data["size"])
+    if size is None:
+        raise ValueError("size")
+    resize, crop, word = data["resize"], data["crop"], data["interpolation"]
+    if word not in ("bilinear", "bicubic", "nearest"):
+        raise ValueError("interpolation")
+    channels = _whole(data["channels"], 4)
+    mean, std = (tuple(float(value) for value in data[key]) for key in ("mean", "std"))
+    if len(mean) != channels or len(std) != channels or not all(value > 0 for value in std):
+        raise ValueError("statistics")
+    return Preparation(
+        channels, size, _whole(resize) if isinstance(resize, int) else _pair(resize), word, _pair(crop), mean, std
+    )
+
+
+def _whole(value: object, most: int = 4096) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
+        raise ValueError("not a size")
+    return value
+
+
+def _pair(value: object) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("not a size")
+    return _whole(value[0]), _whole(value[1])
