@@ -270,12 +270,14 @@ def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = F
     import torch
     from safetensors.torch import save
 
+    from resnet_spec.training.weights import in_order
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(analysis, force=force)
     tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
     facts = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "seed": str(seed)}
-    data = save(tensors, {"format": "pt"} | {f"resnet_spec.{key}": value for key, value in facts.items()})
+    data = in_order(save(tensors, {"format": "pt"} | {f"resnet_spec.{key}": value for key, value in facts.items()}))
     write_atomically(path, data)
     return len(data)
 

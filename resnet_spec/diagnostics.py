@@ -57,6 +57,14 @@ class Span:
         """The part from character `start` up to `stop`, for a span that lies on one line."""
         return Span(self.source, self.line, self.column + start, self.line, self.column + stop, self.anchor)
 
+    def meets(self, other: Span) -> bool:
+        """Whether two places have a character in common."""
+        return (
+            self.source is other.source
+            and (self.line, self.column) < (other.end_line, other.end_column)
+            and (other.line, other.column) < (self.end_line, self.end_column)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -138,6 +146,7 @@ SYNONYMS: dict[str, str] = {
     "ksize": "kernel_size",
     "strides": "stride",
     "pad": "padding",
+    "pads": "padding",
     "dilation_rate": "dilation",
     "use_bias": "bias",
     "blocks": "depth",

@@ -31,6 +31,9 @@ def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False
         temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
+    except OSError as error:  # a full disk does not say which file it was
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -16,23 +16,25 @@ anything else that is raised is a mistake of ours. Nothing here imports torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, suggestion
 from resnet_spec.frontend import library
-from resnet_spec.frontend.resolve import parse_set, read_file, resolve, spec_root
+from resnet_spec.frontend.provenance import with_origins
+from resnet_spec.frontend.resolve import Resolved, parse_set, read_file, resolve, spec_root
 from resnet_spec.frontend.source import Mapping as Tree
 from resnet_spec.frontend.source import from_data, suppressions
-from resnet_spec.frontend.spec import Expect, Spec, parse_spec
+from resnet_spec.frontend.spec import Expect, Spec, parse_broken, parse_spec
+from resnet_spec.frontend.write import write_spec
 from resnet_spec.ir.axis import Piece, describe
 from resnet_spec.ir.cost import Cost, count, total
 from resnet_spec.ir.fingerprint import fingerprint
 from resnet_spec.ir.graph import Broken, Graph
 from resnet_spec.ir.lint import lint
-from resnet_spec.ir.lower import check_unused, lower, lower_partial
+from resnet_spec.ir.lower import check_unused, lower, lower_partial, more_findings
 from resnet_spec.ir.ops import Shape, show
 from resnet_spec.ir.shapes import infer
 from resnet_spec.ir.sizes import Accepted, accepted_sizes
@@ -156,7 +158,27 @@ def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Dia
     """Read, patch and validate: the spec, the warnings, and whether `--set` changed it."""
     patches: list[Tree] = [parse_set(text, target.below) for text in sets]
     resolved = resolve(target.source, target.folder, target.root, patches)
-    return parse_spec(resolved), resolved.warnings, resolved.overridden
+    if resolved.warnings:
+        resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not _taken_back(each)))
+    try:
+        spec = parse_spec(resolved)
+    except SpecError as error:
+        told = [*error.diagnostics, *_independent(resolved, error.diagnostics)]
+        raise SpecError(with_origins(told, resolved.root.span.source, resolved.replaced)) from None
+    return spec, resolved.warnings, resolved.overridden
+
+
+def _independent(resolved: Resolved, told: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """What is wrong with the names and shapes of a spec, apart from what its wrong form has led to."""
+    broken = parse_broken(resolved)
+    return [] if broken is None else more_findings(broken.spec, told, broken.failed, broken.whole)
+
+
+def flat_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
+    """A spec with everything it extends and `sets` laid into one document, under `name` or its own."""
+    patches: list[Tree] = [parse_set(text, target.below) for text in sets]
+    resolved = resolve(target.source, target.folder, target.root, patches)
+    return write_spec(resolved, name or parse_spec(resolved).name)
 
 
 def analyze(target: Target, sets: Iterable[str] = (), input: str | Size | None = None, hold_to_expect: bool = True) -> Analysis:
@@ -169,7 +191,8 @@ def analyze(target: Target, sets: Iterable[str] = (), input: str | Size | None =
         shapes = infer(graph, size)
     except SpecError as error:
         told = {finding.span for finding in error.diagnostics}
-        raise SpecError([*error.diagnostics, *(warning for warning in warnings if warning.span not in told)]) from None
+        located = with_origins(error.diagnostics, spec.span.source, spec.replaced)
+        raise SpecError([*located, *(warning for warning in warnings if warning.span not in told)]) from None
     costs = count(graph, shapes)
     speaks = spec.expect is not None and not overridden and size == spec.input
     analysis = Analysis(spec, graph, size, shapes, costs, warnings, speaks)
@@ -196,7 +219,11 @@ class Sketch:
 def sketch(target: Target, sets: Iterable[str] = (), input: str | Size | None = None) -> Sketch:
     """Compile as far as it goes, at `input` or the spec's own size."""
     spec, warnings, _ = read_spec(target, sets)
-    partial = lower_partial(spec)
+    try:
+        partial = lower_partial(spec)
+    except SpecError as error:
+        raise SpecError(with_origins(error.diagnostics, spec.span.source, spec.replaced)) from None
+    findings = with_origins(partial.findings, spec.span.source, spec.replaced)
     graph = partial.graph
     if partial.findings:
         size, shapes = spec.input, tuple(node.shape for node in graph.nodes)
@@ -205,7 +232,7 @@ def sketch(target: Target, sets: Iterable[str] = (), input: str | Size | None = 
         size = spec.input if input is None else parse_size(input)
         shapes = infer(graph, size)
     costs = count(graph, shapes)
-    return Sketch(spec.name, graph, size, shapes, costs, partial.broken, (*partial.findings, *warnings))
+    return Sketch(spec.name, graph, size, shapes, costs, partial.broken, (*findings, *warnings))
 
 
 def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
@@ -213,14 +240,17 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
     findings: list[Diagnostic] = []
     if expect.output is not None and expect.output != analysis.output:
         message = f"`expect` says the output is {show(expect.output)}, and it is {show(analysis.output)}"
-        findings.append(Diagnostic("expect-broken", message, expect.spans["output"]))
+        mend = f"the network changed; if it should have, write `output: {list(analysis.output)}`"
+        findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=mend))
     if expect.squares is not None:
         squares = analysis.accepted.squares
         found = (squares[0].least, squares[-1].most) if squares else None
         if found != expect.squares:
             promise = (Piece(*expect.squares),)
             message = f"`expect` says the network accepts squares of {describe(promise)}, and it accepts {describe(squares)}"
-            findings.append(Diagnostic("expect-broken", message, expect.spans["squares"]))
+            ends = "" if found is None else f"[{found[0]}, {'null' if found[1] is None else found[1]}]"
+            mend = f"the network changed; if it should have, write `squares: {ends}`" if ends else "it accepts no square at all"
+            findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=mend))
     for name, promised in expect.counts.items():
         counted = getattr(analysis.total, name)
         if counted != promised:

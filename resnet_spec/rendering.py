@@ -65,11 +65,14 @@ def _text(diagnostic: Diagnostic, paint: _Paint) -> str:
     places = _places(diagnostic)
     width = max((len(str(label.span.line)) for label in places), default=1)
     bar = f"{' ' * width} {paint.place}|{paint.end}"
-    for number, label in enumerate(places):
+    for number, group in enumerate(_by_line(places)):
         arrow = "-->" if number == 0 else ":::"
-        lines.append(f"{' ' * width}{paint.place}{arrow}{paint.end} {printable(str(label.span))}")
+        lines.append(f"{' ' * width}{paint.place}{arrow}{paint.end} {printable(str(group[0].span))}")
         lines.append(bar)
-        lines.extend(_excerpt(label, width, "^" if number == 0 else "-", paint, level if number == 0 else paint.place))
+        for place, label in enumerate(group):
+            first = number == 0 and place == 0
+            source, marks = _excerpt(label, width, "^" if first else "-", paint, level if first else paint.place)
+            lines.extend((source, marks) if place == 0 else (marks,))
     if places and (diagnostic.help or diagnostic.notes):
         lines.append(bar)
     if diagnostic.help:
@@ -90,7 +93,16 @@ def _places(diagnostic: Diagnostic) -> list[Label]:
     return found
 
 
-def _excerpt(label: Label, width: int, mark: str, paint: _Paint, level: str) -> list[str]:
+def _by_line(places: list[Label]) -> list[list[Label]]:
+    """The places of one line together, where the first of them stands: the line is shown once."""
+    groups: dict[tuple[int, int], list[Label]] = {}
+    for label in places:
+        groups.setdefault((id(label.span.source), label.span.line), []).append(label)
+    return list(groups.values())
+
+
+def _excerpt(label: Label, width: int, mark: str, paint: _Paint, level: str) -> tuple[str, str]:
+    """The line of a place, and what stands under it."""
     span = label.span
     source = span.source.line(span.line)
     end = span.end_column if span.end_line == span.line else len(source) + 1
@@ -104,10 +116,7 @@ def _excerpt(label: Label, width: int, mark: str, paint: _Paint, level: str) -> 
     text = f" {printable(label.text)}" if label.text else ""
     number = f"{paint.place}{span.line:>{width}} |{paint.end}"
     under = f"{' ' * width} {paint.place}|{paint.end}"
-    return [
-        f"{number} {shown}".rstrip(),
-        f"{under} {' ' * before}{level}{mark * max(until - before, 1)}{text}{paint.end}",
-    ]
+    return f"{number} {shown}".rstrip(), f"{under} {' ' * before}{level}{mark * max(until - before, 1)}{text}{paint.end}"
 
 
 def _expanded(line: str, stop: int) -> tuple[str, int]:
@@ -185,7 +194,8 @@ def _sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, object]:
 
 
 def _sarif_result(diagnostic: Diagnostic) -> dict[str, object]:
-    text = printable(diagnostic.message) + (f"\nhelp: {printable(diagnostic.help)}" if diagnostic.help else "")
+    said = [diagnostic.message, *([f"help: {diagnostic.help}"] if diagnostic.help else [])]
+    text = "\n".join(map(printable, [*said, *(f"note: {note}" for note in diagnostic.notes)]))
     result: dict[str, object] = {"ruleId": diagnostic.code, "level": diagnostic.severity, "message": {"text": text}}
     if diagnostic.span is not None:
         result["locations"] = [_sarif_location(Label(diagnostic.span, diagnostic.label))]

@@ -16,6 +16,7 @@ from torch import nn
 from resnet_spec import api, pipeline
 from resnet_spec.api import SpecLike
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
+from resnet_spec.files import write_atomically
 from resnet_spec.ir.memory import OPTIMISER_STATES, measure
 from resnet_spec.ir.ops import show
 from resnet_spec.pipeline import Analysis, Target
@@ -31,8 +32,9 @@ from resnet_spec.training.session import Console, Result, Session, begin, enviro
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
 from resnet_spec.training.weights import read_preparation
-from resnet_spec.training.world import World
+from resnet_spec.training.world import World, joined, launched, restarted
 
+ALONE = World()
 RecipeLike = str | Path | Mapping[str, object]
 OVERFIT_EPOCHS = 100
 
@@ -89,24 +91,36 @@ def train(
         SpecError: spec, recipe or data are not what they should be; the run diverged; a batch does not fit into memory.
         Interrupted: the run was asked to stop; `resume` goes on.
     """
-    session, path = ready(
-        spec,
-        recipe,
-        data,
-        out=out,
-        set=set,
-        set_recipe=set_recipe,
-        spec_root=spec_root,
-        input=input,
-        weights=weights,
-        device=device,
-        workers=workers,
-        skip_bad=skip_bad,
-        overfit_batch=overfit_batch,
-        force=force,
-        console=console or plain(),
-    )
-    return start(session, path, stop or Stop())
+    console, stop = console or plain(), stop or Stop()
+    with joined() as world:
+        if to_go_on(out):
+            assert out is not None
+            session, found = taken_up(Path(out), None, device, workers, console, world)
+            return session.train(Path(out), stop, found)
+        session, path = ready(
+            spec,
+            recipe,
+            data,
+            out=out,
+            set=set,
+            set_recipe=set_recipe,
+            spec_root=spec_root,
+            input=input,
+            weights=weights,
+            device=device,
+            workers=workers,
+            skip_bad=skip_bad,
+            overfit_batch=overfit_batch,
+            force=force,
+            console=console if world.writes else quiet(),
+            world=world,
+        )
+        return start(session, path, stop)
+
+
+def to_go_on(out: str | Path | None) -> bool:
+    """Whether `torchrun` has started this process again, and the run that failed is to go on."""
+    return restarted() and out is not None and (Path(out) / "run.json").exists()
 
 
 def ready(
@@ -126,9 +140,13 @@ def ready(
     overfit_batch: bool,
     force: bool,
     console: Console,
+    world: World = ALONE,
 ) -> tuple[Session, Path]:
     """Everything of `train` before the first batch; nothing is written yet."""
-    machine = Machine(find_device(device), World(), workers, skip_bad)
+    if launched() and out is None:
+        message = "several processes need to be told where the run goes"
+        raise SpecError([Diagnostic("missing-folder", message, None, help="`--out DIR` (out=... in Python)")])
+    machine = Machine(find_device(device), world, workers, skip_bad)
     asked: dict[str, object] = {"skip_bad": skip_bad, "overfit_batch": overfit_batch, "module": isinstance(spec, nn.Module)}
     if isinstance(spec, nn.Module):
         if input is None:
@@ -165,12 +183,15 @@ def ready(
 
 def start(session: Session, path: Path, stop: Stop) -> Result:
     """Make the folder of a run and train."""
-    create(path)
-    write_json(path / "run.json", session.describe())
-    write_json(path / "environment.json", environment())
-    for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
-        if text:
-            (path / name).write_text(text, encoding="utf-8")
+    world = session.machine.world
+    if world.writes:
+        create(path)
+        write_json(path / "environment.json", environment())
+        for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
+            if text:
+                write_atomically(path / name, text.encode("utf-8"))
+        write_json(path / "run.json", session.describe())  # the last: with it the run can be gone on with
+    world.wait()
     return session.train(path, stop)
 
 
@@ -313,7 +334,7 @@ def find_device(name: str) -> torch.device:
     """The device of a name; `auto` takes a GPU where there is one. Raises SpecError where there is none of that name."""
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -344,12 +365,13 @@ def resume(
         SpecError: the folder is none of a run, or the data are not those it began with.
     """
     path = Path(folder)
-    session, found = taken_up(path, data, device, workers, console or plain())
-    return session.train(path, stop or Stop(), found)
+    with joined() as world:
+        session, found = taken_up(path, data, device, workers, console or plain(), world)
+        return session.train(path, stop or Stop(), found)
 
 
 def taken_up(
-    path: Path, data: str | None, device: str, workers: int | None, console: Console
+    path: Path, data: str | None, device: str, workers: int | None, console: Console, world: World = ALONE
 ) -> tuple[Session, checkpoints.Found | None]:
     """A run as it stands in its folder, and its newest checkpoint."""
     asked = read_run(path)
@@ -357,13 +379,14 @@ def taken_up(
     if asked.get("module"):
         message = "a run of a module that is not from a spec is gone on with from Python"
         raise SpecError([Diagnostic("not-a-run", message, None)])
-    checkpoints.clear_unfinished(path)
+    if world.writes:
+        checkpoints.clear_unfinished(path)
     recipe = read_recipe(path / "recipe.yaml")
     target = pipeline.find(str(path / "spec.yaml"))
     target = Target(target.source, None, None)  # one document: it extends nothing
     analysis = pipeline.analyze(target)
     overfit = bool(asked.get("overfit_batch"))
-    machine = Machine(find_device(device), World(), workers, bool(asked.get("skip_bad")))
+    machine = Machine(find_device(device), world, workers, bool(asked.get("skip_bad")))
     opened = _opened(recipe, text, analysis.input, analysis, machine.skip_bad, overfit)
     try:
         preparation = read_preparation(asked.get("preparation"))

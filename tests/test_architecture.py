@@ -44,7 +44,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("torch", "safetensors"),),
     ),
     # Where a compiled network meets the trainer.
-    "runs": (("api", "diagnostics", "ir", "outputs", "pipeline", "training"), ("torch",)),
+    "runs": (("api", "diagnostics", "files", "ir", "outputs", "pipeline", "training"), ("torch",)),
     "trained": (("api", "diagnostics", "ir", "machine", "pipeline", "runs", "training"), ("torch", "numpy")),
     # Views of what `pipeline`, `api` and the trainer give; never torch.
     "cli": (

@@ -54,6 +54,11 @@ def test_every_finding_has_a_place_in_a_file_of_the_user(name: str) -> None:
         assert (FOLDER / finding["location"]["file"]).is_file()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_every_finding_says_what_to_do(name: str) -> None:
+    assert [finding["message"] for finding in findings(name) if not finding["help"]] == []
+
+
 def test_no_two_cases_say_the_same() -> None:
     said = Counter(key for name in CASES for key in {(f["code"], f["message"], f["label"]) for f in findings(name)})
     assert [key for key, count in said.items() if count > 1] == []
@@ -65,5 +70,5 @@ def test_every_text_has_its_case() -> None:
 
 def test_there_are_many_kinds_of_mistakes() -> None:
     codes = {finding["code"] for name in CASES for finding in findings(name)}
-    assert len(CASES) >= 60
+    assert len(CASES) >= 100
     assert len(codes) >= 40

@@ -19,7 +19,9 @@ from resnet_spec.rendering import MESSAGE_FORMATS, MessageFormat, render
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 IO_CODES = ("missing-file", "unreadable-file")
-USAGE_CODES = ("missing-input", "invalid-input", "unknown-block")
+COLOURS = ("auto", "always", "never")
+COLOUR = "resnet_spec.colour"
+USAGE_CODES = ("missing-folder", "missing-recipe", "missing-input", "invalid-input", "unknown-block")
 
 
 def set_option(command: Decorated) -> Decorated:
@@ -41,14 +43,30 @@ def spec_root_option(command: Decorated) -> Decorated:
     )(command)
 
 
-def message_format_option(command: Decorated) -> Decorated:
-    return click.option(
+def findings_options(command: Decorated) -> Decorated:
+    """How findings are shown: `--message-format`, which the command gets as `message_format`, and `--color`, which it need not
+    know of: `show_findings` finds it."""
+    colour = click.option(
+        "--color",
+        type=click.Choice(COLOURS),
+        default="auto",
+        show_default=True,
+        expose_value=False,
+        callback=_keep_colour,
+        help="Whether findings are coloured; auto: on a terminal, and as NO_COLOR and FORCE_COLOR say.",
+    )
+    form = click.option(
         "--message-format",
         type=click.Choice(MESSAGE_FORMATS),
         default="text",
         show_default=True,
         help="How findings are shown.",
-    )(command)
+    )
+    return form(colour(command))
+
+
+def _keep_colour(ctx: click.Context, _: click.Parameter, value: str) -> None:
+    ctx.meta[COLOUR] = value
 
 
 def find_target(spec: str, input: str | None = None, root: str | None = None) -> Target:
@@ -77,7 +95,11 @@ def exit_code(findings: Iterable[Diagnostic]) -> int:
 
 
 def _coloured(stream: TextIO) -> bool:
-    """Whether to colour: on a terminal, unless NO_COLOR is set; FORCE_COLOR colours everywhere."""
+    """Whether to colour: as `--color` says, else on a terminal, unless NO_COLOR is set; FORCE_COLOR colours everywhere."""
+    ctx = click.get_current_context(silent=True)
+    chosen = "auto" if ctx is None else ctx.meta.get(COLOUR, "auto")
+    if chosen != "auto":
+        return bool(chosen == "always")
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()

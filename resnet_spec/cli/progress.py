@@ -22,7 +22,8 @@ EVERY_PLAIN = 30.0  # and between lines elsewhere
 class Bar:
     """Draws over one line of a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, shows: bool = True) -> None:
+        self.shows = shows  # of several processes, one does
         self.terminal = sys.stdout.isatty()
         self.shown = 0
         self.drawn_at = self.began = time.monotonic()
@@ -32,7 +33,7 @@ class Bar:
         """The console of a run."""
         from resnet_spec.training.session import Console
 
-        return Console(self._say, self._stepped, self._epoch)
+        return Console(self.say, self._stepped, self._epoch)
 
     def clear(self) -> None:
         """Take the bar off the terminal."""
@@ -40,16 +41,20 @@ class Bar:
             click.echo("\r" + " " * self.shown + "\r", nl=False)
             self.shown = 0
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line, where the bar was."""
         self.clear()
-        click.echo(line)
+        if self.shows:
+            click.echo(line)
 
     def _epoch(self, row: Row, timing: Timing, epochs: int) -> None:
         from resnet_spec.training.run.record import epoch_line
 
-        self._say(epoch_line(row, timing, epochs))
+        self.say(epoch_line(row, timing, epochs))
 
     def _stepped(self, epoch: int, step: int, of: int, images: int, seconds: float, loss: Callable[[], float]) -> None:
+        if not self.shows:
+            return
         now = time.monotonic()
         if self.first_step is None:
             self.first_step, self.began = step, now

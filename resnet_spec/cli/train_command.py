@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from resnet_spec.cli.common import findings_options, set_option, show_findings, 
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import SpecError, printable
 from resnet_spec.rendering import MessageFormat
+
+if TYPE_CHECKING:
+    from resnet_spec.training.session import Result
 
 
 @click.command(
@@ -106,60 +111,78 @@ def command(
     from resnet_spec.training import allocator
     from resnet_spec.training.evaluate import Interrupted
     from resnet_spec.training.stop import Stop
+    from resnet_spec.training.world import joined
 
     if keep_memory:
         allocator.keep_memory()
-    bar = Bar()
     stop = Stop()
-    path = Path(resume or out or "")
-    try:
-        if resume is not None:
-            session, found = runs.taken_up(path, data, device, workers, bar.console())
-            click.echo(session.plan())
-            where = "from its start" if found is None else f"after step {found.step:,}"
-            click.echo(f"resume    {printable(str(path))} {where}")
+    with joined() as world:
+        if resume is None and runs.to_go_on(out):
+            resume = out
+        bar = Bar(world.writes)
+        try:
+            if resume is not None:
+                path = Path(resume)
+                session, found = runs.taken_up(path, data, device, workers, bar.console(), world)
+            else:
+                assert spec is not None
+                found = None
+                session, path = runs.ready(
+                    spec,
+                    recipe,
+                    data or "synthetic",
+                    out=out,
+                    set=sets,
+                    set_recipe=patches,
+                    spec_root=spec_root,
+                    input=None,
+                    weights=weights,
+                    device=device,
+                    workers=workers,
+                    skip_bad=skip_bad,
+                    overfit_batch=overfit_batch,
+                    force=force,
+                    console=bar.console(),
+                    world=world,
+                )
+                if world.writes:
+                    show_findings(session.recipe.warnings, message_format)
+            bar.say(session.plan())
+            if resume is not None:
+                where = "from its start" if found is None else f"after step {found.step:,}"
+                bar.say(f"resume    {printable(str(path))} {where}")
             if dry_run:
+                bar.say("nothing was trained, and nothing written (--dry-run)")
                 return
-            result = session.train(path, stop, found)
-        else:
-            assert spec is not None
-            session, path = runs.ready(
-                spec,
-                recipe,
-                data or "synthetic",
-                out=out,
-                set=sets,
-                set_recipe=patches,
-                spec_root=spec_root,
-                input=None,
-                weights=weights,
-                device=device,
-                workers=workers,
-                skip_bad=skip_bad,
-                overfit_batch=overfit_batch,
-                force=force,
-                console=bar.console(),
-            )
-            show_findings(session.recipe.warnings, message_format)
-            click.echo(session.plan())
-            if dry_run:
-                click.echo("nothing was trained, and nothing written (--dry-run)")
-                return
-            click.echo(f"folder    {printable(str(path))}")
-            result = runs.start(session, path, stop)
-    except SpecError as error:
-        bar.clear()
-        ctx.exit(show_findings(error.diagnostics, message_format))
-    except Interrupted:
-        bar.clear()
-        click.echo(f"stopped and saved; go on with: resnet-spec train --resume {printable(str(path))}", err=True)
-        ctx.exit(stop.exit_code)
+            if resume is None:
+                bar.say(f"folder    {printable(str(path))}")
+                result = runs.start(session, path, stop)
+            else:
+                result = session.train(path, stop, found)
+        except SpecError as error:
+            bar.clear()
+            ctx.exit(show_findings(error.diagnostics, message_format))
+        except Interrupted:
+            bar.clear()
+            if world.writes:
+                click.echo(f"stopped and saved; go on with: {_again(path)}", err=True)
+            ctx.exit(stop.exit_code)
+        _tell(bar, result)
+
+
+def _again(path: Path) -> str:
+    """The command that goes on with a run."""
+    return f"resnet-spec train --resume {shlex.quote(printable(str(path)))}"
+
+
+def _tell(bar: Bar, result: Result) -> None:
+    """What a run has come to."""
     if result.best_epoch:
         best = result.rows[result.best_epoch - 1].validation_accuracy or 0.0
-        click.echo(f"best epoch {result.best_epoch}: validation accuracy {100 * best:.2f}%")
+        bar.say(f"best epoch {result.best_epoch}: validation accuracy {100 * best:.2f}%")
     if result.test is not None:
         top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
-        click.echo(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
+        bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
     if result.skipped:
-        click.echo(f"{len(result.skipped)} images could not be read and were left out; report.html names them")
-    click.echo(f"wrote {printable(str(path))}/report.html")
+        bar.say(f"{len(result.skipped)} images could not be read and were left out; report.html names them")
+    bar.say(f"wrote {printable(str(result.folder))}/report.html")

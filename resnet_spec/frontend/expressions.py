@@ -91,7 +91,8 @@ def parse(text: str) -> Expression | ExpressionError:
         return ExpressionError("expression-too-long", f"an expression of more than {MAX_LENGTH} characters", 0, MAX_LENGTH)
     if not text.isascii() or not text.isprintable():
         message = f"`{text}` is not an expression, which is one line of ASCII characters"
-        return ExpressionError("expression-syntax", message, 0, len(text))
+        mend = "names in expressions are of the letters a to z, digits and underscores"
+        return ExpressionError("expression-syntax", message, 0, len(text), mend)
     if "#" in text:  # Python's parser would take it for a comment
         return ExpressionError("expression-syntax", f"`{text}` is not an expression", text.index("#"), len(text))
     try:
@@ -204,7 +205,8 @@ class _Evaluation:
 
     def arithmetic(self, node: ast.expr, op: ast.operator, left: Number, right: Number) -> Number:
         if right == 0 and isinstance(op, ast.Div | ast.FloorDiv | ast.Mod):
-            raise self.error("division-by-zero", f"`{self.written(node)}` divides by zero", node)
+            mend = f"where it may be 0, divide by `max(1, {self.written(node.right)})`" if isinstance(node, ast.BinOp) else ""
+            raise self.error("division-by-zero", f"`{self.written(node)}` divides by zero", node, mend)
         return self.bounded(_ARITHMETIC[type(op)](left, right), node)
 
     def compare(self, node: ast.expr, left: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> bool:
@@ -243,7 +245,8 @@ class _Evaluation:
 
     def bounded(self, value: Number, node: ast.expr) -> Number:
         if not abs(value) <= MAX_MAGNITUDE:
-            raise self.error("expression-too-large", f"`{self.written(node)}` goes beyond 2^31", node)
+            mend = "is a number a misprint? Widths are seldom more than a few thousand"
+            raise self.error("expression-too-large", f"`{self.written(node)}` goes beyond 2^31", node, mend)
         return value
 
     def written(self, node: ast.expr) -> str:

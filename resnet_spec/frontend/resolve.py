@@ -17,15 +17,19 @@ from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, suggestion
 
-from .library import is_file, library_block, library_block_names, shipped_name, shipped_names, shipped_path, shipped_root
+from .library import Kind, is_file, library_block, library_block_names, shipped_name, shipped_names, shipped_path, shipped_root
 from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse
 
 NOT_INHERITED = ("name", "about", "source", "expect")
-DEFAULTS = Source("the language's defaults", "norm: batch_norm\nact: relu\n", "library")
+RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")
+DEFAULTS: dict[Kind, Source] = {
+    "spec": Source("the language's defaults", "norm: batch_norm\nact: relu\n", "library"),
+    "recipe": Source("the defaults of recipes", "optimizer: {op: SGD, lr: 0.1}\nschedule: constant\n", "library"),
+}
 MAX_CHAIN = 64
 
 # What a place in the tree holds; `operation` places take a bare word or a mapping with `op`.
-Place = Literal["root", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"]
+Place = Literal["root", "recipe", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"]
 _CHILDREN: dict[Place, dict[str, Place]] = {
     "root": {
         "stem": "operations",
@@ -35,6 +39,7 @@ _CHILDREN: dict[Place, dict[str, Place]] = {
         "act": "operation",
         "block": "operation",
     },
+    "recipe": {"optimizer": "operation", "schedule": "operation"},
     "operation": {"ops": "operations"},
     "entry of stages": {"ops": "operations", "block": "stage block"},
     "block": {"branch": "operations", "shortcut": "operations", "after": "operations", "join": "operation"},
@@ -71,6 +76,7 @@ class Resolved:
     blocks: dict[str, BlockText]
     overridden: bool  # by `--set`, so that `expect` does not speak of it
     warnings: tuple[Diagnostic, ...]
+    replaced: dict[Span, Node]  # where a value stands -> the value of a file below that it took the place of
 
 
 def read_file(path: Path, name: str | None = None) -> Source:
@@ -112,7 +118,7 @@ def display_name(path: Path) -> str:
 def spec_root(path: Path) -> Path:
     """The folder that `extends` may not leave, for the spec at `path`."""
     real, here = path.resolve(), Path.cwd().resolve()
-    for root in (shipped_root().resolve(), here):
+    for root in (shipped_root().resolve(), shipped_root("recipe").resolve(), here):
         if real.is_relative_to(root):
             return root
     return real.parent
@@ -124,11 +130,11 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
 
     Raises SpecError with every finding of the merge.
     """
-    chain = _Chain()
+    chain = _Chain("spec")
     document = chain.read(source)
     chain.collect(document, None if folder is None or root is None else _Place(folder, root), ())
     merger = _Merger()
-    merged = _defaults()
+    merged = _defaults("spec")
     blocks: dict[str, BlockText] = {}
     for number, file in enumerate(chain.documents):
         if number:
@@ -148,28 +154,55 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
         merged = merger.merge(merged, _without(patch, ("blocks",)), "root")
     if merger.findings:
         raise SpecError([*merger.findings, *chain.warnings])
-    return Resolved(source, replace(merged, span=document.span), blocks, overridden, tuple(chain.warnings))
+    root_node = replace(merged, span=document.span)
+    return Resolved(source, root_node, blocks, overridden, tuple(chain.warnings), merger.replaced)
+
+
+def resolve_recipe(
+    source: Source, folder: Path | None, root: Path | None, patches: Iterable[Mapping] = ()
+) -> tuple[Mapping, tuple[Diagnostic, ...]]:
+    """As `resolve`, for a recipe: the merged tree, and the warnings. `patches` (`--set-recipe`) may add what is not there."""
+    chain = _Chain("recipe")
+    document = chain.read(source)
+    chain.collect(document, None if folder is None or root is None else _Place(folder, root), ())
+    merger = _Merger()
+    merged = _defaults("recipe")
+    for number, file in enumerate(chain.documents):
+        if number:
+            merged = _without(merged, RECIPE_NOT_INHERITED)
+        merged = merger.merge(merged, _without(file, ("extends",)), "recipe")
+    for patch in patches:
+        if "extends" in patch.entries:
+            message = "`--set-recipe` changes a recipe, and cannot extend another one"
+            where, mend = patch.entries["extends"].key, "write a file with `extends`"
+            merger.findings.append(Diagnostic("extends-not-allowed", message, where, help=mend))
+            continue
+        merged = merger.merge(merged, patch, "recipe")
+    if merger.findings:
+        raise SpecError([*merger.findings, *chain.warnings])
+    return replace(merged, span=document.span), tuple(chain.warnings)
 
 
 @cache
-def _defaults() -> Mapping:
-    return _mapping(parse(DEFAULTS)[0])
+def _defaults(kind: Kind) -> Mapping:
+    return _mapping(parse(DEFAULTS[kind])[0], kind)
 
 
-def parse_set(text: str, below: tuple[str, ...] = ()) -> Mapping:
+def parse_set(text: str, below: tuple[str, ...] = (), option: str = "--set") -> Mapping:
     """`stages.layer3.depth=23` as a patch. The value is YAML; an empty one deletes. A single word goes `below`."""
-    source = Source("--set", text, "command line")
+    source = Source(option, text, "command line")
     path, equals, value = text.partition("=")
     keys = path.split(".")
     whole = Span(source, 1, 1, 1, len(text) + 1)
     if not equals or not all(key.strip() == key and key for key in keys):
-        message = "`--set` takes key.path=value"
-        raise SpecError([Diagnostic("set-syntax", message, whole, help="for example `--set stages.layer1.depth=4`")])
+        message = f"`{option}` takes key.path=value"
+        example = "stages.layer1.depth=4" if option == "--set" else "optimizer.lr=0.05"
+        raise SpecError([Diagnostic("set-syntax", message, whole, help=f"for example `{option} {example}`")])
     node: Node = Scalar(None, whole.within(len(path), len(text)), "")
     if value.strip() and not value.lstrip().startswith("#"):
         node, _ = parse(source, " " * (len(path) + 1) + value)
     elif value.strip():
-        message = "`--set` takes key.path=value, and YAML reads this value as a comment"
+        message = f"`{option}` takes key.path=value, and YAML reads this value as a comment"
         raise SpecError([Diagnostic("set-syntax", message, whole, help="put the value in quotes twice: 'key=\"#value\"'")])
     stop = len(path)
     for key in reversed(keys):
@@ -181,16 +214,16 @@ def parse_set(text: str, below: tuple[str, ...] = ()) -> Mapping:
     return _mapping(node)
 
 
-def _mapping(node: Node) -> Mapping:
+def _mapping(node: Node, kind: Kind = "spec") -> Mapping:
     if isinstance(node, Mapping):
         return node
     what = "a list" if isinstance(node, Sequence) else "a single value"
     mend = (
-        "write `spec: 1` and the other keys without dashes before them"
+        f"write `{kind}: 1` and the other keys without dashes before them"
         if isinstance(node, Sequence)
-        else "write `spec: 1` first"
+        else f"write `{kind}: 1` first"
     )
-    raise SpecError([Diagnostic("wrong-type", f"a spec is a mapping of keys, and this is {what}", node.span, help=mend)])
+    raise SpecError([Diagnostic("wrong-type", f"a {kind} is a mapping of keys, and this is {what}", node.span, help=mend)])
 
 
 def _without(mapping: Mapping, keys: Iterable[str]) -> Mapping:
@@ -216,7 +249,8 @@ def _files_beside(text: str, here: _Place) -> list[str]:
 class _Chain:
     """The files a spec extends, in the order in which they are laid on each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         self.documents: list[Mapping] = []
         self.warnings: list[Diagnostic] = []
         self.done: set[Path] = set()
@@ -224,14 +258,15 @@ class _Chain:
     def read(self, source: Source) -> Mapping:
         node, warnings = parse(source)
         self.warnings.extend(warnings)
-        document = _mapping(node)
-        version = document.entries.get("spec")
+        document = _mapping(node, self.kind)
+        version = document.entries.get(self.kind)
         if version is None:
             message = f"{source.name} does not say which version of the language it is written in"
-            raise SpecError([Diagnostic("missing-version", message, document.span, help="write `spec: 1` as its first line")])
+            mend = f"write `{self.kind}: 1` as its first line"
+            raise SpecError([Diagnostic("missing-version", message, document.span, help=mend)])
         if not isinstance(version.value, Scalar) or version.value.value != 1 or isinstance(version.value.value, bool):
             message = "this compiler reads version 1 of the language"
-            raise SpecError([Diagnostic("unknown-version", message, version.value.span, help="write `spec: 1`")])
+            raise SpecError([Diagnostic("unknown-version", message, version.value.span, help=f"write `{self.kind}: 1`")])
         return document
 
     def collect(self, document: Mapping, here: _Place | None, stack: tuple[tuple[Path, Span], ...]) -> None:
@@ -264,7 +299,7 @@ class _Chain:
         found: list[Scalar] = []
         for item in items:
             if not isinstance(item, Scalar) or not isinstance(item.value, str) or not item.value:
-                message = "`extends` takes a file or the name of a shipped spec, or a list of them"
+                message = f"`extends` takes a file or the name of a shipped {self.kind}, or a list of them"
                 raise SpecError([Diagnostic("wrong-type", message, item.span)])
             found.append(item)
         return found
@@ -277,10 +312,10 @@ class _Chain:
             return SpecError([Diagnostic(code, message, item.span, help=mend)])
 
         if here is None:
-            raise refuse("extends-not-allowed", "this spec may not extend another file")
+            raise refuse("extends-not-allowed", f"this {self.kind} may not extend another file")
         if os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":"):
             message = f"`{text}` is an absolute path, and `extends` takes one relative to this file"
-            raise refuse("extends-absolute", message, "write a relative path, or the name of a shipped spec")
+            raise refuse("extends-absolute", message, f"write a relative path, or the name of a shipped {self.kind}")
         path = here.folder / text
         if is_file(path):
             if not path.resolve().is_relative_to(here.root.resolve()):
@@ -288,12 +323,12 @@ class _Chain:
                 root = here.root.resolve()
                 folder = "the working directory" if root == Path.cwd().resolve() else f"the folder {display_name(root)}"
                 raise refuse("extends-outside", f"`{text}` lies outside of {folder}, which `extends` may not leave", mend)
-            ships = path.resolve().is_relative_to(shipped_root().resolve())
-            return path, shipped_name(path) if ships else display_name(path), here.root
-        if (shipped := shipped_path(text)) is not None:
-            return shipped, shipped_name(shipped), shipped_root()
-        mend = suggestion(text, [*_files_beside(text, here), *shipped_names()], most=0)
-        shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped spec `{text}`"
+            ships = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
+            return path, shipped_name(path, self.kind) if ships else display_name(path), here.root
+        if (shipped := shipped_path(text, self.kind)) is not None:
+            return shipped, shipped_name(shipped, self.kind), shipped_root(self.kind)
+        mend = suggestion(text, [*_files_beside(text, here), *shipped_names(self.kind)], most=0 if self.kind == "spec" else 12)
+        shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped {self.kind} `{text}`"
         raise refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", mend)
 
 
@@ -302,6 +337,7 @@ class _Merger:
 
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
+        self.replaced: dict[Span, Node] = {}
         self.strict = False  # for `--set`: what is not there cannot be entered
 
     def merge(self, base: Mapping, patch: Mapping, place: Place, within: str = "") -> Mapping:
@@ -320,9 +356,8 @@ class _Merger:
                 entries[key] = merged
             elif key in entries:
                 message = f"`{where[0]}` is for a new entry, and `{path}` stands already"
-                self.findings.append(
-                    Diagnostic("position-taken", message, where[1].span, related=(Label(entries[key].key, "here"),))
-                )
+                here, mend = (Label(entries[key].key, "here"),), f"remove `{where[0]}`: an entry that stands keeps its place"
+                self.findings.append(Diagnostic("position-taken", message, where[1].span, related=here, help=mend))
             else:
                 inserts.append((key, merged, *where))
         return Mapping(self._insert(entries, inserts), patch.span)
@@ -331,14 +366,16 @@ class _Merger:
         value = new.value
         if isinstance(value, Scalar) and value.value is None:
             if old is None:
-                message = f"`{path}` is deleted here, but nothing stands there"
+                message, mend = f"`{path}` is deleted here, but nothing stands there", "remove the line"
                 if not value.text:
-                    message = f"`{path}` has no value, which deletes, but nothing stands there"
-                self._nothing("nothing-to-delete", message, new.key, path, parent, "write its value, or remove the line")
+                    message = f"`{path}` is empty: nothing stands behind the colon, nor indented on the lines below"
+                    mend = f"write what `{path.rpartition('.')[2]}` is, or remove the line"
+                self._nothing("nothing-to-delete", message, new.key, path, parent, mend)
             return None
         if not isinstance(value, Mapping):
             if old is None and self.strict and path.startswith("params."):
                 self._nothing("nothing-to-patch", f"there is no param `{path[7:]}` to set", new.key, path, parent)
+            self._remember(old, value)
             return self._placed(old, new)
         if "op" in value.entries or old is None:
             if "op" not in value.entries and (place == "operation" or (self.strict and place != "stage block")):
@@ -353,6 +390,13 @@ class _Merger:
         if not isinstance(below, Mapping):
             below = Mapping({}, value.span)
         return self._placed(old, Entry(new.key, self.merge(below, value, place, path)))
+
+    def _remember(self, old: Entry | None, new: Scalar | Sequence) -> None:
+        """What a value replaces, for findings about it."""
+        if old is None or isinstance(old.value, Mapping) or old.value.span.source in DEFAULTS.values():
+            return
+        if not (isinstance(new, Scalar) and isinstance(old.value, Scalar) and new.text == old.value.text):
+            self.replaced[new.span] = old.value
 
     def _placed(self, old: Entry | None, new: Entry) -> Entry:
         """A merged entry; under `--set` its key stays where the file has it."""

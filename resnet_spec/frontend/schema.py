@@ -8,20 +8,22 @@ merge, must also have `input`, and has no `null` left.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, closest, suggestion
 
 from .conforms import conforms, member_for
+from .library import Kind
 from .source import Mapping, Node, Scalar, Sequence, to_data
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-_FILE = Path(__file__).with_name("spec.schema.json")
+_FILES: dict[Kind, Path] = {kind: Path(__file__).with_name(f"{kind}.schema.json") for kind in get_args(Kind)}
 _TYPE_WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -30,28 +32,39 @@ _TYPE_WORDS = {
     "object": "a mapping",
     "string": "a string",
 }
+_INFERRED = "remove it: it follows from what enters, and is never written"
+_NEVER_WRITTEN = {  # arguments of torch's layers that are not part of the language
+    **dict.fromkeys(("in_channels", "in_features", "num_features", "num_channels", "normalized_shape"), _INFERRED),
+    "inplace": "remove it: the compiler decides which layers may overwrite their input",
+}
 _KINDS = {bool: "a truth value", int: "a whole number", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
 
 
 @cache
-def schema_document() -> dict[str, Any]:
-    """The checked-in schema."""
-    document: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+def schema_document(kind: Kind = "spec") -> dict[str, Any]:
+    """The checked-in schema of specs, or of recipes."""
+    document: dict[str, Any] = json.loads(_FILES[kind].read_text(encoding="utf-8"))
     return document
 
 
-def validate_whole(root: Mapping) -> list[Diagnostic]:
-    """What is wrong with a merged document; its `blocks` are checked one by one with `validate_block`."""
-    findings = _validate("", root)
-    if "input" not in root.entries:
+def validate_whole(root: Mapping, failed: set[int] | None = None) -> list[Diagnostic]:
+    """What is wrong with a merged document; its `blocks` are checked one by one with `validate_block`.
+
+    The `id` of every node that a finding is about goes into `failed`.
+    """
+    findings = _validate("", root, failed=failed)
+    known = schema_document()["properties"]
+    if "input" not in root.entries and not any(
+        closest(key, ("extends", "input")) for key in root.entries if key not in known
+    ):  # a misspelt one is told as such
         message = "the spec does not say the size of its input"
         findings.append(Diagnostic("missing-field", message, root.span, help="write `input: 3x224x224` (C x H x W)"))
     return findings
 
 
-def validate_block(body: Mapping) -> list[Diagnostic]:
+def validate_block(body: Mapping, failed: set[int] | None = None) -> list[Diagnostic]:
     """What is wrong with the merged body of one block."""
-    return _validate("block", body)
+    return _validate("block", body, failed=failed)
 
 
 @cache
@@ -61,26 +74,33 @@ def operation_names() -> frozenset[str]:
     return frozenset(member["if"]["properties"]["op"]["const"] for member in members)
 
 
-def _validate(definition: str, node: Mapping) -> list[Diagnostic]:
-    document = schema_document()
+def validate_recipe(root: Mapping) -> list[Diagnostic]:
+    """What is wrong with a merged recipe."""
+    return _validate("", root, "recipe")
+
+
+def _validate(definition: str, node: Mapping, kind: Kind = "spec", failed: set[int] | None = None) -> list[Diagnostic]:
+    document = schema_document(kind)
     data = to_data(node)
     if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
         return []
-    errors = list(_validator(definition).iter_errors(data))
+    errors = list(_validator(definition, kind).iter_errors(data))
     of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     told = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
+    if failed is not None:
+        failed.update(id(at) for error in told if (at := _walk(node, list(error.absolute_path))[0]) is not None)
     findings = list(dict.fromkeys(finding for error in told for finding in _diagnose(error, node)))
     at_anchors = {(finding.code, finding.span) for finding in findings}
     return [f for f in findings if f.span is None or f.span.anchor is None or (f.code, f.span.anchor) not in at_anchors]
 
 
 @cache
-def _validator(definition: str) -> Any:
+def _validator(definition: str, kind: Kind = "spec") -> Any:
     """A validator of jsonschema, for what does not conform; importing it takes long."""
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
 
-    document = schema_document()
+    document = schema_document(kind)
     chosen = {"$ref": f"#/definitions/{definition}", "definitions": document["definitions"]} if definition else document
     validator: Any = extend(Draft7Validator, {"allOf": _all_of})  # type: ignore[no-untyped-call]
     return validator(chosen)
@@ -113,24 +133,34 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
             return _bad_text(written, node, name)
         case "required":
             missing = _missing(error)
-            what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the spec"
+            what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the document"
             message = f"{what} needs {' and '.join(f'`{field}`' for field in missing)}"
-            return Diagnostic("missing-field", message, key, help=f"add `{missing[0]}: ...`")
+            fields: Any = error.schema
+            mend = ", ".join(f"{field}: {_example(fields['properties'].get(field))}" for field in missing)
+            return Diagnostic("missing-field", message, key, help=f"add `{mend}`")
         case "type":
-            if name == "input" and isinstance(node, Scalar):
-                return _bad_text(node.text, node, name)
-            message = f"`{name}` must be {_expected(expected)}, and this is {_KINDS.get(type(written), 'nothing')}"
+            if name == "input" and isinstance(node, Scalar | Sequence):
+                return _bad_text(node.text if isinstance(node, Scalar) else str(written), node, name)
+            kind = f"the fraction {written}" if isinstance(written, float) else _KINDS.get(type(written), "nothing")
+            message = f"`{name}` must be {_expected(expected)}, and this is {kind}"
             mend = ""
-            if isinstance(written, list) and len(written) == 1:
+            if name.endswith(".depth") and isinstance(written, list) and (depths := _digits(written)):
+                rest = ", ".join(depths[1:])
+                mend = f"each stage has a depth of its own: `depth: {depths[0]}` here, and {rest} in the next ones"
+            elif isinstance(written, list) and len(written) == 1:
                 mend = f"write `{written[0]}` without the brackets"
-            elif isinstance(written, list) and path[-1] == "depth":
-                mend = "each stage has a depth of its own"
             elif isinstance(written, list) and "object" in expected:
                 mend = "write `name: ...` for each entry, without dashes"
+            elif "boolean" in expected and written in (0, 1):
+                mend = f"write `{str(bool(written)).lower()}`"
+            elif (example := _example(error.schema)) != "...":
+                mend = f"for example `{path[-1]}: {example}`"
             return Diagnostic("wrong-type", message, _place(node, key), help=mend)
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
-            return Diagnostic("out-of-range", f"`{name}` is {written}, and must be {bound} {expected}", _place(node, key))
+            mend = f"write {expected} or {'more' if error.validator == 'minimum' else 'less'}"
+            message = f"`{name}` is {written}, and must be {bound} {expected}"
+            return Diagnostic("out-of-range", message, _place(node, key), help=mend)
         case "enum":
             words = [word for word in expected if isinstance(word, str)]
             message = f"`{name}` cannot be `{written}`"
@@ -140,7 +170,9 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
             exact = schema.get("minItems") == schema.get("maxItems")
             bound = "" if exact else "at least " if error.validator == "minItems" else "at most "
             message = f"`{name}` has {len(written)} values, and takes {bound}{expected}"
-            return Diagnostic("wrong-length", message, _place(node, key))
+            pair = exact and expected == 2 and "integer" in schema.get("type", ())
+            mend = "write one number for both, or `[height, width]`" if pair else ""
+            return Diagnostic("wrong-length", message, _place(node, key), help=mend)
         case "uniqueItems":
             return Diagnostic("duplicate-value", f"a value of `{name}` stands twice", _place(node, key))
         case "const":
@@ -153,14 +185,18 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
 def _unknown_keys(error: ValidationError, node: Node | None, name: str) -> Iterator[Diagnostic]:
     schema: Any = error.schema
     written: Any = error.instance
+    words = ("op", "if", "from", "init")  # what any operation may carry comes after its own fields
     known = [key for key in schema["properties"] if not key.startswith("insert_")]
+    known.sort(key=lambda key: "op" in written and key in words)
     for extra in written:
         if extra in schema["properties"]:
             continue
-        owner = written.get("op") or name
-        what = f"`{owner}` has no field `{extra}`" if owner else f"a spec has no key `{extra}`"
+        owner = (written.get("op") or name) if name else ""
+        kind = next((word for word in ("spec", "recipe") if word in schema.get("required", ())), "block")
+        what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind} has no key `{extra}`"
         at = node.entries[extra].key if isinstance(node, Mapping) and extra in node.entries else None
-        yield Diagnostic("unknown-field", what, at, help=suggestion(extra, known, SYNONYMS))
+        mend = _NEVER_WRITTEN.get(extra) if "op" in written else None
+        yield Diagnostic("unknown-field", what, at, help=mend or suggestion(extra, known, SYNONYMS))
 
 
 def _missing(error: ValidationError) -> list[str]:
@@ -184,11 +220,39 @@ def _bad_text(written: str, node: Node, name: str) -> Diagnostic:
             mend = "write a space after the colon"
         return Diagnostic("invalid-name", message, node.entries[written].key, help=mend)
     if name == "input":
-        mend = "write channels x height x width in pixels: `3x224x224`"
+        mend = f"write channels x height x width in pixels: `input: {_size_meant(written)}`"
         return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=mend)
     return Diagnostic(
         "invalid-name", f"`{written}` cannot be a name", node.span, help="a name is letters, digits and underscores"
     )
+
+
+def _digits(written: list[object]) -> list[str]:
+    """The depths that were meant by `[3, 4, 6, 3]`, or by `[3463]`."""
+    numbers = [str(each) for each in written if isinstance(each, int) and not isinstance(each, bool)]
+    found = list(numbers[0]) if len(numbers) == 1 and 3 <= len(numbers[0]) <= 4 else numbers
+    return found if len(found) > 1 and len(numbers) == len(written) else []
+
+
+def _size_meant(written: str) -> str:
+    """`3x224x224` for `224`, `224x224`, or three numbers with anything between them."""
+    numbers = [each for each in re.findall(r"[0-9]{1,9}", written) if not each.startswith("0")]
+    match numbers:
+        case [side]:
+            return f"3x{side}x{side}"
+        case [height, width]:
+            return f"3x{height}x{width}"
+        case [channels, height, width] if int(channels) > int(width) and int(width) in (1, 3):
+            return f"{width}x{channels}x{height}"
+        case [_, _, _]:
+            return "x".join(numbers)
+    return "3x224x224"
+
+
+def _example(field: Any) -> str:
+    """A value that a field may have, as it is written."""
+    shown = field.get("examples", field.get("enum")) if isinstance(field, dict) else None
+    return "..." if not shown or isinstance(shown[0], dict | list) else str(shown[0]).lower()
 
 
 def _walk(root: Node, path: list[str | int]) -> tuple[Node | None, Span | None]:

@@ -109,7 +109,7 @@ def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnost
         related = (Label(begins, "this begins here"),) if error.context_mark is not None and begins.line != span.line else ()
         mend = next((mend for words, mend in _YAML_HELP.items() if words in what), "")
         if source.line(span.line)[span.column - 1 : span.column] == "\t":
-            what, mend = "a tab cannot indent a line", "indent with spaces"
+            what, mend = "a tab cannot indent a line", "put two spaces in place of each tab"
         raise SpecError([Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=mend)]) from None
     except yaml.YAMLError as error:  # a character YAML does not allow
         what = str(getattr(error, "reason", error))
@@ -166,7 +166,8 @@ class _Reader:
             event = self._next()
             if not isinstance(event, yaml.StreamEndEvent):
                 message = "a second document starts here; a spec is one document"
-                raise _stop("several-documents", message, _point(self.source, event.start_mark))
+                mend = "put the second network into a file of its own"
+                raise _stop("several-documents", message, _point(self.source, event.start_mark), mend)
             return root
         finally:
             self.loader.dispose()
@@ -185,7 +186,7 @@ class _Reader:
             node: Node = self._scalar(event, span)
         else:
             if depth >= MAX_DEPTH:
-                raise _stop("too-deep", f"nested deeper than {MAX_DEPTH} levels", span)
+                raise _stop("too-deep", f"nested deeper than {MAX_DEPTH} levels", span, "is a bracket never closed?")
             if event.anchor is not None:
                 self.open_anchors.add(event.anchor)
             node = self._sequence(span, depth) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(span, depth)
@@ -209,9 +210,11 @@ class _Reader:
         span = _span(self.source, event)
         name = event.anchor
         if name in self.open_anchors:
-            raise _stop("alias-cycle", f"`*{name}` stands inside the value that `&{name}` names", span)
+            mend = "repeat the value that is meant in place of the alias"
+            raise _stop("alias-cycle", f"`*{name}` stands inside the value that `&{name}` names", span, mend)
         if name not in self.anchors:
-            raise _stop("unknown-alias", f"no `&{name}` stands before this `*{name}`", span)
+            mend = f"write the value itself here, or `&{name}` before it where it stands first"
+            raise _stop("unknown-alias", f"no `&{name}` stands before this `*{name}`", span, mend)
         target = self.anchors[name]
         self._count(span)
         size, height = _size(target, MAX_EXPANDED)
@@ -239,9 +242,8 @@ class _Reader:
             name = self._key(key)
             if name in entries:
                 first = Label(entries[name].key, "first here")
-                raise SpecError(
-                    [Diagnostic("duplicate-key", f"the key `{name}` stands twice", key.span, "again here", (first,))]
-                )
+                message, mend = f"the key `{name}` stands twice", "remove one of them, or rename it"
+                raise SpecError([Diagnostic("duplicate-key", message, key.span, "again here", (first,), mend)])
             value = self._node(self._next(), depth + 1)
             entries[name] = Entry(key.span, value)
             if isinstance(value, Scalar) and value.unquoted and value.text.count("(") > value.text.count(")"):
@@ -270,7 +272,7 @@ class _Reader:
             return Scalar(_WORDS[text], span, text)
         if _INT.fullmatch(text):
             if len(text.lstrip("+-0")) > MAX_DIGITS:
-                raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span)
+                raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span, "write fewer digits")
             if _OLD_OCTAL.fullmatch(text):
                 self._warn(
                     span, f"`{text}` is the decimal number {int(text)} (YAML 1.1 read it as octal)", f"write {int(text)}"
@@ -278,7 +280,7 @@ class _Reader:
             return Scalar(int(text), span, text)
         if _OTHER_BASE.fullmatch(text):
             if len(text) > MAX_DIGITS:
-                raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span)
+                raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span, "write fewer digits")
             return Scalar(int(text, 0), span, text)
         if _NOT_FINITE.fullmatch(text):
             raise _stop("number-too-large", f"`{text}` is no finite number", span, "write a number, or quote a string")

@@ -7,13 +7,13 @@ names, places where something cannot stand). Nothing is evaluated here: numbers 
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
+from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError, suggestion
 
-from .library import library_block, library_block_names
+from .library import library_block, library_block_names, shipped_names
 from .resolve import BlockText, Resolved
 from .schema import operation_names, validate_block, validate_whole
 from .source import Entry, Mapping, Node, Scalar, Sequence
@@ -120,15 +120,18 @@ class Spec:
     about: str
     source: str
     input: tuple[int, int, int]
+    input_span: Span
     classes: Scalar | None
     params: dict[str, Argument]
     roles: dict[str, Use]
     init: str
+    recipe: str | None  # the shipped recipe that it is trained with unless told
     stem: tuple[Use, ...]
     stages: tuple[Stage | Use, ...]
     head: tuple[Use, ...]
     blocks: dict[str, Block]
     expect: Expect | None
+    replaced: dict[Span, Node]  # where a value stands -> the value of a file below that it took the place of
 
     def find_block(self, name: str, written: Span) -> Block | None:
         """The block a name means where it is `written`: inside the library, a spec's own new block does not count."""
@@ -156,6 +159,37 @@ def parse_spec(resolved: Resolved) -> Spec:
     return spec
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What could be read of a spec with mistakes of form. `failed` are the `id`s of the uses and blocks that this is about.
+
+    `whole`: stem, stages, head and input are known, so that shapes can be worked out.
+    """
+
+    spec: Spec
+    failed: frozenset[int]
+    whole: bool
+
+
+def parse_broken(resolved: Resolved) -> Broken | None:
+    """As much of a spec as can be read where `parse_spec` refuses it; None where most of it would be guessed."""
+    reader = _Reader(set())
+    told = validate_whole(resolved.root, reader.failed_nodes)
+    for text in resolved.blocks.values():
+        told += validate_block(text.body, reader.failed_nodes)
+    entries = resolved.root.entries
+    if any(finding.code == "unknown-field" and finding.span in {entry.key for entry in entries.values()} for finding in told):
+        return None  # a misspelt `stem` or `classes` would be missed everywhere
+    reader.whole = "input" in entries and id(entries["input"].value) not in reader.failed_nodes
+    for key in ("stem", "stages", "head", "blocks", "params", "norm", "act"):
+        if key in entries and id(entries[key].value) in reader.failed_nodes:
+            return None
+    spec = reader.spec(resolved)
+    if any(finding.code == "role-cycle" for finding in reader.findings):
+        return None
+    return Broken(spec, frozenset(reader.failed), reader.whole)
+
+
 _LIBRARY: dict[str, Block] = {}
 
 
@@ -170,10 +204,18 @@ def library(name: str) -> Block | None:
 
 
 class _Reader:
-    """Valid trees to typed values, gathering findings about names and places."""
+    """Trees to typed values, gathering findings about names and places.
 
-    def __init__(self) -> None:
+    The trees are valid, unless `failed_nodes` has the `id`s of those that are not; what is made of them goes into `failed`.
+    """
+
+    def __init__(self, failed_nodes: set[int] | None = None) -> None:
         self.findings: list[Diagnostic] = []
+        self.failed_nodes = failed_nodes if failed_nodes is not None else set[int]()
+        self.failed: set[int] = set()
+        self.blocks: Container[str] = ()
+        self.blockless = False
+        self.whole = True  # but for the operations
 
     def refuse(self, code: str, message: str, span: Span, mend: str = "", first: Span | None = None) -> None:
         related = () if first is None else (Label(first, "first here"),)
@@ -181,8 +223,9 @@ class _Reader:
 
     def spec(self, resolved: Resolved) -> Spec:
         root = resolved.root
-        size = root.entries["input"].value
-        channels, height, width = (int(part) for part in _text(size).split("x"))
+        self.blocks = resolved.blocks
+        size = root.get("input") if self.whole else None
+        channels, height, width = (int(part) for part in _text(size).split("x")) if size is not None else (1, 1, 1)
         classes = root.get("classes")
         default = root.entries.get("block")
         names: dict[str, Span] = {}
@@ -198,16 +241,27 @@ class _Reader:
             about=_text(root.get("about")),
             source=_text(root.get("source")),
             input=(channels, height, width),
-            classes=classes if isinstance(classes, Scalar) else None,
+            input_span=root.span if size is None else size.span,
+            classes=classes if classes is None or isinstance(classes, Scalar) else Scalar(None, classes.span),
             params=self.variables(root.get("params"), "param"),
             roles=self.roles(root),
             init=_text(root.get("init")) or "pytorch",
+            recipe=self.recipe(root.get("recipe")),
             stem=stem,
             stages=stages,
             head=head,
             blocks={name: self.own_block(text) for name, text in resolved.blocks.items()},
-            expect=_expect(root.get("expect")),
+            expect=None if self.failed_nodes else _expect(root.get("expect")),
+            replaced=resolved.replaced,
         )
+
+    def recipe(self, node: Node | None) -> str | None:
+        """The name of a shipped recipe; a spec that somebody sent names no file."""
+        name = _text(node)
+        if node is not None and name and name not in shipped_names("recipe"):
+            mend = suggestion(name, shipped_names("recipe"))
+            self.refuse("unknown-recipe", f"there is no shipped recipe `{name}`", node.span, mend)
+        return name or None
 
     def uses(self, node: Node | None, names: dict[str, Span]) -> tuple[Use, ...]:
         if not isinstance(node, Mapping):
@@ -218,6 +272,19 @@ class _Reader:
         """One operation under its name; `names` are those already taken in its place (None: not a child of a module)."""
         if names is not None:
             self.take(name, entry.key, names)
+        before = len(self.findings)
+        made = self.use_of(name, entry)
+        if len(self.findings) > before:
+            self.failed.add(id(made))
+        if self.failed_nodes:
+            heads = [entry.value]
+            if isinstance(entry.value, Mapping):
+                heads += [node for key in _NOT_ARGUMENTS if (node := entry.value.get(key)) is not None]
+            if any(id(node) in self.failed_nodes for node in heads):
+                self.failed.add(id(made))
+        return made
+
+    def use_of(self, name: str, entry: Entry) -> Use:
         value = entry.value
         if not isinstance(value, Mapping):
             return Use(name, entry.key, _text(value), value.span)
@@ -226,7 +293,7 @@ class _Reader:
             self.refuse("missing-field", f"`{name}` does not say what it is", entry.key, "add `op: ...`")
         inputs = value.get("from")
         when, init = value.get("if"), value.get("init")
-        if "ops" in value.entries and _text(op) != "sequential":
+        if "ops" in value.entries and _text(op) != "sequential" and self.means_something(_text(op)):
             self.refuse("unknown-field", f"`{_text(op)}` has no field `ops`", value.entries["ops"].key, "only `sequential` has")
         if "init" in value.entries and _text(op) == "sequential":
             self.refuse("unknown-field", "`sequential` has no weight that `init` could draw", value.entries["init"].key)
@@ -248,6 +315,10 @@ class _Reader:
             init if isinstance(init, Scalar) else None,
         )
 
+    def means_something(self, op: str) -> bool:
+        """Whether a word is an operation, a role or a block; what is none is told elsewhere."""
+        return op in operation_names() or op in ROLES or op in self.blocks or op in library_block_names()
+
     def argument(self, entry: Entry) -> Argument:
         """A field or argument: one value, or a list of single values."""
         value = entry.value
@@ -255,7 +326,7 @@ class _Reader:
         for item in items:
             if not isinstance(item, Scalar) or item.value is None:
                 self.refuse("wrong-type", "a number, a truth value or an expression is expected here", item.span)
-                return Argument(entry.key, Scalar(0, item.span, "0"))
+                return Argument(entry.key, Scalar(None, item.span))
         assert not isinstance(value, Mapping)
         return Argument(entry.key, value)
 
@@ -325,12 +396,16 @@ class _Reader:
                 self.refuse("unknown-field", f"a stage has no `{key}`", each.key, mend)
                 continue
             arguments[key] = self.argument(each)
-        depth, stride = body.get("depth"), body.entries.get("stride")
+        depth, stride = body.entries.get("depth"), body.entries.get("stride")
+        made = Use(name, entry.key, chosen.op, chosen.op_span, arguments)
+        if id(chosen) in self.failed or id(body) in self.failed_nodes:
+            self.failed.discard(id(chosen))  # an `id` lasts as long as what it is of
+            self.failed.add(id(made))
         return Stage(
             name,
             entry.key,
-            Use(name, entry.key, chosen.op, chosen.op_span, arguments),
-            depth if isinstance(depth, Scalar) else None,
+            made,
+            None if depth is None else depth.value if isinstance(depth.value, Scalar) else Scalar(None, depth.value.span),
             None if stride is None else self.argument(stride),
         )
 
@@ -344,9 +419,11 @@ class _Reader:
                     self.refuse("unknown-field", message, given[word].key, "write it in a block of your own")
         if own is not None and not _is_patch(own.value):
             return self.use(name, own, None)
-        if default is None:
+        if default is None and not self.blockless:  # once, for all stages that lack one
+            self.blockless = True
             mend = "add `block: NAME` to it, or at the top of the spec for all stages"
             self.refuse("missing-field", f"the stage `{name}` does not say what its blocks are", entry.key, mend)
+        if default is None:
             return Use(name, entry.key, "", entry.key)
         base = self.use(name, default, None)
         if own is None or not isinstance(own.value, Mapping):
@@ -372,7 +449,13 @@ class _Reader:
         elif not (text.name.isascii() and text.name.isidentifier()):
             mend = "a block's name is letters, digits and underscores"
             self.refuse("invalid-name", f"`{text.name}` cannot be a name", text.key, mend)
-        return self.block(text)
+        made = self.block(text)
+        if self.failed_nodes:
+            nodes = [text.body, *(entry.value for entry in text.body.entries.values())]
+            nodes += [item for node in nodes if isinstance(node, Sequence) for item in node.items]
+            if any(id(node) in self.failed_nodes for node in nodes):
+                self.failed.add(id(made))
+        return made
 
     def block(self, text: BlockText) -> Block:
         body = text.body

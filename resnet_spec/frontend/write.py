@@ -35,6 +35,12 @@ def write_document(root: Mapping) -> str:
     return text
 
 
+def write_value(value: object) -> str:
+    """A value as it is written after a key, on one line."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 def write_spec(resolved: Resolved, name: str) -> str:
     """A resolved spec as one document, under `name` and without `expect`, which speaks of the file.
 

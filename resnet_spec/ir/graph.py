@@ -55,6 +55,7 @@ class Broken:
     op: str
     inputs: tuple[int, ...]
     message: str
+    span: Span = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

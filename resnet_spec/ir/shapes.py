@@ -6,10 +6,16 @@ built at `graph.input`, and another size may not fit it.
 
 from __future__ import annotations
 
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from resnet_spec.diagnostics import Diagnostic, Span, SpecError
 
 from .graph import INPUT, Graph
 from .ops import Problem, Shape, show
+from .ops.reshaping import Flatten
+from .sizes import accepted_sizes
+from .trace import Step, changes, lines, told
 
 
 def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
@@ -25,16 +31,40 @@ def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
         if shape is None:
             result = node.op.shape(*entering)
             if isinstance(result, Problem):
-                raise SpecError([_does_not_fit(graph, len(shapes), result, input)])
+                raise SpecError([_does_not_fit(graph, shapes, result, input)])
             shape = known[key] = result
         shapes.append(shape)
     return tuple(shapes)
 
 
-def _does_not_fit(graph: Graph, position: int, problem: Problem, input: Shape) -> Diagnostic:
-    """A problem at another size, told at the line of the user's file that led to it."""
+def _does_not_fit(graph: Graph, shapes: Sequence[Shape], problem: Problem, input: Shape) -> Diagnostic:
+    """A problem at another size, told at the line of the user's file that led to it; `shapes` are those before it."""
+    position = len(shapes)
     node = graph.nodes[position]
     span, related = graph.place(position)
     message = f"{node.name} at input {show(input)}: {problem.message}"
-    note = f"the network is built for {show(graph.input)}"
-    return Diagnostic(problem.code, message, span, related=related, help=problem.help, notes=(note,))
+    notes = [f"the network is built for {show(graph.input)}"]
+    if input[0] == graph.input[0]:
+        notes += _sizes(graph, shapes, node.inputs[0], input, span)
+        notes.append(f"the network accepts {accepted_sizes(graph).describe()}")
+    return Diagnostic(problem.code, message, span, related=related, help=problem.help, notes=tuple(filter(None, notes)))
+
+
+def _sizes(graph: Graph, shapes: Sequence[Shape], value: int, input: Shape, at: Span) -> Iterator[str]:
+    """How the image came to its size, and what a flatten on the way makes of it, here and where the network was built."""
+
+    def shape(value: int) -> Shape:
+        return input if value == INPUT else shapes[value]
+
+    flat = value
+    while flat != INPUT and not isinstance(graph.nodes[flat].op, Flatten):
+        flat = graph.nodes[flat].inputs[-1]
+    if flat != INPUT:
+        value = graph.nodes[flat].inputs[0]
+        here, there = shape(value), graph.shape_of(value)
+        name = graph.nodes[flat].name
+        yield f"{name} makes {prod(there)} features of {show(there)} there, and {prod(here)} of {show(here)} here"
+    places = lines(graph.nodes[: len(shapes)], graph.regions)
+    found = reversed(list(changes(graph.nodes, shape, value)))
+    steps = [Step(graph.nodes[n].name, places[n], shape(graph.nodes[n].inputs[-1]), shape(n)) for n in found]
+    yield told(input, steps, at.source)

@@ -51,12 +51,13 @@ class _Images(Dataset[Item]):
     """Images of a split one by one, as the workers see them."""
 
     def __init__(self, split: Split, preparation: Preparation, each: Each | None) -> None:
-        self.split, self.preparation, self.each = split, preparation, each
+        self.read, self.count = split.read, len(split)  # and no names: they may be closures, which no worker can be given
+        self.preparation, self.each = preparation, each
 
     def __getitem__(self, key: Key) -> Item:
         epoch, index = key
         try:
-            image = self.split.read(index)
+            image = self.read(index)
         except BadImage as bad:
             return None, index, bad.name, bad.why
         if self.each is None:
@@ -66,7 +67,7 @@ class _Images(Dataset[Item]):
         return self.each(image, epoch, index), index, "", ""
 
     def __len__(self) -> int:
-        return len(self.split)
+        return self.count
 
 
 def _as_list(items: list[Item]) -> list[Item]:
@@ -102,6 +103,7 @@ class Reader:
             num_workers=self.workers,
             collate_fn=_as_list,
             prefetch_factor=4,
+            generator=torch.Generator(),  # else it draws from torch's own
         )
         for items in loader:
             yield self._stacked(items)
@@ -171,8 +173,10 @@ class TrainingBatches:
         read = self.reader.read([[(epoch, int(index)) for index in part] for of_step in parts for part in of_step])
         for step, of_step in zip(steps, parts, strict=True):
             made = []
-            for _ in of_step:
+            for asked in of_step:
                 pixels, indices = next(read)
+                if self.mixes and len(indices) and indices[0] != asked[0]:  # the one that lends is bad: the next lends to itself
+                    pixels, indices = np.concatenate([pixels[:1], pixels]), np.concatenate([indices[:1], indices])
                 whole = np.arange(len(indices))
                 pixels = cut(bordered(pixels, self.augment), whole, table[indices], self.augment)
                 made.append(self._batch(pixels, indices, table, epoch, step))
@@ -190,19 +194,15 @@ class TrainingBatches:
         bounds = [len(batch) * piece // pieces for piece in range(pieces + 1)]
         found = []
         for piece in range(self.world.rank * self.accumulate, (self.world.rank + 1) * self.accumulate):
-            part = batch[bounds[piece] : bounds[piece + 1]]
-            found.append(
-                np.concatenate([batch[bounds[piece] - 1 : bounds[piece]] if piece else batch[-1:], part])
-                if self.mixes
-                else part
-            )
+            here = np.arange(bounds[piece], bounds[piece + 1])
+            found.append(batch[np.concatenate([[bounds[piece] - 1], here]) if self.mixes else here])  # -1 is the last
         return found
 
     def _batch(self, pixels: Pixels, indices: NDArray[np.int64], table: NDArray[np.float64], epoch: int, step: int) -> Batch:
         x = normalized(pixels, self.preparation, self.device, self.channels_last)
         x = erase(x, table[indices], self.augment)
         labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
-        if not self.mixes or len(indices) < 2:
+        if not self.mixes:
             return Batch(x, labels, labels)
         return mix(x, labels, self.classes, self.augment, mixing(self.seed, epoch, step))
 
@@ -240,6 +240,12 @@ class EvaluationBatches:
     channels_last: bool
     held: Pixels | None
     reader: Reader | None
+
+    @property
+    def rounds(self) -> int:
+        """The most batches that any process has."""
+        batches = -(-len(self.labels) // self.batch_size)
+        return -(-batches // self.world.size)
 
     def __iter__(self) -> Iterator[Batch]:
         starts = range(0, len(self.labels), self.batch_size)

@@ -81,6 +81,8 @@ def _read(path: Path) -> tuple[str, State | None]:
         return str(error.strerror or error), None
     if hashlib.sha256(data).hexdigest() != match[2]:
         return f"its {len(data):,} bytes are not those that were written", None
+    if not data.startswith(b"PK"):  # torch.save writes a ZIP file; anything else would be a bare pickle
+        return "it is no checkpoint", None
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from resnet_spec.training.batches import Batch
+from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.recipe import Precision
 from resnet_spec.training.run.record import Confusion
 from resnet_spec.training.world import World
@@ -58,7 +58,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 def score(
     module: nn.Module,
-    batches: Iterable[Batch],
+    batches: EvaluationBatches,
     classes: int,
     device: torch.device,
     precision: Precision,
@@ -71,9 +71,13 @@ def score(
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=device)
     within = torch.zeros((), dtype=torch.int64, device=device)
     with evaluating(module), torch.inference_mode():
-        for batch in batches:
-            if stopped():
+        found = iter(batches)
+        for _ in range(batches.rounds):  # as often in every process, so that all stop together
+            if world.any(stopped()):
                 raise Interrupted
+            batch = next(found, None)
+            if batch is None:
+                continue
             with autocast(device, precision):
                 outputs: Tensor = module(batch.images)
             outputs = outputs.float()

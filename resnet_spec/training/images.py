@@ -22,7 +22,7 @@ from resnet_spec.torchvision_import import import_torchvision
 from resnet_spec.training.data import Data
 from resnet_spec.training.data.dataset import Pixels
 from resnet_spec.training.data.decode import to_channels
-from resnet_spec.training.data.resize import centre_crop, resize
+from resnet_spec.training.data.resize import centre_crop, resize, resized
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Augment, Interpolation, Recipe, Statistic
 
@@ -60,7 +60,14 @@ class Preparation:
     def fixed(self, image: Pixels) -> Pixels:
         """An image `(H, W, C)` as the network takes it, still in bytes."""
         image = self.resized(image)
-        return image if self.crop is None else centre_crop(image, self.crop)
+        if self.crop is not None:
+            return centre_crop(image, self.crop)
+        return resize(image, self.size, self.interpolation)  # of another size than the images trained with, or as it is
+
+    def changes(self, height: int, width: int) -> bool:
+        """Whether an image of this size comes out of `fixed` as another one."""
+        is_resized = self.resize is not None and resized(height, width, self.resize) != (height, width)
+        return is_resized or (height, width) != self.size
 
 
 def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Preparation, tuple[str, ...]]:
@@ -70,6 +77,9 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
     """
     channels, *wanted = input
     notes: list[str] = []
+    if data.channels not in (None, 1, 3, channels):
+        message = f"images have {data.channels} channels, and the network takes {channels}"
+        raise SpecError([Diagnostic("data-channels", message, None, help=f"write `input: {data.channels}x...` in the spec")])
     if channels not in (1, 3) and data.channels != channels:
         message = f"the network takes {channels} channels, and images have 1 or 3"
         raise SpecError([Diagnostic("data-channels", message, None, help="write `input: 3x...` in the spec")])
@@ -87,7 +97,7 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
         was = "of many sizes" if data.size is None else f"{data.size[0]}x{data.size[1]}"
         notes.append(f"images are {was}, and resized to the network's {size[0]}x{size[1]}")
     elif size is None and crop is not None and data.size is None:
-        size = min(crop)
+        size = max(crop)
     if isinstance(size, int) and crop is None:
         crop = (size, size)
     final = crop or (size if isinstance(size, tuple) else data.size)
@@ -132,7 +142,7 @@ class Each:
         """One image `(H, W, C)`, with the random numbers of (seed, epoch, index); torch's own generator is left as it was."""
         x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))
+            torch.default_generator.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))
             for transform in _transforms(self.augment, self.preparation):
                 x = transform(x)
         pixels: Pixels = np.ascontiguousarray(x.permute(1, 2, 0).numpy())
@@ -140,12 +150,12 @@ class Each:
         return pixels if crop is None or pixels.shape[:2] == crop else centre_crop(pixels, crop)
 
 
-_MADE: dict[tuple[Augment, Size], list[Callable[[Tensor], Tensor]]] = {}
+_MADE: dict[tuple[Augment, Size, Interpolation], list[Callable[[Tensor], Tensor]]] = {}
 
 
 def _transforms(augment: Augment, preparation: Preparation) -> list[Callable[[Tensor], Tensor]]:
     """torchvision's transforms, in the order in which the recipe applies them; made once in each process."""
-    key = (augment, preparation.size)
+    key = (augment, preparation.size, preparation.interpolation)
     if key not in _MADE:
         import_torchvision()
         v2: Any = importlib.import_module("torchvision.transforms.v2")

@@ -27,7 +27,7 @@ from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run.record import Row, Timing
 from resnet_spec.training.schedule import Length, factor
-from resnet_spec.training.segments import in_segments
+from resnet_spec.training.segments import Segmented
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.world import World
 
@@ -115,13 +115,20 @@ class Loop:
         return averaged
 
     def _forward(self) -> Callable[[Tensor], Tensor]:
-        forward: Callable[[Tensor], Tensor] = self.module
+        forward = self.module
         if self.recipe.segments:
             try:
-                forward = in_segments(self.module, self.recipe.segments)
+                forward = Segmented(self.module, self.recipe.segments)
             except ValueError as error:
                 raise self.recipe.refuse("recipe-segments", f"the network cannot be cut: {error}", "segments") from None
+        if self.world.size > 1:
+            devices = [self.device.index] if self.device.type == "cuda" else None
+            forward = nn.parallel.DistributedDataParallel(forward, devices)
         return torch.compile(forward) if self.recipe.compile else forward
+
+    def release(self) -> None:
+        """Let go of what ties the module to the other processes."""
+        self.forward = self.module
 
     def run(self) -> None:
         """Train to the end. Raises Interrupted after a save where the run was asked to stop, SpecError where it diverged."""
@@ -234,9 +241,15 @@ class Loop:
 
     def _syncing(self, last: bool) -> AbstractContextManager[Any]:
         """Gradients are exchanged after the last part of a batch only."""
-        if isinstance(self.forward, nn.parallel.DistributedDataParallel) and not last:
-            return self.forward.no_sync()
-        return nullcontext()
+        if self.world.size == 1 or last:
+            return nullcontext()
+        quiet: AbstractContextManager[Any] = self.forward.no_sync()  # type: ignore[attr-defined]
+        return quiet
+
+    def _share_statistics(self) -> None:
+        """Every process takes the running statistics of the first, which are those that are kept."""
+        for module in {id(self.module): self.module, id(self.weights): self.weights}.values():
+            self.world.share(buffer for buffer in module.buffers())
 
     def _look(self) -> None:
         """Look at the losses of the last steps, which waits for the device."""
@@ -254,11 +267,11 @@ class Loop:
         where = f"; the first layer whose output is not finite is {found}" if found else ""
         message = f"the loss is no longer a number at step {step}{where}"
         mend = f"a lower learning rate often helps: `--lr {self.recipe.lr / 10:g}`; the last good weights are kept"
-        return SpecError([Diagnostic("diverged", message, self.recipe.place("optimizer", "lr"), help=mend)])
+        return SpecError([Diagnostic("loss-not-finite", message, self.recipe.place("optimizer", "lr"), help=mend)])
 
     def _end_epoch(self, epoch: int) -> None:
         """Evaluate, and write the row of an epoch (from 0)."""
-        stopped = self._stopped_in_evaluation
+        self._share_statistics()
         scores = {}
         for name, batches in (("validation", self.validation), ("test", self.test)):
             if batches is not None:
@@ -270,7 +283,7 @@ class Loop:
                         self.device,
                         self.recipe.precision,
                         self.world,
-                        stopped,
+                        lambda: self.stop.requested,
                     )
         loss = float(self.world.total(self.loss_sum.clone()))
         right, seen = self.world.total(self.counts.clone()).tolist()
@@ -309,9 +322,6 @@ class Loop:
         if self.world.any(self.stop.requested) and not self._finished():
             raise Interrupted
 
-    def _stopped_in_evaluation(self) -> bool:
-        return self.stop.requested and self.world.size == 1
-
     def _saved_when_interrupted(self) -> AbstractContextManager[None]:
         return _SaveOn(self)
 
@@ -331,7 +341,7 @@ class Loop:
             if bad is not None:
                 message = f"`{bad}` is no longer finite after step {self.progress.step}"
                 mend = f"a lower learning rate often helps: `--lr {self.recipe.lr / 10:g}`; the last good weights are kept"
-                raise SpecError([Diagnostic("diverged", message, self.recipe.place("optimizer", "lr"), help=mend)])
+                raise SpecError([Diagnostic("loss-not-finite", message, self.recipe.place("optimizer", "lr"), help=mend)])
             self.watcher.save(self.progress.step, state, self.progress.rows, self.progress.timings)
         self._saved_at = time.monotonic()
 

@@ -7,18 +7,18 @@ Goes in: a path, the name of a shipped recipe, YAML text or a dict, and patches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
-from resnet_spec.frontend.library import shipped_name, shipped_names, shipped_path, shipped_root
+from resnet_spec.frontend.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
 from resnet_spec.frontend.resolve import parse_set, read_file, resolve_recipe, spec_root
-from resnet_spec.frontend.schema import validate_recipe
+from resnet_spec.frontend.schema import schema_document, validate_recipe
+from resnet_spec.frontend.source import Entry, Node, Scalar, from_data, to_data
 from resnet_spec.frontend.source import Mapping as Tree
-from resnet_spec.frontend.source import Node, Scalar, from_data, to_data
 from resnet_spec.frontend.source import Sequence as Items
-from resnet_spec.frontend.write import write_document
+from resnet_spec.frontend.write import write_document, write_value
 
 Unit = Literal["epochs", "iterations"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -112,6 +112,7 @@ class Recipe:
     patience: int | None
     min_delta: float
     deterministic: bool
+    sync_batch_norm: bool
     save_minutes: float | None
     save_steps: int | None
     keep: int
@@ -154,7 +155,9 @@ def read_recipe(recipe: str | Path | Mapping[str, object], patches: Iterable[str
     for word, other in (("epochs", "iterations"), ("iterations", "epochs")):
         if word in patched and other not in patched:
             tree = Tree({key: entry for key, entry in tree.entries.items() if key != other}, tree.span)
-    findings = validate_recipe(tree)
+    if "schedule" not in tree.entries:  # deleted
+        tree = Tree({**tree.entries, "schedule": Entry(tree.span, Scalar("constant", tree.span, "constant"))}, tree.span)
+    findings = [_with_example(finding, tree) for finding in validate_recipe(tree)]
     if findings:
         raise SpecError([*findings, *warnings])
     found = _recipe(tree, warnings, source)
@@ -170,7 +173,7 @@ def _find(recipe: str | Path | Mapping[str, object]) -> tuple[Source, Path | Non
     if isinstance(recipe, str) and "\n" in recipe:
         return Source("<recipe>", recipe), Path.cwd(), Path.cwd()
     path = Path(recipe)
-    if path.is_file():
+    if is_file(path):
         return read_file(path), path.parent, spec_root(path)
     shipped = shipped_path(str(recipe), "recipe") if isinstance(recipe, str) else None
     if shipped is None:
@@ -179,10 +182,41 @@ def _find(recipe: str | Path | Mapping[str, object]) -> tuple[Source, Path | Non
     return read_file(shipped, shipped_name(shipped, "recipe")), shipped.parent, shipped_root("recipe")
 
 
+def _with_example(finding: Diagnostic, root: Tree) -> Diagnostic:
+    """A finding that says no help, with what the field may look like instead."""
+    if finding.help or finding.span is None:
+        return finding
+    node: Node | None = root
+    field: Any = schema_document("recipe")
+    key = ""
+    while isinstance(node, Tree):
+        under = next((key for key, entry in node.entries.items() if _holds(entry, finding.span)), None)
+        members = field.get("allOf", ())
+        op = _word(node, "op", "")
+        parts = [field, *(member["then"] for member in members if member["if"]["properties"]["op"]["const"] == op)]
+        fields = {key: each for part in parts for key, each in part.get("properties", {}).items() if each is not True}
+        if under is None or under not in fields:
+            break
+        key, field, node = under, fields[under], node.get(under)
+    if not key:
+        return finding
+    return replace(finding, help=f"for example `{key}: {write_value(field['examples'][0])}`")
+
+
+def _holds(entry: Entry, span: Span) -> bool:
+    value = entry.value
+    inside = [entry.key, value.span, *(item.span for item in (value.items if isinstance(value, Items) else ()))]
+    below = value.entries.values() if isinstance(value, Tree) else ()
+    return span in inside or any(_holds(each, span) for each in below)
+
+
 def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Recipe:
     normalize, split, ema, save = (_mapping(root, key) for key in ("normalize", "split", "ema", "save"))
     stopping = _mapping(root, "early_stopping")
-    optimizer = root.entries["optimizer"].value
+    optimizer = root.get("optimizer")
+    name = _word(root, "name", "") or Path(source.name).name.removesuffix(".yaml").strip("<>")
+    named = Entry(root.span, Scalar(name, root.span, name))
+    rest = {key: entry for key, entry in root.entries.items() if key not in ("recipe", "name")}
     arguments: dict[str, Any] = {}
     if isinstance(optimizer, Tree):
         arguments = {
@@ -194,7 +228,7 @@ def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Rec
     interpolation = _word(root, "interpolation", "bilinear")
     crop = _size(root.get("crop"))
     return Recipe(
-        name=_word(root, "name", "") or Path(source.name).name.removesuffix(".yaml").strip("<>"),
+        name=name,
         epochs=_optional(root, "epochs", int),
         iterations=_optional(root, "iterations", int),
         batch_size=_value(root, "batch_size", 128),
@@ -205,7 +239,7 @@ def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Rec
         optimizer=_word(optimizer, "op", "") if isinstance(optimizer, Tree) else _text(optimizer),
         optimizer_arguments=arguments,
         no_decay=_words(root.get("no_decay")),
-        schedule=_schedule(root.entries["schedule"].value),
+        schedule=_schedule(root.get("schedule")),
         warmup=_warmup(root.get("warmup")),
         resize=_size(root.get("resize")),
         interpolation="bicubic" if interpolation == "bicubic" else "nearest" if interpolation == "nearest" else "bilinear",
@@ -226,10 +260,11 @@ def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Rec
         patience=_optional(stopping, "patience", int),
         min_delta=_value(stopping, "min_delta", 0.0),
         deterministic=_value(root, "deterministic", False),
+        sync_batch_norm=_value(root, "sync_batch_norm", False),
         save_minutes=_optional(save, "minutes", float) if "minutes" in save.entries else 10.0,
         save_steps=_optional(save, "steps", int),
         keep=_value(save, "keep", 2),
-        text=write_document(root),
+        text=write_document(Tree({"recipe": root.entries["recipe"], "name": named, **rest}, root.span)),
         root=root,
         warnings=warnings,
     )
@@ -245,30 +280,55 @@ def _contradictions(recipe: Recipe) -> Iterable[Diagnostic]:
     if recipe.epochs is None and recipe.iterations is None:
         yield Diagnostic("recipe-length", "the recipe does not say how long it is", recipe.root.span, help="write `epochs: 30`")
     lr = recipe.optimizer_arguments.get("lr")
-    if isinstance(lr, bool) or not isinstance(lr, int | float):
+    if not recipe.optimizer:
+        mend = "write one: `optimizer: {op: SGD, lr: 0.1}`"
+        yield Diagnostic("recipe-optimizer", "the recipe has no optimizer", recipe.root.span, help=mend)
+    elif isinstance(lr, bool) or not isinstance(lr, int | float):
         mend = "write it in the optimizer: `optimizer: {op: SGD, lr: 0.1}`"
         place = recipe.place("optimizer", "lr")
         yield Diagnostic("recipe-optimizer", "the optimizer has no learning rate that is a number", place, help=mend)
     if recipe.accumulate > recipe.batch_size:
         message = f"a batch of {recipe.batch_size} images cannot be cut into {recipe.accumulate} parts"
-        yield Diagnostic("recipe-batch", message, recipe.place("accumulate"))
+        mend = f"at most {recipe.batch_size} parts, or a larger `batch_size`"
+        yield Diagnostic("recipe-batch", message, recipe.place("accumulate"), help=mend)
     if sum(recipe.split) >= 1.0:
         message = "`validation` and `test` leave nothing to train on"
         yield Diagnostic("recipe-split", message, recipe.place("split"), help="together they are less than 1")
     if recipe.augment.rand_augment and recipe.augment.trivial_augment:
-        message = "`rand_augment` and `trivial_augment_wide` are two policies; take one"
-        yield Diagnostic("recipe-augment", message, recipe.place("augment", "trivial_augment_wide"))
+        message = "`rand_augment` and `trivial_augment_wide` are two policies"
+        place = recipe.place("augment", "trivial_augment_wide")
+        yield Diagnostic("recipe-augment", message, place, help="remove one of them")
     if recipe.augment.resized_crop and recipe.augment.crop is not None:
-        message = "`random_resized_crop` and `random_crop` both cut; take one"
-        yield Diagnostic("recipe-augment", message, recipe.place("augment", "random_crop"))
+        message = "`random_resized_crop` and `random_crop` both cut"
+        yield Diagnostic("recipe-augment", message, recipe.place("augment", "random_crop"), help="remove one of them")
+    yield from _disorder(recipe)
     if recipe.hold_out >= 1.0:
-        yield Diagnostic("recipe-split", "`hold_out` leaves nothing to train on", recipe.place("hold_out"))
-    for name, statistic in (("mean", recipe.mean), ("std", recipe.std)):
-        if name == "std" and isinstance(statistic, tuple) and not all(value > 0 for value in statistic):
-            yield Diagnostic("recipe-normalize", "a standard deviation is above 0", recipe.place("normalize", "std"))
+        mend = "write less than 1, such as 0.1"
+        yield Diagnostic("recipe-split", "`hold_out` leaves nothing to train on", recipe.place("hold_out"), help=mend)
+    if isinstance(recipe.std, tuple) and not all(value > 0 for value in recipe.std):
+        mend = "1 divides by nothing, and so does `std: none`"
+        yield Diagnostic("recipe-normalize", "a standard deviation is above 0", recipe.place("normalize", "std"), help=mend)
 
 
-def _schedule(node: Node) -> Schedule:
+def _disorder(recipe: Recipe) -> Iterable[Diagnostic]:
+    """Ranges whose ends stand the wrong way round, and shapes that no rectangle has."""
+    augment = recipe.augment
+    least, most, narrow, wide = augment.resized_crop or (0.0, 1.0, 1.0, 1.0)
+    for (first, last), path in (
+        ((least, most), ("random_resized_crop", "scale")),
+        ((narrow, wide), ("random_resized_crop", "ratio")),
+        (augment.erasing_scale, ("random_erasing", "scale")),
+    ):
+        if first > last:
+            mend = f"the least comes first: `{path[1]}: [{last:g}, {first:g}]`"
+            message = f"`{'.'.join(path)}` goes from {first:g} down to {last:g}"
+            yield Diagnostic("recipe-augment", message, recipe.place("augment", *path), help=mend)
+    if narrow <= 0:
+        place = recipe.place("augment", "random_resized_crop", "ratio")
+        yield Diagnostic("recipe-augment", "a width over height is above 0", place, help="for example `ratio: [0.75, 1.3333]`")
+
+
+def _schedule(node: Node | None) -> Schedule:
     op = _word(node, "op", "constant") if isinstance(node, Tree) else _text(node)
     assert op in ("constant", "multistep", "cosine", "one_cycle", "polynomial")
     if not isinstance(node, Tree):

@@ -1,6 +1,6 @@
 """Activation checkpointing in segments: a network that keeps less for backward, and computes it again.
 
-Goes in: a module that runs its children in order. Comes out: a function with the same values and gradients. Segments near the
+Goes in: a module that runs its children in order. Comes out: a module with the same values and gradients. Segments near the
 square root of the number of layers keep the least (Chen et al. 2016). Statistics of norms are updated once, as without.
 """
 
@@ -26,33 +26,35 @@ def layers_in_order(module: nn.Module) -> list[nn.Module]:
     return [layer for child in module.children() for layer in layers_in_order(child)]
 
 
-def in_segments(module: nn.Module, segments: int) -> Callable[[Tensor], Tensor]:
-    """A forward pass of `module` in `segments` parts (-1: about the square root of the number of its layers).
+class Segmented(nn.Module):
+    """`module`, run in `segments` parts (-1: about the square root of the number of its layers).
 
     Raises ValueError where the module is no sequence that could be cut.
     """
-    layers = layers_in_order(module)
-    if len(layers) < 2:
-        raise ValueError("its forward is not a sequence of its children, so it cannot be cut into segments")
-    count = round(math.sqrt(len(layers))) if segments < 0 else min(segments, len(layers))
-    bounds = [len(layers) * number // count for number in range(count + 1)]
-    parts = [layers[start:stop] for start, stop in pairwise(bounds)]
 
-    def forward(x: Tensor) -> Tensor:
-        for part in parts[:-1]:
+    def __init__(self, module: nn.Module, segments: int) -> None:
+        super().__init__()
+        self.module = module
+        layers = layers_in_order(module)
+        if len(layers) < 2:
+            raise ValueError("its forward is not a sequence of its children, so it cannot be cut into segments")
+        count = round(math.sqrt(len(layers))) if segments < 0 else min(segments, len(layers))
+        bounds = [len(layers) * number // count for number in range(count + 1)]
+        self._parts = tuple(tuple(layers[start:stop]) for start, stop in pairwise(bounds))  # a tuple registers nothing
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self._parts[:-1]:
             x = _kept(part, x)
-        return _run(parts[-1], x)  # its values are needed at once
-
-    return forward
+        return _run(self._parts[-1], x)  # its values are needed at once
 
 
-def _run(layers: list[nn.Module], x: Tensor) -> Tensor:
+def _run(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
     for layer in layers:
         x = layer(x)
     return x
 
 
-def _kept(layers: list[nn.Module], x: Tensor) -> Tensor:
+def _kept(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
     contexts: Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]
     contexts = lambda: (nullcontext(), _statistics_kept(layers))  # noqa: E731
     found = checkpoint(_run, layers, x, use_reentrant=False, context_fn=contexts)
@@ -61,7 +63,7 @@ def _kept(layers: list[nn.Module], x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _statistics_kept(layers: list[nn.Module]) -> Iterator[None]:
+def _statistics_kept(layers: tuple[nn.Module, ...]) -> Iterator[None]:
     """Running statistics stay as they are: the first pass has updated them."""
     norms = [m for layer in layers for m in layer.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     tracked = [norm for norm in norms if norm.training and norm.track_running_stats]

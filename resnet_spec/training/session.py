@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -187,7 +187,12 @@ class Session:
         )
         watched = self.feeds.validation or self.feeds.test
         folder = RunFolder(
-            path, facts, recipe.keep, self.console.on_step, lambda row, timing: self.console.on_epoch(row, timing, loop.epochs)
+            path,
+            facts,
+            recipe.keep,
+            machine.world.writes,
+            self.console.on_step,
+            lambda row, timing: self.console.on_epoch(row, timing, loop.epochs),
         )
         chosen = self.feeds.validation is not None
         loop = Loop(
@@ -202,7 +207,8 @@ class Session:
         )
         if restored is not None:
             loop.restore(dict(restored.state))
-            folder.write_metrics(loop.progress.rows, loop.progress.timings)
+            if machine.world.writes:
+                folder.write_metrics(loop.progress.rows, loop.progress.timings)
         try:
             with stop.listening():
                 loop.run()
@@ -211,6 +217,8 @@ class Session:
             if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
                 raise
             raise self._out_of_memory() from None
+        finally:
+            loop.release()
         return result
 
     def _out_of_memory(self) -> SpecError:
@@ -245,6 +253,7 @@ class Session:
                 self.machine.world,
                 lambda: stop.requested,
             )
+            loop.world.wait()
         test = scores if self.feeds.test is not None else None
         if self.machine.world.writes:
             write_json(
@@ -291,7 +300,22 @@ def begin(
         raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
     layers = list(subject.module.modules())
     norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
+    world = machine.world
     feeds = feed(data, recipe, preparation, machine, 2 if norms else 1)
+    world.agree(
+        {
+            "spec": subject.spec or subject.name,
+            "recipe": recipe.text,
+            "data": f"{data.text} {labels_hash(feeds)} {feeds.preparation}",
+            "version of torch": torch.__version__,
+        }
+    )
+    if recipe.sync_batch_norm and world.size > 1:
+        if machine.device.type != "cuda":
+            message = "batch norm over all processes works on GPUs only"
+            mend = "set it false, or use group norm: `--set 'norm={op: group_norm, num_groups: 8}'`"
+            raise recipe.refuse("recipe-sync", message, "sync_batch_norm", help=mend)
+        subject = replace(subject, module=nn.SyncBatchNorm.convert_sync_batchnorm(subject.module))  # type: ignore[no-untyped-call]
     memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]

@@ -51,7 +51,18 @@ def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
         "step": str(facts.step),
     }
     metadata = {"format": "pt"} | {PREFIX + key: value for key, value in told.items() if value}
-    write_atomically(path, save(tensors, metadata), durable=True)
+    write_atomically(path, in_order(save(tensors, metadata)), durable=True)
+
+
+def in_order(data: bytes) -> bytes:
+    """The bytes of a safetensors file with its metadata in the order of their keys: the library leaves it to chance."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    metadata = header.pop("__metadata__", {})
+    ordered = {"__metadata__": dict(sorted(metadata.items())), **header}
+    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def read_facts(path: Path) -> Facts:

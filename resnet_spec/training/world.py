@@ -6,11 +6,17 @@ environment.
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from resnet_spec.diagnostics import Diagnostic, SpecError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,56 @@ class World:
         if self.size > 1:
             torch.distributed.barrier()
 
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Give every process the values that the first has, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, 0)
+
+    def agree(self, facts: dict[str, str]) -> None:
+        """Raise SpecError in every process where one was started with other facts than the rest."""
+        hashes = {name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for name, text in facts.items()}
+        told = self.gathered(hashes)
+        for name in facts:
+            found = [each[name] for each in told if isinstance(each, dict)]
+            others = [str(rank) for rank, value in enumerate(found) if value != found[0]]
+            if others:
+                message = f"the processes disagree about the {name}: rank {', '.join(others)} has another than rank 0"
+                mend = "start all with the same command, on machines that see the same files"
+                raise SpecError([Diagnostic("ranks-disagree", message, None, help=mend)])
+
 
 def launched() -> bool:
-    """Whether `torchrun` started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether `torchrun` started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def restarted() -> bool:
+    """Whether `torchrun` started this process again, after one of its kind had failed."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """This process among those of `torchrun`, for as long as the context lasts; alone where it was started alone."""
+    if torch.distributed.is_initialized():
+        yield World(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        return
+    if not launched():
+        yield World()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    store, rank, size = next(torch.distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+    if os.environ.get("LOCAL_WORLD_SIZE") == str(size):
+        # torchrun's store outlives a restart, and with it the addresses of processes that are gone (pytorch issue 135712). Its
+        # count of restarts keeps the generations apart; it is one and the same for all on a single machine only.
+        generation = os.environ["TORCHELASTIC_RESTART_COUNT"]
+        store = torch.distributed.PrefixStore(f"generation {generation}", store)  # type: ignore[attr-defined]
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
+    yield World(rank, size)
+    # Nobody leaves while another still talks. After an error the process ends, and the group with it.
+    torch.distributed.barrier()
+    gc.collect()  # what still holds the group would end it when the interpreter does, which aborts the process now and then
+    torch.distributed.destroy_process_group()

@@ -46,7 +46,7 @@ def test_findings_are_the_product_and_go_to_stdout(folder: Path) -> None:
     done = check("bad.yaml")
     assert done.exit_code == 1
     assert done.stdout.startswith("error[kernel-too-large]: c: conv2d has a kernel of 99x99, larger than the 8x8 image")
-    assert " --> bad.yaml:3:8\n" in done.stdout
+    assert " --> bad.yaml:3:54\n" in done.stdout
     assert done.stderr == ""
 
 
@@ -59,7 +59,7 @@ def test_concise_is_a_line_for_each_finding(folder: Path) -> None:
     done = check("bad.yaml", "warns.yaml", "--message-format", "concise")
     lines = done.stdout.splitlines()
     assert [line.partition("]")[0] for line in lines] == [
-        "bad.yaml:3:8: error[kernel-too-large",
+        "bad.yaml:3:54: error[kernel-too-large",
         "warns.yaml:4:7: warning[yaml-1.1",
     ]
 
@@ -69,7 +69,7 @@ def test_json_is_versioned_and_complete(folder: Path) -> None:
     assert document["version"] == 1
     (finding,) = document["diagnostics"]
     assert (finding["code"], finding["severity"]) == ("kernel-too-large", "error")
-    assert finding["location"] == {"file": "bad.yaml", "line": 3, "column": 8, "end_line": 3, "end_column": 9}
+    assert finding["location"] == {"file": "bad.yaml", "line": 3, "column": 54, "end_line": 3, "end_column": 56}
     assert finding["help"]
 
 
@@ -82,6 +82,36 @@ def test_warnings_are_findings_when_asked(folder: Path, arguments: list[str], co
     done = check("warns.yaml", *arguments)
     assert done.exit_code == code
     assert done.stdout.startswith("error" if code else "warning")
+
+
+TWO = WARNS + "params: {n: 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "codes"),
+    [
+        ([], {"yaml-1.1", "unused-definition"}),
+        (["--select", "yaml-1.1"], {"yaml-1.1"}),
+        (["--select", "yaml-1.1, unused-definition"], {"yaml-1.1", "unused-definition"}),
+        (["--ignore", "yaml-1.1"], {"unused-definition"}),
+        (["--ignore", "yaml-1.1,unused-definition", "-W", "error"], set()),
+    ],
+)
+def test_warnings_are_chosen_by_their_codes(folder: Path, arguments: list[str], codes: set[str]) -> None:
+    (folder / "two.yaml").write_text(TWO)
+    done = check("two.yaml", "--message-format", "json", *arguments)
+    assert done.exit_code == 0
+    assert {finding["code"] for finding in json.loads(done.stdout)["diagnostics"]} == codes
+
+
+def test_errors_are_shown_whatever_is_chosen(folder: Path) -> None:
+    assert "kernel-too-large" in check("bad.yaml", "--select", "yaml-1.1", "--ignore", "kernel-too-large").stdout
+
+
+def test_a_comment_takes_a_warning_of_its_line_back(folder: Path) -> None:
+    (folder / "two.yaml").write_text(TWO.replace("name: no", "name: no  # resnet-spec: ignore[yaml-1.1]"))
+    done = check("two.yaml", "--message-format", "concise")
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == ["two.yaml:5:10"]
 
 
 def test_quiet_prints_findings_only(folder: Path) -> None:
@@ -140,7 +170,7 @@ def test_a_path_wins_over_a_name(folder: Path) -> None:
 
 def test_places_in_shipped_specs_do_not_depend_on_where_they_are_installed(shell: Shell) -> None:
     done = shell("check", "resnet18", "--set", "stages.layer1.width=0-1")
-    assert b" --> specs/resnet18.yaml:" in done.stdout
-    assert b" ::: --set:1:21" in done.stdout
+    assert b" --> --set:1:21" in done.stdout
+    assert b" at --set:1 overrides `64` of specs/resnet34.yaml:" in done.stdout
     done = shell("summary", "resnet18", "--input", "4x224x224")
     assert b" --> specs/resnet34.yaml:" in done.stderr

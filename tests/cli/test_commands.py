@@ -168,3 +168,34 @@ def test_arguments_that_are_not_utf_8_are_told_as_escapes(shell: Shell) -> None:
     done = shell("check", shell.write("x.yaml", GOOD), "--set", "name=\udcff")
     assert done.returncode == 1
     assert no_traceback(done.stderr)
+
+
+READERS = ("check", "summary", "build", "draw")
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_every_command_that_reads_a_spec_says_how_findings_are_shown(command: str) -> None:
+    done = CliRunner().invoke(group, [command, "--help"])
+    assert "--message-format" in done.output
+    assert "--color" in done.output
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize(
+    ("option", "environment", "coloured"),
+    [
+        (["--color", "always"], {}, True),
+        (["--color", "always"], {"NO_COLOR": "1"}, True),
+        (["--color", "never"], {"FORCE_COLOR": "1"}, False),
+        (["--color", "auto"], {"FORCE_COLOR": "1"}, True),
+        ([], {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ([], {}, False),
+        (["--color", "always", "--message-format", "concise"], {}, False),
+    ],
+)
+def test_colour(command: str, option: list[str], environment: dict[str, str], coloured: bool, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(BAD)
+    more = ["-o", str(tmp_path / "x.dot")] if command == "draw" else []
+    plain = {"NO_COLOR": "", "FORCE_COLOR": ""}
+    done = CliRunner(env={**plain, **environment}).invoke(group, [command, str(tmp_path / "bad.yaml"), *more, *option])
+    assert ("\x1b[" in done.output) is coloured

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -250,3 +251,43 @@ def keywords_in(schema: Any) -> set[str]:
 
 def test_the_quick_check_knows_every_keyword_of_the_schema() -> None:
     assert keywords_in(schema_document()) <= known_keywords()
+
+
+# --- what editors show ----------------------------------------------------------------------------------------------------
+
+DEFINITIONS = schema_document()["definitions"]
+
+
+def fields_in(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Every property below a schema: its path, the property with what it refers to, and whether it must be written."""
+    for name, field in schema.get("properties", {}).items():
+        if field is not True:  # described beside, for all operations
+            whole = {**DEFINITIONS[field["$ref"].rpartition("/")[2]], **field} if "$ref" in field else field
+            yield f"{path}.{name}", whole, name in schema.get("required", ())
+    for member in schema.get("allOf", ()):
+        yield from fields_in(member["then"], f"{path}.{member['if']['properties']['op']['const']}")
+
+
+ALL_FIELDS = [
+    *fields_in(schema_document(), "spec"),
+    *(found for name, definition in DEFINITIONS.items() for found in fields_in(definition, name)),
+]
+
+
+@pytest.mark.parametrize(("path", "field"), [(path, field) for path, field, _ in ALL_FIELDS])
+def test_every_field_has_a_title_a_description_and_examples_that_fit(path: str, field: dict[str, Any]) -> None:
+    assert {"title", "description", "examples"} <= field.keys(), path
+    validator = Draft7Validator({**field, "definitions": DEFINITIONS})
+    for value in field["examples"]:
+        assert validator.is_valid(value), (path, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [(path, field) for path, field, must in ALL_FIELDS if path.count(".") == 2 and not must]
+)
+def test_every_field_of_an_operation_that_may_be_left_out_says_its_default(path: str, field: dict[str, Any]) -> None:
+    assert "default" in field or "(default: " in field["description"], path
+
+
+def test_every_definition_has_a_title_and_a_description() -> None:
+    assert [name for name, each in DEFINITIONS.items() if not {"title", "description"} <= each.keys()] == []

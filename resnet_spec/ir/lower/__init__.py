@@ -6,26 +6,46 @@ can be known without a number; `scope` evaluates; `expand` builds.
 
 from __future__ import annotations
 
-from resnet_spec.diagnostics import SpecError
+from collections.abc import Collection, Sequence
+
+from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.frontend.spec import Spec
 from resnet_spec.ir.graph import Graph
 
+from .conflict import independent
 from .expand import Partial, expand, expand_partial
 from .names import check_names
 from .unused import check_unused
 
-__all__ = ["Partial", "check_unused", "lower", "lower_partial"]
+__all__ = ["Partial", "check_unused", "lower", "lower_partial", "more_findings"]
 
 
 def lower(spec: Spec) -> Graph:
     """The graph of a spec; raises SpecError."""
-    if findings := check_names(spec):
-        raise SpecError(findings)
+    findings, failed = check_names(spec)
+    if findings:
+        raise SpecError([*findings, *_beyond(spec, findings, failed)])
     return expand(spec)
 
 
 def lower_partial(spec: Spec) -> Partial:
     """As much of a spec's graph as can be built; raises SpecError where its words and names mean nothing."""
-    if findings := check_names(spec):
-        raise SpecError(findings)
+    findings, failed = check_names(spec)
+    if findings:
+        raise SpecError([*findings, *_beyond(spec, findings, failed)])
     return expand_partial(spec)
+
+
+def more_findings(spec: Spec, told: Sequence[Diagnostic], failed: Collection[int], whole: bool) -> list[Diagnostic]:
+    """What else is wrong with a spec whose form was `told` to be wrong in places; `failed` are the uses and blocks there.
+
+    `whole`: the sequence of its operations is known, so that shapes can be said too.
+    """
+    named, nameless = check_names(spec, failed)
+    named = independent(named, told)
+    return [*named, *(_beyond(spec, [*told, *named], nameless) if whole else ())]
+
+
+def _beyond(spec: Spec, told: Sequence[Diagnostic], failed: Collection[int]) -> list[Diagnostic]:
+    """The conflicts that have nothing to do with what was told."""
+    return independent(expand_partial(spec, failed).findings, told)

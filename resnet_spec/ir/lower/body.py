@@ -55,7 +55,7 @@ class Body:
             self.regions.append(Region(prefix + region.name, region.kind, region.label, *at, inside, leaving, region.span))
         for part in template.body.broken:
             inputs = tuple([entering if value == INPUT else value + base for value in part.inputs])
-            self.broken.append(Broken(prefix + part.name, part.op, inputs, part.message))
+            self.broken.append(Broken(prefix + part.name, part.op, inputs, part.message, part.span))
         self.blocks += template.body.blocks + 1
         return output
 

@@ -7,7 +7,6 @@ again under their own names, which is also why a mistake in a repeated block is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,11 +15,16 @@ from resnet_spec.frontend.expressions import Number
 from resnet_spec.frontend.spec import ROLES, Argument, Block, Scalar, Sequence, Spec, Stage, Use
 from resnet_spec.ir.graph import INPUT, Broken, Graph, Node
 from resnet_spec.ir.ops import OPERATIONS, Operation, Problem, Shape, Value, fields_of, show
+from resnet_spec.ir.trace import Step, changes, lines, told
 
 from .body import Body, Template, Val
+from .conflict import channels_of, mend_of, problem_places, repeats, resize_labels, resized, side
+from .origins import Scope, reading
 from .scope import (
     BlockScope,
-    Scope,
+    Evaluated,
+    FromStage,
+    Given,
     SpecScope,
     StageScope,
     UnknownValueError,
@@ -44,7 +48,8 @@ def expand(spec: Spec) -> Graph:
         raise SpecError(partial.findings)
     if not partial.graph.nodes:
         message = "there is nothing to build: every operation is absent"
-        raise SpecError([Diagnostic("no-network", message, spec.span)])
+        mend = "let an `if` be true, or give the network an operation without one"
+        raise SpecError([Diagnostic("no-network", message, spec.span, help=mend)])
     return partial.graph
 
 
@@ -57,13 +62,25 @@ class Partial:
     findings: tuple[Diagnostic, ...]
 
 
-def expand_partial(spec: Spec) -> Partial:
-    """As much of a spec's graph as can be built, for pictures of broken networks."""
-    expansion = _Expansion(spec)
+def expand_partial(spec: Spec, failed: Collection[int] = ()) -> Partial:
+    """As much of a spec's graph as can be built. `failed` are the `id`s of uses and blocks that were told already."""
+    expansion = _Expansion(spec, failed)
     body = Body()
     value = expansion.network(body)
     graph = Graph(spec.name, spec.input, tuple(body.nodes), tuple(body.regions), value.id, spec.init)
-    return Partial(graph, tuple(body.broken), tuple(expansion.findings.values()))
+    return Partial(graph, tuple(body.broken), _with_repeats(expansion))
+
+
+def _with_repeats(expansion: _Expansion) -> tuple[Diagnostic, ...]:
+    """The findings, each with how often it would come again. For that the network is expanded once more, as if it fitted."""
+    findings = expansion.findings
+    if expansion.conflicts:
+        body = Body()
+        _Expansion(expansion.spec, expansion.failed, mended=True).network(body)
+        for key, part in expansion.conflicts.items():
+            if key in findings and (note := repeats(part.name, part, body.broken)):
+                findings[key] = replace(findings[key], notes=(*findings[key].notes, note))
+    return tuple(findings.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +94,17 @@ class _Place:
     absent: list[Use] = field(default_factory=list)  # those whose `if` was false
 
 
+_Key = tuple[str, str, Span | None]
+
+
 class _Expansion:
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, failed: Collection[int] = (), mended: bool = False) -> None:
         self.spec = spec
-        self.findings: dict[tuple[str, str, Span | None], Diagnostic] = {}  # in order, each once
+        self.failed = failed
+        self.mended = mended  # go on behind a conflict as if it were none, to see what else has it
+        self.findings: dict[_Key, Diagnostic] = {}  # in order, each once
+        self.conflicts: dict[_Key, Broken] = {}
+        self.around: list[tuple[Body, int]] = []  # bodies under construction, and the value that enters the block in each
         self.globals = SpecScope(spec.params, spec.classes)
         self.frames: list[Use] = []  # the uses that led here, for findings inside the library
         self.path: list[str] = []
@@ -93,26 +117,83 @@ class _Expansion:
 
     # --- findings -------------------------------------------------------------------------------------------------------
 
-    def report(self, finding: Diagnostic) -> None:
-        """Tell a finding at a line of the user's: one inside a library block is moved to the use of the block."""
+    def report(self, finding: Diagnostic, at_value: bool = False) -> _Key:
+        """Tell a finding at a line of the user's: one inside a library block is moved to the use of the block, or to the
+        value that was given to it."""
         span = finding.span
-        if span is not None and span.source.origin == "library":
-            depth, outer = next(
-                ((n, use) for n, use in enumerate(reversed(self.frames)) if not _in_library(use.key)), (0, None)
-            )
+        if span is not None and _in_library(span):
+            outer = next((use for use in reversed(self.frames) if not _in_library(use.key)), None)
             if outer is not None:
-                given = _arguments_in(span, outer) if depth <= 1 else ()
                 inner = Label(span, finding.label or "in this block of the library")
-                finding = replace(finding, span=outer.key, label="", related=(*given, inner, *finding.related))
-        self.findings.setdefault((finding.code, finding.message, finding.span), finding)
+                given = next((label for label in finding.related if at_value and not _in_library(label.span)), Label(outer.key))
+                others = tuple(label for label in finding.related if label is not given)
+                finding = replace(finding, span=given.span, label=given.text, related=(*others, inner))
+        key = (finding.code, finding.message, finding.span)
+        if span is not finding.span and at_value and self.frames and _in_library(self.frames[-1].key):
+            key = (finding.code, "", finding.span)  # one value, however many lines of the library it is wrong for
+            finding = replace(finding, message=f"{'.'.join([*self.path, self.frames[-1].name])}: {finding.message}")
+        self.findings.setdefault(key, finding)
+        return key
 
     def tell(self, unknown: UnknownValueError) -> None:
         if unknown.finding is not None:
-            self.report(unknown.finding)
+            self.report(unknown.finding, at_value=True)
 
-    def problem(self, use: Use, name: str, problem: Problem) -> None:
+    def problem(
+        self,
+        use: Use,
+        name: str,
+        problem: Problem,
+        written: Mapping[str, tuple[Argument, Scope]],
+        place: _Place,
+        inputs: list[Val],
+        body: Body,
+    ) -> None:
+        """Tell why an operation cannot be: at the values to blame, with how the image came to its size where that matters."""
         dotted = ".".join([*self.path, name])
-        self.report(Diagnostic(problem.code, f"{dotted}: {problem.message}", use.key, help=problem.help))
+        entering = zip(use.inputs, inputs, strict=False)
+        given = [
+            Label(each.span, f"`{each.text}` is {show(value.shape)}") for each, value in entering if value.shape is not None
+        ]
+        own, others = problem_places(problem.fields, use, written)
+        if problem.code == "groups-do-not-divide" and place.inside is not None:
+            made = channels_of(place.inside.block, body, inputs[0].id, place.inside)
+            others += [] if made is None else made.labels()
+        span, label = (use.key, "") if own is None else (own.span, own.text)
+        labels = [*given, *dict.fromkeys(others)]
+        notes: tuple[str, ...] = ()
+        if problem.by_size:
+            notes = tuple(filter(None, [told(self.spec.input, self.steps(inputs[0].id, body), self.spec.span.source)]))
+            if not any(label.span.source is self.spec.input_span.source for label in (Label(span), *labels)):
+                labels.append(Label(self.spec.input_span, "the size of the input"))
+        finding = Diagnostic(problem.code, f"{dotted}: {problem.message}", span, label, tuple(labels), problem.help, notes)
+        told_before = {(part.op, part.message) for part in self.conflicts.values()}
+        part = Broken(dotted, (self.spec.roles[use.op] if use.op in ROLES else use).op, (), problem.message, use.key)
+        if (part.op, part.message) not in told_before:
+            self.conflicts.setdefault(self.report(finding), part)
+
+    def steps(self, value: int, body: Body) -> list[Step]:
+        """The operations that made the size of a value, from the input of the network on."""
+        found: list[Step] = []
+        bodies = [*self.around, (body, value)]
+        for depth in range(len(bodies) - 1, -1, -1):
+            inside, at = bodies[depth]
+            entering = self.entering(depth)
+            shape = _shapes(inside, entering)
+            outside = next((use.key for use in reversed(self.frames) if not _in_library(use.key)), None)
+            places = lines(inside.nodes, inside.regions, outside)
+            for position in changes(inside.nodes, shape, at):
+                node = inside.nodes[position]
+                name = ".".join([*self.path[:depth], node.name])
+                found.append(Step(name, places[position], shape(node.inputs[-1]), shape(position)))
+        return found[::-1]
+
+    def entering(self, depth: int) -> Shape:
+        """The shape that enters the body at a depth of the blocks under construction."""
+        if depth == 0:
+            return self.spec.input
+        outer, value = self.around[depth - 1]
+        return self.entering(depth - 1) if value == INPUT else outer.nodes[value].shape
 
     # --- the network ----------------------------------------------------------------------------------------------------
 
@@ -152,7 +233,7 @@ class _Expansion:
     def stage(self, stage: Stage, index: int, value: Val, body: Body) -> Val:
         depth = self.depths.get(stage.name)
         block = self.spec.find_block(stage.block.op, stage.block.op_span)
-        if depth is None or block is None:
+        if depth is None or block is None or (self.failed and id(stage.block) in self.failed):
             return replace(value, shape=None)
         if not self.lists_fit(stage, depth):
             return replace(value, shape=None)
@@ -173,7 +254,7 @@ class _Expansion:
                 else:
                     facts = self.facts(stage, index, number_in_stage)
                     given = self.stage_arguments(stage, block, number_in_stage, stride)
-                    template, read = self.block(block, given, facts, value)
+                    template, read = self.block(block, given, facts, value, body)
                     steady = None if per_block or read else (stride, entering, template)
                 value = self.place_block(template, name, value, stage.key, body)
             except UnknownValueError as unknown:
@@ -224,22 +305,24 @@ class _Expansion:
         scope = BlockScope(block, {}, self.facts(stage, index, at), value.shape[0], self.globals)
         return whole(written, StageScope(scope), "stride", 1)
 
-    def stage_arguments(self, stage: Stage, block: Block, at: int, stride: int) -> dict[str, Callable[[BlockScope], Number]]:
-        given: dict[str, Callable[[BlockScope], Number]] = {}
+    def stage_arguments(self, stage: Stage, block: Block, at: int, stride: int) -> dict[str, Given]:
+        given: dict[str, Given] = {}
         if "stride" in block.args or "stride" in block.defaults:
-            given["stride"] = lambda scope: stride
+            given["stride"] = Evaluated(stride, None, None)
         for name, argument in stage.block.arguments.items():
             written = argument.value
             scalar = _scalar(written.items[at]) if isinstance(written, Sequence) else written
-            given[name] = _in_stage(scalar)
+            given[name] = FromStage(scalar)
         return given
 
     # --- blocks ---------------------------------------------------------------------------------------------------------
 
     def block(
-        self, block: Block, given: Mapping[str, Callable[[BlockScope], Number]], facts: Mapping[str, Number], value: Val
+        self, block: Block, given: Mapping[str, Given], facts: Mapping[str, Number], value: Val, around: Body
     ) -> tuple[Template, frozenset[str]]:
         """A block for its arguments and the shape that enters, expanded unless an equal one was; and the facts it read."""
+        if self.failed and id(block) in self.failed:
+            raise UnknownValueError
         if len(self.frames) > MAX_NESTING:
             mend = f"does `{block.name}` use itself?"
             raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", self.frames[-1].key, mend)
@@ -252,7 +335,11 @@ class _Expansion:
         for names, by_value in known.items():
             if (template := by_value.get(tuple([facts.get(name) for name in names]))) is not None:
                 return template, template.read | scope.read
-        template = self.expand_block(block, scope, value.shape)
+        self.around.append((around, value.id))
+        try:
+            template = self.expand_block(block, scope, value.shape)
+        finally:
+            self.around.pop()
         names = tuple(sorted(template.read & facts.keys()))
         known.setdefault(names, {})[tuple([facts[name] for name in names])] = template
         return template, template.read
@@ -269,13 +356,14 @@ class _Expansion:
                 value = self.join(block, join, place, shortcut, value, body)
             place.values[join.name] = value
         value = self.chain(block.after, place, value, body)
-        if not self.keeps_out_channels(block, scope, value):
+        if not self.keeps_out_channels(block, scope, value, body):
             value = replace(value, shape=None)
         return Template(block.name, body, value, frozenset(scope.read))
 
     def chain(self, uses: tuple[Use, ...], place: _Place, value: Val, body: Body) -> Val:
         for use in uses:
-            inputs = [self.earlier(name, place) for name in use.inputs]
+            told = self.failed and id(use) in self.failed
+            inputs = [] if told else [self.earlier(name, place) for name in use.inputs]
             value = self.operation(use, place, value, body, inputs)
             place.values[use.name] = value
         return value
@@ -288,40 +376,51 @@ class _Expansion:
         return place.values.get(name.text, Val(INPUT, None))
 
     def join(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val, body: Body) -> Val:
+        if self.failed and id(join) in self.failed:
+            return Val(INPUT, None)
         if shortcut.shape is not None and branch.shape is not None:
             result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
             if isinstance(result, Problem):
-                self.report(self.unequal(block, join, place, shortcut, branch))
-                body.broken.append(Broken(join.name, join.op, (shortcut.id, branch.id), result.message))
-                return Val(INPUT, None)
+                key = self.report(self.unequal(block, join, place, shortcut, branch, body))
+                ids = (shortcut.id, branch.id)
+                body.broken.append(Broken(join.name, join.op, ids, result.message, join.key))
+                dotted = ".".join([*self.path, join.name])
+                self.conflicts.setdefault(key, Broken(dotted, join.op, (), result.message, join.key))
+                return branch if self.mended else Val(INPUT, None)
         return self.operation(replace(join, when=None), place, branch, body, [shortcut, branch])
 
-    def unequal(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val) -> Diagnostic:
-        """The conflict of a join: both sides, and what of the shortcut is absent, and why."""
+    def unequal(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val, body: Body) -> Diagnostic:
+        """The conflict of a join: both sides with what made them, and what of the shortcut is absent, and why."""
         assert shortcut.shape is not None
         assert branch.shape is not None
-        dotted = ".".join(self.path) or block.name
-        identity = " (identity)" if shortcut.id == INPUT else ""
-        label = f"branch gives {show(branch.shape)}, shortcut gives {show(shortcut.shape)}{identity}"
+        scope = place.inside
+        assert scope is not None
+        entering = place.values["input"].shape
+        assert entering is not None
+        channels, size = branch.shape[0] != shortcut.shape[0], branch.shape[1:] != shortcut.shape[1:]
+        wide, narrow = (channels_of(block, body, value.id, scope) for value in (branch, shortcut))
+        label = f"{side('branch', branch, wide, channels)}, {side('shortcut', shortcut, narrow, channels)}"
         related: list[Label] = []
         for use in block.shortcut:
-            if use.when is not None and place.inside is not None and use in place.absent:
-                reason = self.reason(use.when, place.inside)
-                related.append(Label(reason.span, f"false here, so `{use.name}` is absent"))
+            if use.when is not None and use in place.absent:
+                reason = self.reason(use.when, scope)
+                why = reading(reason, scope)
+                because = f": {why}" if why and why.startswith(f"`{reason.text}`") else ""
+                related.append(
+                    Label(reason.span, f"false here{because.replace(f'`{reason.text}` = ', '')}, so `{use.name}` is absent")
+                )
         if not _in_library(join.key):
             related.append(Label(join.key, "joined here"))
-        channels, size = branch.shape[0] != shortcut.shape[0], branch.shape[1:] != shortcut.shape[1:]
-        if join.op == "multiply" and not channels:
-            mend = f"give both sides the same size, or one of them {branch.shape[0]}x1x1"
-        elif not identity:
-            mend = "give both sides the same channels and the same strides"
-        elif channels:
-            mend = "let the shortcut project where channels change too: `stride != 1 or in_channels != out_channels`"
-        else:
-            mend = "give the shortcut the stride of the branch, or the branch padding that keeps the size" if size else ""
-        message = f"the two inputs of `join: {join.op}` in {dotted} have different shapes"
+        if channels:
+            related += [each for found in (wide, narrow) if found is not None for each in found.labels()]
+        resizing = resized(body, branch.id, entering) if size else []
+        if size:
+            both = [*resizing, *resized(body, shortcut.id, entering)]
+            related += [each for each in resize_labels(body, both, entering) if not _in_library(each.span)]
+        mend = mend_of(block, join, shortcut, branch, resizing, wide)
+        message = f"the two inputs of `join: {join.op}` in {'.'.join(self.path) or block.name} have different shapes"
         span = self.frames[-1].key if self.frames else join.key
-        return Diagnostic("shape-mismatch", message, span, label, tuple(related), mend)
+        return Diagnostic("shape-mismatch", message, span, label, tuple(dict.fromkeys(related)), mend)
 
     def reason(self, when: Scalar, scope: BlockScope) -> Scalar:
         """The text that decided a condition: where it is only the name of an argument, what that argument says."""
@@ -331,7 +430,7 @@ class _Expansion:
                 written = stage.block.arguments.get(when.text, written)
         return written.value if written is not None and isinstance(written.value, Scalar) else when
 
-    def keeps_out_channels(self, block: Block, scope: BlockScope, value: Val) -> bool:
+    def keeps_out_channels(self, block: Block, scope: BlockScope, value: Val, body: Body) -> bool:
         """Whether a block gives the channels it promises."""
         if block.out_channels is None or value.shape is None:
             return True
@@ -342,10 +441,19 @@ class _Expansion:
             return False
         if promised != value.shape[0]:
             dotted = ".".join(self.path) or block.name
-            message = f"{dotted}: the block `{block.name}` says `out_channels` is {promised}, and it gives {value.shape[0]}"
-            mend = "write what the block gives, or mend its last operation"
-            self.report(Diagnostic("out-channels", message, block.out_channels.value.span, help=mend))
-        return promised == value.shape[0]
+            written = block.out_channels.value
+            assert isinstance(written, Scalar)
+            why = f" ({text})" if (text := reading(written, scope)) else ""
+            message = (
+                f"{dotted}: the block `{block.name}` says `out_channels` is {promised}{why}, and it gives {value.shape[0]}"
+            )
+            made = channels_of(block, body, value.id, scope)
+            mend = (
+                f"write `out_channels: {made.written.text if made else value.shape[0]}`, or mend the block's last convolution"
+            )
+            related = () if made is None else (Label(made.written.span, f"{value.shape[0]} channels from here"),)
+            self.report(Diagnostic("out-channels", message, written.span, related=related, help=mend))
+        return self.mended or promised == value.shape[0]
 
     def place_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
         if body.blocks + template.body.blocks >= MAX_BLOCKS:
@@ -374,6 +482,8 @@ class _Expansion:
         Where its `if` is false there is nothing, and the value before it is handed on: an absent projection of a
         pre-activation block leaves the raw input, whatever it would have read.
         """
+        if self.failed and id(use) in self.failed:
+            return Val(INPUT, None)
         inputs = [*named] or [before]
         scope = WithChannels(place.scope, inputs[0].channels)
         self.frames.append(use)
@@ -403,7 +513,7 @@ class _Expansion:
         written |= {key: (argument, scope) for key, argument in use.arguments.items()}
         if meaning.op in OPERATIONS:
             init = use.init or meaning.init
-            return self.primitive(use, OPERATIONS[meaning.op], name, written, inputs, body, init)
+            return self.primitive(use, OPERATIONS[meaning.op], name, written, place, inputs, body, init)
         return self.nested(use, meaning, name, place, written, inputs[0], body)
 
     def primitive(
@@ -412,6 +522,7 @@ class _Expansion:
         operation: type[Operation],
         name: str,
         written: Mapping[str, tuple[Argument, Scope]],
+        place: _Place,
         inputs: list[Val],
         body: Body,
         init: Scalar | None,
@@ -423,9 +534,10 @@ class _Expansion:
         values = {key: field_value(fields[key], argument, scope) for key, (argument, scope) in written.items()}
         found = self.bind(operation, values, tuple([value.shape for value in inputs if value.shape is not None]))
         if isinstance(found, Problem):
-            self.problem(use, name, found)
-            body.broken.append(Broken(name, operation.name, tuple(value.id for value in inputs), found.message))
-            return Val(INPUT, None)
+            ids = tuple(value.id for value in inputs)
+            self.problem(use, name, found, written, place, inputs, body)
+            body.broken.append(Broken(name, operation.name, ids, found.message, use.key))
+            return inputs[0] if self.mended else Val(INPUT, None)
         bound, shape = found
         if init is not None:
             _refuse_init(bound, init)
@@ -472,17 +584,17 @@ class _Expansion:
         """A block among operations: its arguments are evaluated here, in the block around it."""
         block = self.spec.find_block(meaning.op, meaning.op_span)
         assert block is not None
-        given: dict[str, Callable[[BlockScope], Number]] = {}
+        given: dict[str, Given] = {}
         for key, (argument, scope) in written.items():
             if not isinstance(argument.value, Scalar):
-                raise refuse("wrong-type", f"`{key}` is one value here; lists are for stages", argument.value.span)
-            given[key] = _constant(number(argument.value, scope))
+                raise refuse("wrong-type", f"`{key}` is one value here; lists are for stages", argument.value.span, "write one")
+            given[key] = Evaluated(number(argument.value, scope), argument.value, scope)
         facts: Mapping[str, Number] = {"block_count": self.block_count}
         if place.inside is not None:
             facts = place.inside.facts
         self.path.append(name)
         try:
-            template, read = self.block(block, given, facts, value)
+            template, read = self.block(block, given, facts, value, body)
         finally:
             self.path.pop()
         if place.inside is not None:
@@ -494,11 +606,8 @@ def _in_library(span: Span) -> bool:
     return span.source.origin == "library"
 
 
-def _arguments_in(span: Span, use: Use) -> tuple[Label, ...]:
-    """Where the user gave what the text at `span`, in the block that is used, speaks of."""
-    text = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
-    written = {name: use.arguments[name].value.span for name in re.findall(r"[A-Za-z_]\w*", text) if name in use.arguments}
-    return tuple(Label(place, f"`{name}` is given here") for name, place in written.items() if not _in_library(place))
+def _shapes(body: Body, entering: Shape) -> Callable[[int], Shape]:
+    return lambda value: entering if value == INPUT else body.nodes[value].shape
 
 
 def _refuse_init(operation: Operation, init: Scalar) -> None:
@@ -509,14 +618,6 @@ def _refuse_init(operation: Operation, init: Scalar) -> None:
     if len(weight.shape) < 2 and init.text not in ("zeros", "ones", "pytorch"):
         message = f"`init: {init.text}` draws matrices, and the weight of `{operation.name}` is a vector"
         raise refuse("init-without-weight", message, init.span, "`zeros` or `ones` would do")
-
-
-def _constant(value: Number) -> Callable[[BlockScope], Number]:
-    return lambda scope: value
-
-
-def _in_stage(scalar: Scalar) -> Callable[[BlockScope], Number]:
-    return lambda scope: number(scalar, StageScope(scope))
 
 
 def _scalar(node: object) -> Scalar:

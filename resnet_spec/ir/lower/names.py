@@ -5,35 +5,67 @@ Everything a spec uses is walked once, whether or not an `if` will leave it out,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
 from resnet_spec.frontend import expressions
-from resnet_spec.frontend.spec import FACTS, ROLES, Argument, Block, Scalar, Spec, Stage, Use
+from resnet_spec.frontend.spec import FACTS, ROLES, Argument, Block, Scalar, Spec, Stage, Use, library
 from resnet_spec.ir.ops import OPERATIONS, Field, fields_of
 
 _TRUTH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
+MOST_LINES = 12
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
-def check_names(spec: Spec) -> list[Diagnostic]:
-    """Findings about words and names, in the order in which things are used."""
-    walk = _Walk(spec)
+def check_names(spec: Spec, failed: Collection[int] = ()) -> tuple[list[Diagnostic], frozenset[int]]:
+    """Findings about words and names, in the order in which things are used; and the `id`s of the uses that they are about.
+
+    `failed` are the `id`s of uses and blocks whose form was told already.
+    """
+    walk = _Walk(spec, failed)
     walk.whole()
-    return list(dict.fromkeys(walk.findings))
+    return _once(walk.findings), frozenset(walk.failed)
+
+
+def _once(findings: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Each mistake with all its lines: a word that means nothing is often used many times."""
+    groups: dict[tuple[str, str], list[Diagnostic]] = {}
+    for finding in dict.fromkeys(findings):
+        groups.setdefault((finding.code, finding.message), []).append(finding)
+    return [_with_lines(same) for same in groups.values()]
+
+
+def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
+    first, *rest = same
+    span = first.span
+    if not rest or span is None:
+        return first
+    lines = [str(each.span.line) for each in rest if each.span is not None and each.span.source is span.source]
+    where = ", ".join(dict.fromkeys(lines[:MOST_LINES])) + (", ..." if len(lines) > MOST_LINES else "")
+    times = "once more" if len(rest) == 1 else f"{len(rest)} more times"
+    places = f", at line{'s' if len(lines) > 1 else ''} {where}" if lines else ""
+    return replace(first, notes=(*first.notes, f"and {times}{places}"))
 
 
 class _Walk:
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, failed: Collection[int]) -> None:
         self.spec = spec
         self.findings: list[Diagnostic] = []
+        self.failed = set(failed)
+        self.current: list[Use] = []  # the uses around what is looked at
         self.seen: set[int] = set()
         self.pending: list[Block] = []  # blocks that were used and are still to be walked
         self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
 
     def add(self, code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> None:
-        self.findings.append(Diagnostic(code, message, span, related=related, help=mend))
+        self.append(Diagnostic(code, message, span, related=related, help=mend))
+
+    def append(self, finding: Diagnostic) -> None:
+        self.findings.append(finding)
+        if self.current:
+            self.failed.add(id(self.current[-1]))
 
     def whole(self) -> None:
         spec = self.spec
@@ -58,7 +90,14 @@ class _Walk:
             self.block(self.pending.pop())
 
     def stage(self, stage: Stage) -> None:
+        self.current.append(stage.block)
+        self.stage_body(stage)
+        self.current.pop()
+
+    def stage_body(self, stage: Stage) -> None:
         use = stage.block
+        if not use.op:  # told already: it does not say what its blocks are
+            return
         if stage.depth is not None:
             self.expression(stage.depth, self.globals)
         block = self.spec.find_block(use.op, use.op_span)
@@ -70,7 +109,7 @@ class _Walk:
             )
             return
         visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
-        if stage.stride is not None:
+        if stage.stride is not None and id(block) not in self.failed:
             self.expressions(
                 {"stride": stage.stride}, (*self.globals, *(fact for fact in BLOCK_FACTS if fact != "out_channels"))
             )
@@ -80,6 +119,8 @@ class _Walk:
                 if block.key.source.origin == "library":
                     mend = "put a pool between the stages, or use a block that strides"
                 self.add("unknown-field", message, stage.stride.key, mend)
+        if id(block) in self.failed:
+            return
         self.arguments(use, block, stage.key, stage=True)
         self.expressions(use.arguments, visible)
         self.pending.append(block)
@@ -88,6 +129,11 @@ class _Walk:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
         `section`: it is the `join` of a block, which has its inputs without `from`.
         """
+        self.current.append(use)
+        self.use_body(use, visible, earlier, section)
+        self.current.pop()
+
+    def use_body(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None, section: bool) -> None:
         meaning = use
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
@@ -96,6 +142,9 @@ class _Walk:
                 self.add("unknown-name", f"the role `{use.op}` means nothing here", use.op_span, mend)
                 return
             meaning = role
+        if meaning.op in self.spec.blocks and meaning.op in OPERATIONS:  # told already: no block can be called so
+            self.failed.add(id(use))
+            return
         if use.when is not None:
             self.expression(use.when, visible)
         if not section:
@@ -116,6 +165,8 @@ class _Walk:
                 names = [*OPERATIONS, "sequential", *ROLES, *self.spec.block_names()]
                 message = f"there is no operation or block `{meaning.op}`"
                 self.add("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
+                return
+            if id(block) in self.failed:
                 return
             if use.init is not None:
                 message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
@@ -153,15 +204,25 @@ class _Walk:
         for name, argument in use.arguments.items():
             if name not in known:
                 message = f"the block `{block.name}` takes no `{name}`"
-                self.add("unknown-field", message, argument.key, suggestion(name, shown, _ARGUMENT_SYNONYMS))
+                mend = suggestion(name, shown, _ARGUMENT_SYNONYMS)
+                if mend.startswith("known"):
+                    blocks = [taker for each in self.spec.block_names() if (taker := library(each)) is not None]
+                    takers = [taker.name for taker in blocks if name in taker.args or name in taker.defaults]
+                    mend += f"; `{takers[0]}` takes `{name}`" if takers else ""
+                self.add("unknown-field", message, argument.key, mend)
                 meant.add(closest(name, shown, _ARGUMENT_SYNONYMS))
         for name in block.args:
             if name not in use.arguments and name not in meant and not (stage and name == "stride"):
-                self.add("missing-field", f"the block `{block.name}` needs `{name}`", key, f"add `{name}: ...`")
+                self.add(
+                    "missing-field",
+                    f"the block `{block.name}` needs `{name}`",
+                    key,
+                    f"add `{name}: {'64' if name == 'width' else '...'}`",
+                )
 
     def block(self, block: Block) -> None:
         """The body of a block, once."""
-        if id(block) in self.seen:
+        if id(block) in self.seen or id(block) in self.failed:
             return
         self.seen.add(id(block))
         own = (*block.args, *block.defaults, *block.let)
@@ -178,6 +239,7 @@ class _Walk:
             earlier.append(use.name)
         if block.join is not None and not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
+            self.failed.add(id(block.join))
             message = f"`{block.join.op}` does not join two values"
             self.add("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
 
@@ -201,7 +263,7 @@ class _Walk:
             return
         parsed = expressions.parse(scalar.value)
         if isinstance(parsed, expressions.ExpressionError):
-            self.findings.append(expressions.diagnose(parsed, scalar))
+            self.append(expressions.diagnose(parsed, scalar))
             return
         for name, start, stop in parsed.names:
             if name not in visible:
@@ -209,6 +271,8 @@ class _Walk:
                 mend = suggestion(name, visible, SYNONYMS)
                 if name == "classes":
                     mend = "say how many: `classes: 1000` at the top of the spec"
+                message = f"`{name}` means nothing here"
                 if (meant := _TRUTH_WORDS.get(name.lower())) is not None:
+                    message = f"`{name}` is a word like any other in YAML 1.2, and no truth value"
                     mend = f"write `{meant}`"
-                self.add("unknown-name", f"`{name}` means nothing here", span, mend)
+                self.add("unknown-name", message, span, mend)

@@ -6,8 +6,8 @@ something before it failed is no finding of its own: `UnknownValueError` without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
@@ -15,6 +15,8 @@ from resnet_spec.frontend import expressions
 from resnet_spec.frontend.expressions import ExpressionError, Number
 from resnet_spec.frontend.spec import Argument, Block, Scalar
 from resnet_spec.ir.ops import Field, Value
+
+from .origins import Scope, places, reading
 
 MAX_NAMES = 32  # that need each other, one behind the other
 INDEX_FACTS = ("first", "stage_index", "block_index", "block_count")
@@ -28,10 +30,6 @@ class UnknownValueError(Exception):
         self.finding = finding
 
 
-class Scope(Protocol):
-    def lookup(self, name: str) -> Number: ...
-
-
 def refuse(code: str, message: str, span: Span | None, mend: str = "", related: tuple[Label, ...] = ()) -> UnknownValueError:
     """Why there is no value. Without a span, it is told at the expression that asked."""
     return UnknownValueError(Diagnostic(code, message, span, related=related, help=mend))
@@ -42,7 +40,7 @@ def number(scalar: Scalar, scope: Scope) -> Number:
     value = scalar.value
     if not isinstance(value, str):
         if value is None:
-            raise refuse("wrong-type", "a value is missing here", scalar.span)
+            raise UnknownValueError  # told already: something else than a value stands here
         return value
     parsed = expressions.parse(value)
     try:
@@ -52,7 +50,7 @@ def number(scalar: Scalar, scope: Scope) -> Number:
     except RecursionError:  # long expressions of names of long expressions, before MAX_NAMES is reached
         raise refuse("too-deep", "names need each other too deeply here", scalar.span) from None
     except ExpressionError as error:
-        raise UnknownValueError(expressions.diagnose(error, scalar)) from None
+        raise UnknownValueError(replace(expressions.diagnose(error, scalar), related=places(scalar, scope))) from None
     except UnknownValueError as unknown:
         if unknown.finding is None or unknown.finding.span is not None:
             raise
@@ -64,27 +62,39 @@ def truth(scalar: Scalar, scope: Scope) -> bool:
     value = number(scalar, scope)
     if not isinstance(value, bool):
         mend = f"write `{scalar.text} != 0`" if isinstance(scalar.value, str) else "write true or false"
-        raise refuse("expression-type", f"a truth value is needed here, and this is {value}", scalar.span, mend)
+        message = f"a truth value is needed here, and this is {value}"
+        raise refuse("expression-type", message, scalar.span, mend, places(scalar, scope))
     return value
 
 
 def whole(scalar: Scalar, scope: Scope, what: str, least: float | None = None, most: float | None = None) -> int:
     """The value of a whole number within bounds."""
     value = number(scalar, scope)
-    shown = f" (`{scalar.text}`)" if isinstance(scalar.value, str) else ""
     if isinstance(value, bool) or not isinstance(value, int):
         mend = "divide with `//`, or use `round`" if isinstance(value, float) else ""
-        found = str(value).lower()
-        raise refuse("expression-type", f"`{what}` is a whole number, and this is {found}{shown}", scalar.span, mend)
-    _within(value, shown, what, scalar, least, most)
+        message = f"`{what}` is a whole number, and this is {str(value).lower()}{_reading(scalar, scope)}"
+        raise refuse("expression-type", message, scalar.span, mend, places(scalar, scope))
+    _within(value, what, scalar, scope, least, most)
     return value
 
 
-def _within(value: float, shown: str, what: str, scalar: Scalar, least: float | None, most: float | None) -> None:
+def _within(value: float, what: str, scalar: Scalar, scope: Scope, least: float | None, most: float | None) -> None:
     if least is not None and value < least:
-        raise refuse("out-of-range", f"`{what}` is {value}{shown}, and must be at least {least}", scalar.span)
-    if most is not None and value > most:
-        raise refuse("out-of-range", f"`{what}` is {value}{shown}, and must be at most {most}", scalar.span)
+        bound = f"at least {least}"
+    elif most is not None and value > most:
+        bound = f"at most {most}"
+    else:
+        return
+    message = f"`{what}` is {value}{_reading(scalar, scope)}, and must be {bound}"
+    mend = f"make it {bound.removeprefix('at ').partition(' ')[2]} or {'more' if bound.startswith('at least') else 'less'}"
+    raise refuse("out-of-range", message, scalar.span, mend, places(scalar, scope))
+
+
+def _reading(scalar: Scalar, scope: Scope) -> str:
+    """How a value came about, in brackets; nothing for a plain number."""
+    if not isinstance(scalar.value, str):
+        return ""
+    return f" ({reading(scalar, scope) or f'`{scalar.text}`'})"
 
 
 def field_value(field: Field, argument: Argument, scope: Scope) -> Value:
@@ -121,9 +131,9 @@ def field_value(field: Field, argument: Argument, scope: Scope) -> Value:
 def _real(field: Field, written: Scalar, scope: Scope) -> float:
     value = number(written, scope)
     if isinstance(value, bool):
-        raise refuse("expression-type", f"`{field.name}` is a number, and this is {str(value).lower()}", written.span)
-    shown = f" (`{written.text}`)" if isinstance(written.value, str) else ""
-    _within(value, shown, field.name, written, field.least, field.most)
+        message = f"`{field.name}` is a number, and this is {str(value).lower()}"
+        raise refuse("expression-type", message, written.span, related=places(written, scope))
+    _within(value, field.name, written, scope, field.least, field.most)
     return float(value)
 
 
@@ -138,8 +148,17 @@ class SpecScope:
     def __contains__(self, name: str) -> bool:
         return name in self.params or (name == "classes" and self.classes is not None)
 
+    def known(self, name: str) -> Number | None:
+        return self.values.get(name)
+
+    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+        written = self.classes if name == "classes" else self.params[name].value if name in self.params else None
+        return (written, self) if isinstance(written, Scalar) else None
+
     def lookup(self, name: str) -> Number:
         if name not in self.values:
+            if name not in self:  # told already, as a name that means nothing
+                raise UnknownValueError
             written = self.classes if name == "classes" else self.params[name].value
             if not isinstance(written, Scalar):
                 raise refuse("wrong-type", f"the param `{name}` is a list, and one value is needed", self.params[name].key)
@@ -167,6 +186,48 @@ class WithChannels:
             raise UnknownValueError
         return self.channels
 
+    def known(self, name: str) -> Number | None:
+        return self.channels if name == "channels" else self.around.known(name)
+
+    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+        return None if name == "channels" else self.around.origin(name)
+
+
+class Given(Protocol):
+    """An argument of a block as its use gives it."""
+
+    def value(self, scope: BlockScope) -> Number: ...
+
+    def origin(self, scope: BlockScope) -> tuple[Scalar, Scope] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """An argument that was evaluated where it is written; `scalar` is None for the stride of a stage."""
+
+    number: Number
+    scalar: Scalar | None
+    around: Scope | None
+
+    def value(self, scope: BlockScope) -> Number:
+        return self.number
+
+    def origin(self, scope: BlockScope) -> tuple[Scalar, Scope] | None:
+        return None if self.scalar is None or self.around is None else (self.scalar, self.around)
+
+
+@dataclass(frozen=True, slots=True)
+class FromStage:
+    """An argument in a stage, which sees the spec's names and the block's facts."""
+
+    scalar: Scalar
+
+    def value(self, scope: BlockScope) -> Number:
+        return number(self.scalar, StageScope(scope))
+
+    def origin(self, scope: BlockScope) -> tuple[Scalar, Scope] | None:
+        return self.scalar, StageScope(scope)
+
 
 class BlockScope:
     """The names of one block as it is used once. `given` are the arguments of the use, each with how to evaluate it.
@@ -178,7 +239,7 @@ class BlockScope:
     def __init__(
         self,
         block: Block,
-        given: Mapping[str, Callable[[BlockScope], Number]],
+        given: Mapping[str, Given],
         facts: Mapping[str, Number],
         in_channels: int,
         around: SpecScope,
@@ -196,7 +257,7 @@ class BlockScope:
         if name == "in_channels":
             return self.in_channels
         written = self._written(name)
-        _refuse_cycle(name, self.active, None if written is None else written.key)
+        _refuse_cycle(name, self.active, None if written is None else written.key, name in self.given)
         self.active.append(name)
         try:
             value = self._value(name, written)
@@ -204,6 +265,20 @@ class BlockScope:
             self.active.pop()
         self.values[name] = value
         return value
+
+    def known(self, name: str) -> Number | None:
+        if name in self.values:
+            return self.values[name]
+        fact = self.in_channels if name == "in_channels" else self.facts.get(name)
+        return self.around.known(name) if fact is None else fact
+
+    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+        if name in self.given:
+            return self.given[name].origin(self)
+        written = self._written(name)
+        if written is None:
+            return self.around.origin(name)
+        return (written.value, self) if isinstance(written.value, Scalar) else None
 
     def _written(self, name: str) -> Argument | None:
         block = self.block
@@ -213,7 +288,7 @@ class BlockScope:
 
     def _value(self, name: str, written: Argument | None) -> Number:
         if name in self.given:
-            return self.given[name](self)
+            return self.given[name].value(self)
         if written is None:
             if name in self.around:
                 return self.around.lookup(name)
@@ -243,12 +318,24 @@ class StageScope:
             return self.scope.around.lookup(name)
         return self.scope.lookup(name)
 
+    def known(self, name: str) -> Number | None:
+        return self._scope(name).known(name)
 
-def _refuse_cycle(name: str, active: list[str], span: Span | None) -> None:
+    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+        return self._scope(name).origin(name)
+
+    def _scope(self, name: str) -> Scope:
+        return self.scope.around if name in self.scope.around else self.scope
+
+
+def _refuse_cycle(name: str, active: list[str], span: Span | None, given: bool = False) -> None:
     if len(active) >= MAX_NAMES:
         raise refuse("too-deep", f"more than {MAX_NAMES} names need each other, one behind the other", span)
     if name in active:
         steps = [*active[active.index(name) :], name]
         way = " -> ".join(f"`{step}`" for step in steps)
-        mend = "give one of them a number" if len(steps) > 2 else f"write a number; no param is called `{name}`"
-        raise refuse("name-cycle", f"`{name}` needs itself: {way}", span, mend)
+        message, mend = f"`{name}` needs itself: {way}", "give one of them a number"
+        if len(steps) == 2 and given:
+            message = f"`{name}: {name}` says nothing: there is no param `{name}` that it could mean"
+            mend = f"write a number, or say it once for the spec: `params: {{{name}: 64}}`"
+        raise refuse("name-cycle", message, span, mend)

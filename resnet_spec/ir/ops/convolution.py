@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import AxisMap, Operation, Pair, Problem, Saved, Shape, Tensor, Value, Window, needs_image, show, spec_field
+from .definition import (
+    AxisMap,
+    Operation,
+    Pair,
+    Problem,
+    Saved,
+    Shape,
+    Tensor,
+    Value,
+    Window,
+    divisors,
+    needs_image,
+    show,
+    spec_field,
+)
 from .windows import both_axes, does_not_fit, window_formula, window_map, window_size
 
 
@@ -19,14 +33,19 @@ class Conv2d(Operation):
     torch: ClassVar[str] = "Conv2d"
 
     in_channels: int
-    out_channels: int = spec_field("int", "channels that leave", least=1)
-    kernel_size: Pair = spec_field("pair", "height and width of the kernel, in pixels", least=1)
-    stride: Pair = spec_field("pair", "step of the window, in pixels", (1, 1), least=1)
+    out_channels: int = spec_field("int", "channels that leave", least=1, examples=(64, "width * expansion"))
+    kernel_size: Pair = spec_field("pair", "height and width of the kernel, in pixels", least=1, examples=(3, (1, 7)))
+    stride: Pair = spec_field("pair", "step of the window, in pixels", (1, 1), least=1, examples=(2, "stride"))
     padding: Pair | str = spec_field(
-        "pair", "pixels added on each side, or `same`, or `valid`", (0, 0), least=0, words=("same", "valid")
+        "pair",
+        "pixels added on each side, or `same`, or `valid`",
+        (0, 0),
+        least=0,
+        words=("same", "valid"),
+        examples=(1, "same", "valid"),
     )
     dilation: Pair = spec_field("pair", "distance between the pixels a kernel reads", (1, 1), least=1)
-    groups: int = spec_field("int", "groups of channels that do not see each other", 1, least=1)
+    groups: int = spec_field("int", "groups of channels that do not see each other", 1, least=1, examples=(32, "channels"))
     bias: bool = spec_field("bool", "whether a bias is added", True)
     padding_mode: str = spec_field(
         "word", "what the padding holds", "zeros", words=("zeros", "reflect", "replicate", "circular")
@@ -37,18 +56,21 @@ class Conv2d(Operation):
         return needs_image("conv2d", x) or {"in_channels": x[0]}
 
     def problem(self) -> Problem | None:
-        for what, channels in (("in", self.in_channels), ("out", self.out_channels)):
+        both = self.in_channels, self.out_channels
+        for what, channels in zip(("in", "out"), both, strict=True):
             if channels % self.groups:
                 return Problem(
                     "groups-do-not-divide",
                     f"conv2d has {self.groups} groups, which do not divide its {channels} {what}put channels",
-                    f"groups must divide both {self.in_channels} and {self.out_channels}",
+                    f"`groups` must divide {self.in_channels} and {self.out_channels}: {divisors(*both)}",
+                    ("groups", "out_channels"),
                 )
         if self.padding == "same" and self.stride != (1, 1):
             return Problem(
                 "same-padding-stride",
                 f"`padding: same` needs stride 1, and the stride is {show(self.stride)}",
                 f"write the pixels: `padding: {self.kernel_size[0] // 2}`",
+                ("padding", "stride"),
             )
         return None
 
@@ -89,7 +111,9 @@ class Conv2d(Operation):
             return Problem(
                 "padding-too-large",
                 f"`padding_mode: {self.padding_mode}` cannot pad a {show(x[1:])} image by {show(pad)}",
-                "use less padding, or `padding_mode: zeros`",
+                f"write a padding of {min(x[1:]) - slack} or less, or `padding_mode: zeros`",
+                ("padding", "padding_mode"),
+                by_size=True,
             )
         return None
 
@@ -137,7 +161,7 @@ class Linear(Operation):
     torch: ClassVar[str] = "Linear"
 
     in_features: int
-    out_features: int = spec_field("int", "features that leave", least=1)
+    out_features: int = spec_field("int", "features that leave", least=1, examples=("classes", 1000))
     bias: bool = spec_field("bool", "whether a bias is added", True)
 
     @classmethod
@@ -150,7 +174,8 @@ class Linear(Operation):
             return Problem(
                 "shape-mismatch",
                 f"linear was built for {self.in_features} features, and {x[-1]} enter",
-                "use the input size the network is built for, or pool to a fixed size before the flatten",
+                "pool to a fixed size before the flatten: `{op: adaptive_avg_pool2d, output_size: 1}`",
+                by_size=True,
             )
         return (*x[:-1], self.out_features)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
-from math import prod
+from math import gcd, prod
 from typing import Any, ClassVar, Literal, Self
 
 Shape = tuple[int, ...]
@@ -20,11 +20,17 @@ Kind = Literal["int", "float", "bool", "word", "pair", "ints"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a rule does not hold, without a place."""
+    """Why a rule does not hold, without a place.
+
+    `fields` are those whose values are to blame, the first one most. `by_size`: so is the size that enters, which earlier
+    operations made.
+    """
 
     code: str
     message: str
     help: str = ""
+    fields: tuple[str, ...] = ()
+    by_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Field:
     most: float | None = None
     words: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
+    examples: tuple[Value, ...] = ()  # where the default or the words are none
 
     @property
     def required(self) -> bool:
@@ -60,6 +67,7 @@ def spec_field(
     most: float | None = None,
     words: tuple[str, ...] = (),
     lengths: tuple[int, ...] = (),
+    examples: tuple[Value, ...] = (),
 ) -> Any:
     """A dataclass field that the spec may write. `default_doc` says in words what a missing value becomes."""
     facts = {
@@ -71,6 +79,7 @@ def spec_field(
         "most": most,
         "words": words,
         "lengths": lengths,
+        "examples": examples,
     }
     return dataclasses.field(default=default, metadata={"spec": facts})
 
@@ -225,3 +234,12 @@ def needs_image(what: str, x: Shape) -> Problem | None:
         f"{what} works on channels x height x width, and {show(x)} enters",
         "put it before the flatten" if len(x) == 1 else "",
     )
+
+
+def divisors(*numbers: int) -> str:
+    """The numbers that divide all of these, as words: `1, 2, 4, 8 or 16`."""
+    common = gcd(*numbers)
+    found = [n for n in range(1, min(common, 4096) + 1) if common % n == 0]
+    shown = found if len(found) <= 8 else [*found[:4], *found[-3:]]
+    text = ", ".join(map(str, shown))
+    return " or ".join(text.rsplit(", ", 1))

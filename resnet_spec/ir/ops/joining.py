@@ -8,9 +8,13 @@ from typing import ClassVar
 from .definition import Operation, Problem, Saved, Shape, show
 
 
-def _unequal(what: str, inputs: tuple[Shape, ...]) -> Problem:
+def _unequal(what: str, inputs: tuple[Shape, ...], needs: str = "equal shapes") -> Problem:
     shapes = " and ".join(dict.fromkeys(map(show, inputs)))
-    return Problem("shape-mismatch", f"{what} needs equal shapes, and {shapes} enter")
+    mend = "give all of them the same strides and paddings"
+    if what != "concat" and len({x[0] for x in inputs}) > 1:
+        mend = "give all of them the same channels (a 1x1 conv2d changes them)"
+        mend += ", or join with `concat`, which adds channels up" if len({x[1:] for x in inputs}) == 1 else " and strides"
+    return Problem("shape-mismatch", f"{what} needs {needs}, and {shapes} enter", mend)
 
 
 class Add(Operation):
@@ -56,8 +60,7 @@ class Concat(Operation):
     def shape(self, *inputs: Shape) -> Shape | Problem:
         first = inputs[0]
         if any(x[1:] != first[1:] or len(x) != len(first) for x in inputs):
-            shapes = " and ".join(dict.fromkeys(map(show, inputs)))
-            return Problem("shape-mismatch", f"concat needs equal height and width, and {shapes} enter")
+            return _unequal("concat", inputs, "equal height and width")
         return (sum(x[0] for x in inputs), *first[1:])
 
     def other_ops(self, output: Shape) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Problem, Saved, Shape, Tensor, Value, show, spec_field
+from .definition import Operation, Problem, Saved, Shape, Tensor, Value, divisors, show, spec_field
 
 
 def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
@@ -56,7 +56,7 @@ class GroupNorm(Operation):
     name: ClassVar[str] = "group_norm"
     torch: ClassVar[str] = "GroupNorm"
 
-    num_groups: int = spec_field("int", "groups; must divide the channels", least=1)
+    num_groups: int = spec_field("int", "groups; must divide the channels", least=1, examples=(32, "channels // 16"))
     num_channels: int
     eps: float = spec_field("float", "added to the variance", 1e-5, least=0)
     affine: bool = spec_field("bool", "whether a scale and a shift are learned", True)
@@ -70,7 +70,8 @@ class GroupNorm(Operation):
             return Problem(
                 "groups-do-not-divide",
                 f"group_norm has {self.num_groups} groups, which do not divide its {self.num_channels} channels",
-                f"`num_groups` must divide {self.num_channels}",
+                f"`num_groups` must divide {self.num_channels}: {divisors(self.num_channels)}",
+                ("num_groups",),
             )
         return None
 
@@ -83,6 +84,8 @@ class GroupNorm(Operation):
                 "too-few-values",
                 f"group_norm of {self.num_groups} groups has one value in each group of {show(x)}",
                 "use fewer groups, or put it before the pool",
+                ("num_groups",),
+                by_size=True,
             )
         return x
 

@@ -15,8 +15,10 @@ from .windows import both_axes, does_not_fit, window_formula, window_map, window
 class WindowPool(Operation):
     """What max_pool2d and avg_pool2d share."""
 
-    kernel_size: Pair = spec_field("pair", "height and width of the window, in pixels", least=1)
-    stride: Pair = spec_field("pair", "step of the window, in pixels", (0, 0), default_doc="the kernel size", least=1)
+    kernel_size: Pair = spec_field("pair", "height and width of the window, in pixels", least=1, examples=(3, 2))
+    stride: Pair = spec_field(
+        "pair", "step of the window, in pixels", (0, 0), default_doc="the kernel size", least=1, examples=(2, 1)
+    )
     padding: Pair = spec_field("pair", "pixels added on each side, at most half the kernel", (0, 0), least=0)
     ceil_mode: bool = spec_field("bool", "whether a last window may reach past the end", False)
 
@@ -31,10 +33,12 @@ class WindowPool(Operation):
 
     def problem(self) -> Problem | None:
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):  # of the kernel before it is dilated
+            half = f"`padding` may be {show(tuple(k // 2 for k in self.kernel_size))} at most"
             return Problem(
                 "padding-too-large",
                 f"{self.name} pads by {show(self.padding)}, more than half its kernel of {show(self.kernel_size)}",
-                f"`padding` may be {show(tuple(k // 2 for k in self.kernel_size))} at most",
+                f"write `padding: {self.kernel_size[0] // 2}`" if len(set(self.kernel_size)) == 1 else half,
+                ("padding", "kernel_size"),
             )
         return None
 
@@ -100,7 +104,9 @@ class AvgPool2d(WindowPool):
 class AdaptivePool(Operation):
     """What the adaptive pools share."""
 
-    output_size: Pair = spec_field("pair", "height and width that leave, whatever enters, in pixels", least=1)
+    output_size: Pair = spec_field(
+        "pair", "height and width that leave, whatever enters, in pixels", least=1, examples=(1, 7, (1, 2))
+    )
 
     @classmethod
     def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
@@ -171,7 +177,11 @@ class BlurPool2d(Operation):
             return Problem("shape-mismatch", f"blur_pool2d was built for {self.channels} channels, and {x[0]} enter")
         if self.mode == "reflect" and self.pad >= min(x[1:]):
             return Problem(
-                "padding-too-large", f"blur_pool2d cannot reflect {self.pad} pixels of a {show(x[1:])} image", "blur earlier"
+                "padding-too-large",
+                f"blur_pool2d cannot reflect {self.pad} pixels of a {show(x[1:])} image",
+                "write `mode: constant`, or blur earlier",
+                ("kernel_size", "stride"),
+                by_size=True,
             )
         height, width = self.axis_size(x[1], 0), self.axis_size(x[2], 1)
         if height < 1 or width < 1:

@@ -30,12 +30,18 @@ class Flatten(Operation):
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         first, last = self.axes(x)
+        fields = ("start_dim", "end_dim")
         if not (-1 <= first < len(x) and -1 <= last < len(x)):
-            return Problem("wrong-axis", f"flatten from axis {self.start_dim} to {self.end_dim} of {len(x) + 1} axes")
+            mend = f"axes are 0 (the batch) to {len(x)}; without fields, flatten joins all but the batch"
+            message = (
+                f"flatten from axis {self.start_dim} to {self.end_dim}, and what enters has {len(x) + 1} axes: N x {show(x)}"
+            )
+            return Problem("wrong-axis", message, mend, fields)
         if first == -1:
-            return Problem("wrong-axis", "flatten from axis 0 would join the images of a batch", "start at axis 1")
+            return Problem("wrong-axis", "flatten from axis 0 would join the images of a batch", "start at axis 1", fields)
         if first > last:
-            return Problem("wrong-axis", f"flatten from axis {self.start_dim} to {self.end_dim}: the first is after the last")
+            message = f"flatten from axis {self.start_dim} to {self.end_dim}: the first is after the last"
+            return Problem("wrong-axis", message, "write `start_dim: 1`, and leave `end_dim` out", fields)
         return (*x[:first], prod(x[first : last + 1]), *x[last + 1 :])
 
     def other_ops(self, output: Shape) -> int:
@@ -57,7 +63,11 @@ class Pad(Operation):
     name: ClassVar[str] = "pad"
 
     padding: tuple[int, ...] = spec_field(
-        "ints", "left, right, top, bottom, and channels before and after", least=0, lengths=(2, 4, 6)
+        "ints",
+        "left, right, top, bottom, and channels before and after",
+        least=0,
+        lengths=(2, 4, 6),
+        examples=((1, 1, 1, 1),),
     )
     mode: str = spec_field("word", "what is added", "constant", words=("constant", "reflect", "replicate", "circular"))
     value: float = spec_field("float", "the constant", 0.0)
@@ -76,9 +86,8 @@ class Pad(Operation):
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         if len(self.padding) // 2 > len(x):
-            return Problem(
-                "wrong-rank", f"pad has {len(self.padding)} numbers, for {len(self.padding) // 2} axes, and {show(x)} enters"
-            )
+            message = f"pad has {len(self.padding)} numbers, for {len(self.padding) // 2} axes, and {show(x)} enters"
+            return Problem("wrong-rank", message, f"write {2 * len(x)} numbers or fewer, two for each axis", ("padding",))
         if self.mode != "constant" and (wrong := self._mode_problem(x)) is not None:
             return wrong
         return tuple(n + sum(self.sides(axis - len(x))) for axis, n in enumerate(x))
@@ -89,13 +98,18 @@ class Pad(Operation):
                 "wrong-rank",
                 f"`mode: {self.mode}` cannot pad {len(self.padding) // 2} axes of {show(x)}",
                 "use `mode: constant`",
+                ("mode", "padding"),
             )
         slack = {"reflect": 1, "circular": 0}.get(self.mode)
         if slack is not None:
             for axis in range(-len(self.padding) // 2, 0):
                 if max(self.sides(axis)) > x[axis] - slack:
                     return Problem(
-                        "padding-too-large", f"`mode: {self.mode}` cannot add {max(self.sides(axis))} to {x[axis]} values"
+                        "padding-too-large",
+                        f"`mode: {self.mode}` cannot add {max(self.sides(axis))} to {x[axis]} values",
+                        f"add {x[axis] - slack} or less, or use `mode: constant`",
+                        ("padding", "mode"),
+                        by_size=True,
                     )
         return None
 

@@ -42,24 +42,46 @@ def _common(completions: list[str]) -> dict[str, Any]:
     words = {"title": "Operation", "description": "The operation, role or block.", "type": "string", "examples": completions}
     return {
         "op": words,
-        "if": {"title": "If", "description": "Absent where this is false.", "type": ["boolean", "string", "null"]},
+        "if": {
+            "title": "If",
+            "description": "Absent where this is false.",
+            "type": ["boolean", "string", "null"],
+            "default": True,
+            "examples": ["stride != 1", "first", "classes == 10"],
+        },
         "from": {
             "title": "From",
             "description": "An earlier value of the block, or `input`, in place of the value before; a join takes a list.",
             "type": ["string", "integer", "array", "null"],
             "items": {"type": ["string", "integer"]},
             "minItems": 1,
+            "examples": ["input", ["conv1", "conv2"]],
         },
         "init": {"$ref": "#/definitions/init"},
-        "insert_before": {**name, "title": "Insert before", "description": "The sibling that a new entry goes before."},
-        "insert_after": {**name, "title": "Insert after", "description": "The sibling that a new entry goes after."},
+        "insert_before": {
+            **name,
+            "title": "Insert before",
+            "description": "The sibling that a new entry goes before.",
+            "examples": ["relu"],
+        },
+        "insert_after": {
+            **name,
+            "title": "Insert after",
+            "description": "The sibling that a new entry goes after.",
+            "examples": ["conv1"],
+        },
     }
 
 
 def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:
     keys: dict[str, Any] = dict.fromkeys(common, True)
     if name == "sequential":
-        keys["ops"] = {"$ref": "#/definitions/operations"}
+        keys["ops"] = {
+            "$ref": "#/definitions/operations",
+            "title": "Operations",
+            "description": "The operations, by name and in order.",
+            "examples": [{"0": {"op": "conv2d", "out_channels": 16, "kernel_size": 3}, "1": "norm", "2": "act"}],
+        }
         about, required = "operations one after another, under a name of their own", ["ops"]
     else:
         operation: type[Operation] = OPERATIONS[name]
@@ -86,9 +108,17 @@ def _field_schema(field: Field) -> dict[str, Any]:
     elif field.default is not None:
         same = isinstance(field.default, tuple) and len(set(field.default)) == 1
         schema["default"] = field.default[0] if isinstance(field.default, tuple) and same else field.default
-    if field.words and field.kind != "word":
-        schema["examples"] = list(field.words)
+    schema["examples"] = _examples(field, schema)
     return schema
+
+
+def _examples(field: Field, schema: dict[str, Any]) -> list[Any]:
+    """Values that an editor may offer: those the definition gives, else all there are, else the default."""
+    if field.examples:
+        return [list(value) if isinstance(value, tuple) else value for value in field.examples]
+    if field.kind == "bool":
+        return [True, False]
+    return list(field.words) if field.kind == "word" else [schema["default"]]
 
 
 def _bounds(field: Field) -> dict[str, float]:

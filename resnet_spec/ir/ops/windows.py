@@ -50,8 +50,22 @@ def does_not_fit(what: str, x: Shape, kernel: Pair, padding: Pair, dilation: Pai
     padded = tuple(n + 2 * p for n, p in zip(x[1:], padding, strict=True))
     dilated = " (dilated)" if reach != kernel else ""
     around = f", padded {show(padded)}" if any(padding) else ""
+    most = tuple(max((n - 1) // d + 1, 1) for n, d in zip(padded, dilation, strict=True))
+    fits = f"`kernel_size: {most[0] if len(set(most)) == 1 else list(most)}` is the largest that fits here"
+    if what == "avg_pool2d":
+        fits = f"write `{{op: adaptive_avg_pool2d, output_size: 1}}`, which takes any size; {fits}"
+    if what == "conv2d" and kernel[0] == kernel[1] and (meant := _digits_run_together(kernel[0])):
+        fits = f"for a kernel of {meant[0]} and a padding of {meant[1]} write `kernel_size: {meant[0]}, padding: {meant[1]}`"
     return Problem(
         "kernel-too-large",
         f"{what} has a kernel of {show(reach)}{dilated}, larger than the {show(x[1:])} image that enters{around}",
-        "use a smaller kernel, more padding, less stride before it, or a larger input",
+        f"{fits}; or stride less before it, or start from a larger `input`",
+        ("kernel_size", "dilation", "padding"),
+        by_size=True,
     )
+
+
+def _digits_run_together(kernel: int) -> tuple[int, int] | None:
+    """`31` as 3 and 1, where an odd kernel and the padding that keeps the size were written without what parts them."""
+    size, padding = divmod(kernel, 10)
+    return (size, padding) if size in (3, 5, 7, 9) and padding == size // 2 else None

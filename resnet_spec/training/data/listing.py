@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from resnet_spec.diagnostics import printable
-from resnet_spec.training.data.dataset import Split
+from resnet_spec.training.data.dataset import Pixels, Split
 from resnet_spec.training.data.decode import SUFFIXES, read_image
 from resnet_spec.training.data.refusal import refuse
 
@@ -83,8 +84,11 @@ class Listed:
         """None where there are no images."""
         if not self.names:
             return None
-        names = self.names
-        return Split(np.array(self.labels, np.int64), lambda i: read_image(root / names[i], names[i]), names.__getitem__)
+        return Split(np.array(self.labels, np.int64), partial(_read, root, self.names), self.names.__getitem__)
+
+
+def _read(root: Path, names: Sequence[str], i: int) -> Pixels:
+    return read_image(root / names[i], names[i])
 
 
 def few(words: Sequence[str], most: int = 3) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,10 +146,7 @@ def open_synthetic(text: str, options: str, input: tuple[int, int, int], seed: i
 def _split(seed: int, number: int, what: str, count: int, classes: int, shape: tuple[int, int, int]) -> Split | None:
     labels = np.arange(count, dtype=np.int64) % classes
     if count * math.prod(shape) > HELD:
-        return Split(
-            *(labels, lambda i: draw(seed, number, np.array([i]), classes, shape)[0]),
-            *(lambda i: f"image {i} of {what}",),
-        )
+        return Split(labels, partial(_drawn, seed, number, classes, shape), lambda i: f"image {i} of {what}")
     pixels = np.empty((count, *shape), np.uint8)
     step = max(1, _AT_ONCE // (shape[0] * shape[1]))
 
@@ -159,6 +157,11 @@ def _split(seed: int, number: int, what: str, count: int, classes: int, shape: t
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(fill, range(0, count, step)))
     return held(pixels, labels, what)
+
+
+def _drawn(seed: int, number: int, classes: int, shape: tuple[int, int, int], i: int) -> Pixels:
+    image: Pixels = draw(seed, number, np.array([i]), classes, shape)[0]
+    return image
 
 
 # --- drawing ---------------------------------------------------------------------------------------------------------------

@@ -11,8 +11,11 @@ curves.svg .png  confusion.svg .png .csv  per_class.csv  diagram.svg  report.htm
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +38,7 @@ class RunFolder:
     path: Path
     facts: Facts
     keep: int
+    writes: bool  # of several processes one does
     on_step: Callable[[int, int, int, int, float, Callable[[], float]], None]
     on_epoch: Callable[[Row, Timing], None]
 
@@ -42,15 +46,18 @@ class RunFolder:
         self.on_step(epoch, step, of, images, seconds, loss)
 
     def epoch_done(self, row: Row, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
-        facts = replace(self.facts, epoch=row.epoch, step=row.step)
-        write_weights(self.path / LAST, module, facts)
-        if best:
-            write_weights(self.path / BEST, module, facts)
+        if self.writes:
+            facts = replace(self.facts, epoch=row.epoch, step=row.step)
+            with writing(self.path):
+                write_weights(self.path / LAST, module, facts)
+                if best:
+                    write_weights(self.path / BEST, module, facts)
         self.on_epoch(row, timing)
 
     def save(self, step: int, state: dict[str, object], rows: list[Row], timings: list[Timing]) -> None:
-        checkpoints.save(self.path, step, state, self.keep)
-        self.write_metrics(rows, timings)
+        with writing(self.path):
+            checkpoints.save(self.path, step, state, self.keep)
+            self.write_metrics(rows, timings)
 
     def write_metrics(self, rows: list[Row], timings: list[Timing]) -> None:
         self.text("metrics.jsonl", metrics_jsonl(rows))
@@ -61,17 +68,38 @@ class RunFolder:
         write_atomically(self.path / name, text.encode("utf-8", "backslashreplace"))
 
 
+@contextmanager
+def writing(run: Path) -> Iterator[None]:
+    """Raise SpecError where a file of the run cannot be written: which, why, and how to go on."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write {printable(str(error.filename or run))}: {error.strerror or error}"
+        mend = "see that the folder of the run can be written to"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "make room on the disk"
+        if (run / "run.json").exists():
+            mend += f", then go on from the last checkpoint: `resnet-spec train --resume {shlex.quote(printable(str(run)))}`"
+        raise SpecError([Diagnostic("cannot-write", message, None, help=mend)]) from None
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise SpecError where something stands already that a run would write over."""
+    with writing(path):
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+    message = f"{printable(str(path))} exists already, and a run is never written over"
+    mend = "name another folder with `--out`"
+    if (path / "run.json").exists():
+        mend += f", or go on with it: `resnet-spec train --resume {shlex.quote(printable(str(path)))}`"
+    raise SpecError([Diagnostic("run-exists", message, None, help=mend)])
+
+
 def create(path: Path) -> None:
     """Make the folder of a new run; raises SpecError where something stands there already."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        message = f"{printable(str(path))} exists already, and a run is never written over"
-        mend = f"name another folder with `--out`, or go on with it: `resnet-spec train --resume {printable(str(path))}`"
-        raise SpecError([Diagnostic("run-exists", message, None, help=mend)])
-    try:
+    refuse_existing(path)
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"cannot make the folder {printable(str(path))}: {error.strerror}"
-        raise SpecError([Diagnostic("unwritable", message, None)]) from None
 
 
 def free_name(parent: Path, stem: str) -> Path:
@@ -92,7 +120,8 @@ def read_run(path: Path) -> dict[str, object]:
     try:
         found = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        message = f"{printable(str(path))} is not the folder of a run: {printable(str(error))}"
+        why = "it holds no run.json" if isinstance(error, FileNotFoundError) else str(error)
+        message = f"{printable(str(path))} is not the folder of a run: {printable(why)}"
         raise SpecError([Diagnostic("not-a-run", message, None, help="name the folder that `train --out` made")]) from None
     if not isinstance(found, dict):
         raise SpecError([Diagnostic("not-a-run", f"{printable(str(path))}/run.json holds no run", None)])

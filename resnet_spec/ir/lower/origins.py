@@ -1,0 +1,88 @@
+"""Where a number comes from: what the names of an expression stand for, and the lines that say so.
+
+Only findings ask, so nothing here is evaluated: a name has a value if it was evaluated before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from resnet_spec.diagnostics import Label
+from resnet_spec.frontend import expressions
+from resnet_spec.frontend.expressions import Expression, Number
+from resnet_spec.frontend.spec import Scalar
+
+MOST_PLACES = 4
+
+
+class Scope(Protocol):
+    """Names and their values."""
+
+    def lookup(self, name: str) -> Number:
+        """The value of a name; raises UnknownValueError."""
+        ...
+
+    def known(self, name: str) -> Number | None:
+        """The value of a name that was evaluated before."""
+        ...
+
+    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+        """The text that says what a name is, and what the names in it mean; None for a fact."""
+        ...
+
+
+def shown(value: Number) -> str:
+    """A number as a spec writes it."""
+    return str(value).lower()
+
+
+def reading(scalar: Scalar, scope: Scope) -> str:
+    """`` `width * expansion` = 64 * 4 ``, or `` `width` = 64 ``; empty for a number."""
+    seen: set[int] = set()
+    while (parsed := _parsed(scalar)) is not None:
+        if len(parsed.names) == 1 and parsed.names[0][0] == parsed.text.strip() and id(scalar) not in seen:
+            seen.add(id(scalar))
+            below = scope.origin(parsed.names[0][0])
+            if below is not None and (inner := _parsed(below[0])) is not None and inner.names:
+                scalar, scope = below
+                continue
+        values = [(scope.known(name), start, stop) for name, start, stop in parsed.names]
+        text = parsed.text
+        for value, start, stop in reversed(values):
+            if value is None:
+                return ""
+            text = text[:start] + shown(value) + text[stop:]
+        return f"`{parsed.text}` = {text}" if parsed.names else ""
+    return ""
+
+
+def places(scalar: Scalar, scope: Scope) -> tuple[Label, ...]:
+    """The lines of the author that give the names of an expression their values, through other names if need be."""
+    found: dict[object, Label] = {}
+    for label in _places(scalar, scope, set()):
+        found.setdefault(label.span, label)
+        if len(found) == MOST_PLACES:
+            break
+    return tuple(found.values())
+
+
+def _places(scalar: Scalar, scope: Scope, seen: set[int]) -> Iterator[Label]:
+    parsed = _parsed(scalar)
+    if parsed is None or id(scalar) in seen:
+        return
+    seen.add(id(scalar))
+    for name in dict.fromkeys(name for name, _, _ in parsed.names):
+        below = scope.origin(name)
+        if below is None:
+            continue
+        value = scope.known(name)
+        written, inner = below
+        if value is not None and written.span.source.origin != "library":
+            yield Label(written.span, f"`{name}` is {shown(value)} here")
+        yield from _places(written, inner, seen)
+
+
+def _parsed(scalar: Scalar) -> Expression | None:
+    parsed = expressions.parse(scalar.value) if isinstance(scalar.value, str) else None
+    return parsed if isinstance(parsed, Expression) else None

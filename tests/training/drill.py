@@ -1,0 +1,112 @@
+"""A small run that kills itself, as a process of its own: `python -m tests.training.drill FOLDER KIND AT`.
+
+KIND is `none`, `sigkill`, `sigterm` or `sigint` (at step AT), or one of the boundaries of a checkpoint's write, at the AT-th
+durable write: `open`, `half`, `fsync`, `replace`, at which the process is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from resnet_spec import runs
+from resnet_spec.training import checkpoints, session
+from resnet_spec.training.evaluate import Interrupted
+from resnet_spec.training.session import Console
+from resnet_spec.training.stop import Stop
+
+SPEC = """
+spec: 1
+name: small
+input: 3x12x12
+classes: 4
+stem: {conv1: {op: conv2d, out_channels: 8, kernel_size: 3, padding: 1, bias: false}, bn1: norm, relu: act}
+block: basic
+stages: {layer1: {width: 8}, layer2: {width: 16, stride: 2}}
+head:
+  avgpool: {op: adaptive_avg_pool2d, output_size: 1}
+  flatten: flatten
+  drop: {op: dropout, p: 0.2}
+  fc: {op: linear, out_features: classes}
+"""
+RECIPE = """
+recipe: 1
+name: drill
+epochs: 3
+batch_size: 16
+accumulate: 2
+optimizer: {op: SGD, lr: 0.05, momentum: 0.9, weight_decay: 1e-4}
+schedule: cosine
+warmup: {length: 4, unit: iterations}
+precision: bf16
+ema: {decay: 0.9}
+clip_norm: 5.0
+augment: {random_crop: {padding: 1}, random_horizontal_flip: 0.5, random_erasing: {p: 0.3}, mixup: 0.2, cutmix: 1.0}
+save: {steps: 4, keep: 2}
+"""
+DATA = "synthetic:classes=4,size=12,train=100,validation=30,test=30"  # 7 steps an epoch, the last of 4 images
+STEPS = 21
+
+
+def begin(folder: Path, on_step: Callable[[int], None] = lambda step: None, recipe: str = RECIPE) -> None:
+    """Run from the start. Raises Interrupted as `train` does."""
+    console = Console(lambda line: None, lambda epoch, step, *_: on_step(step), lambda row, timing, epochs: None)
+    runs.train(SPEC, recipe, DATA, out=folder, device="cpu", console=console, stop=Stop())
+
+
+def go_on(folder: Path) -> None:
+    """Resume to the end, in this process."""
+    runs.resume(folder, device="cpu", console=runs.quiet())
+
+
+def _kill_at_write(boundary: str, at: int) -> None:
+    """Kill this process at a boundary of its AT-th checkpoint."""
+    count = 0
+    module: Any = checkpoints
+    write = module.write_atomically
+
+    def die(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def written(path: Path, data: bytes, durable: bool = False) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            if boundary == "open":
+                os.fdopen = die  # type: ignore[assignment]
+            elif boundary == "half":
+                (path.parent / f".{path.name}.half.tmp").write_bytes(bytes(data)[: len(data) // 2])
+                die()
+            elif boundary == "fsync":
+                os.fsync = die  # type: ignore[assignment]
+            else:
+                Path.replace = die  # type: ignore[method-assign, assignment]
+        write(path, data, durable)
+
+    module.write_atomically = written
+
+
+def main() -> None:
+    folder, kind, at = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    pictures: Any = session
+    pictures.write_pictures = lambda *_: None
+    signals = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM, "sigint": signal.SIGINT}
+
+    def on_step(step: int) -> None:
+        if kind in signals and step == at:
+            os.kill(os.getpid(), signals[kind])
+
+    if kind in ("open", "half", "fsync", "replace"):
+        _kill_at_write(kind, at)
+    try:
+        begin(folder, on_step)
+    except Interrupted:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
