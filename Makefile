@@ -3,18 +3,20 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint bench schema pictures findings clean
+.PHONY: demo test soak lint bench evidence schema pictures findings clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/installed  ## install, build a real network, check every layer against torch, draw it
+demo: $(VENV)/installed  ## install, build a real network, check every layer against torch, draw it, train one
 	$(BIN)/resnet-spec build specs/resnet34.yaml --check-shape 3x224x224
 	$(BIN)/resnet-spec check specs/*.yaml specs/variants/*.yaml
 	mkdir -p demo-out
 	$(BIN)/resnet-spec draw specs/resnet34.yaml -o demo-out/resnet34.svg
+	rm -rf demo-out/run
+	$(BIN)/resnet-spec train specs/cifar_resnet20.yaml --data synthetic --recipe quick --out demo-out/run
 
 lint: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
@@ -23,6 +25,20 @@ lint: $(VENV)/installed  ## style and types
 
 test: lint  ## the whole suite
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/installed  ## kill and resume training 200 times
+	DRILLS=200 $(BIN)/python -m pytest -m drill -q
+
+# The long runs: CIFAR=DIR and POKEMON=DIR say where the data lie. Each goes on where it was stopped.
+evidence: $(VENV)/installed  ## he2015-cifar to its end, three seeds, bf16 beside fp32; pokemon
+	@test -n "$(CIFAR)" || { echo "say where CIFAR-10 lies: make evidence CIFAR=DIR [POKEMON=DIR]"; exit 2; }
+	for seed in 0 1 2; do for precision in fp32 bf16; do for recipe in cifar-fast he2015-cifar; do \
+	  run=evidence/$$recipe-$$precision-$$seed; \
+	  if [ -e $$run/run.json ]; then $(BIN)/resnet-spec train --resume $$run || exit $$?; \
+	  else $(BIN)/resnet-spec train specs/cifar_resnet20.yaml --data cifar10:$(CIFAR) --recipe $$recipe --seed $$seed \
+	    --precision $$precision --out $$run || exit $$?; fi; \
+	done; done; done
+	test -z "$(POKEMON)" || $(BIN)/resnet-spec train specs/pokemon_resnet18.yaml --data folder:$(POKEMON) --out evidence/pokemon
 
 bench: $(VENV)/installed  ## benchmarks: ratios within one run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -26,7 +26,7 @@ from resnet_spec.training.feeding import Machine, subset, with_held_out
 from resnet_spec.training.images import Preparation, prepare
 from resnet_spec.training.randomness import Purpose, order, seed_of
 from resnet_spec.training.recipe import Recipe, read_recipe
-from resnet_spec.training.run.folder import create, free_name, read_run, write_json
+from resnet_spec.training.run.folder import create, free_name, read_run, refuse_existing, write_json, writing
 from resnet_spec.training.run.record import epoch_line
 from resnet_spec.training.session import Console, Result, Session, begin, environment
 from resnet_spec.training.stop import Stop
@@ -37,6 +37,7 @@ from resnet_spec.training.world import World, joined, launched, restarted
 ALONE = World()
 RecipeLike = str | Path | Mapping[str, object]
 OVERFIT_EPOCHS = 100
+DEVICES = ("cpu", "cuda", "mps")
 
 
 def quiet() -> Console:
@@ -146,35 +147,44 @@ def ready(
     if launched() and out is None:
         message = "several processes need to be told where the run goes"
         raise SpecError([Diagnostic("missing-folder", message, None, help="`--out DIR` (out=... in Python)")])
+    if out is not None:
+        refuse_existing(Path(out))  # before the data are read, which may take long
     machine = Machine(find_device(device), world, workers, skip_bad)
+    recipe_patches = [*set_recipe]
     asked: dict[str, object] = {"skip_bad": skip_bad, "overfit_batch": overfit_batch, "module": isinstance(spec, nn.Module)}
     if isinstance(spec, nn.Module):
         if input is None:
-            raise SpecError([Diagnostic("missing-input", "a module does not say the size of its input", None)])
-        found = read_recipe(recipe or "quick", set_recipe)
-        opened = _opened(found, data, input, None, skip_bad, overfit_batch)
+            mend = "say it: input=(channels, height, width)"
+            raise SpecError([Diagnostic("missing-input", "a module does not say the size of its input", None, help=mend)])
+        patches = [*set]
+        if weights is not None or patches:
+            raise TypeError("`set` and `weights` are for specs; a module comes as it is")
+        found = read_recipe(recipe or "quick", recipe_patches)
+        found = _overfitting(found, recipe_patches) if overfit_batch else found
         subject = _of_module(spec, input)
+        opened = _opened(found, data, input, subject.outputs, skip_bad, overfit_batch)
         if subject.outputs != len(opened.classes):
             message = f"the module gives {subject.outputs} values, and the data have {len(opened.classes)} classes"
             raise SpecError([Diagnostic("data-classes", message, None)])
         preparation, notes = prepare(found, opened, input)
+        if found.init is not None:
+            notes = (*notes, "the recipe's `init` is for specs; the module keeps the weights it has")
     else:
         target = pipeline.find(spec, None, spec_root)
         patches = [*set]
         analysis = pipeline.analyze(target, patches)
-        found = _recipe_for(analysis, recipe, data, set_recipe)
+        found = _recipe_for(analysis, recipe, data, recipe_patches)
+        found = _overfitting(found, recipe_patches) if overfit_batch else found
         if found.init is not None:
             patches.append(f"init={found.init}")
             analysis = pipeline.analyze(target, patches)
-        opened = _opened(found, data, analysis.input, analysis, skip_bad, overfit_batch)
+        opened = _opened(found, data, analysis.input, _outputs(analysis), skip_bad, overfit_batch)
         analysis, patches, adapted = _for_classes(target, analysis, patches, opened)
         preparation, notes = prepare(found, opened, analysis.input)
         notes = (*adapted, *notes)
         refuse_size(analysis, preparation)
         subject, loaded = _of_spec(target, analysis, patches, found, preparation, weights, force)
         notes = (*notes, *loaded)
-    if overfit_batch:
-        found = _overfitting(found)
     session = begin(subject, found, opened, preparation, machine, (*notes, *opened.notes), asked, console)
     if not force:
         session.refuse_beyond_memory()
@@ -186,11 +196,12 @@ def start(session: Session, path: Path, stop: Stop) -> Result:
     world = session.machine.world
     if world.writes:
         create(path)
-        write_json(path / "environment.json", environment())
-        for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
-            if text:
-                write_atomically(path / name, text.encode("utf-8"))
-        write_json(path / "run.json", session.describe())  # the last: with it the run can be gone on with
+        with writing(path):
+            write_json(path / "environment.json", environment())
+            for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
+                if text:
+                    write_atomically(path / name, text.encode("utf-8"))
+            write_json(path / "run.json", session.describe())  # the last: with it the run can be gone on with
     world.wait()
     return session.train(path, stop)
 
@@ -206,11 +217,11 @@ def _recipe_for(analysis: Analysis, recipe: RecipeLike | None, data: str, patche
     return read_recipe(recipe, patches)
 
 
-def _opened(
-    recipe: Recipe, text: str, input: tuple[int, int, int], analysis: Analysis | None, skip_bad: bool, overfit: bool
-) -> Data:
-    """The data, with what the recipe holds out; a single batch of it where that is to be learnt by heart."""
-    classes = analysis.output[0] if analysis is not None and len(analysis.output) == 1 else None
+def _opened(recipe: Recipe, text: str, input: tuple[int, int, int], classes: int | None, skip_bad: bool, overfit: bool) -> Data:
+    """The data, with what the recipe holds out; a single batch of it where that is to be learnt by heart.
+
+    `classes` is how many the network tells apart, for data that are drawn for it.
+    """
     data = open_data(text, input=input, split=recipe.split, skip_bad=skip_bad, classes=classes)
     data = with_held_out(data, recipe)
     if data.train is None:
@@ -221,11 +232,17 @@ def _opened(
     return replace(data, train=subset(data.train, chosen), validation=None, test=None)
 
 
-def _overfitting(recipe: Recipe) -> Recipe:
-    """The recipe for one batch alone: nothing random, nothing decayed, a constant rate."""
+def _outputs(analysis: Analysis) -> int | None:
+    return analysis.output[0] if len(analysis.output) == 1 else None
+
+
+def _overfitting(recipe: Recipe, patches: Iterable[str]) -> Recipe:
+    """The recipe for one batch alone: nothing random, a constant rate; as long as `patches` say, if they do."""
     changes = ["augment=", "hold_out=", "schedule=constant", "warmup=", "label_smoothing=0", "early_stopping=", "ema="]
     present = [change for change in changes if change.endswith("=") is False or change[:-1] in recipe.root.entries]
-    return read_recipe(recipe.text, [*present, f"epochs={OVERFIT_EPOCHS}"])
+    if not any(patch.startswith(("epochs=", "iterations=")) for patch in patches):
+        present.append(f"epochs={OVERFIT_EPOCHS}")
+    return read_recipe(recipe.text, present)
 
 
 def _for_classes(
@@ -278,10 +295,14 @@ def _of_spec(
         found = measure(at_size.graph, size, at_size.shapes, at_size.total, batch, optimiser=states)
         return found.training
 
-    def diagram() -> bytes:
+    def diagram() -> bytes | None:
         from resnet_spec.outputs.diagram import Style
+        from resnet_spec.outputs.render_dot import NoRendererError
 
-        return api.draw_bytes(pipeline.sketch(target, patches), Style(), "svg")[0]
+        try:
+            return api.draw_bytes(pipeline.sketch(target, patches), Style(), "svg")[0]
+        except NoRendererError:  # the run is worth more than its picture
+            return None
 
     text = pipeline.flat_text(target, patches, analysis.spec.name)
     again = pipeline.analyze(Target(Source(f"{analysis.spec.name} as trained", text), None, None))
@@ -316,9 +337,14 @@ def _of_module(module: nn.Module, input: tuple[int, int, int]) -> Subject:
     parameter = next(module.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     training = module.training
-    with torch.no_grad():
-        outputs = module.eval()(torch.zeros(1, *input, device=device))
-    module.train(training)
+    try:
+        with torch.no_grad():
+            outputs = module.eval()(torch.zeros(1, *input, device=device))
+    except (RuntimeError, ValueError) as error:
+        message = f"{type(module).__name__} does not run on {show(input)}: {printable(str(error).splitlines()[0])}"
+        raise SpecError([Diagnostic("data-size", message, None)]) from None
+    finally:
+        module.train(training)
     if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2:
         raise SpecError([Diagnostic("data-classes", "the module does not give one row of numbers for each image", None)])
     count = sum(parameter.numel() for parameter in module.parameters())
@@ -336,12 +362,16 @@ def find_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    mend = "`--device auto` takes what there is"
+    if name.partition(":")[0] not in DEVICES:
+        message = f"there is no kind of device called `{printable(name)}`; there are {', '.join(DEVICES)}"
+        raise SpecError([Diagnostic("missing-device", message, None, help=mend)])
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         message = f"this machine has no device `{printable(name)}`: {str(error).splitlines()[0]}"
-        raise SpecError([Diagnostic("missing-device", message, None, help="`--device auto` takes what there is")]) from None
+        raise SpecError([Diagnostic("missing-device", message, None, help=mend)]) from None
     return device
 
 
@@ -351,6 +381,7 @@ def resume(
     data: str | None = None,
     device: str = "auto",
     workers: int | None = None,
+    module: nn.Module | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
@@ -360,42 +391,54 @@ def resume(
         folder: what `train` was given as `out`.
         data: where the data lie now, if they have moved.
         device, workers: as for `train`.
+        module: the one that the run began with, where it is not from a spec; its weights are set by the checkpoint.
 
     Raises:
         SpecError: the folder is none of a run, or the data are not those it began with.
     """
     path = Path(folder)
     with joined() as world:
-        session, found = taken_up(path, data, device, workers, console or plain(), world)
+        session, found = taken_up(path, data, device, workers, console or plain(), world, module)
         return session.train(path, stop or Stop(), found)
 
 
 def taken_up(
-    path: Path, data: str | None, device: str, workers: int | None, console: Console, world: World = ALONE
+    path: Path,
+    data: str | None,
+    device: str,
+    workers: int | None,
+    console: Console,
+    world: World = ALONE,
+    module: nn.Module | None = None,
 ) -> tuple[Session, checkpoints.Found | None]:
     """A run as it stands in its folder, and its newest checkpoint."""
     asked = read_run(path)
     text = data if data is not None else str(asked.get("data"))
-    if asked.get("module"):
-        message = "a run of a module that is not from a spec is gone on with from Python"
+    if asked.get("module") and module is None:
+        message = "a run of a module that is not from a spec is gone on with in Python: resume(folder, module=...)"
         raise SpecError([Diagnostic("not-a-run", message, None)])
     if world.writes:
-        checkpoints.clear_unfinished(path)
+        with writing(path):
+            checkpoints.clear_unfinished(path)
     recipe = read_recipe(path / "recipe.yaml")
-    target = pipeline.find(str(path / "spec.yaml"))
-    target = Target(target.source, None, None)  # one document: it extends nothing
-    analysis = pipeline.analyze(target)
-    overfit = bool(asked.get("overfit_batch"))
     machine = Machine(find_device(device), world, workers, bool(asked.get("skip_bad")))
-    opened = _opened(recipe, text, analysis.input, analysis, machine.skip_bad, overfit)
     try:
         preparation = read_preparation(asked.get("preparation"))
     except (KeyError, ValueError, TypeError):
         raise SpecError([Diagnostic("not-a-run", f"{printable(str(path))}/run.json is not as it was written", None)]) from None
-    if analysis.fingerprint != asked.get("fingerprint"):
-        message = f"{printable(str(path))}/spec.yaml is another network than the run began with"
-        raise SpecError([Diagnostic("other-fingerprint", message, None)])
-    subject, _ = _of_spec(target, analysis, [], recipe, preparation, None, force=True)
+    overfit = bool(asked.get("overfit_batch"))
+    if module is not None:
+        subject = _of_module(module, (preparation.channels, *preparation.size))
+        opened = _opened(recipe, text, subject.input, subject.outputs, machine.skip_bad, overfit)
+    else:
+        target = pipeline.find(str(path / "spec.yaml"))
+        target = Target(target.source, None, None)  # one document: it extends nothing
+        analysis = pipeline.analyze(target)
+        if analysis.fingerprint != asked.get("fingerprint"):
+            message = f"{printable(str(path))}/spec.yaml is another network than the run began with"
+            raise SpecError([Diagnostic("other-fingerprint", message, None)])
+        opened = _opened(recipe, text, analysis.input, _outputs(analysis), machine.skip_bad, overfit)
+        subject, _ = _of_spec(target, analysis, [], recipe, preparation, None, force=True)
     session = begin(subject, recipe, opened, preparation, machine, opened.notes, {}, console)
     if session.describe()["labels"] != asked.get("labels"):
         message = f"{printable(text)} holds other images or labels than when the run began"

@@ -26,9 +26,10 @@ from resnet_spec.training.data import BadImage, Data, Split, open_data
 from resnet_spec.training.data.dataset import Pixels
 from resnet_spec.training.data.decode import SUFFIXES, read_image, to_channels
 from resnet_spec.training.data.statistics import channel_statistics
-from resnet_spec.training.evaluate import Scores, autocast, score
+from resnet_spec.training.evaluate import Scores, score
 from resnet_spec.training.feeding import HELD_SHARE, Machine, evaluation, with_held_out, workers_of
-from resnet_spec.training.images import normalized
+from resnet_spec.training.images import Preparation, normalized
+from resnet_spec.training.inference import for_inference
 from resnet_spec.training.recipe import Precision, Recipe, read_recipe
 from resnet_spec.training.run.folder import BEST, LAST, read_run
 from resnet_spec.training.run.record import Confusion
@@ -136,15 +137,29 @@ def evaluate(
         message = f"{printable(text)} has no {split} images"
         raise SpecError([Diagnostic("data-split", message, None, help=f"`--split` takes {', '.join(there)} here")])
     skipped = Skipped()
+    preparation = to_size(preparation, opened.size)
     machine = Machine(trained.device, World(), workers, skip_bad)
     budget = int(HELD_SHARE * (available_memory() or 2**32))
     try:
         batches = evaluation(chosen, batch_size, True, preparation, machine, budget, workers_of(machine), skipped)
     except BadImage as bad:
         raise refuse_bad_image(bad) from None
-    module = trained.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    scores = score(module, batches, len(trained.facts.classes), trained.device, precision, World())
+    module = for_inference(trained.module, precision)
+    scores = score(module, batches, len(trained.facts.classes), trained.device, "fp32", World())
     return Evaluation(trained.facts.name, text, split, scores, trained.facts.classes, skipped.names)
+
+
+def to_size(preparation: Preparation, size: tuple[int, int] | None) -> Preparation:
+    """A preparation that brings images of `size` (None: of many) to the network's, also where those of training had it already.
+
+    Images of training that had one size may never have been resized, and others come now.
+    """
+    if preparation.resize is not None or size == preparation.size:
+        return preparation
+    if preparation.crop is None:
+        return replace(preparation, resize=preparation.size)
+    cut = size is not None and size[0] >= preparation.crop[0] and size[1] >= preparation.crop[1]
+    return preparation if cut else replace(preparation, resize=max(preparation.crop))
 
 
 def _recipe_of(path: str | Path) -> Recipe | None:
@@ -183,6 +198,7 @@ def predict(
     """What a trained network says of images: files, or folders of them. An image that cannot be read says why."""
     trained = load_trained(path, device)
     preparation, names = trained.facts.preparation, trained.facts.classes
+    module = for_inference(trained.module, precision)
     files = [file for image in images for file in _files(Path(image))]
     found: list[Prediction] = []
     for start in range(0, len(files), batch_size):
@@ -190,15 +206,17 @@ def predict(
         problems: dict[Path, str] = {}
         for file in files[start : start + batch_size]:
             try:
-                good.append((file, preparation.fixed(read_image(file))))
+                image = read_image(file)
+                height, width, _ = image.shape
+                good.append((file, to_size(preparation, (height, width)).fixed(image)))
             except BadImage as bad:
                 problems[file] = bad.why
         shares: dict[Path, torch.Tensor] = {}
         if good:
             pixels = np.stack([image for _, image in good])
-            with torch.inference_mode(), autocast(trained.device, precision):
-                outputs = trained.module(normalized(pixels, preparation, trained.device, True))
-            rows = outputs.float().softmax(1).cpu()
+            with torch.inference_mode():
+                outputs = module(normalized(pixels, preparation, trained.device, True))
+            rows = outputs.softmax(1).cpu()
             shares = {file: row for (file, _), row in zip(good, rows, strict=True)}
         for file in files[start : start + batch_size]:
             if file in problems:

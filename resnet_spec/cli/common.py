@@ -18,10 +18,13 @@ from resnet_spec.pipeline import Target
 from resnet_spec.rendering import MESSAGE_FORMATS, MessageFormat, render
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-IO_CODES = ("missing-file", "unreadable-file")
+IO_CODES = ("missing-file", "unreadable-file", "missing-data", "not-a-run", "run-exists", "cannot-write")
 COLOURS = ("auto", "always", "never")
 COLOUR = "resnet_spec.colour"
-USAGE_CODES = ("missing-folder", "missing-recipe", "missing-input", "invalid-input", "unknown-block")
+USAGE_CODES = (
+    *("missing-folder", "missing-recipe", "missing-input", "missing-device"),
+    *("invalid-input", "unknown-block", "unknown-data", "data-option"),
+)
 
 
 def set_option(command: Decorated) -> Decorated:

@@ -180,6 +180,8 @@ def _tell(bar: Bar, result: Result) -> None:
     if result.best_epoch:
         best = result.rows[result.best_epoch - 1].validation_accuracy or 0.0
         bar.say(f"best epoch {result.best_epoch}: validation accuracy {100 * best:.2f}%")
+    elif result.test is None:
+        bar.say(f"training accuracy {100 * result.rows[-1].train_accuracy:.2f}% in the last epoch")
     if result.test is not None:
         top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
         bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")

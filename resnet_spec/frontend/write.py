@@ -37,7 +37,9 @@ def write_document(root: Mapping) -> str:
 
 def write_value(value: object) -> str:
     """A value as it is written after a key, on one line."""
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=float("inf")
+    )
     return text.removesuffix("\n").removesuffix("\n...")
 
 

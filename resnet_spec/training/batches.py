@@ -43,6 +43,7 @@ class Skipped:
         self.names[bad.name] = bad.why
 
 
+MOST_BAD_IN_A_ROW = 1000  # images that may be passed over: more are a folder that has gone away
 Key = tuple[int, int]  # epoch and index
 Item = tuple[Pixels | None, int, str, str]  # the image, or None and why not
 
@@ -90,6 +91,7 @@ class Reader:
         self.images = _Images(split, preparation, each)
         self.workers = workers
         self.skipped = skipped
+        self.bad_in_a_row = 0
 
     def read(self, keys: Sequence[Sequence[Key]]) -> Iterator[tuple[Pixels, NDArray[np.int64]]]:
         """For each list of keys the images and their indices; a bad image is left out and counted, or an error."""
@@ -119,6 +121,10 @@ class Reader:
                 raise refuse_bad_image(BadImage(name, why))
             else:
                 self.skipped.add(BadImage(name, why))
+            self.bad_in_a_row = self.bad_in_a_row + 1 if image is None else 0
+            if self.bad_in_a_row == MOST_BAD_IN_A_ROW:
+                message = f"{MOST_BAD_IN_A_ROW:,} images in a row cannot be read, such as {printable(name)}: {printable(why)}"
+                raise SpecError([Diagnostic("bad-image", message, None, help="are the data still where they were?")])
         shape = (0, *self.images.preparation.size, self.images.preparation.channels)
         return np.stack(good) if good else np.zeros(shape, np.uint8), np.array(indices, dtype=np.int64)
 
@@ -175,7 +181,7 @@ class TrainingBatches:
             made = []
             for asked in of_step:
                 pixels, indices = next(read)
-                if self.mixes and len(indices) and indices[0] != asked[0]:  # the one that lends is bad: the next lends to itself
+                if self.mixes and len(indices) and indices[0] != asked[0]:  # it is bad: the next lends to itself
                     pixels, indices = np.concatenate([pixels[:1], pixels]), np.concatenate([indices[:1], indices])
                 whole = np.arange(len(indices))
                 pixels = cut(bordered(pixels, self.augment), whole, table[indices], self.augment)

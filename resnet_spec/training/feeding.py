@@ -95,29 +95,38 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
     if data.train is None:
         raise SpecError([Diagnostic("data-split", f"{data.text} has no training images", None)])
     skipped = Skipped()
+    parts = recipe.accumulate * machine.world.size
+    if parts > recipe.batch_size:
+        message = f"a batch of {recipe.batch_size} images cannot be cut into {parts} parts ({recipe.accumulate} a process)"
+        raise recipe.refuse("recipe-batch", message, "batch_size", help=f"a batch of {parts} at least, or fewer processes")
     workers = workers_of(machine)
     budget = int(HELD_SHARE * (available_memory() or 2**32))
     augment = recipe.augment
+    border = augment.crop or 0
     each = Each(augment, preparation, recipe.seed) if augment.each else None
     fixed_resize = isinstance(preparation.resize, tuple) or (preparation.resize is None and data.size is not None)
     base: Split | None = None
     try:
         if each is None:
-            base = _held(data.train, preparation, preparation.size, budget, workers, machine.skip_bad, skipped)
+            base = _held(data.train, preparation, budget, workers, machine.skip_bad, skipped, border)
         elif augment.resized_crop is None and fixed_resize:
             size = preparation.resize if isinstance(preparation.resize, tuple) else data.size
             assert size is not None
-            only_resized = replace(preparation, crop=None)
-            base = _held(data.train, only_resized, size, budget, workers, machine.skip_bad, skipped)
+            only_resized = replace(preparation, crop=None, size=size)
+            base = _held(data.train, only_resized, budget, workers, machine.skip_bad, skipped)
         if not preparation.mean or not preparation.std:
-            source, prepare = (data.train, preparation.fixed) if base is None else (base, None)
-            mean, std = channel_statistics(source, prepare, skip_bad=machine.skip_bad)
+            mean, std = _statistics(data.train if base is None else base, preparation, machine.skip_bad)
             std = tuple(value if value > 0 else 1.0 for value in std)  # a channel that is the same everywhere
             preparation = replace(preparation, mean=preparation.mean or mean, std=preparation.std or std)
-        evaluations = [
-            _evaluation(split, recipe, preparation, machine, budget // 2, workers, skipped)
-            for split in (data.validation, data.test)
-        ]
+        left = budget - _taken(data.train, base, border if each is None else 0)
+        evaluations: list[EvaluationBatches | None] = []
+        for split in (data.validation, data.test):
+            made = None
+            if split is not None:
+                sizes = (recipe.eval_batch_size, recipe.channels_last)
+                made = evaluation(split, *sizes, preparation, machine, left, workers, skipped)
+                left -= 0 if made.held is None or made.held is split.pixels else made.held.nbytes
+            evaluations.append(made)
     except BadImage as bad:
         raise refuse_bad_image(bad) from None
     train = data.train if base is None else base
@@ -144,22 +153,22 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
         reader=reader,
     )
     if not training.steps_per_epoch:
-        parts = recipe.accumulate * machine.world.size
         message = f"{len(train):,} training images are too few for a batch"
         if least > 1:
             message += f": batch norm needs at least {least} images" + (f" in each of {parts} parts" if parts > 1 else "")
-        raise recipe.refuse("recipe-batch", message, "batch_size")
+        raise recipe.refuse("recipe-batch", message, "batch_size", help=f"train on {least * parts} images or more")
     return Feeds(training, evaluations[0], evaluations[1], preparation, skipped, held)
 
 
 def _held(
-    split: Split, preparation: Preparation, size: tuple[int, int], budget: int, workers: int, skip_bad: bool, skipped: Skipped
+    split: Split, preparation: Preparation, budget: int, workers: int, skip_bad: bool, skipped: Skipped, border: int = 0
 ) -> Split | None:
-    """A split in memory as the network takes it; None where it does not fit."""
-    shape = (*size, preparation.channels)
-    if split.pixels is not None and split.pixels.shape[1:] == shape:
-        return split
-    if not holdable(len(split), shape, budget):
+    """A split in memory as the network takes it; None where it does not fit, with its copy in a border if it gets one."""
+    shape = (*preparation.size, preparation.channels)
+    wide = (preparation.size[0] + 2 * border, preparation.size[1] + 2 * border, preparation.channels)
+    if _is_prepared(split, preparation):
+        return split if not border or holdable(len(split), wide, budget) else None
+    if not holdable(len(split) * (2 if border else 1), wide, budget):
         return None
     found, bad = hold(split, preparation.fixed, shape, max(1, workers), skip_bad)
     for each in bad:
@@ -167,18 +176,29 @@ def _held(
     return found
 
 
-def _evaluation(
-    split: Split | None,
-    recipe: Recipe,
-    preparation: Preparation,
-    machine: Machine,
-    budget: int,
-    workers: int,
-    skipped: Skipped,
-) -> EvaluationBatches | None:
-    if split is None:
-        return None
-    return evaluation(split, recipe.eval_batch_size, recipe.channels_last, preparation, machine, budget, workers, skipped)
+def _is_prepared(split: Split, preparation: Preparation) -> bool:
+    """Whether a split lies in memory just as the network takes it."""
+    if split.pixels is None:
+        return False
+    _, height, width, channels = split.pixels.shape
+    return channels == preparation.channels and not preparation.changes(height, width)
+
+
+def _taken(split: Split, held: Split | None, border: int) -> int:
+    """Bytes of memory that holding a split has taken, and its copy in a border will."""
+    if held is None or held.pixels is None:
+        return 0
+    count, height, width, channels = held.pixels.shape
+    copy = count * (height + 2 * border) * (width + 2 * border) * channels if border else 0
+    return copy + (0 if held.pixels is split.pixels else held.pixels.nbytes)
+
+
+def _statistics(split: Split, preparation: Preparation, skip_bad: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel over images as the network takes them, whether or not they have been resized."""
+    try:
+        return channel_statistics(split, None if _is_prepared(split, preparation) else preparation.fixed, skip_bad=skip_bad)
+    except ValueError:  # none is left
+        raise SpecError([Diagnostic("bad-image", f"none of the {len(split):,} training images can be read", None)]) from None
 
 
 def evaluation(
@@ -192,7 +212,7 @@ def evaluation(
     skipped: Skipped,
 ) -> EvaluationBatches:
     """The batches in which a split is evaluated. Raises BadImage where one of it cannot be read, unless they are skipped."""
-    held = _held(split, preparation, preparation.size, budget, workers, machine.skip_bad, skipped)
+    held = _held(split, preparation, budget, workers, machine.skip_bad, skipped)
     reader = None
     if held is None:
         reader = Reader(split, preparation, None, workers, skipped if machine.skip_bad else None)

@@ -95,7 +95,7 @@ class Loop:
         self.loss_sum = torch.zeros((), dtype=numbers, device=self.device)
         self.counts = torch.zeros(2, dtype=torch.int64, device=self.device)  # right answers, images
         self.window = torch.zeros(2, dtype=torch.int64, device=self.device)
-        self._unseen: list[Tensor] = []  # losses since the last look
+        self._unseen: list[tuple[int, Tensor]] = []  # steps and losses since the last look
         self._saved_at = time.monotonic()
         self._began = time.monotonic()
         self.forward = self._forward()
@@ -115,12 +115,7 @@ class Loop:
         return averaged
 
     def _forward(self) -> Callable[[Tensor], Tensor]:
-        forward = self.module
-        if self.recipe.segments:
-            try:
-                forward = Segmented(self.module, self.recipe.segments)
-            except ValueError as error:
-                raise self.recipe.refuse("recipe-segments", f"the network cannot be cut: {error}", "segments") from None
+        forward = segmented(self.module, self.recipe) if self.recipe.segments else self.module
         if self.world.size > 1:
             devices = [self.device.index] if self.device.type == "cuda" else None
             forward = nn.parallel.DistributedDataParallel(forward, devices)
@@ -212,7 +207,7 @@ class Loop:
                     self.window[0] += right
                     self.window[1] += len(part.labels)
         if self.device.type != "cpu":
-            self._unseen.append(self._last)
+            self._unseen.append((step, self._last))
             self._parts = parts
             if len(self._unseen) >= LOOK_EVERY:
                 self._look()
@@ -255,18 +250,23 @@ class Loop:
         """Look at the losses of the last steps, which waits for the device."""
         if not self._unseen:
             return
-        finite = torch.isfinite(torch.stack(self._unseen)).tolist()
-        first = self.progress.step - len(finite) + 1
+        finite = torch.isfinite(torch.stack([loss for _, loss in self._unseen])).tolist()
+        steps = [step for step, _ in self._unseen]
         self._unseen.clear()
         if not all(finite):
-            raise self._diverged(first + finite.index(False), self._parts[0])
+            raise self._diverged(steps[finite.index(False)], self._parts[0])
 
     def _diverged(self, step: int, batch: Batch) -> SpecError:
-        """The error for a loss that is no number, with the first layer that gives none."""
-        found = first_not_finite(self.module, batch.images)
+        """The error for a loss that is no number at a step (from 0), with the first layer that gives none."""
+        with autocast(self.device, self.recipe.precision):
+            found = first_not_finite(self.module, batch.images)
         where = f"; the first layer whose output is not finite is {found}" if found else ""
-        message = f"the loss is no longer a number at step {step}{where}"
-        mend = f"a lower learning rate often helps: `--lr {self.recipe.lr / 10:g}`; the last good weights are kept"
+        return self._not_finite(f"the loss is no longer a number at step {step + 1}{where}")
+
+    def _not_finite(self, message: str) -> SpecError:
+        mend = f"a lower learning rate often helps: `--lr {min(self.recipe.lr / 10, 0.1):g}`"
+        if self.progress.rows:
+            mend += f"; the weights of epoch {self.progress.rows[-1].epoch} are kept"
         return SpecError([Diagnostic("loss-not-finite", message, self.recipe.place("optimizer", "lr"), help=mend)])
 
     def _end_epoch(self, epoch: int) -> None:
@@ -287,6 +287,10 @@ class Loop:
                     )
         loss = float(self.world.total(self.loss_sum.clone()))
         right, seen = self.world.total(self.counts.clone()).tolist()
+        if not seen:
+            mend = "are the data still where they were?"
+            message = f"not one training image could be read in epoch {epoch + 1}"
+            raise SpecError([Diagnostic("no-images", message, None, help=mend)])
         validation, test = scores.get("validation"), scores.get("test")
         row = Row(
             epoch=epoch + 1,
@@ -339,9 +343,7 @@ class Loop:
         if self.world.writes:
             bad = next((name for name, value in self.module.state_dict().items() if not _finite(value)), None)
             if bad is not None:
-                message = f"`{bad}` is no longer finite after step {self.progress.step}"
-                mend = f"a lower learning rate often helps: `--lr {self.recipe.lr / 10:g}`; the last good weights are kept"
-                raise SpecError([Diagnostic("loss-not-finite", message, self.recipe.place("optimizer", "lr"), help=mend)])
+                raise self._not_finite(f"`{bad}` is no longer finite after step {self.progress.step}")
             self.watcher.save(self.progress.step, state, self.progress.rows, self.progress.timings)
         self._saved_at = time.monotonic()
 
@@ -369,8 +371,11 @@ class Loop:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state. Raises KeyError or RuntimeError where it is of another network or recipe."""
+        """Take up a state. Raises KeyError, ValueError or RuntimeError where it is of another network or recipe."""
         self.module.load_state_dict(state["module"])
+        groups = zip(state["optimizer"]["param_groups"], self.optimizer.param_groups, strict=True)
+        if any(there.keys() != own.keys() for there, own in groups):
+            raise ValueError("the state is of another optimizer")
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
@@ -423,6 +428,22 @@ def freeze(module: nn.Module, recipe: Recipe) -> list[nn.Module]:
             raise recipe.refuse("recipe-freeze", message, "freeze", help=suggestion(name, [each for each in modules if each]))
         frozen.append(modules[name].requires_grad_(False))
     return frozen
+
+
+def segmented(module: nn.Module, recipe: Recipe) -> Segmented:
+    """`module` in the segments of the recipe. Raises SpecError where it is no sequence that could be cut."""
+    try:
+        return Segmented(module, recipe.segments)
+    except ValueError as error:
+        raise recipe.refuse("recipe-segments", f"the network cannot be cut: {error}", "segments") from None
+
+
+def refuse_recipe(module: nn.Module, recipe: Recipe) -> None:
+    """Raise SpecError where the recipe asks for what cannot be done with `module`: before data are read and a folder made."""
+    freeze(module, recipe)
+    make_optimizer(module, recipe)
+    if recipe.segments:
+        segmented(module, recipe)
 
 
 def _average(module: nn.Module, recipe: Recipe) -> AveragedModel | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 
 import torch
 from torch import nn
@@ -10,7 +11,9 @@ from torch import nn
 from resnet_spec.diagnostics import Diagnostic, SpecError, suggestion
 from resnet_spec.training.recipe import Recipe
 
-_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+_OTHER_LOOPS = ("LBFGS", "SparseAdam")  # one calls the network again within a step, the other takes sparse gradients only
+_OTHER_ARGUMENTS = ("params", "kwargs", "differentiable", "capturable")  # for who writes the loop
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -21,29 +24,57 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     classes = {
         name: found
         for name, found in vars(torch.optim).items()
-        if inspect.isclass(found) and issubclass(found, torch.optim.Optimizer) and found is not torch.optim.Optimizer
+        if inspect.isclass(found)
+        and issubclass(found, torch.optim.Optimizer)
+        and found is not torch.optim.Optimizer
+        and name not in _OTHER_LOOPS
     }
     made = classes.get(recipe.optimizer)
-    if made is None or recipe.optimizer == "LBFGS":  # LBFGS calls the network again within a step
+    if made is None:
         message = f"torch.optim has no optimizer `{recipe.optimizer}` that this trainer can use"
         raise recipe.refuse("recipe-optimizer", message, "optimizer", "op", help=suggestion(recipe.optimizer, sorted(classes)))
-    known = [name for name in inspect.signature(made).parameters if name not in ("params", "kwargs")]
+    arguments = inspect.signature(made).parameters.items()
+    defaults = {name: argument.default for name, argument in arguments if name not in _OTHER_ARGUMENTS}
     findings = [
         Diagnostic(
             "recipe-optimizer",
             f"`{recipe.optimizer}` has no argument `{name}`",
             recipe.place("optimizer", name),
-            help=suggestion(name, known),
+            help=suggestion(name, list(defaults)),
         )
         for name in recipe.optimizer_arguments
-        if name not in known
+        if name not in defaults
     ]
+    for name, value in recipe.optimizer_arguments.items():
+        if name in defaults and not _is_like(value, defaults[name]):
+            message = f"`{name}` of `{recipe.optimizer}` cannot be `{_written(value)}`"
+            mend = f"for example `{name}: {_written(defaults[name])}`, which is its default"
+            findings.append(Diagnostic("recipe-optimizer", message, recipe.place("optimizer", name), help=mend))
     if findings:
         raise SpecError(findings)
     try:
         return made(_groups(module, recipe), **recipe.optimizer_arguments)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise recipe.refuse("recipe-optimizer", f"torch refuses the optimizer: {error}", "optimizer") from None
+        mend = f"the documentation of `torch.optim.{recipe.optimizer}` says what it takes"
+        raise recipe.refuse("recipe-optimizer", f"torch refuses the optimizer: {error}", "optimizer", help=mend) from None
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether a value could stand where an argument's default does; torch itself finds out about many at the first step."""
+    match default:
+        case bool():
+            return isinstance(value, bool)
+        case int() | float():
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case tuple():
+            parts = value if isinstance(value, tuple) else ()
+            return len(parts) == len(default) and all(part is None or _is_like(part, 0.0) for part in parts)
+    return not isinstance(value, tuple)
+
+
+def _written(value: object) -> str:
+    """A value as YAML has it."""
+    return json.dumps(value)
 
 
 def _groups(module: nn.Module, recipe: Recipe) -> list[dict[str, object]]:

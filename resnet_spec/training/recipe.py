@@ -135,7 +135,8 @@ class Recipe:
             if not isinstance(node, Tree) or key not in node.entries:
                 break
             entry = node.entries[key]
-            node, span = entry.value, entry.key
+            node = entry.value
+            span = entry.key if entry.key.source is node.span.source else node.span  # a value may be the command line's
         return span
 
     def refuse(self, code: str, message: str, *path: str, help: str = "") -> SpecError:
@@ -215,8 +216,6 @@ def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Rec
     stopping = _mapping(root, "early_stopping")
     optimizer = root.get("optimizer")
     name = _word(root, "name", "") or Path(source.name).name.removesuffix(".yaml").strip("<>")
-    named = Entry(root.span, Scalar(name, root.span, name))
-    rest = {key: entry for key, entry in root.entries.items() if key not in ("recipe", "name")}
     arguments: dict[str, Any] = {}
     if isinstance(optimizer, Tree):
         arguments = {
@@ -264,10 +263,17 @@ def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Rec
         save_minutes=_optional(save, "minutes", float) if "minutes" in save.entries else 10.0,
         save_steps=_optional(save, "steps", int),
         keep=_value(save, "keep", 2),
-        text=write_document(Tree({"recipe": root.entries["recipe"], "name": named, **rest}, root.span)),
+        text=write_document(_alone(root, name)),
         root=root,
         warnings=warnings,
     )
+
+
+def _alone(root: Tree, name: str) -> Tree:
+    """A recipe under its name; in an order that stays where it is read again, and defaults come first."""
+    entries = {**root.entries, "name": Entry(root.span, Scalar(name, root.span, name))}
+    first = [key for key in ("recipe", "name", "optimizer", "schedule") if key in entries]
+    return Tree({key: entries[key] for key in dict.fromkeys([*first, *entries])}, root.span)
 
 
 def _contradictions(recipe: Recipe) -> Iterable[Diagnostic]:

@@ -23,7 +23,8 @@ def layers_in_order(module: nn.Module) -> list[nn.Module]:
     plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     if not plain and not getattr(module, "runs_in_order", False):
         return [module]
-    return [layer for child in module.children() for layer in layers_in_order(child)]
+    children = [child for child in module._modules.values() if child is not None]  # `children()` names a shared one once
+    return [layer for child in children for layer in layers_in_order(child)]
 
 
 class Segmented(nn.Module):
@@ -54,10 +55,17 @@ def _run(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
     return x
 
 
+def _again(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
+    """A segment that leaves its input as it is, to run from once more."""
+    if any(getattr(part, "inplace", False) for part in layers[0].modules()):
+        x = x.clone()
+    return _run(layers, x)
+
+
 def _kept(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
     contexts: Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]
     contexts = lambda: (nullcontext(), _statistics_kept(layers))  # noqa: E731
-    found = checkpoint(_run, layers, x, use_reentrant=False, context_fn=contexts)
+    found = checkpoint(_again, layers, x, use_reentrant=False, context_fn=contexts)
     assert isinstance(found, Tensor)
     return found
 

@@ -25,11 +25,11 @@ from resnet_spec.training import checkpoints
 from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.data import Data
 from resnet_spec.training.evaluate import Interrupted, Scores, score
-from resnet_spec.training.feeding import Feeds, Machine, feed
+from resnet_spec.training.feeding import Feeds, Machine, feed, workers_of
 from resnet_spec.training.images import Preparation
-from resnet_spec.training.loop import Loop
+from resnet_spec.training.loop import Loop, refuse_recipe
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run.folder import BEST, LAST, RunFolder, write_json
+from resnet_spec.training.run.folder import BEST, LAST, RunFolder, write_json, writing
 from resnet_spec.training.run.pictures import write_pictures
 from resnet_spec.training.run.record import Row, Timing
 from resnet_spec.training.stop import Stop
@@ -37,6 +37,10 @@ from resnet_spec.training.subject import Subject
 from resnet_spec.training.weights import Facts, preparation_data, write_weights
 
 RUN_FORMAT = 1
+# What torch and the system say, on any device, of memory that is not there; and what torch says of its loader's processes.
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "llocate memory", "CUDNN_STATUS_ALLOC_FAILED")
+WORKER_LOST = ("DataLoader worker", "shared memory", "shm", "bus error", "unable to write to file </torch_")
+ONE_VALUE = "Expected more than 1 value per channel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +100,16 @@ class Session:
         world = self.machine.world.size
         processes = f", {world} processes" if world > 1 else ""
         device = str(self.machine.device) + (
-            f" ({torch.get_num_threads()} threads)" if self.machine.device.type == "cpu" else ""
+            f" ({_count(torch.get_num_threads(), 'thread')})" if self.machine.device.type == "cpu" else ""
         )
-        length = f"{recipe.epochs} epochs" if recipe.epochs is not None else f"{recipe.iterations:,} iterations"
+        length = _count(recipe.epochs, "epoch") if recipe.epochs is not None else _count(recipe.iterations or 0, "iteration")
         lines = [
             f"network   {printable(subject.name)}: {subject.params:,} parameters{macs}",
             f"data      {printable(data.text)}: {', '.join(counts)} images, {len(data.classes)} classes",
             f"images    {feeds.preparation.channels}x{feeds.preparation.size[0]}x{feeds.preparation.size[1]}, "
-            + ("held in memory" if feeds.held else "read by workers"),
-            f"recipe    {printable(recipe.name)}: {length}, {steps:,} steps of {recipe.batch_size} images{parts}, "
-            f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule.op}",
+            + ("held in memory" if feeds.held else self._readers()),
+            f"recipe    {printable(recipe.name)}: {length}, {_count(steps, 'step')} of "
+            f"{_count(recipe.batch_size, 'image')}{parts}, {recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule.op}",
             f"machine   {device}, {recipe.precision}{processes}",
         ]
         if subject.memory is not None:
@@ -116,10 +120,16 @@ class Session:
             lines.append("choice    nothing is held out, so the last epoch counts; test figures are only watched")
         lines += [f"note      {printable(note)}" for note in self.notes]
         if training.left_out:
-            lines.append(f"note      the last {training.left_out} images of each epoch's order are too few for a batch")
+            lines.append(
+                f"note      {_count(training.left_out, 'image')} of each epoch's order left out: too few for a last batch"
+            )
         if recipe.batch_size > len(training.labels):
             lines.append(f"note      a batch of {recipe.batch_size} is all {len(training.labels)} images")
         return "\n".join(lines)
+
+    def _readers(self) -> str:
+        count = workers_of(self.machine)
+        return f"read by {_count(count, 'process')}" if count else "read as they are needed"
 
     def _memory(self, batch: int) -> int:
         """Bytes that training takes with a batch of this size."""
@@ -135,20 +145,23 @@ class Session:
         needed = self._memory(self.recipe.batch_size)
         if needed > free:
             message = f"training takes about {_megabytes(needed)}, and {_megabytes(free)} are free"
-            raise SpecError([Diagnostic("beyond-memory", message, None, help=self._smaller(free))])
+            mend = f"{self._smaller(free)}; or say --force"
+            raise SpecError([Diagnostic("beyond-memory", message, None, help=mend)])
 
-    def _smaller(self, free: int) -> str:
-        """A batch that fits."""
-        batch = self.recipe.batch_size
-        while batch > 1 and self._memory(batch) > 0.9 * free:
-            batch //= 2
-        if self._memory(batch) > 0.9 * free:
-            return "keep less for backward: `--set-recipe segments=-1`, or say --force"
-        parts = -(-self.recipe.batch_size // batch) * self.recipe.accumulate
-        return (
-            f"`--batch-size {batch}` fits; or the same batch in {parts} parts: `--set-recipe accumulate={parts}`; "
-            "or `--set-recipe segments=-1`; or say --force"
-        )
+    def _smaller(self, free: int | None) -> str:
+        """What takes less memory: a smaller batch that fits, where there is one."""
+        batch = self.recipe.batch_size // 2
+        if self.subject.memory is not None and free is not None:
+            while batch and self._memory(batch) > 0.9 * free:
+                batch //= 2
+        mends = []
+        if batch:
+            parts = -(-self.recipe.batch_size // batch) * self.recipe.accumulate
+            sure = " fits" if self.subject.memory is not None and free is not None else " takes less"
+            mends.append(f"`--batch-size {batch}`{sure}; or the same batch in {parts} parts: `--set-recipe accumulate={parts}`")
+        if not self.recipe.segments:
+            mends.append("keep less for the backward pass: `--set-recipe segments=-1`")
+        return "; or ".join(mends) or "smaller images, or a smaller network"
 
     def describe(self) -> dict[str, object]:
         """What `run.json` says."""
@@ -206,29 +219,49 @@ class Session:
             stop,
         )
         if restored is not None:
-            loop.restore(dict(restored.state))
+            try:
+                loop.restore(dict(restored.state))
+            except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+                message = f"{printable(str(restored.path))} does not fit the spec and the recipe in its folder"
+                mend = f"were they changed since? ({printable(str(error).splitlines()[0])})"
+                raise SpecError([Diagnostic("not-a-run", message, None, help=mend)]) from None
             if machine.world.writes:
-                folder.write_metrics(loop.progress.rows, loop.progress.timings)
+                with writing(path):
+                    folder.write_metrics(loop.progress.rows, loop.progress.timings)
         try:
             with stop.listening():
                 loop.run()
                 result = self._finish(path, loop, facts, watched, stop)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+        except (MemoryError, OSError, RuntimeError, ValueError) as error:
+            told = self._told(error)
+            if told is None:
                 raise
-            raise self._out_of_memory() from None
+            raise told from None
         finally:
             loop.release()
         return result
 
-    def _out_of_memory(self) -> SpecError:
-        message = f"there is not enough memory for a batch of {self.recipe.batch_size} images"
-        free = free_memory(self.machine.device)
-        mend = "a smaller `--batch-size`, or `--set-recipe accumulate=4`, or `--set-recipe segments=-1`"
-        if self.subject.memory is not None:
-            message += f", which takes about {_megabytes(self._memory(self.recipe.batch_size))}"
-            mend = self._smaller(free) if free is not None else mend
-        return SpecError([Diagnostic("beyond-memory", message, None, help=mend)])
+    def _told(self, error: Exception) -> SpecError | None:
+        """An error of torch or of the system in words of the user's; None where nothing that the user does could mend it."""
+        text = str(error)
+        if any(words in text for words in WORKER_LOST):
+            message = f"a process that reads images has ended, or could not hand them over: {printable(text.splitlines()[0])}"
+            mend = (
+                "most often memory, or shared memory (/dev/shm), was too small for it: go on with `--workers 0` or fewer; "
+                "in a container, give it more `--shm-size`"
+            )
+            return SpecError([Diagnostic("worker-lost", message, None, help=mend)])
+        if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+            message = f"there is not enough memory for a batch of {_count(self.recipe.batch_size, 'image')}"
+            if self.subject.memory is not None:
+                message += f", which takes about {_megabytes(self._memory(self.recipe.batch_size))}"
+            mend = self._smaller(free_memory(self.machine.device))
+            return SpecError([Diagnostic("beyond-memory", message, None, help=mend)])
+        if isinstance(error, ValueError) and ONE_VALUE in text:
+            message = "a batch norm is given one value for each channel, which cannot be normalised: the batch has one image"
+            mend = "`--batch-size` of 2 or more for each part, or group norm: `--set 'norm={op: group_norm, num_groups: 8}'`"
+            return self.recipe.refuse("recipe-batch", message, "batch_size", help=mend)
+        return None
 
     def _finish(self, path: Path, loop: Loop, facts: Facts, watched: EvaluationBatches | None, stop: Stop) -> Result:
         """The best weights, the test set, the report."""
@@ -236,11 +269,17 @@ class Session:
         module = loop.weights
         best = progress.best_epoch
         if best and best != len(progress.rows):
+            from safetensors import SafetensorError
             from safetensors.torch import load_file
 
-            module.load_state_dict(load_file(path / BEST, device=str(self.machine.device)))
+            try:
+                module.load_state_dict(load_file(path / BEST, device=str(self.machine.device)))
+            except (SafetensorError, OSError) as error:
+                message = f"cannot read the weights of epoch {best} from {printable(str(path / BEST))}: {printable(str(error))}"
+                raise SpecError([Diagnostic("unreadable-file", message, None)]) from None
         elif self.machine.world.writes and not (path / LAST).exists():
-            write_weights(path / LAST, module, facts)
+            with writing(path):
+                write_weights(path / LAST, module, facts)
         scores = None
         last = self.feeds.test or watched
         if last is not None:
@@ -256,20 +295,19 @@ class Session:
             loop.world.wait()
         test = scores if self.feeds.test is not None else None
         if self.machine.world.writes:
-            write_json(
-                path / "results.json",
-                {
-                    "epochs": len(progress.rows),
-                    "steps": progress.step,
-                    "best_epoch": best or None,
-                    "best_validation_accuracy": progress.best if best else None,
-                    "test_loss": test.loss if test else None,
-                    "test_accuracy": test.accuracy if test else None,
-                    "test_top5": test.top5 if test else None,
-                    "skipped_images": len(self.feeds.skipped.names),
-                },
-            )
-            write_pictures(path, self, progress.rows, progress.timings, scores, best, environment())
+            results = {
+                "epochs": len(progress.rows),
+                "steps": progress.step,
+                "best_epoch": best or None,
+                "best_validation_accuracy": progress.best if best else None,
+                "test_loss": test.loss if test else None,
+                "test_accuracy": test.accuracy if test else None,
+                "test_top5": test.top5 if test else None,
+                "skipped_images": len(self.feeds.skipped.names),
+            }
+            with writing(path):
+                write_json(path / "results.json", results)
+                write_pictures(path, self, progress.rows, progress.timings, scores, best, environment())
         return Result(
             path,
             module,
@@ -301,6 +339,7 @@ def begin(
     layers = list(subject.module.modules())
     norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
     world = machine.world
+    refuse_recipe(subject.module, recipe)
     feeds = feed(data, recipe, preparation, machine, 2 if norms else 1)
     world.agree(
         {
@@ -351,6 +390,11 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return available_memory() if device.type == "cpu" else None
+
+
+def _count(number: int, thing: str) -> str:
+    """`1 step`, `2,000 steps`, `4 processes`."""
+    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith('s') else 's'}"
 
 
 def _megabytes(count: int) -> str:

@@ -13,7 +13,8 @@ class Subject:
     """A module that takes images `(N, C, H, W)` of `input` (C, H, W) and gives `(N, outputs)`.
 
     `spec` is its text and `fingerprint` its hash, both empty for a module that is not from a spec. `memory(batch)` estimates
-    the bytes that training takes, None where nobody knows. `diagram` is an SVG picture, or None.
+    the bytes that training takes, None where nobody knows. `diagram` draws it as SVG, or gives None
+    where nothing here can draw.
     """
 
     name: str
@@ -25,4 +26,4 @@ class Subject:
     spec: str = ""
     fingerprint: str = ""
     memory: Callable[[int], int] | None = None
-    diagram: Callable[[], bytes] | None = None
+    diagram: Callable[[], bytes | None] | None = None

@@ -7,6 +7,7 @@ are prepared. Reading gives the facts back; they are foreign text, and nothing i
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from resnet_spec.files import write_atomically
 from resnet_spec.training.images import Preparation
 
 PREFIX = "resnet_spec."
+MOST = 4096  # pixels or channels; what a file asks for is done without asking back
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
         "epoch": str(facts.epoch),
         "step": str(facts.step),
     }
-    metadata = {"format": "pt"} | {PREFIX + key: value for key, value in told.items() if value}
+    metadata = {"format": "pt"} | {PREFIX + key: _utf8(value) for key, value in told.items() if value}
     write_atomically(path, in_order(save(tensors, metadata)), durable=True)
 
 
@@ -78,7 +80,7 @@ def read_facts(path: Path) -> Facts:
     told = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
     try:
         classes = json.loads(told["classes"])
-        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        if not classes or not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes")
         return Facts(
             name=told.get("name", path.stem),
@@ -88,10 +90,10 @@ def read_facts(path: Path) -> Facts:
             preparation=read_preparation(json.loads(told["preparation"])),
             recipe=told.get("recipe", ""),
             data=told.get("data", ""),
-            epoch=int(told.get("epoch", "0")),
-            step=int(told.get("step", "0")),
+            epoch=_count(told.get("epoch", "0")),
+            step=_count(told.get("step", "0")),
         )
-    except (KeyError, ValueError, TypeError, RecursionError):
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         message = f"{printable(str(path))} does not say what its classes are and how images are prepared"
         mend = "files that `train` writes do: best.safetensors and last.safetensors in the folder of a run"
         raise SpecError([Diagnostic("weights-without-facts", message, None, help=mend)]) from None
@@ -103,7 +105,7 @@ def preparation_data(preparation: Preparation) -> dict[str, object]:
 
 
 def read_preparation(data: object) -> Preparation:
-    """A preparation from plain data; raises ValueError or KeyError where it is none."""
+    """A preparation from plain data; raises ValueError, KeyError or TypeError where it is none."""
     if not isinstance(data, dict):
         raise ValueError("preparation")
     size = _pair(data["size"])
@@ -112,17 +114,38 @@ def read_preparation(data: object) -> Preparation:
     resize, crop, word = data["resize"], data["crop"], data["interpolation"]
     if word not in ("bilinear", "bicubic", "nearest"):
         raise ValueError("interpolation")
-    channels = _whole(data["channels"], 4)
-    mean, std = (tuple(float(value) for value in data[key]) for key in ("mean", "std"))
+    channels, mean, std = _whole(data["channels"]), _numbers(data["mean"]), _numbers(data["std"])
     if len(mean) != channels or len(std) != channels or not all(value > 0 for value in std):
         raise ValueError("statistics")
-    return Preparation(
-        channels, size, _whole(resize) if isinstance(resize, int) else _pair(resize), word, _pair(crop), mean, std
-    )
+    to = _whole(resize) if isinstance(resize, int) else _pair(resize)
+    cut = _pair(crop)
+    if size != (cut or (to if isinstance(to, tuple) else size)) or (isinstance(to, int) and cut is None):
+        raise ValueError("what comes out has another size")
+    return Preparation(channels, size, to, word, cut, mean, std)
 
 
-def _whole(value: object, most: int = 4096) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
+def _utf8(text: str) -> str:
+    """A text with what is no character (a path that is not UTF-8) as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ValueError("not a count")
+    return int(text)
+
+
+def _numbers(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("not numbers")
+    found = tuple(float(each) for each in value if isinstance(each, int | float) and not isinstance(each, bool))
+    if len(found) != len(value) or not all(map(math.isfinite, found)):
+        raise ValueError("not numbers")
+    return found
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST:
         raise ValueError("not a size")
     return value
 

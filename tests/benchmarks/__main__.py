@@ -1,7 +1,8 @@
-"""The benchmark table, in Markdown: `python -m tests.benchmarks`."""
+"""The benchmark tables, in Markdown: `python -m tests.benchmarks`, and `python -m tests.benchmarks training [DATA]`."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import resnet_spec
 from resnet_spec import api
 from resnet_spec.frontend.library import shipped_path
 from resnet_spec.torchvision_import import import_torchvision
-from tests.benchmarks import diagrams
+from tests.benchmarks import diagrams, training
 from tests.benchmarks.measure import compare, process
 
 TORCHINFO = """
@@ -78,6 +79,9 @@ def touch(model: torch.nn.Module) -> float:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["training"]:
+        training.main(sys.argv[2] if len(sys.argv) > 2 else "synthetic:train=12800")
+        return
     import_torchvision()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     print("| what; the peer | ours | the peer | ours is faster by |\n| --- | --- | --- | --- |")
