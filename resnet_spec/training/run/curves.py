@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_spec.training.run.names import short_name, text_width
-from resnet_spec.training.run.record import Confusion, Measured, Row, best_row
+from resnet_spec.training.run.record import Confusion, Row, chosen_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,17 +101,16 @@ def _draw_accuracy(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
     _line(axis, rows, lambda row: row.test_accuracy, "test", ink.test, 100)
     _line(axis, rows, lambda row: row.validation_top5, "validation, top-5", ink.validation, 100, ":")
     _line(axis, rows, lambda row: row.test_top5, "test, top-5", ink.test, 100, ":")
-    best = best_row(rows)
-    if best is None:
+    chosen = chosen_row(rows)
+    if chosen is None:
         return
     low, high = axis.get_ylim()
     axis.set_ylim(max(-2.0, min(low, high - 10)), min(102.0, max(high, low + 10)))  # what hardly changes looks so
-    row, of = best
-    colours: dict[Measured, str] = {"train": ink.train, "validation": ink.validation, "test": ink.test}
-    values = {"train": row.train_accuracy, "validation": row.validation_accuracy, "test": row.test_accuracy}
-    value = 100 * (values[of] or 0.0)
-    label = f"best on {of}: {value:.2f} in epoch {row.epoch}"
-    axis.plot([row.epoch], [value], "o", ms=7, mfc=ink.paper, mec=colours[of], mew=2, label=label, zorder=5)
+    row, best = chosen
+    if best:
+        value = 100 * (row.validation_accuracy or 0.0)
+        label = f"best: {value:.2f} in epoch {row.epoch}"
+        axis.plot([row.epoch], [value], "o", ms=7, mfc=ink.paper, mec=ink.validation, mew=2, label=label, zorder=5)
     axis.legend(loc="best")
 
 

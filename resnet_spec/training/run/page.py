@@ -16,7 +16,7 @@ from resnet_spec.diagnostics import printable
 from resnet_spec.training.run.curves import Theme, draw_confusion, draw_curves
 from resnet_spec.training.run.names import short_name
 from resnet_spec.training.run.page_frame import PAGE, STYLE
-from resnet_spec.training.run.record import Confusion, Row, Timing, best_row, clock_text
+from resnet_spec.training.run.record import Confusion, Row, Timing, chosen_row, clock_text
 from resnet_spec.training.run.tables import percent_text
 
 Pairs = tuple[tuple[str, str], ...]
@@ -26,9 +26,10 @@ Pairs = tuple[tuple[str, str], ...]
 class Facts:
     """What a page tells. Pairs are a label and a value, both as they shall be read; what is empty is left out of the page.
 
-    `name` is the network's, `data_text` the `--data` argument. `synthetic` says that the images were made up. `confusion_of`
-    says which images and weights `confusion` is of ("test images, best epoch"). `diagram_svg` is a picture of the network.
-    `notes` are warnings, images passed over, and whatever else a reader must know to judge the numbers.
+    `name` is the network's, `data_text` the `--data` argument. `synthetic` says that the images were made up. `test_accuracy`
+    is that of the weights that count, on all test images, and `confusion_of` says which images and weights `confusion` is of
+    ("test images, best epoch"). `diagram_svg` is a picture of the network. `notes` are warnings, images passed over, and
+    whatever else a reader must know to judge the numbers.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Facts:
     data: Pairs = ()
     results: Pairs = ()
     environment: Pairs = ()
+    test_accuracy: float | None = None
     confusion: Confusion | None = None
     confusion_of: str = ""
     recipe_text: str = ""
@@ -96,18 +98,17 @@ def _folded(summary: str, content: str, opened: bool = False) -> str:
 
 
 def _cards(facts: Facts) -> str:
-    found = best_row(facts.rows)
+    found = chosen_row(facts.rows)
     if found is None:
         return ""
-    best, of = found
+    chosen, best = found
     last = facts.rows[-1]
-    tested = next((row for row in (best, *reversed(facts.rows)) if row.test_accuracy is not None), None)
+    which = f"epoch {chosen.epoch}, {'best on validation' if best else 'the last'}"
     cards = []
-    if tested is not None:
-        chosen = ", the last" if tested is last else f", best on {of}" if tested is best else ""
-        cards.append(("test accuracy", percent_text(tested.test_accuracy), f"epoch {tested.epoch}{chosen}"))
-    if best.validation_accuracy is not None:
-        cards.append(("validation accuracy", percent_text(best.validation_accuracy), f"epoch {best.epoch}, the best"))
+    if facts.test_accuracy is not None:
+        cards.append(("test accuracy", percent_text(facts.test_accuracy), which))
+    if best:
+        cards.append(("validation accuracy", percent_text(chosen.validation_accuracy), f"epoch {chosen.epoch}, the best"))
     cards.append(("training accuracy", percent_text(last.train_accuracy), f"epoch {last.epoch}, the last"))
     cards.append(("epochs", f"{last.epoch:,}", f"{last.step:,} steps"))
     if facts.timings:
@@ -118,16 +119,16 @@ def _cards(facts: Facts) -> str:
 
 
 def _results(rows: Sequence[Row]) -> str:
-    found = best_row(rows)
+    found = chosen_row(rows)
     if found is None:
         return ""
-    (best, of), last = found, rows[-1]
-    lines = [(f"epoch {best.epoch}, best on {of}{' and last' if best is last else ''}", best)]
-    if best is not last:
-        lines.append((f"epoch {last.epoch}, last", last))
+    (chosen, best), last = found, rows[-1]
+    lines = [(f"epoch {last.epoch}, last", last)]
+    if best:
+        lines = [(f"epoch {chosen.epoch}, best on validation{' and last' if chosen is last else ''}", chosen)]
+        lines += [(f"epoch {last.epoch}, last", last)] if chosen is not last else []
     heads = _measured(rows)
-    table = _table(["", *heads], ([name, *_measured_cells(row, heads)] for name, row in lines))
-    return table + (_FLATTERED if of == "test" and best is not last else "")
+    return _table(["", *heads], ([name, *_measured_cells(row, heads)] for name, row in lines))
 
 
 _MEASURED: dict[str, Callable[[Row], float | None]] = {
@@ -246,9 +247,4 @@ def _bar(share: float) -> str:
 _SYNTHETIC = (
     '<p class="loud"><strong>Synthetic data.</strong> These images were made up by a program. The numbers show that training'
     " works; they say nothing about how well the network does on real images.</p>"
-)
-
-_FLATTERED = (
-    '<p class="hint">There were no validation images. The best epoch was chosen by the test images themselves, so its accuracy'
-    " flatters; the last epoch's does not.</p>"
 )

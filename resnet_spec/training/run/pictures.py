@@ -79,6 +79,7 @@ def write_pictures(
         ),
         results=tuple(results),
         environment=tuple((key, value) for key, value in environment.items() if key != "command"),
+        test_accuracy=scores.accuracy if scores is not None and tested else None,
         confusion=confusion,
         confusion_of=f"{'test' if tested else 'validation'} images, {which}",
         recipe_text=session.recipe.text,

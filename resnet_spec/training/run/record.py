@@ -16,7 +16,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from heapq import nsmallest
-from typing import Literal
 
 from resnet_spec.diagnostics import printable
 
@@ -191,27 +190,12 @@ def _csv(lines: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-Measured = Literal["validation", "test", "train"]
-
-
-def best_row(rows: Sequence[Row]) -> tuple[Row, Measured] | None:
-    """The first epoch of highest accuracy, and on which images: validation, without it test, without that training."""
-    for row_of in ("validation", "test", "train"):
-        measured = [(accuracy, row) for row in rows if (accuracy := _accuracy(row, row_of)) is not None]
-        if measured:
-            return max(measured, key=lambda pair: pair[0])[1], row_of
-    return None
-
-
-def _accuracy(row: Row, of: Measured) -> float | None:
-    match of:
-        case "validation":
-            value = row.validation_accuracy
-        case "test":
-            value = row.test_accuracy
-        case "train":
-            value = row.train_accuracy
-    return None if value is None or math.isnan(value) else value
+def chosen_row(rows: Sequence[Row]) -> tuple[Row, bool] | None:
+    """The epoch whose weights count: the first of highest validation accuracy (and True), without validation the last one."""
+    measured = [(value, row) for row in rows if (value := row.validation_accuracy) is not None and not math.isnan(value)]
+    if measured:
+        return max(measured, key=lambda pair: pair[0])[1], True
+    return (rows[-1], False) if rows else None
 
 
 def epoch_line(row: Row, timing: Timing, epochs: int) -> str:

@@ -79,7 +79,7 @@ def texts(svg: bytes) -> list[str]:
 def test_an_svg_says_what_was_measured() -> None:
     said = texts(draw_curves(a_run(20), "svg", "resnet20 on cifar10"))
     assert {"resnet20 on cifar10", "loss", "accuracy, %", "learning rate", "epoch", "train", "validation", "test"} <= set(said)
-    assert "best on validation: 86.90 in epoch 20" in said
+    assert "best: 86.90 in epoch 20" in said
     assert "validation" not in texts(draw_curves(a_run(20, validation=False), "svg", ""))
 
 
