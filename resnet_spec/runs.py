@@ -188,7 +188,7 @@ def ready(
     session = begin(subject, found, opened, preparation, machine, (*notes, *opened.notes), asked, console)
     if not force:
         session.refuse_beyond_memory()
-    return session, Path(out) if out is not None else free_name(Path("runs"), f"{_file_name(subject.name)}-{found.name}")
+    return session, Path(out) if out is not None else free_name(Path("runs"), _file_name(f"{subject.name}-{found.name}"))
 
 
 def start(session: Session, path: Path, stop: Stop) -> Result:

@@ -97,9 +97,18 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False) ->
         message = f"{printable(str(file))} names {len(facts.classes)} classes, and its network gives {show(analysis.output)}"
         raise SpecError([Diagnostic("weights-without-facts", message, None)])
     refuse_size(analysis, facts.preparation)
-    network = api.build(analysis, weights=file, force=force)
+    try:
+        network = api.build(analysis, weights=file, force=force)
+    except RuntimeError as error:  # torch's, of keys and shapes; its first line says nothing
+        message = f"{printable(str(file))} holds other tensors than its own spec has: {_first_key(error)}"
+        raise SpecError([Diagnostic("other-weights", message, None)]) from None
     where = find_device(device)
     return Trained(facts, analysis, network.to(where).eval(), where, facts.data)
+
+
+def _first_key(error: RuntimeError) -> str:
+    lines = str(error).splitlines()
+    return printable(lines[min(1, len(lines) - 1)].strip())
 
 
 def evaluate(
@@ -125,9 +134,7 @@ def evaluate(
     recipe = _recipe_of(path)
     preparation = trained.facts.preparation
     input = (preparation.channels, *preparation.size)
-    opened = open_data(
-        text, input=input, split=recipe.split if recipe else (0.2, 0.2), skip_bad=skip_bad, classes=len(trained.facts.classes)
-    )
+    opened = open_data(text, input=input, split=trained.facts.split, skip_bad=skip_bad, classes=len(trained.facts.classes))
     if recipe is not None:
         opened = with_held_out(opened, recipe)
     opened = _with_classes(opened, trained.facts.classes)

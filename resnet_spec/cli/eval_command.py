@@ -105,6 +105,7 @@ def _text(found: Evaluation) -> str:
         confusion_text(found.confusion),
     ]
     if found.skipped:
-        lines.append(f"{len(found.skipped)} images could not be read and were left out")
+        images = "1 image" if len(found.skipped) == 1 else f"{len(found.skipped):,} images"
+        lines.append(f"left out, as unreadable: {images}")
         lines += [f"  {printable(name)}: {printable(why)}" for name, why in list(found.skipped.items())[:10]]
     return "\n".join(lines)

@@ -186,5 +186,6 @@ def _tell(bar: Bar, result: Result) -> None:
         top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
         bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
     if result.skipped:
-        bar.say(f"{len(result.skipped)} images could not be read and were left out; report.html names them")
+        images = "1 image" if len(result.skipped) == 1 else f"{len(result.skipped):,} images"
+        bar.say(f"left out, as unreadable: {images}; report.html names them")
     bar.say(f"wrote {printable(str(result.folder))}/report.html")

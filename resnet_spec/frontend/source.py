@@ -77,6 +77,7 @@ _WORDS: dict[str, ScalarValue] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_JSON_ALONE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # stand in JSON as they are, and not in YAML
 _OLD_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _OLD_BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _OLD_UNDERSCORES = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*")
@@ -120,9 +121,10 @@ def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnost
 def from_data(data: object, name: str = "<dict>") -> Source:
     """A source for a spec given as Python data: its JSON, which is YAML, so that findings have lines to point to."""
     try:
-        return Source(name, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise SpecError([Diagnostic("not-data", f"the spec holds something YAML cannot say: {error}", None)]) from None
+    return Source(name, _JSON_ALONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def to_data(node: Node) -> object:

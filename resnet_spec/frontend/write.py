@@ -21,6 +21,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: Any, text: str) -> Any:
     doubtful = text[:1].isdigit() or text[:1] in ("+", "-", ".", "~") or text.lower() in ("null", "true", "false")
+    doubtful = doubtful or not text.isprintable()  # other line breaks than ours
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if doubtful else None)
 
 

@@ -115,7 +115,8 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
             only_resized = replace(preparation, crop=None, size=size)
             base = _held(data.train, only_resized, budget, workers, machine.skip_bad, skipped)
         if not preparation.mean or not preparation.std:
-            mean, std = _statistics(data.train if base is None else base, preparation, machine.skip_bad)
+            missing = preparation if base is None else replace(preparation, resize=None)  # what is still to be done
+            mean, std = _statistics(data.train if base is None else base, missing, machine.skip_bad)
             std = tuple(value if value > 0 else 1.0 for value in std)  # a channel that is the same everywhere
             preparation = replace(preparation, mean=preparation.mean or mean, std=preparation.std or std)
         left = budget - _taken(data.train, base, border if each is None else 0)
@@ -194,7 +195,7 @@ def _taken(split: Split, held: Split | None, border: int) -> int:
 
 
 def _statistics(split: Split, preparation: Preparation, skip_bad: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel over images as the network takes them, whether or not they have been resized."""
+    """Mean and deviation of each channel over the images of a split, each as `preparation` makes it."""
     try:
         return channel_statistics(split, None if _is_prepared(split, preparation) else preparation.fixed, skip_bad=skip_bad)
     except ValueError:  # none is left

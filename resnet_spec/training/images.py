@@ -140,7 +140,7 @@ class Each:
 
     def __call__(self, image: Pixels, epoch: int, index: int) -> Pixels:
         """One image `(H, W, C)`, with the random numbers of (seed, epoch, index); torch's own generator is left as it was."""
-        x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        x = _bytes(np.ascontiguousarray(image)).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))
             for transform in _transforms(self.augment, self.preparation):
@@ -148,6 +148,11 @@ class Each:
         pixels: Pixels = np.ascontiguousarray(x.permute(1, 2, 0).numpy())
         crop = self.preparation.crop
         return pixels if crop is None or pixels.shape[:2] == crop else centre_crop(pixels, crop)
+
+
+def _bytes(pixels: Pixels) -> Tensor:
+    """Bytes as torch has them; a copy where they may not be written to, of which torch would warn."""
+    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
 _MADE: dict[tuple[Augment, Size, Interpolation], list[Callable[[Tensor], Tensor]]] = {}
@@ -204,7 +209,7 @@ def cut(wide: Pixels, chosen: NDArray[np.int64], rows: NDArray[np.float64], augm
 
 def normalized(pixels: Pixels, preparation: Preparation, device: torch.device, channels_last: bool) -> Tensor:
     """Bytes `(n, H, W, C)` as `(n, C, H, W)` numbers of 32 bits: divided by 255, less the mean, over the deviation."""
-    raw = torch.from_numpy(pixels)
+    raw = _bytes(pixels)
     if device.type == "cuda":
         raw = raw.pin_memory()
     x = raw.to(device, non_blocking=True).permute(0, 3, 1, 2)

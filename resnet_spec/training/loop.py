@@ -263,6 +263,12 @@ class Loop:
         where = f"; the first layer whose output is not finite is {found}" if found else ""
         return self._not_finite(f"the loss is no longer a number at step {step + 1}{where}")
 
+    def _refuse_not_finite(self) -> None:
+        """Raise SpecError where a weight is no number any more: before it is evaluated, or written over a good one."""
+        bad = next((name for name, value in self.module.state_dict().items() if not _finite(value)), None)
+        if bad is not None:
+            raise self._not_finite(f"`{bad}` is no longer finite after step {self.progress.step}")
+
     def _not_finite(self, message: str) -> SpecError:
         mend = f"a lower learning rate often helps: `--lr {min(self.recipe.lr / 10, 0.1):g}`"
         if self.progress.rows:
@@ -272,6 +278,7 @@ class Loop:
     def _end_epoch(self, epoch: int) -> None:
         """Evaluate, and write the row of an epoch (from 0)."""
         self._share_statistics()
+        self._refuse_not_finite()
         scores = {}
         for name, batches in (("validation", self.validation), ("test", self.test)):
             if batches is not None:
@@ -341,9 +348,7 @@ class Loop:
         self._look()
         state = self.state()
         if self.world.writes:
-            bad = next((name for name, value in self.module.state_dict().items() if not _finite(value)), None)
-            if bad is not None:
-                raise self._not_finite(f"`{bad}` is no longer finite after step {self.progress.step}")
+            self._refuse_not_finite()
             self.watcher.save(self.progress.step, state, self.progress.rows, self.progress.timings)
         self._saved_at = time.monotonic()
 

@@ -27,6 +27,7 @@ class Purpose(IntEnum):
 
 
 def _generator(purpose: Purpose, *key: int) -> np.random.Generator:
+    """One stream for each key of parts below 2^32; numpy would read a larger one as two parts."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([purpose, *key])))
 
 

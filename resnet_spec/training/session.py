@@ -197,6 +197,7 @@ class Session:
             data=self.data.text,
             epoch=0,
             step=0,
+            split=recipe.split,
         )
         watched = self.feeds.validation or self.feeds.test
         folder = RunFolder(

@@ -34,6 +34,7 @@ class Facts:
     data: str
     epoch: int
     step: int
+    split: tuple[float, float] = (0.2, 0.2)  # of images that were cut into splits: validation and test
 
 
 def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
@@ -51,6 +52,7 @@ def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
         "data": facts.data,
         "epoch": str(facts.epoch),
         "step": str(facts.step),
+        "split": json.dumps(facts.split),
     }
     metadata = {"format": "pt"} | {PREFIX + key: _utf8(value) for key, value in told.items() if value}
     write_atomically(path, in_order(save(tensors, metadata)), durable=True)
@@ -92,6 +94,7 @@ def read_facts(path: Path) -> Facts:
             data=told.get("data", ""),
             epoch=_count(told.get("epoch", "0")),
             step=_count(told.get("step", "0")),
+            split=_split(json.loads(told.get("split", "[0.2, 0.2]"))),
         )
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         message = f"{printable(str(path))} does not say what its classes are and how images are prepared"
@@ -142,6 +145,15 @@ def _numbers(value: object) -> tuple[float, ...]:
     if len(found) != len(value) or not all(map(math.isfinite, found)):
         raise ValueError("not numbers")
     return found
+
+
+def _split(data: object) -> tuple[float, float]:
+    if not isinstance(data, list) or len(data) != 2:
+        raise ValueError("split")
+    validation, test = (float(value) for value in data)
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise ValueError("split")
+    return validation, test
 
 
 def _whole(value: object) -> int:

@@ -125,7 +125,11 @@ def test_what_is_written_with_its_default_is_what_is_not_written() -> None:
 
     def groups(full: bool) -> dict[str, object]:
         def group(schema: dict[str, Any], **needed: object) -> dict[str, object]:
-            defaults = {name: field["default"] for name, field in schema["properties"].items() if "default" in field}
+            defaults = {
+                name: field["default"]
+                for name, field in schema["properties"].items()
+                if field is not True and "default" in field
+            }
             return {**(defaults if full else {}), **needed}
 
         inner = {name: group(augment[name]) for name in ("random_resized_crop", "rand_augment", "random_erasing")}
@@ -247,6 +251,7 @@ MISTAKES = [
     ("epochs: 5\nextends: quik", 3, "missing-file", "did you mean `quick`?"),
     ("epochs: 5\nname: 7", 3, "wrong-type", "for example `name: "),
     ("epochs: 5\nseed: -1", 3, "out-of-range", "0 or more"),
+    ("epochs: 5\nseed: 4294967296", 3, "out-of-range", "4294967295 or less"),
     ("epochs: 5\noptimizer: null", 1, "recipe-optimizer", "op: SGD"),
     ("epochs: 5\noptimizer: AdamW", 3, "recipe-optimizer", "op: SGD"),
     ("epochs: 5\noptimizer: 5", 3, "wrong-type", "for example `optimizer: {op: SGD"),

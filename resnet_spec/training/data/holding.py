@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import torch
 
 from resnet_spec.training.data.dataset import BadImage, Pixels, Split
 
@@ -45,7 +46,9 @@ def hold(
         return bad
 
     bad: list[tuple[int, BadImage]] = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    threads = torch.get_num_threads()
+    # Each thread works on an image of its own: torch's threads under each would wait for each other, spinning.
+    with ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for found in pool.map(read, range(0, count, _AT_ONCE)):
                 bad += found
@@ -54,6 +57,8 @@ def hold(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            torch.set_num_threads(threads)
     if not bad:
         return Split(split.labels, pixels.__getitem__, split.name, pixels), []
     if len(bad) == count:

@@ -1,0 +1,327 @@
+"""Runs from the start to the report: every shipped spec, foreign modules, weights to start from, and the folder of a run."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from resnet_spec import analyze, build, runs
+from resnet_spec.frontend.library import shipped_names
+from resnet_spec.torchvision_import import import_torchvision
+from resnet_spec.training import checkpoints, session
+from resnet_spec.training.evaluate import Interrupted
+from resnet_spec.training.randomness import Purpose, seed_of
+from resnet_spec.training.recipe import read_recipe
+from resnet_spec.training.run.record import read_rows
+from resnet_spec.training.session import Result
+from resnet_spec.training.stop import Stop
+from tests.training.tiny import DATA, SPEC, UNVALIDATED, Ear, loop_of, ready, recipe, refused, train
+
+pytestmark = pytest.mark.torch
+OVERFIT = 0.95
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the pictures, which take longer than the training."""
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+
+
+# --- every shipped spec ----------------------------------------------------------------------------------------------------
+
+LARGE = 7_000_000_000  # multiply-adds
+
+
+def shipped() -> list[object]:
+    names = [name for name in shipped_names() if not name.startswith("mixins/")]
+    slow = {name for name in names if "1202" in name or analyze(name).total.macs > LARGE}
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_spec_takes_a_step_at_its_own_size(name: str) -> None:
+    analysis = analyze(name)
+    size = f"{analysis.input[1]}x{analysis.input[2]}"
+    more: dict[str, Any] = {"segments": -1} if "1202" in name else {}
+    started = ready(
+        f"synthetic:classes={analysis.output[0]},size={size},train=2,validation=0,test=0",
+        name,
+        batch_size=2,
+        epochs=None,
+        iterations=1,
+        optimizer={"op": "SGD", "lr": 1e-3},
+        **more,
+    )
+    before = {key: value.clone() for key, value in started.subject.module.named_parameters()}
+    ear = Ear()
+    loop_of(started, ear).run()
+    assert len(ear.losses) == 1
+    assert math.isfinite(ear.losses[0])
+    assert started.subject.params == sum(value.numel() for value in before.values())
+    still = [key for key, value in started.subject.module.named_parameters() if torch.equal(value, before[key])]
+    assert len(still) < len(before) / 2  # gradients have gone all the way to the first layer
+    assert next(iter(before)) not in still
+
+
+# --- modules that are not from a spec --------------------------------------------------------------------------------------
+
+
+def foreign() -> nn.Module:
+    import_torchvision()
+    models: Any = importlib.import_module("torchvision.models")
+    torch.manual_seed(0)
+    found: nn.Module = models.resnet18(num_classes=4)
+    return found
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_module_of_torchvision_trains_in_the_same_loop(tmp_path: Path) -> None:
+    data = "synthetic:classes=4,size=32,train=32,validation=8,test=8"
+    result = train(tmp_path / "run", data, foreign(), input=(3, 32, 32), epochs=2)
+    assert [row.step for row in result.rows] == [2, 4]
+    assert result.test is not None
+    assert set(load_file(tmp_path / "run" / "last.safetensors")) == set(foreign().state_dict())
+    assert not (tmp_path / "run" / "spec.yaml").exists()
+    assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["name"] == "ResNet"
+
+
+def test_segments_of_a_module_that_is_no_sequence_are_refused() -> None:
+    found = refused(lambda: ready("synthetic:classes=4,size=32,train=8", foreign(), input=(3, 32, 32), segments=4))
+    assert found.code == "recipe-segments"
+    assert found.span is not None
+    assert found.span.source.line(found.span.line).strip() == '"segments": 4'
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_run_of_a_module_is_gone_on_with_when_the_module_is_given(tmp_path: Path) -> None:
+    def module() -> nn.Module:
+        torch.manual_seed(1)
+        return nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
+
+    whole = train(tmp_path / "whole", spec=module(), input=(3, 12, 12))
+    stop = Stop()
+
+    def on_step(step: int) -> None:
+        stop.signal = 15 if step == 7 else None
+
+    console = runs.quiet()
+    told = session.Console(console.say, lambda epoch, step, *_: on_step(step), console.on_epoch)
+    with pytest.raises(Interrupted):
+        runs.train(module(), recipe(), DATA, out=tmp_path / "cut", input=(3, 12, 12), device="cpu", console=told, stop=stop)
+    found = refused(lambda: runs.resume(tmp_path / "cut", device="cpu", console=console))
+    assert found.code == "not-a-run"
+    assert "module=" in found.message
+    other = nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
+    result = runs.resume(tmp_path / "cut", module=other, device="cpu", console=console)
+    assert result.rows == whole.rows
+
+
+def test_what_only_a_spec_has_is_refused_of_a_module() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
+    with pytest.raises(TypeError, match="specs"):
+        ready(spec=module, input=(3, 12, 12), set=("classes=5",))
+    assert refused(lambda: ready(spec=module)).code == "missing-input"
+    assert refused(lambda: ready(spec=module, input=(3, 13, 13))).code == "data-size"
+    assert refused(lambda: ready("synthetic:classes=5,size=12,train=8", module, input=(3, 12, 12))).code == "data-classes"
+    assert refused(lambda: ready(spec=nn.Identity(), input=(3, 12, 12))).code == "data-classes"
+    assert any("init" in note for note in ready(spec=module, input=(3, 12, 12), init="xavier_uniform").notes)
+
+
+# --- weights to start from -------------------------------------------------------------------------------------------------
+
+
+def test_with_other_classes_only_the_head_is_drawn_anew(tmp_path: Path) -> None:
+    torch.manual_seed(99)
+    save_file(build(SPEC).state_dict(), tmp_path / "four.safetensors")
+    given = load_file(tmp_path / "four.safetensors")
+    started = ready("synthetic:classes=3,size=12,train=30", weights=tmp_path / "four.safetensors")
+    torch.manual_seed(seed_of(Purpose.WEIGHTS, 0))
+    drawn = build(SPEC, set=["classes=3"]).state_dict()
+    for key, value in started.subject.module.state_dict().items():
+        assert torch.equal(value, drawn[key] if key.startswith("fc.") else given[key]), key
+    assert any("fc.bias, fc.weight drawn anew for 3 classes" in note for note in started.notes)
+
+
+def test_with_the_same_classes_every_tensor_is_taken(tmp_path: Path) -> None:
+    save_file(build(SPEC).state_dict(), tmp_path / "four.safetensors")
+    given = load_file(tmp_path / "four.safetensors")
+    started = ready(weights=tmp_path / "four.safetensors")
+    assert all(torch.equal(value, given[key]) for key, value in started.subject.module.state_dict().items())
+
+
+@pytest.mark.parametrize("change", ["stages.layer2.width=24", "stages.layer2.depth=2", "stem.conv1.kernel_size=1"])
+def test_weights_of_another_network_are_refused(tmp_path: Path, change: str) -> None:
+    padding = ["stem.conv1.padding=0"] if "kernel" in change else []
+    save_file(build(SPEC, set=[change, *padding]).state_dict(), tmp_path / "other.safetensors")
+    assert refused(lambda: ready(weights=tmp_path / "other.safetensors")).code == "other-weights"
+
+
+# --- the folder of a run ---------------------------------------------------------------------------------------------------
+
+FILES = {
+    *("run.json", "spec.yaml", "recipe.yaml", "environment.json", "results.json"),
+    *("metrics.jsonl", "metrics.csv", "timing.csv", "per_class.csv"),
+    *("curves.svg", "curves.png", "confusion.svg", "confusion.png", "confusion.csv", "diagram.svg", "report.html"),
+    *("best.safetensors", "last.safetensors", "checkpoints"),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A run with everything, pictures too."""
+    return train(tmp_path_factory.mktemp("runs") / "run", set=("stages.layer2.width=24",), epochs=4)
+
+
+def test_a_run_leaves_its_files_and_no_others(finished: Result) -> None:
+    assert {path.name for path in finished.folder.iterdir()} == FILES
+    assert len(list((finished.folder / "checkpoints").iterdir())) == 2
+
+
+def test_the_spec_of_a_run_is_the_network_it_trained(finished: Result) -> None:
+    asked = json.loads((finished.folder / "run.json").read_text(encoding="utf-8"))
+    again = analyze(finished.folder / "spec.yaml")
+    assert again.fingerprint == analyze(SPEC, set=["stages.layer2.width=24"]).fingerprint == asked["fingerprint"]
+    assert again.total.params == sum(value.numel() for value in finished.module.parameters())
+
+
+def test_the_recipe_of_a_run_is_the_one_it_used(finished: Result) -> None:
+    again = read_recipe(finished.folder / "recipe.yaml")
+    first = read_recipe(recipe(epochs=4))
+    for name in ("name", "epochs", "batch_size", "optimizer", "optimizer_arguments", "schedule", "augment", "seed"):
+        assert getattr(again, name) == getattr(first, name), name
+
+
+def test_metrics_are_the_same_in_every_form(finished: Result) -> None:
+    rows = read_rows((finished.folder / "metrics.jsonl").read_text(encoding="utf-8"))
+    assert tuple(rows) == finished.rows
+    with (finished.folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(line["train_loss"]) for line in table] == [row.train_loss for row in rows]
+    with (finished.folder / "timing.csv").open(encoding="utf-8", newline="") as file:
+        assert [int(line["epoch"]) for line in csv.DictReader(file)] == [1, 2, 3, 4]
+
+
+def test_results_are_those_of_the_best_weights_on_the_test_images(finished: Result) -> None:
+    results = json.loads((finished.folder / "results.json").read_text(encoding="utf-8"))
+    shares = [row.validation_accuracy or 0.0 for row in finished.rows]
+    assert results["best_epoch"] == finished.best_epoch == 1 + shares.index(max(shares))
+    assert results["best_validation_accuracy"] == max(shares)
+    assert finished.test is not None
+    assert results["test_accuracy"] == finished.test.accuracy
+    assert all(row.test_accuracy is None for row in finished.rows)  # used once, at the end
+    best = load_file(finished.folder / "best.safetensors")
+    assert all(torch.equal(value, best[key]) for key, value in finished.module.state_dict().items())
+    with (finished.folder / "confusion.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))[1:]
+    assert sum(int(line[i + 1]) for i, line in enumerate(lines)) == round(finished.test.accuracy * 30)
+    assert sum(int(cell) for line in lines for cell in line[1:]) == 30
+
+
+def test_pictures_can_be_read(finished: Result) -> None:
+    for name in ("curves", "confusion"):
+        with Image.open(finished.folder / f"{name}.png") as image:
+            image.load()
+    for name in ("curves.svg", "confusion.svg", "diagram.svg"):
+        assert ElementTree.parse(finished.folder / name).getroot().tag.endswith("svg")
+
+
+def test_without_validation_the_last_epoch_counts_and_the_test_images_are_watched(
+    tmp_path: Path, plain: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = train(tmp_path / "run", UNVALIDATED)
+    assert result.best_epoch == 0
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+    assert result.test is not None
+    assert [row.test_accuracy for row in result.rows][-1] == result.test.accuracy
+    last = load_file(tmp_path / "run" / "last.safetensors")
+    assert all(torch.equal(value, last[key]) for key, value in result.module.state_dict().items())
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
+    assert results["best_epoch"] is None
+
+
+@pytest.mark.usefixtures("plain")
+def test_images_are_held_out_where_the_recipe_says_so(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", UNVALIDATED, hold_out=0.25)
+    counts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["counts"]
+    assert counts == {"training": 60, "validation": 20, "test": 30}
+    assert result.best_epoch in (1, 2)
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_folder_that_has_something_in_it_is_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine", encoding="utf-8")
+    found = refused(lambda: train(tmp_path / "run"))
+    assert found.code == "run-exists"
+    assert "--resume" not in found.help  # it is none of ours
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    assert refused(lambda: train(tmp_path / "file")).code == "run-exists"
+    train(tmp_path / "other", epochs=1)
+    before = {path: path.read_bytes() for path in (tmp_path / "other").rglob("*") if path.is_file()}
+    found = refused(lambda: train(tmp_path / "other"))
+    assert "--resume" in found.help
+    assert {path: path.read_bytes() for path in (tmp_path / "other").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("plain")
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    train(tmp_path / "run", epochs=1)
+    assert (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.usefixtures("plain")
+def test_folders_without_a_name_of_their_own_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = [
+        runs.train(SPEC, recipe(name="../a/b", epochs=1), DATA, device="cpu", console=runs.quiet()).folder for _ in range(2)
+    ]
+    assert results == [Path("runs/small-..-a-b-1"), Path("runs/small-..-a-b-2")]
+
+
+@pytest.mark.usefixtures("plain")
+def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", overfit_batch=True, epochs=None, iterations=60, hold_out=0.2)
+    assert result.rows[-1].train_accuracy > OVERFIT
+    assert result.test is None
+    counts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["counts"]
+    assert counts == {"training": 16, "validation": None, "test": None}
+    again = runs.resume(tmp_path / "run", device="cpu", console=runs.quiet())  # it finds the same batch
+    assert again.rows == result.rows
+
+
+@pytest.mark.usefixtures("plain")
+def test_weights_of_the_last_epoch_are_in_the_newest_checkpoint_too(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    found = checkpoints.newest(tmp_path / "run", pytest.fail)
+    assert found is not None
+    state: Any = found.state["module"]
+    last = load_file(tmp_path / "run" / "last.safetensors")
+    assert all(torch.equal(state[key], last[key]) for key in last)
+
+
+def test_the_plan_says_what_will_be_done() -> None:
+    started = ready(accumulate=2)
+    plan = started.plan()
+    for words in (
+        "small: 5,164 parameters",
+        "80 training, 24 validation, 30 test",
+        "2 epochs, 10 steps of 16 images, in 2 parts",
+    ):
+        assert words in plan
+    assert all(line.isprintable() for line in plan.splitlines())
+    assert "1 epoch, 5 steps" in ready(epochs=1).plan()
+    assert "a batch of 100 is all 80 images" in ready(batch_size=100).plan()
+    assert "1 image of each epoch's order left out" in ready("synthetic:classes=4,size=12,train=33").plan()

@@ -1,0 +1,356 @@
+"""Trained weights at work: from a run's folder or a file alone, on the data of training or on others, believed in nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from resnet_spec import trained
+from resnet_spec.diagnostics import SpecError
+from resnet_spec.training import session
+from resnet_spec.training.session import Result
+from tests.training.tiny import DATA, refused, train, write_folder
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A run on synthetic images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "write_pictures", lambda *_: None)
+        return train(tmp_path_factory.mktemp("runs") / "run", epochs=4, eval_batch_size=7)
+
+
+@pytest.fixture(scope="module")
+def of_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    """A run on a folder of images, and that folder."""
+    place = tmp_path_factory.mktemp("folder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "write_pictures", lambda *_: None)
+        return train(place / "run", write_folder(place / "data"), epochs=4), place / "data"
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_results_of_a_run_are_found_again(run: Result) -> None:
+    results = json.loads((run.folder / "results.json").read_text(encoding="utf-8"))
+    found = trained.evaluate(run.folder, device="cpu")
+    assert found.scores.accuracy == results["test_accuracy"]
+    assert found.scores.loss == pytest.approx(results["test_loss"], rel=1e-5)
+    assert run.test is not None
+    assert found.scores.confusion == run.test.confusion
+    validation = trained.evaluate(run.folder, split="validation", device="cpu")
+    assert validation.scores.accuracy == results["best_validation_accuracy"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 30, 1000])
+def test_the_size_of_batches_changes_nothing(run: Result, batch_size: int) -> None:
+    assert run.test is not None
+    found = trained.evaluate(run.folder, device="cpu", batch_size=batch_size)
+    assert found.scores.images == 30
+    assert found.scores.confusion == run.test.confusion
+    assert found.scores.loss == pytest.approx(run.test.loss, rel=1e-5)
+
+
+def test_a_file_alone_is_enough(run: Result, tmp_path: Path) -> None:
+    shutil.copy(run.folder / "best.safetensors", tmp_path / "mine.safetensors")
+    assert run.test is not None
+    assert trained.evaluate(tmp_path / "mine.safetensors", device="cpu").scores.confusion == run.test.confusion
+
+
+def test_a_file_alone_cuts_images_into_the_splits_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With other fractions, images of training would be among those it is evaluated on."""
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    write_folder(tmp_path / "data", count=40)
+    data = f"folder:{tmp_path / 'data' / 'train'}"
+    result = train(tmp_path / "run", data, epochs=1, split={"validation": 0.1, "test": 0.4})
+    shutil.copy(result.folder / "best.safetensors", tmp_path / "mine.safetensors")
+    assert result.test is not None
+    found = trained.evaluate(tmp_path / "mine.safetensors", data, device="cpu")
+    assert found.scores.images == result.test.images > 20
+    assert found.scores.confusion == result.test.confusion
+
+
+def test_the_best_weights_are_taken_of_a_folder_and_the_last_where_there_are_none(run: Result, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "run")
+    best = load_file(run.folder / "best.safetensors")
+    assert all(torch.equal(best[key], value) for key, value in trained.load_trained(run.folder).module.state_dict().items())
+    (tmp_path / "run" / "best.safetensors").unlink()
+    last = load_file(run.folder / "last.safetensors")
+    found = trained.load_trained(tmp_path / "run").module.state_dict()
+    assert all(torch.equal(last[key], value) for key, value in found.items())
+    (tmp_path / "run" / "last.safetensors").unlink()
+    assert refused(lambda: trained.load_trained(tmp_path / "run")).code == "not-a-run"
+
+
+def test_training_images_that_were_held_out_are_held_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    result = train(tmp_path / "run", "synthetic:classes=4,size=12,train=80,validation=0,test=30", hold_out=0.25)
+    found = trained.evaluate(tmp_path / "run", split="validation", device="cpu")
+    assert found.scores.images == 20
+    assert found.scores.accuracy == result.rows[result.best_epoch - 1].validation_accuracy
+
+
+def test_classes_of_the_data_may_stand_in_another_order(of_folder: tuple[Result, Path], tmp_path: Path) -> None:
+    """Names of folders are sorted, so a third class that sorts first moves the labels of the others."""
+    result, data = of_folder
+    shutil.copytree(data / "test" / "dog", tmp_path / "data" / "train" / "dog")
+    shutil.copytree(data / "test" / "dog", tmp_path / "data" / "test" / "dog")
+    assert result.classes == ("cat", "dog")
+    three = refused(lambda: trained.evaluate(result.folder, f"folder:{tmp_path / 'data'}", device="cpu"))
+    assert three.code == "no-classes"  # one class alone is no data set
+    shutil.copytree(data / "test" / "cat", tmp_path / "data" / "train" / "ant")
+    shutil.copytree(data / "test" / "cat", tmp_path / "data" / "test" / "ant")
+    found = refused(lambda: trained.evaluate(result.folder, f"folder:{tmp_path / 'data'}", device="cpu"))
+    assert found.code == "data-classes"
+    assert "`ant`" in found.message
+    assert "cat, dog" in found.help
+
+
+def test_labels_are_mapped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that knows (c, a, b) on data of (a, b, c): the same images are counted in the rows of their names."""
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    data = write_folder(tmp_path / "data", ("a", "b", "c"), count=20)
+    result = train(tmp_path / "run", data, epochs=3, batch_size=20)
+    whole = trained.evaluate(result.folder, device="cpu").scores.confusion
+    turned = ("c", "a", "b")
+    network = trained.load_trained(result.folder, "cpu")
+    place = [network.facts.classes.index(name) for name in turned]
+    head: torch.nn.Linear = network.module.get_submodule("fc")  # type: ignore[assignment]
+    with torch.no_grad():
+        head.weight.copy_(head.weight[place])
+        head.bias.copy_(head.bias[place])
+    other = replace(network, facts=replace(network.facts, classes=turned))
+    monkeypatch.setattr(trained, "load_trained", lambda *_: other)
+    found = trained.evaluate(result.folder, data, device="cpu")
+    assert found.classes == turned
+    expected = tuple(tuple(whole["abc".index(one)]["abc".index(two)] for two in turned) for one in turned)
+    assert found.scores.confusion == expected
+
+
+def test_a_split_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    train(tmp_path / "run", "synthetic:classes=4,size=12,train=20,validation=0,test=0", epochs=1)
+    found = refused(lambda: trained.evaluate(tmp_path / "run", device="cpu"))
+    assert found.code == "data-split"
+    assert found.help == "`--split` takes train here"
+
+
+@pytest.mark.parametrize("size", [(12, 12), (20, 16), (9, 30)])
+def test_images_of_another_size_than_those_of_training_are_resized(run: Result, tmp_path: Path, size: tuple[int, int]) -> None:
+    """Training saw 12x12 pixels and resized nothing; what the network sees now is what Pillow's own resize gives."""
+    random = np.random.default_rng(3)
+    for name in run.classes:
+        (tmp_path / "data" / "test" / name).mkdir(parents=True)
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = Image.fromarray(random.integers(0, 256, (*size, 3), np.uint8))
+            pixels.save(tmp_path / "data" / "test" / name / f"{number}.png")
+            pixels.save(tmp_path / "data" / "train" / name / f"{number}.png")
+    files = sorted((tmp_path / "data" / "test").rglob("*.png"))
+    scores = trained.evaluate(run.folder, f"folder:{tmp_path / 'data'}", device="cpu").scores
+    assert scores.images == 8
+    one = trained.predict(run.folder, files, top=4, device="cpu")
+    for file, found in zip(files, one, strict=True):
+        with Image.open(file) as image:
+            small = np.asarray(image.resize((12, 12), Image.Resampling.BILINEAR))
+        network = trained.load_trained(run.folder, "cpu")
+        x = torch.from_numpy(small.copy()).permute(2, 0, 1)[None] / 255
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (run.preparation.mean, run.preparation.std))
+        with torch.no_grad():
+            shares = network.module((x - mean) / std).softmax(1)[0]
+        assert dict(found.classes) == pytest.approx(
+            {name: float(share) for name, share in zip(run.classes, shares, strict=True)}, abs=0.03
+        )
+
+
+# --- predict ---------------------------------------------------------------------------------------------------------------
+
+
+def test_predictions_are_in_order_and_sum_to_one(of_folder: tuple[Result, Path]) -> None:
+    result, data = of_folder
+    found = trained.predict(result.folder, [data / "test"], top=9, device="cpu")
+    assert [Path(each.image).name for each in found] == [f"{number}.png" for number in range(4)] * 2
+    for each in found:
+        shares = [share for _, share in each.classes]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1, abs=1e-5)
+    confusion = trained.evaluate(result.folder, device="cpu").scores.confusion
+    firsts = [each.classes[0][0] for each in found]
+    assert [firsts[:4].count("cat"), firsts[:4].count("dog")] == list(confusion[0])
+    assert [firsts[4:].count("cat"), firsts[4:].count("dog")] == list(confusion[1])
+
+
+def test_a_prediction_does_not_depend_on_what_is_predicted_beside_it(of_folder: tuple[Result, Path]) -> None:
+    result, data = of_folder
+    files = sorted((data / "test").rglob("*.png"))
+    together = trained.predict(result.folder, files, device="cpu")
+    alone = [trained.predict(result.folder, [file], device="cpu", batch_size=1)[0] for file in files]
+    for one, other in zip(together, alone, strict=True):
+        assert dict(one.classes) == pytest.approx(dict(other.classes), abs=1e-5)
+
+
+def test_an_image_that_cannot_be_read_says_why_beside_those_that_can(of_folder: tuple[Result, Path], tmp_path: Path) -> None:
+    result, data = of_folder
+    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    found = trained.predict(result.folder, [tmp_path, data / "test" / "cat" / "0.png"], device="cpu")
+    assert [bool(each.problem) for each in found] == [True, True, False]
+    assert "empty" in found[0].problem
+    missing = refused(lambda: trained.predict(result.folder, [tmp_path / "nowhere.png"], device="cpu"))
+    assert missing.code == "missing-file"
+    (tmp_path / "hollow").mkdir()
+    assert refused(lambda: trained.predict(result.folder, [tmp_path / "hollow"], device="cpu")).code == "missing-file"
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
+def test_images_of_every_mode_are_predicted(of_folder: tuple[Result, Path], tmp_path: Path, mode: str) -> None:
+    result, data = of_folder
+    with Image.open(data / "test" / "cat" / "0.png") as image:
+        image.convert(mode).save(tmp_path / "image.tif")
+    (found,) = trained.predict(result.folder, [tmp_path / "image.tif"], device="cpu")
+    assert not found.problem
+
+
+# --- files that are not what they should be --------------------------------------------------------------------------------
+
+FACTS = "resnet_spec."
+Change = Callable[[dict[str, str], dict[str, torch.Tensor]], None]
+
+
+def changed(source: Path, to: Path, change: Change) -> Path:
+    """A file of weights with other metadata or tensors."""
+    with safe_open(source, framework="pt") as file:
+        metadata = dict(file.metadata())
+    tensors = load_file(source)
+    change(metadata, tensors)
+    save_file(tensors, to, metadata)
+    return to
+
+
+EXTENDS = "spec: 1\nextends: resnet18\nname: x\n"
+OUTSIDE = "spec: 1\nextends: ../../secret.yaml\nname: x\n"
+BOMB = "spec: 1\nname: x\ninput: 3x8x8\na: &a [1, 1]\nb: &b [*a, *a]\n"
+HUGE = (
+    "spec: 1\nname: x\ninput: 3x12x12\nclasses: 4\n"
+    "stem: {flatten: flatten, a: {op: linear, out_features: 2000000000}, fc: {op: linear, out_features: classes}}\n"
+)
+PREPARATION = {
+    "channels": 3,
+    "size": [12, 12],
+    "resize": None,
+    "interpolation": "bilinear",
+    "crop": None,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.2, 0.2, 0.2],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "codes"),
+    [
+        ("spec", EXTENDS, {"extends-not-allowed"}),
+        ("spec", OUTSIDE, {"extends-not-allowed"}),
+        ("spec", BOMB, {"unknown-field"}),
+        ("spec", HUGE, {"beyond-memory"}),
+        ("spec", "[" * 100_000, {"too-deep"}),
+        ("spec", "", {"weights-without-facts"}),
+        ("fingerprint", "rs1:00000000000000000000000000000000", {"other-fingerprint"}),
+        ("classes", "[" * 100_000, {"weights-without-facts"}),
+        ("classes", '["a", "b"]', {"weights-without-facts"}),
+        ("classes", '{"a": 1}', {"weights-without-facts"}),
+        ("classes", "[1, 2, 3, 4]", {"weights-without-facts"}),
+        ("epoch", "9" * 5000, {"weights-without-facts"}),
+        ("split", "[0.7, 0.7]", {"weights-without-facts"}),
+        ("preparation", "null", {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"size": [10**9, 10**9]}), {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"size": [True, 12]}), {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"std": [0, 0, 0]}), {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"std": [float("nan")] * 3}), {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"mean": [float("nan")] * 3}), {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"channels": 1, "mean": [0.5], "std": [0.5]}), {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"interpolation": "__import__"}), {"weights-without-facts"}),
+        ("preparation", json.dumps(PREPARATION | {"resize": -3}), {"weights-without-facts"}),
+    ],
+)
+def test_facts_of_a_file_are_believed_in_nothing(run: Result, tmp_path: Path, key: str, value: str, codes: set[str]) -> None:
+    def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
+        metadata[FACTS + key] = value
+
+    path = changed(run.folder / "last.safetensors", tmp_path / "hostile.safetensors", change)
+    (tmp_path / "secret.yaml").write_text("spec: 1\n", encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        trained.load_trained(path, "cpu")
+    assert codes <= {finding.code for finding in caught.value.diagnostics}
+
+
+@pytest.mark.parametrize("how", ["shape", "missing", "more", "half"])
+def test_tensors_of_another_network_are_told(run: Result, tmp_path: Path, how: str) -> None:
+    def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
+        match how:
+            case "shape":
+                tensors["fc.weight"] = torch.zeros(4, 17)
+            case "missing":
+                del tensors["fc.weight"]
+            case "more":
+                tensors["\x1b[31mred"] = torch.zeros(1)
+            case _:
+                tensors["fc.weight"] = torch.zeros(4, 16, dtype=torch.float16)
+
+    path = changed(run.folder / "last.safetensors", tmp_path / "other.safetensors", change)
+    if how == "half":  # numbers of another kind are converted, as torch does
+        trained.load_trained(path, "cpu")
+        return
+    found = refused(lambda: trained.load_trained(path, "cpu"))
+    assert found.code == "other-weights"
+    assert "fc.weight" in found.message or "red" in found.message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"\xff" * 100, (1 << 40).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"[]"]
+)
+def test_files_that_hold_no_weights_are_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file.safetensors").write_bytes(content)
+    assert refused(lambda: trained.load_trained(tmp_path / "file.safetensors")).code == "unreadable-file"
+
+
+def test_places_without_a_run_are_told(tmp_path: Path) -> None:
+    assert refused(lambda: trained.load_trained(tmp_path)).code == "not-a-run"
+    assert refused(lambda: trained.load_trained(tmp_path / "nowhere")).code == "missing-file"
+
+
+def test_weights_without_facts_are_told(run: Result, tmp_path: Path) -> None:
+    save_file(load_file(run.folder / "last.safetensors"), tmp_path / "bare.safetensors")
+    found = refused(lambda: trained.predict(tmp_path / "bare.safetensors", [tmp_path], device="cpu"))
+    assert found.code == "weights-without-facts"
+    assert "best.safetensors" in found.help
+
+
+# --- statistics ------------------------------------------------------------------------------------------------------------
+
+
+def test_statistics_are_numpys(of_folder: tuple[Result, Path]) -> None:
+    _, data = of_folder
+    found = trained.statistics(f"folder:{data}")
+    images = np.stack([np.asarray(Image.open(path)) for path in (data / "train").rglob("*.png")]) / 255
+    assert found.mean == pytest.approx(images.mean(axis=(0, 1, 2)))
+    assert found.std == pytest.approx(images.std(axis=(0, 1, 2)))
+    assert found.counts == {"train": (12, 12), "validation": (3, 3), "test": (4, 4)}
+
+
+def test_statistics_of_synthetic_images(run: Result) -> None:
+    found = trained.statistics(DATA)
+    assert found.mean == pytest.approx(run.preparation.mean)
+    assert found.counts["train"] == (20, 20, 20, 20)
