@@ -440,8 +440,15 @@ def taken_up(
         opened = _opened(recipe, text, analysis.input, _outputs(analysis), machine.skip_bad, overfit)
         subject, _ = _of_spec(target, analysis, [], recipe, preparation, None, force=True)
     session = begin(subject, recipe, opened, preparation, machine, opened.notes, {}, console)
-    if session.describe()["labels"] != asked.get("labels"):
+    now = session.describe()
+    if now["labels"] != asked.get("labels"):
         message = f"{printable(text)} holds other images or labels than when the run began"
         mend = "go on with the same data, or start a new run with `--weights`"
+        raise SpecError([Diagnostic("data-changed", message, None, help=mend)])
+    if now["steps_per_epoch"] != asked.get("steps_per_epoch"):
+        message = (
+            f"with {world.size} processes an epoch has {now['steps_per_epoch']} steps, and had {asked.get('steps_per_epoch')}"
+        )
+        mend = f"go on with as many processes as the run began with: {asked.get('processes')}"
         raise SpecError([Diagnostic("data-changed", message, None, help=mend)])
     return session, checkpoints.newest(path, console.say)

@@ -185,6 +185,10 @@ class Loop:
         whole = self._batch_size(step)
         for number, part in enumerate(parts):
             if not len(part.labels):
+                if self.world.size > 1:  # the others wait for its gradients
+                    message = f"none of the images of a part of step {step} can be read"
+                    mend = "remove the damaged images, or train in one process"
+                    raise SpecError([Diagnostic("bad-image", message, None, help=mend)])
                 continue
             torch.manual_seed(seed_of(Purpose.FORWARD, recipe.seed, step, self.world.rank * recipe.accumulate + number))
             share = len(part.labels) / whole

@@ -29,7 +29,7 @@ from resnet_spec.training.feeding import Feeds, Machine, feed, workers_of
 from resnet_spec.training.images import Preparation
 from resnet_spec.training.loop import Loop, refuse_recipe
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run.folder import BEST, LAST, RunFolder, write_json, writing
+from resnet_spec.training.run.folder import BEST, LAST, RunFolder, read_environment, write_json, writing
 from resnet_spec.training.run.pictures import write_pictures
 from resnet_spec.training.run.record import Row, Timing
 from resnet_spec.training.stop import Stop
@@ -180,6 +180,7 @@ class Session:
             "labels": labels_hash(self.feeds),
             "preparation": preparation_data(self.feeds.preparation),
             "processes": self.machine.world.size,
+            "steps_per_epoch": self.feeds.training.steps_per_epoch,
             **self.asked,
         }
 
@@ -308,7 +309,8 @@ class Session:
             }
             with writing(path):
                 write_json(path / "results.json", results)
-                write_pictures(path, self, progress.rows, progress.timings, scores, best, environment())
+                started = read_environment(path) or environment()  # a resumed run was started by another command
+                write_pictures(path, self, progress.rows, progress.timings, scores, best, started)
         return Result(
             path,
             module,

@@ -302,6 +302,22 @@ def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
     assert again.rows == result.rows
 
 
+def test_the_page_of_a_resumed_run_has_the_command_that_started_it(
+    tmp_path: Path, plain: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path / "run", epochs=1)
+    path = tmp_path / "run" / "environment.json"
+    told = json.loads(path.read_text(encoding="utf-8")) | {"command": "the first command", "started": "long ago"}
+    path.write_text(json.dumps(told), encoding="utf-8")
+    shown: list[Any] = []
+    monkeypatch.setattr(session, "write_pictures", lambda *arguments: shown.append(arguments[-1]))
+    runs.resume(tmp_path / "run", device="cpu", console=runs.quiet())
+    assert shown == [told]
+    path.write_text("[", encoding="utf-8")
+    runs.resume(tmp_path / "run", device="cpu", console=runs.quiet())
+    assert set(shown[1]) == set(told)
+
+
 @pytest.mark.usefixtures("plain")
 def test_weights_of_the_last_epoch_are_in_the_newest_checkpoint_too(tmp_path: Path) -> None:
     train(tmp_path / "run")

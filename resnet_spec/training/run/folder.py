@@ -115,6 +115,15 @@ def write_json(path: Path, data: Mapping[str, object]) -> None:
     write_atomically(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
 
 
+def read_environment(path: Path) -> dict[str, str] | None:
+    """What `environment.json` says of the start of a run; None where nobody can read it."""
+    try:
+        found = json.loads((path / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None
+
+
 def read_run(path: Path) -> dict[str, object]:
     """What `run.json` says; raises SpecError where the folder is none of a run."""
     try:
