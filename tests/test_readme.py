@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import resnet_spec
+from resnet_spec.frontend.schema import schema_document
 from resnet_spec.rendering import render
+from resnet_spec.training.recipe import read_recipe
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -51,3 +53,13 @@ def test_the_python_runs() -> None:
     exec(compile(blocks("python")[0], "README.md", "exec"), names)
     model = names["model"]
     assert sum(parameter.numel() for parameter in model.parameters()) == 853_018  # type: ignore[attr-defined]
+
+
+def test_the_recipe_of_the_training_page_is_one() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    text = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]
+    recipe = read_recipe(text)
+    assert (recipe.epochs, recipe.lr, recipe.schedule.op, recipe.augment.mixup) == (60, 0.1, "cosine", 0.2)
+    assert recipe.optimizer_arguments["momentum"] == 0.9
+    for key in re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)[7:])):
+        assert key in schema_document("recipe")["properties"] or key in ("epochs",), key
