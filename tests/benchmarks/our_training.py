@@ -1,19 +1,24 @@
 """The same steps by the trainer: `python -m tests.benchmarks.our_training SPEC DATA STEPS WARM [RECIPE_PATCH...]`.
 
-Prints images a second over STEPS steps after WARM, and the most memory the process held (ru_maxrss, bytes), as the command line
-runs it: with the allocator told to keep memory, unless a patch is the word `allocator=off`.
+SPEC may be `torchvision:resnet18`, which is trained on 3x64x64 as it is. Prints images a second over STEPS steps after WARM,
+and the most memory the process held (ru_maxrss, bytes), as the command line runs it: with the allocator told to keep memory,
+unless a patch is the word `allocator=off`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from torch import nn
+
 from resnet_spec import runs
+from resnet_spec.torchvision_import import import_torchvision
 from resnet_spec.training import allocator
 from resnet_spec.training.evaluate import Interrupted
 from resnet_spec.training.session import Console
@@ -38,8 +43,28 @@ def main() -> None:
     batch = next((int(patch.partition("=")[2]) for patch in patches if patch.startswith("batch_size=")), 128)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
+        network: str | nn.Module = spec
+        sets: list[str] = []
+        size = None
+        if spec.startswith("torchvision:"):
+            import_torchvision()
+            models = importlib.import_module("torchvision.models")
+            network, size = getattr(models, spec.partition(":")[2])(num_classes=10), (3, 64, 64)
+        elif not spec.endswith(".yaml"):
+            sets = ["input=3x64x64", "classes=10"]
         with contextlib.suppress(Interrupted):
-            runs.train(spec, "he2015-cifar", data, out=run, set_recipe=patches, console=console, stop=stop, force=True)
+            runs.train(
+                network,
+                "he2015-cifar",
+                data,
+                out=run,
+                set=sets,
+                input=size,
+                set_recipe=patches,
+                console=console,
+                stop=stop,
+                force=True,
+            )
     first, last = times[int(warm)], times[int(warm) + int(steps)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(batch * int(steps) / (last - first), peak)

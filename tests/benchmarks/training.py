@@ -51,6 +51,16 @@ def training(data: str, rounds: int = 3) -> None:
     rows("Training cifar_resnet20, batch 128", commands, rounds, {"ours, fp32": 1.6, "ours, bf16": 2.0})
 
 
+def module(rounds: int = 3) -> None:
+    """The compiled resnet18 and torchvision's in the same loop, on 3x64x64."""
+    rest = ["synthetic:size=64,train=1280", "12", "4", "batch_size=64", "augment="]
+    commands: dict[str, tuple[list[str], dict[str, str]]] = {
+        "torchvision's resnet18 in our loop": (["tests.benchmarks.our_training", "torchvision:resnet18", *rest], {}),
+        "the compiled resnet18": (["tests.benchmarks.our_training", "resnet18", *rest], {}),
+    }
+    rows("Training resnet18 at 3x64x64, batch 64, fp32", commands, rounds, {"the compiled resnet18": 1.0})
+
+
 def memory(data: str) -> None:
     """CIFAR ResNet-1202, batch 128, in bf16 with segments: the most a process holds."""
     arguments = [
@@ -79,5 +89,6 @@ def inference(rounds: int = 3) -> None:
 
 def main(data: str) -> None:
     training(data)
+    module()
     inference()
     memory(data)
