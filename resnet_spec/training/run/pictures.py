@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from resnet_spec.files import write_atomically
+from resnet_spec.training.data import Data
 from resnet_spec.training.evaluate import Scores
+from resnet_spec.training.feeding import Feeds
+from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run.curves import Form, draw_confusion, draw_curves
 from resnet_spec.training.run.page import Facts, html_report
 from resnet_spec.training.run.record import Row, Timing
 from resnet_spec.training.run.tables import percent_text
-
-if TYPE_CHECKING:
-    from resnet_spec.training.session import Session
-
+from resnet_spec.training.subject import Subject
 
 FORMS: tuple[Form, ...] = ("png", "svg")
 MOST_NAMES = 20
+
+
+class Story(Protocol):
+    """What a run is about: what was trained on what, and what there is to say about it."""
+
+    @property
+    def subject(self) -> Subject: ...
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def data(self) -> Data: ...
+    @property
+    def feeds(self) -> Feeds: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -27,7 +42,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def write_pictures(
     path: Path,
-    session: Session,
+    story: Story,
     rows: list[Row],
     timings: list[Timing],
     scores: Scores | None,
@@ -35,9 +50,9 @@ def write_pictures(
     environment: dict[str, str],
 ) -> None:
     """Write curves, confusion, diagram and report. `scores` are those of the kept weights, on the test images if any."""
-    subject, feeds, data = session.subject, session.feeds, session.data
+    subject, feeds, data = story.subject, story.feeds, story.data
     tested = feeds.test is not None
-    title = f"{subject.name}, {session.recipe.name}, {data.text}"
+    title = f"{subject.name}, {story.recipe.name}, {data.text}"
     for form in FORMS:
         write_atomically(path / f"curves.{form}", draw_curves(rows, form, title))
     confusion = None if scores is None else scores.table(data.classes)
@@ -82,10 +97,10 @@ def write_pictures(
         test_accuracy=scores.accuracy if scores is not None and tested else None,
         confusion=confusion,
         confusion_of=f"{'test' if tested else 'validation'} images, {which}",
-        recipe_text=session.recipe.text,
+        recipe_text=story.recipe.text,
         spec_text=subject.spec,
         diagram_svg=diagram,
-        notes=(*session.notes, *(f"skipped: {name}: {why}" for name, why in list(feeds.skipped.names.items())[:50])),
+        notes=(*story.notes, *(f"skipped: {name}: {why}" for name, why in list(feeds.skipped.names.items())[:50])),
         command=environment.get("command", ""),
     )
     write_atomically(path / "report.html", html_report(facts).encode("utf-8", "backslashreplace"))
