@@ -43,6 +43,7 @@ evidence: $(VENV)/installed  ## he2015-cifar to its end, three seeds, bf16 besid
 bench: $(VENV)/installed  ## benchmarks: ratios within one run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks training $(if $(CIFAR),cifar10:$(CIFAR))
 
 schema: $(VENV)/installed  ## make the checked-in JSON Schema anew
 	$(BIN)/resnet-spec schema > spec.schema.json.new

@@ -361,7 +361,8 @@ def begin(
     memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
-    return Session(subject, recipe, data, machine, feeds, notes, asked, console)
+    told = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
+    return Session(subject, recipe, told, machine, feeds, notes, asked, console)
 
 
 def environment() -> dict[str, str]:
