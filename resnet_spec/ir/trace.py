@@ -41,7 +41,8 @@ def lines(nodes: Sequence[Node], regions: Iterable[Region], outside: Span | None
     found = [outside or node.span for node in nodes]
     for region in regions:  # the outer ones first
         if region.span.source.origin != "library":
-            found[region.start : region.stop] = [region.span] * (region.stop - region.start)
+            for position in range(region.start, min(region.stop, len(found))):  # `nodes` may end within a region
+                found[position] = region.span
     return [node.span if node.span.source.origin != "library" else span for node, span in zip(nodes, found, strict=True)]
 
 

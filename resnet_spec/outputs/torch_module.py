@@ -51,7 +51,7 @@ class Named(nn.Module):
 class Chain(Named):
     """Children in order, each on the output of the one before."""
 
-    runs_in_order = True  # as in nn.Sequential, so that who trains it may cut it between children
+    _runs_in_order = True  # as in nn.Sequential, so that who trains it may cut it between children
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self._modules.values():

@@ -18,10 +18,10 @@ from torch.utils.checkpoint import checkpoint
 def layers_in_order(module: nn.Module) -> list[nn.Module]:
     """The modules that `module` runs one after the other, nested sequences unfolded; itself where it is no sequence.
 
-    A sequence is an `nn.Sequential`, or says so by the attribute `runs_in_order`.
+    A sequence is an `nn.Sequential`, or says so by the attribute `_runs_in_order`.
     """
     plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    if not plain and not getattr(module, "runs_in_order", False):
+    if not plain and not getattr(module, "_runs_in_order", False):
         return [module]
     children = [child for child in module._modules.values() if child is not None]  # `children()` names a shared one once
     return [layer for child in children for layer in layers_in_order(child)]
