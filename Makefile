@@ -30,15 +30,16 @@ soak: $(VENV)/installed  ## kill and resume training 200 times
 	DRILLS=200 $(BIN)/python -m pytest -m drill -q
 
 # The long runs: CIFAR=DIR and POKEMON=DIR say where the data lie. Each goes on where it was stopped.
-evidence: $(VENV)/installed  ## he2015-cifar to its end, three seeds, bf16 beside fp32; pokemon
+evidence: $(VENV)/installed  ## he2015-cifar and cifar-fast to their ends, three seeds, bf16 beside fp32; pokemon
 	@test -n "$(CIFAR)" || { echo "say where CIFAR-10 lies: make evidence CIFAR=DIR [POKEMON=DIR]"; exit 2; }
+	set -e; train() { run=evidence/$$1; shift; \
+	  if [ -e $$run/run.json ]; then $(BIN)/resnet-spec train --resume $$run; \
+	  else $(BIN)/resnet-spec train "$$@" --out $$run; fi; }; \
 	for seed in 0 1 2; do for precision in fp32 bf16; do for recipe in cifar-fast he2015-cifar; do \
-	  run=evidence/$$recipe-$$precision-$$seed; \
-	  if [ -e $$run/run.json ]; then $(BIN)/resnet-spec train --resume $$run || exit $$?; \
-	  else $(BIN)/resnet-spec train specs/cifar_resnet20.yaml --data cifar10:$(CIFAR) --recipe $$recipe --seed $$seed \
-	    --precision $$precision --out $$run || exit $$?; fi; \
-	done; done; done
-	test -z "$(POKEMON)" || $(BIN)/resnet-spec train specs/pokemon_resnet18.yaml --data folder:$(POKEMON) --out evidence/pokemon
+	  train $$recipe-$$precision-$$seed specs/cifar_resnet20.yaml --data cifar10:$(CIFAR) --recipe $$recipe \
+	    --seed $$seed --precision $$precision; \
+	done; done; done; \
+	if [ -n "$(POKEMON)" ]; then train pokemon specs/pokemon_resnet18.yaml --data folder:$(POKEMON); fi
 
 bench: $(VENV)/installed  ## benchmarks: ratios within one run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
