@@ -239,7 +239,7 @@ def _outputs(analysis: Analysis) -> int | None:
 def _overfitting(recipe: Recipe, patches: Iterable[str]) -> Recipe:
     """The recipe for one batch alone: nothing random, a constant rate; as long as `patches` say, if they do."""
     changes = ["augment=", "hold_out=", "schedule=constant", "warmup=", "label_smoothing=0", "early_stopping=", "ema="]
-    present = [change for change in changes if change.endswith("=") is False or change[:-1] in recipe.root.entries]
+    present = [change for change in changes if not change.endswith("=") or change[:-1] in recipe.root.entries]
     if not any(patch.startswith(("epochs=", "iterations=")) for patch in patches):
         present.append(f"epochs={OVERFIT_EPOCHS}")
     return read_recipe(recipe.text, present)

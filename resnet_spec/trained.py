@@ -18,7 +18,6 @@ from torch import nn
 from resnet_spec import api, pipeline
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
 from resnet_spec.ir.ops import show
-from resnet_spec.machine import available_memory
 from resnet_spec.pipeline import Analysis, Target
 from resnet_spec.runs import RecipeLike, find_device, refuse_size
 from resnet_spec.training.batches import Skipped, refuse_bad_image
@@ -27,7 +26,7 @@ from resnet_spec.training.data.dataset import Pixels
 from resnet_spec.training.data.decode import SUFFIXES, read_image, to_channels
 from resnet_spec.training.data.statistics import channel_statistics
 from resnet_spec.training.evaluate import Scores, score
-from resnet_spec.training.feeding import HELD_SHARE, Machine, evaluation, with_held_out, workers_of
+from resnet_spec.training.feeding import Machine, evaluation, held_budget, with_held_out, workers_of
 from resnet_spec.training.images import Preparation, normalized
 from resnet_spec.training.inference import for_inference
 from resnet_spec.training.recipe import Precision, Recipe, read_recipe
@@ -146,7 +145,7 @@ def evaluate(
     skipped = Skipped()
     preparation = to_size(preparation, opened.size)
     machine = Machine(trained.device, World(), workers, skip_bad)
-    budget = int(HELD_SHARE * (available_memory() or 2**32))
+    budget = held_budget()
     try:
         batches = evaluation(chosen, batch_size, True, preparation, machine, budget, workers_of(machine), skipped)
     except BadImage as bad:

@@ -60,10 +60,12 @@ class Bar:
             self.first_step, self.began = step, now
         if step - self.first_step < AFTER_STEPS or now - self.drawn_at < (EVERY if self.terminal else EVERY_PLAIN):
             return
+        from resnet_spec.training.run.record import clock_text
+
         self.drawn_at = now
         left = (now - self.began) / (step - self.first_step) * (of - step)
         speed = images / max(seconds, 1e-9)
-        facts = f"epoch {epoch}  step {step:,}/{of:,}  loss {loss():.4f}  {speed:,.0f} images/s  {_clock(left)} left"
+        facts = f"epoch {epoch}  step {step:,}/{of:,}  loss {loss():.4f}  {speed:,.0f} images/s  {clock_text(left)} left"
         if not self.terminal:
             click.echo(facts)
             return
@@ -71,8 +73,3 @@ class Bar:
         line = f"[{'#' * full}{'.' * (WIDTH - full)}] {facts}"
         click.echo("\r" + line.ljust(self.shown), nl=False)
         self.shown = max(self.shown, len(line))
-
-
-def _clock(seconds: float) -> str:
-    whole = int(seconds)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -30,18 +30,17 @@ _Dumper.add_representer(str, _text)
 
 def write_document(root: Mapping) -> str:
     """A tree as YAML; what is short stands on one line."""
-    text: str = yaml.dump(
-        to_data(root), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120
-    )
-    return text
+    return _dumped(to_data(root), None, 120)
 
 
 def write_value(value: object) -> str:
     """A value as it is written after a key, on one line."""
-    text: str = yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=float("inf")
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
+    return _dumped(value, True, float("inf")).removesuffix("\n").removesuffix("\n...")
+
+
+def _dumped(data: object, flow: bool | None, width: float) -> str:
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=width)
+    return text
 
 
 def write_spec(resolved: Resolved, name: str) -> str:
@@ -64,8 +63,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
                     pending.append(body)
     if bodies:
         root["blocks"] = {word: to_data(body) for word, body in bodies.items()}
-    text: str = yaml.dump(root, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-    return text
+    return _dumped(root, None, 120)
 
 
 def _words(node: Node) -> Iterator[str]:

@@ -55,6 +55,11 @@ def workers_of(machine: Machine) -> int:
     return min(4, os.cpu_count() or 1) if machine.workers is None else machine.workers
 
 
+def held_budget() -> int:
+    """Bytes of memory that images may take."""
+    return int(HELD_SHARE * (available_memory() or 2**32))
+
+
 def with_held_out(data: Data, recipe: Recipe) -> Data:
     """The data with a validation split cut from the training images, where the recipe wants one and there is none."""
     if data.train is None or data.validation is not None or not recipe.hold_out:
@@ -100,7 +105,7 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
         message = f"a batch of {recipe.batch_size} images cannot be cut into {parts} parts ({recipe.accumulate} a process)"
         raise recipe.refuse("recipe-batch", message, "batch_size", help=f"a batch of {parts} at least, or fewer processes")
     workers = workers_of(machine)
-    budget = int(HELD_SHARE * (available_memory() or 2**32))
+    budget = held_budget()
     augment = recipe.augment
     border = augment.crop or 0
     each = Each(augment, preparation, recipe.seed) if augment.each else None

@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, SpecError, suggestion
 from resnet_spec.training.batches import Batch, EvaluationBatches, TrainingBatches
 from resnet_spec.training.evaluate import Interrupted, Scores, autocast, score
 from resnet_spec.training.optimizer import make_optimizer
@@ -286,7 +286,7 @@ class Loop:
         scores = {}
         for name, batches in (("validation", self.validation), ("test", self.test)):
             if batches is not None:
-                with self._saved_when_interrupted():
+                try:
                     scores[name] = score(
                         self.weights,
                         batches,
@@ -296,6 +296,9 @@ class Loop:
                         self.world,
                         lambda: self.stop.requested,
                     )
+                except Interrupted:
+                    self.save()
+                    raise
         loss = float(self.world.total(self.loss_sum.clone()))
         right, seen = self.world.total(self.counts.clone()).tolist()
         if not seen:
@@ -336,9 +339,6 @@ class Loop:
         self.save()
         if self.world.any(self.stop.requested) and not self._finished():
             raise Interrupted
-
-    def _saved_when_interrupted(self) -> AbstractContextManager[None]:
-        return _SaveOn(self)
 
     def _due(self) -> bool:
         """Whether a checkpoint is to be written between epochs."""
@@ -411,28 +411,12 @@ class Loop:
                 tensor[place] = sum(each[position][place] for each in mine)
 
 
-class _SaveOn:
-    """Saves the run when the work inside is interrupted."""
-
-    def __init__(self, loop: Loop) -> None:
-        self.loop = loop
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, Interrupted):
-            self.loop.save()
-
-
 def freeze(module: nn.Module, recipe: Recipe) -> list[nn.Module]:
     """Keep the named parts of a module as they are: no gradients, and statistics as in evaluation. Returns the parts."""
     modules = dict(module.named_modules())
     frozen = []
     for name in recipe.freeze:
         if name not in modules or not name:
-            from resnet_spec.diagnostics import suggestion
-
             message = f"the network has no part `{name}` to freeze"
             raise recipe.refuse("recipe-freeze", message, "freeze", help=suggestion(name, [each for each in modules if each]))
         frozen.append(modules[name].requires_grad_(False))
