@@ -44,6 +44,7 @@ evidence: $(VENV)/installed  ## he2015-cifar and cifar-fast to their ends, three
 bench: $(VENV)/installed  ## benchmarks: ratios within one run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks reading $(POKEMON)
 	$(BIN)/python -m tests.benchmarks training $(if $(CIFAR),cifar10:$(CIFAR))
 
 schema: $(VENV)/installed  ## make the checked-in JSON Schema anew

@@ -21,6 +21,7 @@ from resnet_spec.training.data.dataset import Pixels
 from resnet_spec.training.images import COLUMNS, Each, Preparation, bordered, cut, erase, normalized
 from resnet_spec.training.randomness import draws, mixing, order
 from resnet_spec.training.recipe import Augment
+from resnet_spec.training.stop import leave_signals_to_parent
 from resnet_spec.training.world import World
 
 
@@ -71,6 +72,23 @@ class _Images(Dataset[Item]):
         return self.count
 
 
+class _Keys:
+    """What the workers are to read: another list each time, for workers that stay."""
+
+    def __init__(self) -> None:
+        self.batches: Sequence[Sequence[Key]] = ()
+
+    def __iter__(self) -> Iterator[Sequence[Key]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def _begin_worker(number: int) -> None:
+    leave_signals_to_parent()
+
+
 def _as_list(items: list[Item]) -> list[Item]:
     return items
 
@@ -83,7 +101,10 @@ def refuse_bad_image(bad: BadImage) -> SpecError:
 
 
 class Reader:
-    """Images of a split by index, prepared, as bytes `(n, H, W, C)`: from memory, or read by workers ahead of time."""
+    """Images of a split by index, prepared, as bytes `(n, H, W, C)`: from memory, or read by workers ahead of time.
+
+    Workers stay from one epoch to the next: where they are not forked, each start imports torch anew.
+    """
 
     def __init__(
         self, split: Split, preparation: Preparation, each: Each | None, workers: int, skipped: Skipped | None
@@ -92,6 +113,8 @@ class Reader:
         self.workers = workers
         self.skipped = skipped
         self.bad_in_a_row = 0
+        self._keys = _Keys()
+        self._loader: DataLoader[Item] | None = None
 
     def read(self, keys: Sequence[Sequence[Key]]) -> Iterator[tuple[Pixels, NDArray[np.int64]]]:
         """For each list of keys the images and their indices; a bad image is left out and counted, or an error."""
@@ -99,15 +122,19 @@ class Reader:
             for batch in keys:
                 yield self._stacked([self.images[key] for key in batch])
             return
-        loader: DataLoader[Item] = DataLoader(
-            self.images,
-            batch_sampler=keys,  # type: ignore[arg-type]
-            num_workers=self.workers,
-            collate_fn=_as_list,
-            prefetch_factor=4,
-            generator=torch.Generator(),  # else it draws from torch's own
-        )
-        for items in loader:
+        if self._loader is None:
+            self._loader = DataLoader(
+                self.images,
+                batch_sampler=self._keys,  # type: ignore[arg-type]
+                num_workers=self.workers,
+                collate_fn=_as_list,
+                worker_init_fn=_begin_worker,
+                prefetch_factor=4,
+                persistent_workers=True,
+                generator=torch.Generator(),  # else it draws from torch's own
+            )
+        self._keys.batches = keys
+        for items in self._loader:
             yield self._stacked(items)
 
     def _stacked(self, items: list[Item]) -> tuple[Pixels, NDArray[np.int64]]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -369,7 +370,8 @@ def environment() -> dict[str, str]:
     """Versions and machine, for the record."""
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "numpy")},
+        **{name: version(name) for name in ("torch", "torchvision", "numpy", "pillow")},
+        **({"simplejpeg": version("simplejpeg")} if find_spec("simplejpeg") else {}),
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),

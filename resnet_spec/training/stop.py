@@ -1,7 +1,12 @@
-"""Stopping when asked to: the first SIGINT or SIGTERM lets the loop save, a second ends the process at once."""
+"""Stopping when asked to: the first SIGINT or SIGTERM lets the loop save, a second ends the process at once.
+
+A terminal, Slurm, systemd and torchrun send signals to all processes of a program, those that read images too: these go on, or
+the step could not be finished.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -42,3 +47,19 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def leave_signals_to_parent() -> None:
+    """In a process that reads images: SIGINT is ignored, and SIGTERM unless it comes from the parent process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # on Linux
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told_by_parent, daemon=True).start()
+
+
+def _end_when_told_by_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
+        pass
+    os._exit(0)

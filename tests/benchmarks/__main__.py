@@ -1,4 +1,4 @@
-"""The benchmark tables, in Markdown: `python -m tests.benchmarks`, and `python -m tests.benchmarks training [DATA]`."""
+"""The benchmark tables, in Markdown: `python -m tests.benchmarks`, and with `training [DATA]` or `reading [DIR]` behind it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import resnet_spec
 from resnet_spec import api
 from resnet_spec.frontend.library import shipped_path
 from resnet_spec.torchvision_import import import_torchvision
-from tests.benchmarks import diagrams, training
+from tests.benchmarks import diagrams, reading, training
 from tests.benchmarks.measure import compare, process
 
 TORCHINFO = """
@@ -81,6 +81,9 @@ def touch(model: torch.nn.Module) -> float:
 def main() -> None:
     if sys.argv[1:2] == ["training"]:
         training.main(sys.argv[2] if len(sys.argv) > 2 else "synthetic:train=12800")
+        return
+    if sys.argv[1:2] == ["reading"]:
+        reading.main(sys.argv[2] if len(sys.argv) > 2 else None)
         return
     import_torchvision()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")

@@ -1,9 +1,11 @@
-"""ResNet-50 on 32 images: `python -m tests.benchmarks.inference_script eager|fp32|bf16` prints images a second."""
+"""ResNet-50 on 32 images: `python -m tests.benchmarks.inference_script eager|fp32|bf16` prints images a second.
+
+`bound` prints those that its multiplications alone would allow, in fp32 and bf16: at the speed of a large matrix product.
+"""
 
 from __future__ import annotations
 
 import sys
-import time
 
 import torch
 from torch import nn
@@ -11,11 +13,24 @@ from torch import nn
 import resnet_spec
 from resnet_spec.training import allocator
 from resnet_spec.training.inference import for_inference
+from tests.benchmarks.measure import seconds
 
 BATCH = 32
+SIDE = 3000  # of the matrices
+
+
+def bound(dtype: torch.dtype) -> float:
+    """Images a second."""
+    x, y = torch.randn(2, SIDE, SIDE).to(dtype)
+    x @ y
+    taken = sorted(seconds(lambda: x @ y) for _ in range(9))[4]
+    return SIDE**3 / taken / resnet_spec.analyze("resnet50").total.macs
 
 
 def main() -> None:
+    if sys.argv[1] == "bound":
+        print(bound(torch.float32), bound(torch.bfloat16))
+        return
     module: nn.Module = resnet_spec.build("resnet50").eval()
     if sys.argv[1] != "eager":
         allocator.keep_memory()
@@ -24,9 +39,7 @@ def main() -> None:
     times = []
     with torch.inference_mode():
         for _ in range(9):
-            start = time.perf_counter()
-            module(x)
-            times.append(time.perf_counter() - start)
+            times.append(seconds(lambda: module(x)))
     print(BATCH / sorted(times[2:])[3])
 
 

@@ -42,6 +42,17 @@ def compare(
     print(f"| {title} | {columns[0]} | {columns[1]} | {shown} |", flush=True)
 
 
+def table(title: str, found: dict[str, list[float]], wanted: dict[str, float]) -> None:
+    """Print images a second of each row, and how many times faster than the first row of its round."""
+    first = next(iter(found.values()))
+    print(f"\n{title}\n\n| what | images/s | times the first |\n| --- | --- | --- |")
+    for name, speeds in found.items():
+        ratios = sorted(speed / base for speed, base in zip(speeds, first, strict=True))
+        target = f" (wanted {wanted[name]:g})" if name in wanted else ""
+        shown = f"{statistics.median(ratios):.2f} [{ratios[0]:.2f} to {ratios[-1]:.2f}]{target}"
+        print(f"| {name} | {statistics.median(speeds):,.0f} [{min(speeds):,.0f} to {max(speeds):,.0f}] | {shown} |", flush=True)
+
+
 def _spread(times: list[float]) -> str:
     unit, scale = ("ms", 1e3) if statistics.median(times) < 1 else ("s", 1.0)
     return f"{statistics.median(times) * scale:.3g} {unit} [{min(times) * scale:.3g} to {max(times) * scale:.3g}]"

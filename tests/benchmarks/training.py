@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.benchmarks.measure import table
 
 ROOT = Path(__file__).parents[2]
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "67108864"}
@@ -27,13 +28,7 @@ def rows(title: str, commands: dict[str, tuple[list[str], dict[str, str]]], roun
     for _ in range(rounds):
         for name, (arguments, extra) in commands.items():
             found[name].append(figures(arguments, extra)[0])
-    first = next(iter(found.values()))
-    print(f"\n{title}\n\n| what | images/s | times the first |\n| --- | --- | --- |")
-    for name, speeds in found.items():
-        ratios = sorted(speed / base for speed, base in zip(speeds, first, strict=True))
-        target = f" (wanted {wanted[name]:g})" if name in wanted else ""
-        shown = f"{statistics.median(ratios):.2f} [{ratios[0]:.2f} to {ratios[-1]:.2f}]{target}"
-        print(f"| {name} | {statistics.median(speeds):,.0f} [{min(speeds):,.0f} to {max(speeds):,.0f}] | {shown} |", flush=True)
+    table(title, found, wanted)
 
 
 def training(data: str, rounds: int = 3) -> None:
@@ -85,6 +80,8 @@ def inference(rounds: int = 3) -> None:
     }
     wanted = {"folded, channels last, fp32": 2.5, "folded, channels last, bf16": 5.0}
     rows("Inference of resnet50, batch 32", commands, rounds, wanted)
+    fp32, bf16 = figures(["tests.benchmarks.inference_script", "bound"])
+    print(f"\nat the speed of a product of large matrices: {fp32:.0f} in fp32, {bf16:.0f} in bf16", flush=True)
 
 
 def main(data: str) -> None:

@@ -1,14 +1,17 @@
 """A small run that kills itself, as a process of its own: `python -m tests.training.drill FOLDER KIND AT`.
 
 KIND is `none`, `sigkill`, `sigterm` or `sigint` (at step AT), or one of the boundaries of a checkpoint's write, at the AT-th
-durable write: `open`, `half`, `fsync`, `replace`, at which the process is killed.
+durable write: `open`, `half`, `fsync`, `replace`, at which the process is killed. `group` is a SIGTERM, and `terminal` a SIGINT,
+to this process and those that read its images, as Slurm and a terminal send them.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,7 @@ clip_norm: 5.0
 augment: {random_crop: {padding: 1}, random_horizontal_flip: 0.5, random_erasing: {p: 0.3}, mixup: 0.2, cutmix: 1.0}
 save: {steps: 4, keep: 2}
 """
+READ_BY_WORKERS = RECIPE.replace("random_crop", "random_rotation: 20, random_crop")
 DATA = "synthetic:classes=4,size=12,train=100,validation=30,test=30"  # 7 steps an epoch, the last of 4 images
 STEPS = 21
 
@@ -96,14 +100,20 @@ def main() -> None:
     pictures.write_pictures = lambda *_: None
     signals = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM, "sigint": signal.SIGINT}
 
+    groups = {"group": signal.SIGTERM, "terminal": signal.SIGINT}
+
     def on_step(step: int) -> None:
         if kind in signals and step == at:
             os.kill(os.getpid(), signals[kind])
+        if kind in groups and step == at:
+            send = f"import os; os.killpg({os.getpgrp()}, {int(groups[kind])})"  # another process: a parent may end its own
+            subprocess.run([sys.executable, "-S", "-c", send], check=False, stderr=subprocess.DEVNULL)
+            time.sleep(0.5)  # for the others to get it
 
     if kind in ("open", "half", "fsync", "replace"):
         _kill_at_write(kind, at)
     try:
-        begin(folder, on_step)
+        begin(folder, on_step, READ_BY_WORKERS if kind in groups else RECIPE)
     except Interrupted:
         sys.exit(130)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 from collections.abc import Iterator
 from dataclasses import replace
@@ -185,10 +186,18 @@ def test_workers_give_the_same_batches_and_leave_torchs_generator_alone() -> Non
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_epoch_that_is_not_read_to_its_end_can_be_given_up() -> None:
-    batches = training(from_files(40), workers=1, batch_size=4).epoch(0)
+def test_an_epoch_can_be_given_up_and_another_read_by_the_same_workers() -> None:
+    others = set(multiprocessing.active_children())
+    made = training(from_files(40), workers=1, batch_size=4)
+    batches = made.epoch(0)
     next(batches)
+    workers = set(multiprocessing.active_children()) - others
     batches.close()  # type: ignore[attr-defined]
+    plain = training(from_files(40), batch_size=4)
+    for epoch in range(2):
+        assert_equal(together([plain], epoch), together([made], epoch))
+    assert len(workers) == 1
+    assert workers <= set(multiprocessing.active_children())
 
 
 @pytest.mark.parametrize("split", [in_memory(4), one_by_one(in_memory(4)), from_files(4)])

@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed(folder: Path, kind: str, at: int) -> int:
     """Run a process that kills itself; its exit code."""
     command = [sys.executable, "-m", "tests.training.drill", str(folder), kind, str(at)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300, start_new_session=True)
     assert "Traceback" not in done.stderr
     return done.returncode
 
@@ -67,6 +67,16 @@ def test_a_killed_run_ends_as_a_whole_one(whole: Path, tmp_path: Path, kind: str
     """At step 2 there is no checkpoint yet: the run begins again."""
     assert killed(tmp_path / "run", kind, at) == SIGNALS.get(kind, -9)
     assert_ends_as(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["group", "terminal"])
+def test_a_signal_to_all_processes_leaves_those_that_read_images_at_work(tmp_path: Path, kind: str) -> None:
+    drill.begin(tmp_path / "whole", recipe=drill.READ_BY_WORKERS)
+    assert killed(tmp_path / "run", kind, 3) == 130
+    newest = checkpoints.newest(tmp_path / "run", pytest.fail)
+    assert newest is not None
+    assert newest.step == 3
+    assert_ends_as(tmp_path / "whole", tmp_path / "run")
 
 
 def drills(count: int, seed: int) -> list[tuple[str, int]]:

@@ -45,6 +45,54 @@ def test_what_pillow_makes_of_other_colours_is_what_is_read(tmp_path: Path, mode
         assert (read_image(path) == np.asarray(image.convert("RGB"))).all()
 
 
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}])
+def test_either_decoder_of_jpegs_gives_the_pixels_of_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], grey: bool, quick: bool
+) -> None:
+    if not quick:
+        monkeypatch.setattr(module, "_QUICK", None)
+    path = tmp_path / "a.jpg"
+    for height, width in ((97, 131), (1, 1), (8, 17)):
+        pixels = noise(7, height, width) if grey else noise(7, height, width, 3)
+        Image.fromarray(pixels).save(path, quality=85, **options)
+        with Image.open(path) as image:
+            assert (module._quick(image, path) is not None) == quick
+            wanted = np.asarray(image)
+        found = read_image(path)
+        assert (found == wanted.reshape(found.shape)).all()
+        assert found.flags.writeable
+        assert found.shape == (height, width, 1 if grey else 3)
+
+
+def test_what_the_quicker_decoder_does_not_take_is_read_or_refused_by_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damaged files come out the same with it and without it: the same pixels, or the same message."""
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise(4, 40, 48, 3)).save(path, quality=60)
+    good = path.read_bytes()
+    lot = np.random.default_rng(1)
+    kinds = set()
+    for trial in range(300):
+        bad = bytearray(good)
+        for place in lot.integers(2, len(bad), 1 + trial % 2):
+            bad[place] = int(lot.integers(0, 256))
+        path.write_bytes(bad if trial % 3 else bad[: int(lot.integers(1, len(bad)))])
+        found = []
+        for decoder in (module._simplejpeg(), None):
+            monkeypatch.setattr(module, "_QUICK", decoder)
+            try:
+                pixels = read_image(path)
+                found.append((pixels.shape, pixels.tobytes()))
+            except BadImage as error:
+                found.append(((), error.why.encode()))
+        assert found[0] == found[1]
+        kinds.add(bool(found[0][0]))
+    assert kinds == {True, False}
+
+
 def test_palettes_bits_and_sixteen_bits(tmp_path: Path) -> None:
     palette = Image.fromarray(RGB).quantize(16)
     palette.save(tmp_path / "p.png")
