@@ -1,7 +1,7 @@
 """A small run that kills itself, as a process of its own: `python -m tests.training.drill FOLDER KIND AT`.
 
 KIND is `none`, `sigkill`, `sigterm` or `sigint` (at step AT), or one of the boundaries of a checkpoint's write, at the AT-th
-durable write: `open`, `half`, `fsync`, `replace`, at which the process is killed. `group` is a SIGTERM, and `terminal` a SIGINT,
+durable write: `open`, `half`, `fsync`, `replace`, at which the process is killed. `group` is a SIGTERM, `terminal` a SIGINT,
 to this process and those that read its images, as Slurm and a terminal send them.
 """
 
