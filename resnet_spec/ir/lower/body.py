@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from resnet_spec.diagnostics import Span
+from resnet_spec.frontend.spec import Use
 from resnet_spec.ir.graph import INPUT, Broken, Node, Region, RegionKind
 from resnet_spec.ir.ops import Shape
+
+from .origins import Scope
+from .scope import BlockScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +72,14 @@ class Template:
     body: Body
     output: Val
     read: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where operations are being expanded: their scope, the values `from` may name, and the prefix of their names."""
+
+    scope: Scope
+    values: dict[str, Val]
+    prefix: str
+    inside: BlockScope | None  # the block around, if any
+    absent: list[Use] = field(default_factory=list)  # those whose `if` was false

@@ -7,19 +7,19 @@ again under their own names, which is also why a mistake in a repeated block is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
-from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError
+from resnet_spec.diagnostics import Diagnostic, Span, SpecError
 from resnet_spec.frontend.expressions import Number
 from resnet_spec.frontend.spec import ROLES, Argument, Block, Scalar, Sequence, Spec, Stage, Use
 from resnet_spec.ir.graph import INPUT, Broken, Graph, Node
-from resnet_spec.ir.ops import OPERATIONS, Operation, Problem, Shape, Value, fields_of, show
-from resnet_spec.ir.trace import Step, changes, lines, told
+from resnet_spec.ir.ops import OPERATIONS, Operation, Problem, Shape, Value, fields_of
 
-from .body import Body, Template, Val
-from .conflict import channels_of, mend_of, problem_places, repeats, resize_labels, resized, side
-from .origins import Scope, reading
+from .body import Body, Place, Template, Val
+from .conflict import repeats
+from .findings import Findings
+from .origins import Scope
 from .scope import (
     BlockScope,
     Evaluated,
@@ -73,28 +73,14 @@ def expand_partial(spec: Spec, failed: Collection[int] = ()) -> Partial:
 
 def _with_repeats(expansion: _Expansion) -> tuple[Diagnostic, ...]:
     """The findings, each with how often it would come again. For that the network is expanded once more, as if it fitted."""
-    findings = expansion.findings
-    if expansion.conflicts:
+    found = expansion.found
+    if found.conflicts:
         body = Body()
         _Expansion(expansion.spec, expansion.failed, mended=True).network(body)
-        for key, part in expansion.conflicts.items():
-            if key in findings and (note := repeats(part.name, part, body.broken)):
-                findings[key] = replace(findings[key], notes=(*findings[key].notes, note))
-    return tuple(findings.values())
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where operations are being expanded: their scope, the values `from` may name, and the prefix of their names."""
-
-    scope: Scope
-    values: dict[str, Val]
-    prefix: str
-    inside: BlockScope | None  # the block around, if any
-    absent: list[Use] = field(default_factory=list)  # those whose `if` was false
-
-
-_Key = tuple[str, str, Span | None]
+        for key, part in found.conflicts.items():
+            if key in found.all and (note := repeats(part.name, part, body.broken)):
+                found.all[key] = replace(found.all[key], notes=(*found.all[key].notes, note))
+    return tuple(found.all.values())
 
 
 class _Expansion:
@@ -102,12 +88,8 @@ class _Expansion:
         self.spec = spec
         self.failed = failed
         self.mended = mended  # go on behind a conflict as if it were none, to see what else has it
-        self.findings: dict[_Key, Diagnostic] = {}  # in order, each once
-        self.conflicts: dict[_Key, Broken] = {}
-        self.around: list[tuple[Body, int]] = []  # bodies under construction, and the value that enters the block in each
+        self.found = Findings(spec)
         self.globals = SpecScope(spec.params, spec.classes)
-        self.frames: list[Use] = []  # the uses that led here, for findings inside the library
-        self.path: list[str] = []
         # a use of a block -> the names of the facts that it read -> their values -> what it became
         self.templates: dict[tuple[object, ...], dict[tuple[str, ...], dict[tuple[object, ...], Template]]] = {}
         self.first_index: dict[str, int] = {}  # of the first block of a stage, over the whole network
@@ -115,92 +97,12 @@ class _Expansion:
         self.depths: dict[str, int] = {}
         self.block_count = 0
 
-    # --- findings -------------------------------------------------------------------------------------------------------
-
-    def report(self, finding: Diagnostic, at_value: bool = False) -> _Key:
-        """Tell a finding at a line of the user's: one inside a library block is moved to the use of the block, or to the
-        value that was given to it."""
-        span = finding.span
-        if span is not None and _in_library(span):
-            outer = next((use for use in reversed(self.frames) if not _in_library(use.key)), None)
-            if outer is not None:
-                inner = Label(span, finding.label or "in this block of the library")
-                given = next((label for label in finding.related if at_value and not _in_library(label.span)), Label(outer.key))
-                others = tuple(label for label in finding.related if label is not given)
-                finding = replace(finding, span=given.span, label=given.text, related=(*others, inner))
-        key = (finding.code, finding.message, finding.span)
-        if span is not finding.span and at_value and self.frames and _in_library(self.frames[-1].key):
-            key = (finding.code, "", finding.span)  # one value, however many lines of the library it is wrong for
-            finding = replace(finding, message=f"{'.'.join([*self.path, self.frames[-1].name])}: {finding.message}")
-        self.findings.setdefault(key, finding)
-        return key
-
-    def tell(self, unknown: UnknownValueError) -> None:
-        if unknown.finding is not None:
-            self.report(unknown.finding, at_value=True)
-
-    def problem(
-        self,
-        use: Use,
-        name: str,
-        problem: Problem,
-        written: Mapping[str, tuple[Argument, Scope]],
-        place: _Place,
-        inputs: list[Val],
-        body: Body,
-    ) -> None:
-        """Tell why an operation cannot be: at the values to blame, with how the image came to its size where that matters."""
-        dotted = ".".join([*self.path, name])
-        entering = zip(use.inputs, inputs, strict=False)
-        given = [
-            Label(each.span, f"`{each.text}` is {show(value.shape)}") for each, value in entering if value.shape is not None
-        ]
-        own, others = problem_places(problem.fields, use, written)
-        if problem.code == "groups-do-not-divide" and place.inside is not None:
-            made = channels_of(place.inside.block, body, inputs[0].id, place.inside)
-            others += [] if made is None else made.labels()
-        span, label = (use.key, "") if own is None else (own.span, own.text)
-        labels = [*given, *dict.fromkeys(others)]
-        notes: tuple[str, ...] = ()
-        if problem.by_size:
-            notes = tuple(filter(None, [told(self.spec.input, self.steps(inputs[0].id, body), self.spec.span.source)]))
-            if not any(label.span.source is self.spec.input_span.source for label in (Label(span), *labels)):
-                labels.append(Label(self.spec.input_span, "the size of the input"))
-        finding = Diagnostic(problem.code, f"{dotted}: {problem.message}", span, label, tuple(labels), problem.help, notes)
-        told_before = {(part.op, part.message) for part in self.conflicts.values()}
-        part = Broken(dotted, (self.spec.roles[use.op] if use.op in ROLES else use).op, (), problem.message, use.key)
-        if (part.op, part.message) not in told_before:
-            self.conflicts.setdefault(self.report(finding), part)
-
-    def steps(self, value: int, body: Body) -> list[Step]:
-        """The operations that made the size of a value, from the input of the network on."""
-        found: list[Step] = []
-        bodies = [*self.around, (body, value)]
-        for depth in range(len(bodies) - 1, -1, -1):
-            inside, at = bodies[depth]
-            entering = self.entering(depth)
-            shape = _shapes(inside, entering)
-            outside = next((use.key for use in reversed(self.frames) if not _in_library(use.key)), None)
-            places = lines(inside.nodes, inside.regions, outside)
-            for position in changes(inside.nodes, shape, at):
-                node = inside.nodes[position]
-                name = ".".join([*self.path[:depth], node.name])
-                found.append(Step(name, places[position], shape(node.inputs[-1]), shape(position)))
-        return found[::-1]
-
-    def entering(self, depth: int) -> Shape:
-        """The shape that enters the body at a depth of the blocks under construction."""
-        if depth == 0:
-            return self.spec.input
-        outer, value = self.around[depth - 1]
-        return self.entering(depth - 1) if value == INPUT else outer.nodes[value].shape
-
     # --- the network ----------------------------------------------------------------------------------------------------
 
     def network(self, body: Body) -> Val:
         value = Val(INPUT, self.spec.input)
         self.count_blocks()
-        place = _Place(self.globals, {}, "", None)
+        place = Place(self.globals, {}, "", None)
         for use in self.spec.stem:
             value = self.operation(use, place, value, body)
         stages = 0
@@ -228,17 +130,17 @@ class _Expansion:
                 self.first_index[entry.name] = self.block_count
                 self.block_count += depth
             except UnknownValueError as unknown:
-                self.tell(unknown)
+                self.found.tell(unknown)
 
     def stage(self, stage: Stage, index: int, value: Val, body: Body) -> Val:
         depth = self.depths.get(stage.name)
         block = self.spec.find_block(stage.block.op, stage.block.op_span)
         if depth is None or block is None or (self.failed and id(stage.block) in self.failed):
             return replace(value, shape=None)
-        if not self.lists_fit(stage, depth):
+        if not self.found.lists_fit(stage, depth):
             return replace(value, shape=None)
         region = body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
-        self.frames.append(stage.block)
+        self.found.frames.append(stage.block)
         per_block = any(isinstance(each.value, Sequence) for each in stage.block.arguments.values())
         steady: tuple[int, Shape, Template] | None = None
         for number_in_stage in range(depth):
@@ -246,7 +148,7 @@ class _Expansion:
             if entering is None:
                 break
             name = f"{stage.name}.{number_in_stage}"
-            self.path.append(name)
+            self.found.path.append(name)
             try:
                 stride = self.stride(stage, number_in_stage, block, index, value)
                 if steady is not None and steady[0] == stride and steady[1] == entering:
@@ -258,31 +160,13 @@ class _Expansion:
                     steady = None if per_block or read else (stride, entering, template)
                 value = self.place_block(template, name, value, stage.key, body)
             except UnknownValueError as unknown:
-                self.tell(unknown)
+                self.found.tell(unknown)
                 value = replace(value, shape=None)
             finally:
-                self.path.pop()
-        self.frames.pop()
+                self.found.path.pop()
+        self.found.frames.pop()
         body.close(region, value.id)
         return value
-
-    def lists_fit(self, stage: Stage, depth: int) -> bool:
-        """Whether every list of the stage has a value for each block."""
-        listed = [*stage.block.arguments.items(), *((("stride", stage.stride),) if stage.stride else ())]
-        wrong = [
-            Diagnostic(
-                "wrong-length",
-                f"`{name}` has {len(argument.value.items)} values for {depth} block{'s' if depth > 1 else ''}",
-                argument.value.span,
-                related=(Label(stage.depth.span, "the depth"),) if stage.depth is not None else (),
-                help="write one value for each block, or a single one for all",
-            )
-            for name, argument in listed
-            if isinstance(argument.value, Sequence) and len(argument.value.items) != depth
-        ]
-        for finding in wrong:
-            self.report(finding)
-        return not wrong
 
     def facts(self, stage: Stage, index: int, at: int) -> dict[str, Number]:
         """What a block of a stage knows of its place: `index` counts stages, `at` the blocks of this one."""
@@ -323,9 +207,9 @@ class _Expansion:
         """A block for its arguments and the shape that enters, expanded unless an equal one was; and the facts it read."""
         if self.failed and id(block) in self.failed:
             raise UnknownValueError
-        if len(self.frames) > MAX_NESTING:
+        if len(self.found.frames) > MAX_NESTING:
             mend = f"does `{block.name}` use itself?"
-            raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", self.frames[-1].key, mend)
+            raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", self.found.frames[-1].key, mend)
         assert value.shape is not None
         scope = BlockScope(block, given, facts, value.shape[0], self.globals)
         arguments = tuple([(name, scope.lookup(name)) for name in given])
@@ -335,11 +219,11 @@ class _Expansion:
         for names, by_value in known.items():
             if (template := by_value.get(tuple([facts.get(name) for name in names]))) is not None:
                 return template, template.read | scope.read
-        self.around.append((around, value.id))
+        self.found.around.append((around, value.id))
         try:
             template = self.expand_block(block, scope, value.shape)
         finally:
-            self.around.pop()
+            self.found.around.pop()
         names = tuple(sorted(template.read & facts.keys()))
         known.setdefault(names, {})[tuple([facts[name] for name in names])] = template
         return template, template.read
@@ -347,7 +231,7 @@ class _Expansion:
     def expand_block(self, block: Block, scope: BlockScope, entering: Shape) -> Template:
         body = Body()
         start = Val(INPUT, entering)
-        place = _Place(scope, {"input": start}, "", scope)
+        place = Place(scope, {"input": start}, "", scope)
         value = self.chain(block.branch, place, start, body)
         join = block.join
         if join is not None:
@@ -360,7 +244,7 @@ class _Expansion:
             value = replace(value, shape=None)
         return Template(block.name, body, value, frozenset(scope.read))
 
-    def chain(self, uses: tuple[Use, ...], place: _Place, value: Val, body: Body) -> Val:
+    def chain(self, uses: tuple[Use, ...], place: Place, value: Val, body: Body) -> Val:
         for use in uses:
             told = self.failed and id(use) in self.failed
             inputs = [] if told else [self.earlier(name, place) for name in use.inputs]
@@ -368,67 +252,23 @@ class _Expansion:
             place.values[use.name] = value
         return value
 
-    def earlier(self, name: Scalar, place: _Place) -> Val:
+    def earlier(self, name: Scalar, place: Place) -> Val:
         """The value that `from` names. One that the text has and the block has not was in a shortcut that is left out."""
         if name.text not in place.values:
             message = f"there is no `{name.text}` here: the `if` of `join` is false, and then there is no shortcut"
-            self.report(Diagnostic("unknown-name", message, name.span, help="take a value of the branch, or `input`"))
+            self.found.report(Diagnostic("unknown-name", message, name.span, help="take a value of the branch, or `input`"))
         return place.values.get(name.text, Val(INPUT, None))
 
-    def join(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val, body: Body) -> Val:
+    def join(self, block: Block, join: Use, place: Place, shortcut: Val, branch: Val, body: Body) -> Val:
         if self.failed and id(join) in self.failed:
             return Val(INPUT, None)
         if shortcut.shape is not None and branch.shape is not None:
             result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
             if isinstance(result, Problem):
-                key = self.report(self.unequal(block, join, place, shortcut, branch, body))
-                ids = (shortcut.id, branch.id)
-                body.broken.append(Broken(join.name, join.op, ids, result.message, join.key))
-                dotted = ".".join([*self.path, join.name])
-                self.conflicts.setdefault(key, Broken(dotted, join.op, (), result.message, join.key))
+                self.found.unequal(block, join, place, shortcut, branch, result, body)
+                body.broken.append(Broken(join.name, join.op, (shortcut.id, branch.id), result.message, join.key))
                 return branch if self.mended else Val(INPUT, None)
         return self.operation(replace(join, when=None), place, branch, body, [shortcut, branch])
-
-    def unequal(self, block: Block, join: Use, place: _Place, shortcut: Val, branch: Val, body: Body) -> Diagnostic:
-        """The conflict of a join: both sides with what made them, and what of the shortcut is absent, and why."""
-        assert shortcut.shape is not None
-        assert branch.shape is not None
-        scope = place.inside
-        assert scope is not None
-        entering = place.values["input"].shape
-        assert entering is not None
-        channels, size = branch.shape[0] != shortcut.shape[0], branch.shape[1:] != shortcut.shape[1:]
-        wide, narrow = (channels_of(block, body, value.id, scope) for value in (branch, shortcut))
-        label = f"{side('branch', branch, wide, channels)}, {side('shortcut', shortcut, narrow, channels)}"
-        related: list[Label] = []
-        for use in block.shortcut:
-            if use.when is not None and use in place.absent:
-                reason = self.reason(use.when, scope)
-                why = reading(reason, scope)
-                because = f": {why}" if why and why.startswith(f"`{reason.text}`") else ""
-                related.append(
-                    Label(reason.span, f"false here{because.replace(f'`{reason.text}` = ', '')}, so `{use.name}` is absent")
-                )
-        if not _in_library(join.key):
-            related.append(Label(join.key, "joined here"))
-        if channels:
-            related += [each for found in (wide, narrow) if found is not None for each in found.labels()]
-        resizing = resized(body, branch.id, entering) if size else []
-        if size:
-            both = [*resizing, *resized(body, shortcut.id, entering)]
-            related += [each for each in resize_labels(body, both, entering) if not _in_library(each.span)]
-        mend = mend_of(block, join, shortcut, branch, resizing, wide)
-        message = f"the two inputs of `join: {join.op}` in {'.'.join(self.path) or block.name} have different shapes"
-        span = self.frames[-1].key if self.frames else join.key
-        return Diagnostic("shape-mismatch", message, span, label, tuple(dict.fromkeys(related)), mend)
-
-    def reason(self, when: Scalar, scope: BlockScope) -> Scalar:
-        """The text that decided a condition: where it is only the name of an argument, what that argument says."""
-        written = scope.block.defaults.get(when.text)
-        for stage in self.spec.stages:
-            if isinstance(stage, Stage) and stage.name == self.path[-1].rpartition(".")[0]:
-                written = stage.block.arguments.get(when.text, written)
-        return written.value if written is not None and isinstance(written.value, Scalar) else when
 
     def keeps_out_channels(self, block: Block, scope: BlockScope, value: Val, body: Body) -> bool:
         """Whether a block gives the channels it promises."""
@@ -437,22 +277,10 @@ class _Expansion:
         try:
             promised = scope.lookup("out_channels")
         except UnknownValueError as unknown:
-            self.tell(unknown)
+            self.found.tell(unknown)
             return False
         if promised != value.shape[0]:
-            dotted = ".".join(self.path) or block.name
-            written = block.out_channels.value
-            assert isinstance(written, Scalar)
-            why = f" ({text})" if (text := reading(written, scope)) else ""
-            message = (
-                f"{dotted}: the block `{block.name}` says `out_channels` is {promised}{why}, and it gives {value.shape[0]}"
-            )
-            made = channels_of(block, body, value.id, scope)
-            mend = (
-                f"write `out_channels: {made.written.text if made else value.shape[0]}`, or mend the block's last convolution"
-            )
-            related = () if made is None else (Label(made.written.span, f"{value.shape[0]} channels from here"),)
-            self.report(Diagnostic("out-channels", message, written.span, related=related, help=mend))
+            self.found.other_channels(block, scope, value, promised, body)
         return self.mended or promised == value.shape[0]
 
     def place_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
@@ -473,10 +301,10 @@ class _Expansion:
         try:
             return truth(when, scope)
         except UnknownValueError as unknown:
-            self.tell(unknown)
+            self.found.tell(unknown)
             return True
 
-    def operation(self, use: Use, place: _Place, before: Val, body: Body, named: Collection[Val] = ()) -> Val:
+    def operation(self, use: Use, place: Place, before: Val, body: Body, named: Collection[Val] = ()) -> Val:
         """One use: an operation, a sequence or a block. It reads what it `named`, else the value `before`.
 
         Where its `if` is false there is nothing, and the value before it is handed on: an absent projection of a
@@ -486,7 +314,7 @@ class _Expansion:
             return Val(INPUT, None)
         inputs = [*named] or [before]
         scope = WithChannels(place.scope, inputs[0].channels)
-        self.frames.append(use)
+        self.found.frames.append(use)
         try:
             if use.when is not None and not truth(use.when, scope):
                 place.absent.append(use)
@@ -495,12 +323,12 @@ class _Expansion:
                 return Val(INPUT, None)
             return self.present(use, place, scope, inputs, body)
         except UnknownValueError as unknown:
-            self.tell(unknown)
+            self.found.tell(unknown)
             return Val(INPUT, None)
         finally:
-            self.frames.pop()
+            self.found.frames.pop()
 
-    def present(self, use: Use, place: _Place, scope: Scope, inputs: list[Val], body: Body) -> Val:
+    def present(self, use: Use, place: Place, scope: Scope, inputs: list[Val], body: Body) -> Val:
         meaning = self.spec.roles[use.op] if use.op in ROLES else use
         name = place.prefix + use.name
         if meaning.op == "sequential":
@@ -522,7 +350,7 @@ class _Expansion:
         operation: type[Operation],
         name: str,
         written: Mapping[str, tuple[Argument, Scope]],
-        place: _Place,
+        place: Place,
         inputs: list[Val],
         body: Body,
         init: Scalar | None,
@@ -535,7 +363,7 @@ class _Expansion:
         found = self.bind(operation, values, tuple([value.shape for value in inputs if value.shape is not None]))
         if isinstance(found, Problem):
             ids = tuple(value.id for value in inputs)
-            self.problem(use, name, found, written, place, inputs, body)
+            self.found.problem(use, name, found, written, place, inputs, body)
             body.broken.append(Broken(name, operation.name, ids, found.message, use.key))
             return inputs[0] if self.mended else Val(INPUT, None)
         bound, shape = found
@@ -561,11 +389,11 @@ class _Expansion:
             found = self.bound[key] = (made, shape)
         return found
 
-    def sequential(self, use: Use, place: _Place, value: Val, body: Body) -> Val:
+    def sequential(self, use: Use, place: Place, value: Val, body: Body) -> Val:
         name = place.prefix + use.name
         self.limit_operations(body, 0, use.key, 1)
         region = body.open(name, "sequential", "sequential", value.id, use.key)
-        inner = _Place(place.scope, {}, name + ".", place.inside)
+        inner = Place(place.scope, {}, name + ".", place.inside)
         for each in use.ops:
             value = self.operation(each, inner, value, body)
         body.close(region, value.id)
@@ -576,7 +404,7 @@ class _Expansion:
         use: Use,
         meaning: Use,
         name: str,
-        place: _Place,
+        place: Place,
         written: Mapping[str, tuple[Argument, Scope]],
         value: Val,
         body: Body,
@@ -592,22 +420,14 @@ class _Expansion:
         facts: Mapping[str, Number] = {"block_count": self.block_count}
         if place.inside is not None:
             facts = place.inside.facts
-        self.path.append(name)
+        self.found.path.append(name)
         try:
             template, read = self.block(block, given, facts, value, body)
         finally:
-            self.path.pop()
+            self.found.path.pop()
         if place.inside is not None:
             place.inside.read.update(read)
         return self.place_block(template, name, value, use.key, body)
-
-
-def _in_library(span: Span) -> bool:
-    return span.source.origin == "library"
-
-
-def _shapes(body: Body, entering: Shape) -> Callable[[int], Shape]:
-    return lambda value: entering if value == INPUT else body.nodes[value].shape
 
 
 def _refuse_init(operation: Operation, init: Scalar) -> None:
