@@ -50,16 +50,25 @@ class Stop:
 
 
 def leave_signals_to_parent() -> None:
-    """In a process that reads images: SIGINT is ignored, and SIGTERM unless it comes from the parent process."""
+    """In a process that reads images: SIGINT is ignored, and SIGTERM unless it comes from the parent; it ends with the parent.
+
+    torch's own way to end with the parent can wait forever, for a queue that nobody reads any more.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # on Linux
+    if _CAN_TELL_SENDERS:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_when_told_by_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_when_told_by_parent() -> None:
+_CAN_TELL_SENDERS = hasattr(signal, "sigtimedwait")  # on Linux
+
+
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
-        pass
+    while parent.is_alive():
+        if not _CAN_TELL_SENDERS:
+            parent.join()
+        elif (told := signal.sigtimedwait({signal.SIGTERM}, 1)) is not None and told.si_pid == parent.pid:
+            break
     os._exit(0)

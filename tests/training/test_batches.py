@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,7 @@ from resnet_spec.training.world import World
 from tests.training.small import CPU, from_files, in_memory, one_by_one
 
 pytestmark = pytest.mark.torch
+ROOT = Path(__file__).parents[2]
 PREPARED = Preparation(3, (8, 6), None, "bilinear", None, (0.5,) * 3, (0.25,) * 3)
 RESIZED = replace(PREPARED, resize=(8, 6))
 CLASSES = 5
@@ -198,6 +203,27 @@ def test_an_epoch_can_be_given_up_and_another_read_by_the_same_workers() -> None
         assert_equal(together([plain], epoch), together([made], epoch))
     assert len(workers) == 1
     assert workers <= set(multiprocessing.active_children())
+
+
+ABANDONED = """
+import os, signal, time
+from resnet_spec.training.batches import Reader
+from resnet_spec.training.images import Preparation
+from tests.training.small import from_files
+
+LARGE = Preparation(3, (200, 200), (200, 200), "bilinear", None, (0.5,) * 3, (0.25,) * 3)
+batches = Reader(from_files(64), LARGE, None, 2, None).read([[(0, i)] for i in range(64)])
+next(batches)
+time.sleep(1)  # more is waiting than a pipe holds
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+def test_workers_end_with_the_process_that_they_read_for() -> None:
+    """They hold its output open: it is read to the end only when they are gone."""
+    done = subprocess.run([sys.executable, "-c", ABANDONED], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("split", [in_memory(4), one_by_one(in_memory(4)), from_files(4)])
