@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from resnet_spec import pipeline
-from resnet_spec.diagnostics import Diagnostic, SpecError, printable
+from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
 from resnet_spec.files import write_atomically
 from resnet_spec.frontend.library import library_block_names
 from resnet_spec.frontend.schema import schema_document
@@ -15,7 +15,7 @@ from resnet_spec.frontend.spec import Spec
 from resnet_spec.ir.ops import Shape, show
 from resnet_spec.ir.ops.schema import complete
 from resnet_spec.machine import available_memory
-from resnet_spec.pipeline import Analysis, Size, Sketch
+from resnet_spec.pipeline import Analysis, Size, Sketch, Target
 
 if TYPE_CHECKING:
     import torch
@@ -132,13 +132,16 @@ def start_from(network: Network, analysis: Analysis, path: Path) -> str:
     """Load what fits of a safetensors file into a network that is to be trained on, and say what was taken.
 
     Every tensor must fit but those of the last layer with weights, which has one row for each class: with another number of
-    classes it stays as drawn. Raises SpecError where anything else differs.
+    classes it stays as drawn. Raises SpecError where anything else differs. That the file is of a network that computes
+    something else with the same tensors is said, and no error.
     """
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
         tensors = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise SpecError([Diagnostic("unreadable-file", f"cannot read weights from {path}: {error}", None)]) from None
     own = network.state_dict()
@@ -152,7 +155,26 @@ def start_from(network: Network, analysis: Analysis, path: Path) -> str:
         raise SpecError([Diagnostic("other-weights", message, None, help="start from weights of this spec, or without any")])
     network.load_state_dict({key: tensor for key, tensor in tensors.items() if key not in drawn}, strict=False)
     taken = f"{len(own) - len(drawn)} tensors come from {path}"
-    return taken + (f"; {', '.join(drawn)} drawn anew for {analysis.output[0]} classes" if drawn else "")
+    taken += f"; {', '.join(drawn)} drawn anew for {analysis.output[0]} classes" if drawn else ""
+    return taken + (
+        "; they were trained in a network that computes something else" if _computes_other(analysis, metadata) else ""
+    )
+
+
+def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
+    """Whether a file of weights says that its network is another one, were the number of classes the same."""
+    told = metadata.get("resnet_spec.fingerprint", analysis.fingerprint)
+    if told == analysis.fingerprint:
+        return False
+    spec, classes = metadata.get("resnet_spec.spec"), analysis.spec.classes
+    if spec is None:
+        return True
+    sets = [] if classes is None else [f"classes={classes}"]
+    try:
+        theirs = pipeline.analyze(Target(Source("the spec of the weights", spec), None, None), sets)
+    except SpecError:
+        return True
+    return theirs.fingerprint != analysis.fingerprint
 
 
 class Drawing(str):

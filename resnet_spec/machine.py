@@ -31,6 +31,8 @@ def _free_of_container() -> int | None:
     try:
         most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
         used = (_CGROUP / "memory.current").read_text(encoding="ascii").strip()
-        return None if most == "max" else max(0, int(most) - int(used))
-    except (OSError, ValueError):
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)  # given back when asked
+        return None if most == "max" else max(0, int(most) - int(used) + cached)
+    except (OSError, ValueError, IndexError):
         return None

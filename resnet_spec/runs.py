@@ -31,7 +31,7 @@ from resnet_spec.training.run.record import epoch_line
 from resnet_spec.training.session import Console, Result, Session, begin, environment
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
-from resnet_spec.training.weights import read_preparation
+from resnet_spec.training.weights import read_input, read_preparation
 from resnet_spec.training.world import World, joined, launched, restarted
 
 ALONE = World()
@@ -96,7 +96,8 @@ def train(
     with joined() as world:
         if to_go_on(out):
             assert out is not None
-            session, found = taken_up(Path(out), None, device, workers, console, world)
+            module = spec if isinstance(spec, nn.Module) else None
+            session, found = taken_up(Path(out), None, device, workers, console, world, module)
             return session.train(Path(out), stop, found)
         session, path = ready(
             spec,
@@ -151,7 +152,12 @@ def ready(
         refuse_existing(Path(out))  # before the data are read, which may take long
     machine = Machine(find_device(device), world, workers, skip_bad)
     recipe_patches = [*set_recipe]
-    asked: dict[str, object] = {"skip_bad": skip_bad, "overfit_batch": overfit_batch, "module": isinstance(spec, nn.Module)}
+    asked: dict[str, object] = {
+        "skip_bad": skip_bad,
+        "overfit_batch": overfit_batch,
+        "module": isinstance(spec, nn.Module),
+        "weights": weights is not None,
+    }
     if isinstance(spec, nn.Module):
         if input is None:
             mend = "say it: input=(channels, height, width)"
@@ -223,7 +229,10 @@ def _opened(recipe: Recipe, text: str, input: tuple[int, int, int], classes: int
     `classes` is how many the network tells apart, for data that are drawn for it.
     """
     data = open_data(text, input=input, split=recipe.split, skip_bad=skip_bad, classes=classes)
-    data = with_held_out(data, recipe)
+    try:
+        data = with_held_out(data, recipe.hold_out, recipe.seed)
+    except ValueError as error:
+        raise recipe.refuse("recipe-split", str(error), "hold_out") from None
     if data.train is None:
         raise SpecError([Diagnostic("data-split", f"{printable(text)} has no training images", None)])
     if not overfit:
@@ -292,8 +301,10 @@ def _of_spec(
     states = _states(recipe.optimizer, recipe.optimizer_arguments)
 
     def memory(batch: int) -> int:
-        found = measure(at_size.graph, size, at_size.shapes, at_size.total, batch, optimiser=states)
-        return found.training
+        whole, half = (measure(at_size.graph, size, at_size.shapes, at_size.total, batch, number, states) for number in (4, 2))
+        if recipe.precision == "fp32":
+            return whole.training
+        return whole.training - whole.saved + half.saved + half.params  # autocast keeps copies of the weights, too
 
     def diagram() -> bytes | None:
         from resnet_spec.outputs.diagram import Style
@@ -412,6 +423,7 @@ def taken_up(
     module: nn.Module | None = None,
 ) -> tuple[Session, checkpoints.Found | None]:
     """A run as it stands in its folder, and its newest checkpoint."""
+    console = console if world.writes else quiet()
     asked = read_run(path)
     text = data if data is not None else str(asked.get("data"))
     if asked.get("module") and module is None:
@@ -421,14 +433,17 @@ def taken_up(
         with writing(path):
             checkpoints.clear_unfinished(path)
     recipe = read_recipe(path / "recipe.yaml")
-    machine = Machine(find_device(device), world, workers, bool(asked.get("skip_bad")))
+    held = asked.get("held")
+    hold = frozenset(map(str, held)) if isinstance(held, list) and asked.get("skip_bad") else None
+    machine = Machine(find_device(device), world, workers, bool(asked.get("skip_bad")), hold)
     try:
         preparation = read_preparation(asked.get("preparation"))
+        input = read_input(asked.get("input"))
     except (KeyError, ValueError, TypeError):
         raise SpecError([Diagnostic("not-a-run", f"{printable(str(path))}/run.json is not as it was written", None)]) from None
     overfit = bool(asked.get("overfit_batch"))
     if module is not None:
-        subject = _of_module(module, (preparation.channels, *preparation.size))
+        subject = _of_module(module, input)
         opened = _opened(recipe, text, subject.input, subject.outputs, machine.skip_bad, overfit)
     else:
         target = pipeline.find(str(path / "spec.yaml"))
@@ -441,7 +456,7 @@ def taken_up(
         subject, _ = _of_spec(target, analysis, [], recipe, preparation, None, force=True)
     session = begin(subject, recipe, opened, preparation, machine, opened.notes, {}, console)
     now = session.describe()
-    if now["labels"] != asked.get("labels"):
+    if any(now[what] != asked.get(what) for what in ("labels", "images")):
         message = f"{printable(text)} holds other images or labels than when the run began"
         mend = "go on with the same data, or start a new run with `--weights`"
         raise SpecError([Diagnostic("data-changed", message, None, help=mend)])
@@ -451,4 +466,10 @@ def taken_up(
         )
         mend = f"go on with as many processes as the run began with: {asked.get('processes')}"
         raise SpecError([Diagnostic("data-changed", message, None, help=mend)])
-    return session, checkpoints.newest(path, console.say)
+    found = checkpoints.newest(path, console.say)
+    if found is None and (asked.get("weights") or asked.get("module")):
+        message = (
+            f"{printable(str(path))} has no checkpoint that can be read, and its seed cannot give the weights it began with"
+        )
+        raise SpecError([Diagnostic("not-a-run", message, None, help="start a new run with the same weights")])
+    return session, found

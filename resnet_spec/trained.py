@@ -6,6 +6,7 @@ Goes in: a run folder or one file of weights. Comes out: scores or predictions. 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,10 +27,10 @@ from resnet_spec.training.data.dataset import Pixels
 from resnet_spec.training.data.decode import SUFFIXES, read_image, to_channels
 from resnet_spec.training.data.statistics import channel_statistics
 from resnet_spec.training.evaluate import Scores, score
-from resnet_spec.training.feeding import Machine, evaluation, held_budget, with_held_out, workers_of
+from resnet_spec.training.feeding import Machine, evaluation, held_budget, with_held_out
 from resnet_spec.training.images import Preparation, normalized
 from resnet_spec.training.inference import for_inference
-from resnet_spec.training.recipe import Precision, Recipe, read_recipe
+from resnet_spec.training.recipe import Precision, read_recipe
 from resnet_spec.training.run.folder import BEST, LAST, read_run
 from resnet_spec.training.run.record import Confusion
 from resnet_spec.training.weights import Facts, read_facts
@@ -130,12 +131,10 @@ def evaluate(
     """
     trained = load_trained(path, device)
     text = data or trained.data
-    recipe = _recipe_of(path)
-    preparation = trained.facts.preparation
-    input = (preparation.channels, *preparation.size)
-    opened = open_data(text, input=input, split=trained.facts.split, skip_bad=skip_bad, classes=len(trained.facts.classes))
-    if recipe is not None:
-        opened = with_held_out(opened, recipe)
+    facts, preparation = trained.facts, trained.facts.preparation
+    opened = open_data(text, input=trained.analysis.input, split=facts.split, skip_bad=skip_bad, classes=len(facts.classes))
+    with suppress(ValueError):  # other data may be too few for that
+        opened = with_held_out(opened, *facts.hold_out)
     opened = _with_classes(opened, trained.facts.classes)
     chosen = {"train": opened.train, "validation": opened.validation, "test": opened.test}[split]
     if chosen is None:
@@ -145,9 +144,8 @@ def evaluate(
     skipped = Skipped()
     preparation = to_size(preparation, opened.size)
     machine = Machine(trained.device, World(), workers, skip_bad)
-    budget = held_budget()
     try:
-        batches = evaluation(chosen, batch_size, True, preparation, machine, budget, workers_of(machine), skipped)
+        batches = evaluation(split, chosen, batch_size, True, preparation, machine, held_budget(), skipped)
     except BadImage as bad:
         raise refuse_bad_image(bad) from None
     module = for_inference(trained.module, precision)
@@ -166,13 +164,6 @@ def to_size(preparation: Preparation, size: tuple[int, int] | None) -> Preparati
         return replace(preparation, resize=preparation.size)
     cut = size is not None and size[0] >= preparation.crop[0] and size[1] >= preparation.crop[1]
     return preparation if cut else replace(preparation, resize=max(preparation.crop))
-
-
-def _recipe_of(path: str | Path) -> Recipe | None:
-    """The recipe of a run folder, which says how data were split."""
-    file = Path(path)
-    folder = file if file.is_dir() else file.parent
-    return read_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else None
 
 
 def _with_classes(data: Data, classes: tuple[str, ...]) -> Data:
@@ -246,17 +237,21 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def statistics(data: str, recipe: RecipeLike = "quick", input: tuple[int, int, int] = (3, 32, 32)) -> Statistics:
+def statistics(
+    data: str, recipe: RecipeLike = "quick", input: tuple[int, int, int] = (3, 32, 32), *, skip_bad: bool = False
+) -> Statistics:
     """Mean and standard deviation of each channel of the training images, in 0 to 1, and what else there is to say of data."""
     found = read_recipe(recipe)
-    opened = open_data(data, input=input, split=found.split)
+    opened = open_data(data, input=input, split=found.split, skip_bad=skip_bad)
     if opened.train is None:
         raise SpecError([Diagnostic("data-split", f"{printable(data)} has no training images", None)])
     try:
         prepare = None if opened.channels is not None else partial(to_channels, channels=3)
-        mean, std = channel_statistics(opened.train, prepare)
+        mean, std = channel_statistics(opened.train, prepare, skip_bad=skip_bad)
     except BadImage as bad:
         raise refuse_bad_image(bad) from None
+    except ValueError:
+        raise SpecError([Diagnostic("bad-image", f"no training image of {printable(data)} can be read", None)]) from None
     splits = {"train": opened.train, "validation": opened.validation, "test": opened.test}
     counts = {
         name: tuple(np.bincount(split.labels, minlength=len(opened.classes)).tolist())

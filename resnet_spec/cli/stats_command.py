@@ -24,10 +24,11 @@ Examples:
 )
 @click.argument("data", metavar="KIND:DIR")
 @click.option("--input", "size", default="3x32x32", show_default=True, metavar="CxHxW", help="The size of synthetic images.")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @findings_options
 @click.pass_context
-def command(ctx: click.Context, data: str, size: str, style: str, message_format: MessageFormat) -> None:
+def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str, message_format: MessageFormat) -> None:
     """Open a data set and say what is in it: images of each class and split, and mean and deviation of each channel.
 
     Mean and deviation are those of the training images, of values in 0 to 1, as recipes take them.
@@ -35,7 +36,7 @@ def command(ctx: click.Context, data: str, size: str, style: str, message_format
     from resnet_spec import trained
 
     try:
-        found = trained.statistics(data, input=pipeline.parse_size(size))
+        found = trained.statistics(data, input=pipeline.parse_size(size), skip_bad=skip_bad)
     except SpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     if style == "json":

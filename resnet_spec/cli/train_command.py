@@ -105,8 +105,11 @@ def command(
     for name, value in flags.items():
         if value is not None:
             patches.append(f"{name}={value}")
-    if resume is not None and (patches or sets or recipe or out or weights or overfit_batch):
-        raise click.UsageError("a run goes on as it began: beside --resume, only --data, --device and --workers can be said")
+    if resume is not None:
+        said = (patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)
+        if any(said):
+            message = "a run goes on as it began: beside --resume, only --data, --device and --workers can be said"
+            raise click.UsageError(f"{message}; begin a new one for anything else")
     from resnet_spec import runs
     from resnet_spec.training import allocator
     from resnet_spec.training.evaluate import Interrupted

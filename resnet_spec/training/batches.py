@@ -96,7 +96,7 @@ def _as_list(items: list[Item]) -> list[Item]:
 def refuse_bad_image(bad: BadImage) -> SpecError:
     """The error for an image that cannot be read."""
     message = f"cannot read the image {printable(bad.name)}: {printable(bad.why)}"
-    mend = "remove or replace it, or go on without such images: `--skip-bad`"
+    mend = "replace it, or leave such images out from the start: `--skip-bad`"
     return SpecError([Diagnostic("bad-image", message, None, help=mend)])
 
 

@@ -6,6 +6,7 @@ Goes in: `Data`, a recipe, a `Preparation` whose statistics may be missing. Come
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,12 +19,14 @@ from resnet_spec.machine import available_memory
 from resnet_spec.training.batches import EvaluationBatches, Reader, Skipped, TrainingBatches, refuse_bad_image
 from resnet_spec.training.data import BadImage, Data, Split
 from resnet_spec.training.data.dataset import Pixels
+from resnet_spec.training.data.duplicates import duplicate_notes
 from resnet_spec.training.data.holding import hold, holdable
+from resnet_spec.training.data.listing import Listed
 from resnet_spec.training.data.statistics import channel_statistics
 from resnet_spec.training.images import Each, Preparation, bordered
 from resnet_spec.training.randomness import held_out
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.world import World
+from resnet_spec.training.world import World, processes_here
 
 HELD_SHARE = 0.5  # of the free memory, for images held as bytes
 
@@ -36,11 +39,15 @@ class Machine:
     world: World
     workers: int | None  # processes that read images; None: as many as make sense
     skip_bad: bool
+    hold: frozenset[str] | None = None  # splits that are held in memory, and no others; None: those that fit
 
 
 @dataclass(frozen=True, slots=True)
 class Feeds:
-    """The batches of a run; `skipped` are the images that could not be read, `held` whether training images lie in memory."""
+    """The batches of a run; `skipped` are the images that could not be read, `held` whether training images lie in memory.
+
+    `held_splits` are those that were read whole at the start: what cannot be read of them does not count as an image.
+    """
 
     training: TrainingBatches
     validation: EvaluationBatches | None
@@ -48,6 +55,7 @@ class Feeds:
     preparation: Preparation
     skipped: Skipped
     held: bool
+    held_splits: frozenset[str]
 
 
 def workers_of(machine: Machine) -> int:
@@ -56,19 +64,26 @@ def workers_of(machine: Machine) -> int:
 
 
 def held_budget() -> int:
-    """Bytes of memory that images may take."""
-    return int(HELD_SHARE * (available_memory() or 2**32))
+    """Bytes of memory that the images of this process may take."""
+    return int(HELD_SHARE * (available_memory() or 2**32) / processes_here())
 
 
-def with_held_out(data: Data, recipe: Recipe) -> Data:
-    """The data with a validation split cut from the training images, where the recipe wants one and there is none."""
-    if data.train is None or data.validation is not None or not recipe.hold_out:
+def with_held_out(data: Data, part: float, seed: int) -> Data:
+    """The data with a part of the training images as validation split, where there is none; ValueError for an empty one."""
+    if data.train is None or data.validation is not None or not part:
         return data
-    stays, out = held_out(recipe.seed, len(data.train), recipe.hold_out)
+    stays, out = held_out(seed, len(data.train), part)
     if not len(stays) or not len(out):
-        message = f"holding out {recipe.hold_out:g} of {len(data.train)} images leaves a split without any"
-        raise recipe.refuse("recipe-split", message, "hold_out")
-    return replace(data, train=subset(data.train, stays), validation=subset(data.train, out))
+        raise ValueError(f"holding out {part:g} of {len(data.train)} images leaves a split without any")
+    train, validation = subset(data.train, stays), subset(data.train, out)
+    notes = data.notes
+    if data.root is not None:
+        listed = [
+            Listed(what, [some.name(i) for i in range(len(some))], [0] * len(some))
+            for what, some in (("train", train), ("held out", validation))
+        ]
+        notes += duplicate_notes(data.root, listed)
+    return replace(data, train=train, validation=validation, notes=notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +128,12 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
     base: Split | None = None
     try:
         if each is None:
-            base = _held(data.train, preparation, budget, workers, machine.skip_bad, skipped, border)
+            base = _held("training", data.train, preparation, budget, machine, skipped, border)
         elif augment.resized_crop is None and fixed_resize:
             size = preparation.resize if isinstance(preparation.resize, tuple) else data.size
             assert size is not None
             only_resized = replace(preparation, crop=None, size=size)
-            base = _held(data.train, only_resized, budget, workers, machine.skip_bad, skipped)
+            base = _held("training", data.train, only_resized, budget, machine, skipped)
         if not preparation.mean or not preparation.std:
             missing = preparation if base is None else replace(preparation, resize=None)  # what is still to be done
             mean, std = _statistics(data.train if base is None else base, missing, machine.skip_bad)
@@ -126,11 +141,11 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
             preparation = replace(preparation, mean=preparation.mean or mean, std=preparation.std or std)
         left = budget - _taken(data.train, base, border if each is None else 0)
         evaluations: list[EvaluationBatches | None] = []
-        for split in (data.validation, data.test):
+        for name, split in (("validation", data.validation), ("test", data.test)):
             made = None
             if split is not None:
                 sizes = (recipe.eval_batch_size, recipe.channels_last)
-                made = evaluation(split, *sizes, preparation, machine, left, workers, skipped)
+                made = evaluation(name, split, *sizes, preparation, machine, left, skipped)
                 left -= 0 if made.held is None or made.held is split.pixels else made.held.nbytes
             evaluations.append(made)
     except BadImage as bad:
@@ -163,20 +178,24 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
         if least > 1:
             message += f": batch norm needs at least {least} images" + (f" in each of {parts} parts" if parts > 1 else "")
         raise recipe.refuse("recipe-batch", message, "batch_size", help=f"train on {least * parts} images or more")
-    return Feeds(training, evaluations[0], evaluations[1], preparation, skipped, held)
+    there = {"training": base, "validation": evaluations[0], "test": evaluations[1]}
+    whole = frozenset(name for name, each in there.items() if isinstance(each, Split) or (each and each.held is not None))
+    return Feeds(training, evaluations[0], evaluations[1], preparation, skipped, held, whole)
 
 
 def _held(
-    split: Split, preparation: Preparation, budget: int, workers: int, skip_bad: bool, skipped: Skipped, border: int = 0
+    name: str, split: Split, preparation: Preparation, budget: int, machine: Machine, skipped: Skipped, border: int = 0
 ) -> Split | None:
     """A split in memory as the network takes it; None where it does not fit, with its copy in a border if it gets one."""
+    if machine.hold is not None:
+        budget = sys.maxsize if name in machine.hold else 0
     shape = (*preparation.size, preparation.channels)
     wide = (preparation.size[0] + 2 * border, preparation.size[1] + 2 * border, preparation.channels)
     if _is_prepared(split, preparation):
         return split if not border or holdable(len(split), wide, budget) else None
     if not holdable(len(split) * (2 if border else 1), wide, budget):
         return None
-    found, bad = hold(split, preparation.fixed, shape, max(1, workers), skip_bad)
+    found, bad = hold(split, preparation.fixed, shape, max(1, workers_of(machine)), machine.skip_bad)
     for each in bad:
         skipped.add(each)
     return found
@@ -208,20 +227,20 @@ def _statistics(split: Split, preparation: Preparation, skip_bad: bool) -> tuple
 
 
 def evaluation(
+    name: str,
     split: Split,
     batch_size: int,
     channels_last: bool,
     preparation: Preparation,
     machine: Machine,
     budget: int,
-    workers: int,
     skipped: Skipped,
 ) -> EvaluationBatches:
     """The batches in which a split is evaluated. Raises BadImage where one of it cannot be read, unless they are skipped."""
-    held = _held(split, preparation, budget, workers, machine.skip_bad, skipped)
+    held = _held(name, split, preparation, budget, machine, skipped)
     reader = None
     if held is None:
-        reader = Reader(split, preparation, None, workers, skipped if machine.skip_bad else None)
+        reader = Reader(split, preparation, None, workers_of(machine), skipped if machine.skip_bad else None)
     pixels = None if held is None else held.pixels
     labels = split.labels if held is None else held.labels
     return EvaluationBatches(labels, preparation, batch_size, machine.world, machine.device, channels_last, pixels, reader)

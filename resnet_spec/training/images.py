@@ -96,8 +96,8 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
         size = network
         was = "of many sizes" if data.size is None else f"{data.size[0]}x{data.size[1]}"
         notes.append(f"images are {was}, and resized to the network's {size[0]}x{size[1]}")
-    elif size is None and crop is not None and data.size is None:
-        size = max(crop)
+    elif size is None and crop is not None:
+        size = max(crop) if data.size is None else data.size  # said, so that images of other sizes are resized to it later
     if isinstance(size, int) and crop is None:
         crop = (size, size)
     final = crop or (size if isinstance(size, tuple) else data.size)

@@ -8,8 +8,9 @@ unfinished epoch is part of the state.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -84,6 +85,7 @@ class Loop:
         self.module = module
         frozen = freeze(module, recipe)
         self.frozen = frozen
+        self._finite_names = [name for name, value in module.state_dict().items() if _finite(value)]
         self.optimizer = make_optimizer(module, recipe)
         self.average = _average(module, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
@@ -107,9 +109,9 @@ class Loop:
 
     @property
     def weights(self) -> nn.Module:
-        """The module whose weights are evaluated and kept: the average, where there is one."""
-        if self.average is None:
-            return self.module
+        """The module whose weights are evaluated and kept: the average, once there is one."""
+        if self.average is None or not self.average.n_averaged:
+            return self.module  # before its first update the average is the network that nobody has trained
         averaged = self.average.module
         assert isinstance(averaged, nn.Module)
         return averaged
@@ -183,6 +185,7 @@ class Loop:
             group["lr"] = lr
         self._last = torch.zeros((), device=self.device)
         whole = self._batch_size(step)
+        mine = sum(len(part.labels) for part in parts)
         for number, part in enumerate(parts):
             if not len(part.labels):
                 if self.world.size > 1:  # the others wait for its gradients
@@ -197,12 +200,12 @@ class Loop:
                     outputs = self.forward(part.images)
                     loss = F.cross_entropy(outputs.float(), part.targets, label_smoothing=recipe.label_smoothing)
                 if self.device.type == "cpu" and not torch.isfinite(loss):
-                    raise self._diverged(step, part)
+                    raise self._diverged(step, [part])
                 scaled = loss if share == 1 else loss * (share * self.world.size)
                 self.scaler.scale(scaled).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():
                 detached = loss.detach()
-                self._last = detached
+                self._last += detached * (len(part.labels) / mine)
                 self.loss_sum += detached.to(self.loss_sum.dtype) * len(part.labels)
                 right = (outputs.argmax(1) == part.labels).sum()
                 self.counts[0] += right
@@ -212,9 +215,8 @@ class Loop:
                     self.window[1] += len(part.labels)
         if self.device.type != "cpu":
             self._unseen.append((step, self._last))
-            self._parts = parts
             if len(self._unseen) >= LOOK_EVERY:
-                self._look()
+                self._look(parts)
         self._update(step)
 
     def _update(self, step: int) -> None:
@@ -250,26 +252,33 @@ class Loop:
         for module in {id(self.module): self.module, id(self.weights): self.weights}.values():
             self.world.share(buffer for buffer in module.buffers())
 
-    def _look(self) -> None:
-        """Look at the losses of the last steps, which waits for the device."""
+    def _look(self, parts: Sequence[Batch] = ()) -> None:
+        """Look at the losses of the last steps, which waits for the device. `parts` are those of a step not taken yet."""
         if not self._unseen:
             return
         finite = torch.isfinite(torch.stack([loss for _, loss in self._unseen])).tolist()
         steps = [step for step, _ in self._unseen]
         self._unseen.clear()
         if not all(finite):
-            raise self._diverged(steps[finite.index(False)], self._parts[0])
+            bad = finite.index(False)
+            raise self._diverged(steps[bad], parts if bad == len(steps) - 1 else ())
 
-    def _diverged(self, step: int, batch: Batch) -> SpecError:
-        """The error for a loss that is no number at a step (from 0), with the first layer that gives none."""
+    def _diverged(self, step: int, parts: Sequence[Batch]) -> SpecError:
+        """The error for a loss that is no number at a step (from 0), with the first layer that gives none.
+
+        It is looked for where the weights are still those of the step, and no other process would be waited for.
+        """
+        found = None
         with autocast(self.device, self.recipe.precision):
-            found = first_not_finite(self.module, batch.images)
+            for part in parts if self.world.size == 1 else ():
+                found = found or first_not_finite(self.module, part.images)
         where = f"; the first layer whose output is not finite is {found}" if found else ""
         return self._not_finite(f"the loss is no longer a number at step {step + 1}{where}")
 
     def _refuse_not_finite(self) -> None:
         """Raise SpecError where a weight is no number any more: before it is evaluated, or written over a good one."""
-        bad = next((name for name, value in self.module.state_dict().items() if not _finite(value)), None)
+        state = self.module.state_dict()
+        bad = next((name for name in self._finite_names if not _finite(state[name])), None)
         if bad is not None:
             raise self._not_finite(f"`{bad}` is no longer finite after step {self.progress.step}")
 
@@ -322,15 +331,13 @@ class Loop:
         seconds = self.progress.epoch_seconds
         total = self.progress.seconds + time.monotonic() - self._began
         timing = Timing(epoch + 1, seconds, seen / max(seconds, 1e-9), total)
-        better = validation is not None and validation.accuracy > self.progress.best + (
-            self.recipe.min_delta if self.progress.best >= 0 else 0.0
-        )
+        better = validation is not None and validation.accuracy > self.progress.best
         if better and validation is not None:
             self.progress.best, self.progress.best_epoch = validation.accuracy, epoch + 1
         self.progress.rows.append(row)
         self.progress.timings.append(timing)
         patience = self.recipe.patience
-        if patience is not None and validation is not None and epoch + 1 - self.progress.best_epoch >= patience:
+        if patience is not None and epochs_without_growth(self.progress.rows, self.recipe.min_delta) >= patience:
             self.progress.stopped_early = True
         self.loss_sum.zero_()
         self.counts.zero_()
@@ -354,6 +361,7 @@ class Loop:
         if self.world.writes:
             self._refuse_not_finite()
             self.watcher.save(self.progress.step, state, self.progress.rows, self.progress.timings)
+        self.world.wait()  # one that ended before would have the others ended, in the middle of writing
         self._saved_at = time.monotonic()
 
     def state(self) -> dict[str, object]:
@@ -366,7 +374,7 @@ class Loop:
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "average": None if self.average is None else self.weights.state_dict(),
+            "average": None if self.average is None else self.average.module.state_dict(),
             "averaged": 0 if self.average is None else int(self.average.n_averaged),
             "rows": [asdict(row) for row in progress.rows],
             "timings": [asdict(timing) for timing in progress.timings],
@@ -389,7 +397,7 @@ class Loop:
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
-            self.weights.load_state_dict(state["average"])
+            self.average.module.load_state_dict(state["average"])
             self.average.n_averaged.fill_(state["averaged"])
         self.progress = Progress(
             step=state["step"],
@@ -409,6 +417,18 @@ class Loop:
         for tensor, position in ((self.counts, 1), (self.window, 2)):
             for place in range(2):
                 tensor[place] = sum(each[position][place] for each in mine)
+
+
+def epochs_without_growth(rows: Sequence[Row], least: float) -> int:
+    """How many epochs ago the validation accuracy last grew by more than `least`; 0 where there is none."""
+    reference, since = -math.inf, 0
+    for row in rows:
+        if row.validation_accuracy is None:
+            continue
+        since += 1
+        if row.validation_accuracy > reference + least:
+            reference, since = row.validation_accuracy, 0
+    return since
 
 
 def freeze(module: nn.Module, recipe: Recipe) -> list[nn.Module]:

@@ -297,6 +297,9 @@ def _contradictions(recipe: Recipe) -> Iterable[Diagnostic]:
         message = f"a batch of {recipe.batch_size} images cannot be cut into {recipe.accumulate} parts"
         mend = f"at most {recipe.batch_size} parts, or a larger `batch_size`"
         yield Diagnostic("recipe-batch", message, recipe.place("accumulate"), help=mend)
+    if recipe.compile and recipe.segments:
+        message = "`torch.compile` does not compile a network that is cut into segments"
+        yield Diagnostic("recipe-segments", message, recipe.place("segments"), help="remove one of them: `compile: null`")
     if sum(recipe.split) >= 1.0:
         message = "`validation` and `test` leave nothing to train on"
         yield Diagnostic("recipe-split", message, recipe.place("split"), help="together they are less than 1")

@@ -28,21 +28,23 @@ class Length:
 def factor(schedule: Schedule, warmup: Warmup | None, step: int, length: Length, warm_end: int | None = None) -> float:
     """The factor of the learning rate at `step` (from 0).
 
+    A warm-up rises to where the schedule begins: a curve takes the rest of the run, and milestones count from the first step.
     `warm_end` is the step at which a warm-up that waits for the training error ended; None while it has not.
     """
-    if warmup is not None:
-        last = length.in_steps(warmup.length, warmup.unit)
-        if warm_end is not None:
-            last = min(last, warm_end)
-        if step < last:
-            target = _shape(schedule, math.ceil(last), length)
-            done = 0.0 if warmup.shape == "constant" else step / last
-            return target * (warmup.start + (1 - warmup.start) * done)
-    return _shape(schedule, step, length)
+    if warmup is None:
+        return _shape(schedule, step, 0, length)
+    last = length.in_steps(warmup.length, warmup.unit)
+    if warm_end is not None:
+        last = min(last, warm_end)
+    first = math.ceil(last)
+    if step >= first:
+        return _shape(schedule, step, first, length)
+    done = 0.0 if warmup.shape == "constant" else step / last
+    return _shape(schedule, first, first, length) * (warmup.start + (1 - warmup.start) * done)
 
 
-def _shape(schedule: Schedule, step: int, length: Length) -> float:
-    done = min(1.0, step / max(1, length.steps - 1))  # 0 at the first step, 1 at the last
+def _shape(schedule: Schedule, step: int, first: int, length: Length) -> float:
+    done = max(0.0, min(1.0, (step - first) / max(1, length.steps - 1 - first)))  # 0 at the first step, 1 at the last
     match schedule.op:
         case "constant":
             return 1.0

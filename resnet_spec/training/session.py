@@ -11,7 +11,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -36,6 +37,7 @@ from resnet_spec.training.run.record import Row, Timing
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
 from resnet_spec.training.weights import Facts, preparation_data, write_weights
+from resnet_spec.training.world import processes_here
 
 RUN_FORMAT = 1
 # What torch and the system say, on any device, of memory that is not there; and what torch says of its loader's processes.
@@ -86,7 +88,13 @@ class Session:
     feeds: Feeds
     notes: tuple[str, ...]
     asked: dict[str, object]  # what `--resume` needs beside spec and recipe
+    images: str  # a hash of the names of all images, those too that cannot be read
     console: Console
+
+    @property
+    def unrepeatable(self) -> bool:
+        """Whether the run began with weights that its seed cannot give again, so that they have to be kept."""
+        return bool(self.asked.get("weights") or self.asked.get("module"))
 
     def plan(self) -> str:
         """What is going to be done, in lines."""
@@ -120,6 +128,10 @@ class Session:
         elif feeds.test is not None:
             lines.append("choice    nothing is held out, so the last epoch counts; test figures are only watched")
         lines += [f"note      {printable(note)}" for note in self.notes]
+        if recipe.patience is not None and feeds.validation is None:
+            lines.append(
+                "note      nothing is held out, so `early_stopping` has nothing to go by: `hold_out: 0.1` in the recipe"
+            )
         if training.left_out:
             lines.append(
                 f"note      {_count(training.left_out, 'image')} of each epoch's order left out: too few for a last batch"
@@ -170,6 +182,7 @@ class Session:
             "format": RUN_FORMAT,
             "name": self.subject.name,
             "fingerprint": self.subject.fingerprint,
+            "input": list(self.subject.input),
             "data": self.data.text,
             "synthetic": self.data.kind == "synthetic",
             "classes": list(self.data.classes),
@@ -179,6 +192,8 @@ class Session:
                 "test": None if self.feeds.test is None else len(self.feeds.test.labels),
             },
             "labels": labels_hash(self.feeds),
+            "images": self.images,
+            "held": sorted(self.feeds.held_splits),
             "preparation": preparation_data(self.feeds.preparation),
             "processes": self.machine.world.size,
             "steps_per_epoch": self.feeds.training.steps_per_epoch,
@@ -200,6 +215,7 @@ class Session:
             epoch=0,
             step=0,
             split=recipe.split,
+            hold_out=(recipe.hold_out, recipe.seed),
         )
         watched = self.feeds.validation or self.feeds.test
         folder = RunFolder(
@@ -232,7 +248,9 @@ class Session:
                 with writing(path):
                     folder.write_metrics(loop.progress.rows, loop.progress.timings)
         try:
-            with stop.listening():
+            with stop.listening(), _determined(recipe.deterministic):
+                if restored is None and self.unrepeatable:
+                    loop.save()
                 loop.run()
                 result = self._finish(path, loop, facts, watched, stop)
         except (MemoryError, OSError, RuntimeError, ValueError) as error:
@@ -336,11 +354,12 @@ def begin(
     console: Console,
 ) -> Session:
     """Get everything ready: images read where they fit, the module on its device."""
-    if recipe.deterministic:
-        torch.use_deterministic_algorithms(True)
     if recipe.precision == "bf16" and machine.device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
     layers = list(subject.module.modules())
+    if recipe.channels_last and machine.device.type == "cpu" and any(map(_corrupts_memory, layers)):
+        recipe = replace(recipe, channels_last=False)
+        notes = (*notes, "channels_last is off: torch's 1x1 convolutions with a stride damage memory in it, of so few channels")
     norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
     world = machine.world
     refuse_recipe(subject.module, recipe)
@@ -363,7 +382,31 @@ def begin(
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
     told = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
-    return Session(subject, recipe, told, machine, feeds, notes, asked, console)
+    return Session(subject, recipe, told, machine, feeds, notes, asked, names_hash(data), console)
+
+
+def _corrupts_memory(layer: nn.Module) -> bool:
+    """Whether the backward pass of a layer writes where it should not, on CPUs in channels_last (oneDNN issue 6035).
+
+    Its 1x1 convolutions with a stride do where they have fewer channels than a vector has numbers: 16, or 8 on older CPUs.
+    """
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.kernel_size == (1, 1)
+        and max(layer.stride) > 1
+        and layer.in_channels // layer.groups < 16
+    )
+
+
+@contextmanager
+def _determined(wanted: bool) -> Iterator[None]:
+    """Only algorithms that give the same bits each time, where that is wanted."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def environment() -> dict[str, str]:
@@ -391,11 +434,23 @@ def labels_hash(feeds: Feeds) -> str:
     return found.hexdigest()
 
 
+def names_hash(data: Data) -> str:
+    """A hash of the names of all images in order."""
+    found = hashlib.sha256()
+    for split in (data.train, data.validation, data.test):
+        if split is not None:
+            for i in range(len(split)):
+                found.update(os.fsencode(split.name(i)) + b"\0")
+        found.update(b"\0")
+    return found.hexdigest()
+
+
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free on a device; None where nobody says."""
+    """Bytes that are free on a device for this process; None where nobody says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return available_memory() if device.type == "cpu" else None
+    free = available_memory() if device.type == "cpu" else None
+    return None if free is None else free // processes_here()
 
 
 def _count(number: int, thing: str) -> str:

@@ -1,5 +1,7 @@
 """Stopping when asked to: the first SIGINT or SIGTERM lets the loop save, a second ends the process at once.
 
+A SIGTERM soon after the first signal is none: supervisors send it to all processes of a group, and torchrun hands it on.
+
 A terminal, Slurm, systemd and torchrun send signals to all processes of a program, those that read images too: these go on, or
 the step could not be finished.
 """
@@ -10,9 +12,12 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+ECHO_SECONDS = 5.0
 
 
 class Stop:
@@ -20,6 +25,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._at = 0.0
 
     @property
     def requested(self) -> bool:
@@ -31,9 +37,10 @@ class Stop:
         return 128 + (self.signal or 0)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+        if self.signal is None:
+            self.signal, self._at = number, time.monotonic()
+        elif number == signal.SIGINT or time.monotonic() - self._at > ECHO_SECONDS:
             os._exit(128 + number)
-        self.signal = number
 
     @contextmanager
     def listening(self) -> Iterator[None]:

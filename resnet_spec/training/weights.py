@@ -35,6 +35,7 @@ class Facts:
     epoch: int
     step: int
     split: tuple[float, float] = (0.2, 0.2)  # of images that were cut into splits: validation and test
+    hold_out: tuple[float, int] = (0.0, 0)  # the part of the training images that was held out, and by which seed
 
 
 def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
@@ -53,6 +54,7 @@ def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
         "epoch": str(facts.epoch),
         "step": str(facts.step),
         "split": json.dumps(facts.split),
+        "hold_out": json.dumps(facts.hold_out),
     }
     metadata = {"format": "pt"} | {PREFIX + key: _utf8(value) for key, value in told.items() if value}
     write_atomically(path, in_order(save(tensors, metadata)), durable=True)
@@ -95,6 +97,7 @@ def read_facts(path: Path) -> Facts:
             epoch=_count(told.get("epoch", "0")),
             step=_count(told.get("step", "0")),
             split=_split(json.loads(told.get("split", "[0.2, 0.2]"))),
+            hold_out=_hold_out(json.loads(told.get("hold_out", "[0.0, 0]"))),
         )
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         message = f"{printable(str(path))} does not say what its classes are and how images are prepared"
@@ -127,6 +130,14 @@ def read_preparation(data: object) -> Preparation:
     return Preparation(channels, size, to, word, cut, mean, std)
 
 
+def read_input(data: object) -> tuple[int, int, int]:
+    """The size (C, H, W) of an input from plain data; raises ValueError where it is none."""
+    if not isinstance(data, list) or len(data) != 3:
+        raise ValueError("input")
+    channels, height, width = map(_whole, data)
+    return channels, height, width
+
+
 def _utf8(text: str) -> str:
     """A text with what is no character (a path that is not UTF-8) as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -154,6 +165,15 @@ def _split(data: object) -> tuple[float, float]:
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise ValueError("split")
     return validation, test
+
+
+def _hold_out(data: object) -> tuple[float, int]:
+    if not isinstance(data, list) or len(data) != 2:
+        raise ValueError("hold_out")
+    part, seed = float(data[0]), data[1]
+    if not 0 <= part < 1 or isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError("hold_out")
+    return part, seed
 
 
 def _whole(value: object) -> int:

@@ -80,6 +80,11 @@ def launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+def processes_here() -> int:
+    """How many processes of the world share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() else 1
+
+
 def restarted() -> bool:
     """Whether `torchrun` started this process again, after one of its kind had failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

@@ -99,12 +99,23 @@ def test_a_constant_warm_up_is_that_of_torch() -> None:
     assert found == pytest.approx(theirs(lambda o: lr_scheduler.ConstantLR(o, factor=0.1, total_iters=9)))
 
 
-def test_a_schedule_counts_from_the_start_and_takes_over_where_the_warm_up_ends() -> None:
-    """Unlike torch's SequentialLR, which begins the second one anew: milestones stay where the paper has them."""
-    bare = ours(Schedule("cosine"))
-    warm = ours(Schedule("cosine"), Warmup(10, "iterations"))
-    assert warm[10:] == bare[10:]
-    assert warm[:10] == pytest.approx([bare[10] * step / 10 for step in range(10)])
+def test_a_curve_takes_what_a_warm_up_leaves_of_the_run() -> None:
+    def make(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+        rise = lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=10)
+        fall = lr_scheduler.CosineAnnealingLR(optimizer, T_max=LAST - 10)
+        return lr_scheduler.SequentialLR(optimizer, [rise, fall], [10])
+
+    assert ours(Schedule("cosine"), Warmup(10, "iterations", 0.1)) == pytest.approx(theirs(make), abs=1e-9)
+
+
+@pytest.mark.parametrize("op", ["constant", "cosine", "polynomial"])
+def test_a_warm_up_as_long_as_the_run_still_rises(op: Any) -> None:
+    found = ours(Schedule(op), Warmup(100, "iterations"))
+    assert found == pytest.approx([BASE * step / 100 for step in range(LENGTH.steps)])
+
+
+def test_milestones_count_from_the_start() -> None:
+    """Unlike torch's SequentialLR, which begins the second one anew: they stay where the paper has them."""
     milestones = Schedule("multistep", (3.0,), 0.1)
     assert ours(milestones, Warmup(1))[PER_EPOCH:] == ours(milestones)[PER_EPOCH:]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class Data:
 
     `channels` and `size` (height, width) are those of every image, or None where they vary. `test` and `validation` may be
     missing. `notes` are things the user should know, in plain words (duplicates across splits, classes without images).
+    `root` is the folder that the names of images are relative to, where they are files of their own.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class Data:
     channels: int | None
     size: tuple[int, int] | None
     notes: tuple[str, ...] = ()
+    root: Path | None = None
 
 
 def held(pixels: Pixels, labels: Labels, what: str) -> Split | None:

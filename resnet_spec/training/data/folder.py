@@ -44,7 +44,7 @@ def open_folder(text: str, root: Path, split: tuple[float, float], skip_bad: boo
         raise refuse("no-images", f"no image of `{shown}` is left for training", "give smaller fractions to the other splits")
     notes += duplicate_notes(root, splits)
     train, validation, test = (listed.split(root) for listed in splits)
-    return Data("folder", text, classes, train, validation, test, None, None, tuple(notes))
+    return Data("folder", text, classes, train, validation, test, None, None, tuple(notes), root)
 
 
 def _given(listing: Listing, places: list[str], notes: list[str]) -> tuple[tuple[str, ...], list[Listed]]:
