@@ -138,7 +138,7 @@ class _Drawing:
                 frame.attr(label=title_of_section, style="rounded", color=self.frame, labeljust="l", fontsize="12")
                 inner = _Level(frame, level.gives)
                 for item in self.unrepeated(section, inner):
-                    self.item(item, "", inner)
+                    self.item(item, inner)
         for conflict in self.broken:
             self.conflict(conflict, level)
         if self.style.detail == "stage":
@@ -247,16 +247,16 @@ class _Drawing:
             for node in nodes
         )
 
-    def item(self, entry: Item | tuple[Item, int], prefix: str, level: _Level) -> None:
+    def item(self, entry: Item | tuple[Item, int], level: _Level) -> None:
         item, times = entry if isinstance(entry, tuple) else (entry, 1)
         if item.region is None:
             self.operation(item, level)
         elif item.start == item.stop:
             level.gives.setdefault(item.output, level.gives[item.inputs[0]])
         elif self.opened(item):
-            self.group(item, prefix, level, times)
+            self.group(item, level, times)
         else:
-            self.closed(item, prefix, level, times)
+            self.closed(item, level, times)
 
     def opened(self, item: Item) -> bool:
         assert item.region is not None
@@ -283,7 +283,7 @@ class _Drawing:
             self.arrow(level, value, item.start, name)
         level.gives[item.start] = name
 
-    def closed(self, item: Item, prefix: str, level: _Level, times: int) -> None:
+    def closed(self, item: Item, level: _Level, times: int) -> None:
         """A stage, block or sequence as one box; at the detail of blocks with its shortcut beside it."""
         region = item.region
         assert region is not None
@@ -291,7 +291,7 @@ class _Drawing:
         output = self.shape(item.output if item.output >= item.start else item.stop - 1)  # a broken region gives nothing
         inside = [each for each in item.items if each.region is not None and each.region.kind == "block"]
         last = f" to {int(item.name) + times - 1}" if item.name.isdigit() else f" and {times - 1} more"
-        name = prefix + item.name + (last if times > 1 else "")
+        name = item.name + (last if times > 1 else "")
         if region.kind == "stage":
             what = f"{len(inside)} × {printable(region.label)}" if len(inside) > 1 else printable(region.label)  # noqa: RUF001
         elif region.kind == "sequential":
@@ -329,19 +329,18 @@ class _Drawing:
                 return {"add": "+", "multiply": "×"}.get(node.op.name, "||"), kind  # noqa: RUF001
         return None
 
-    def group(self, item: Item, prefix: str, level: _Level, times: int) -> None:
+    def group(self, item: Item, level: _Level, times: int) -> None:
         """A stage, block or sequence opened: a frame around what is in it."""
         region = item.region
         assert region is not None
-        name = prefix + item.name
         repeats = f", × {times}" if times > 1 else ""  # noqa: RUF001
-        title = name + repeats  # short, as arrows come in through the middle of the frame
+        title = item.name + repeats  # short, as arrows come in through the middle of the frame
         with level.dot.subgraph(name=f"cluster{self.next_group()}") as frame:
             frame.attr(label=_label([title]), color=self.frame, style="rounded", labeljust="l")
             frame.attr(fontsize="11", tooltip=_label([f"{region.name}: {region.label}"]), penwidth="2" if times > 1 else "1")
             inner = _Level(frame, level.gives)
             for entry in self.unrepeated(item.items, inner):
-                self.item(entry, prefix if region.kind == "stage" else "", inner)
+                self.item(entry, inner)
 
     def next_group(self) -> int:
         self.groups += 1
