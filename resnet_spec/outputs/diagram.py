@@ -6,7 +6,7 @@ and the number of boxes in it. At every level equal neighbours are drawn once, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, get_args
@@ -16,7 +16,7 @@ import graphviz
 from resnet_spec.diagnostics import printable
 from resnet_spec.ir.cost import Cost, total
 from resnet_spec.ir.graph import INPUT, Broken, Graph, Item, tree
-from resnet_spec.ir.ops import Operation, Shape, show
+from resnet_spec.ir.ops import Operation, Pair, Shape, show
 
 Detail = Literal["stage", "block", "op"]
 Theme = Literal["light", "dark"]
@@ -83,10 +83,14 @@ def draw_graph(
 
 @dataclass(slots=True)
 class _Level:
-    """Where boxes are being put: a (sub)graph, which box gives each value, and which values are shortcuts."""
+    """Where boxes are being put: a (sub)graph, and which box gives each value.
+
+    `strides` are those of the operations that stand for several with different ones.
+    """
 
     dot: graphviz.Digraph
     gives: dict[int, str] = field(default_factory=dict)
+    strides: dict[int, set[Pair]] = field(default_factory=dict)
 
 
 class _Drawing:
@@ -268,7 +272,7 @@ class _Drawing:
         node = self.graph.nodes[item.start]
         cost, shape = self.costs[item.start], self.shapes[item.start]
         family = _family(node.op)
-        words = _words(node.op)
+        words = _words(node.op, level.strides.get(item.start, ()))
         short = prefix + node.name.rpartition(".")[2]
         if family == "join":
             lines = [{"add": "+", "multiply": "×", "concat": "||"}.get(node.op.name, node.op.name)]  # noqa: RUF001
@@ -292,12 +296,12 @@ class _Drawing:
         inside = [each for each in item.items if each.region is not None and each.region.kind == "block"]
         last = f" to {int(item.name) + times - 1}" if item.name.isdigit() else f" and {times - 1} more"
         name = item.name + (last if times > 1 else "")
-        if region.kind == "stage":
-            what = f"{len(inside)} × {printable(region.label)}" if len(inside) > 1 else printable(region.label)  # noqa: RUF001
-        elif region.kind == "sequential":
+        if region.kind == "sequential":
             what = ", ".join(_words(node.op) for node in self.graph.nodes[item.start : item.stop][:4])
         else:
-            what = (f"{times} × " if times > 1 else "") + printable(region.label)  # noqa: RUF001
+            count = len(inside) if region.kind == "stage" else times
+            what = f"{count} × {printable(region.label)}" if count > 1 else printable(region.label)  # noqa: RUF001
+            what += _slashes([self.stride(item)])
         numbers = sum(prod(shape) for shape in self.shapes[item.start : item.stop])
         heat = max(
             (self.cost_of(self.costs[at], self.shapes[at]) for at in range(item.start, item.stop)),
@@ -317,6 +321,17 @@ class _Drawing:
             box = circle
         for value in range(item.start, item.stop):
             level.gives[value] = box
+
+    def stride(self, item: Item) -> Pair:
+        """The stride of a stage or block: of all on the way from its output to its input, through branches where ways meet."""
+        high, wide, value = 1, 1, item.output
+        while value >= item.start:
+            node = self.graph.nodes[value]
+            window = node.op.window()
+            if window is not None:
+                high, wide = high * window.stride[0], wide * window.stride[1]
+            value = node.inputs[-1]
+        return high, wide
 
     def joined(self, item: Item) -> tuple[str, str] | None:
         """The sign and the kind of shortcut of a block, if it has one of its own."""
@@ -348,9 +363,9 @@ class _Drawing:
 
     # --- insets ---------------------------------------------------------------------------------------------------------
 
-    def kinds(self, items: Sequence[Item]) -> list[tuple[Item, list[str]]]:
-        """One block for each distinct wiring of operations, with the names of all that have it."""
-        found: dict[object, tuple[Item, list[str]]] = {}
+    def kinds(self, items: Sequence[Item]) -> list[list[Item]]:
+        """The blocks of each distinct wiring of operations."""
+        found: dict[object, list[Item]] = {}
         for item in items:
             blocks = item.items if item.region is not None and item.region.kind == "stage" else (item,)
             for block in blocks:
@@ -368,22 +383,33 @@ class _Drawing:
                         for node in self.graph.nodes[block.start : block.stop]
                     ),
                 )
-                found.setdefault(key, (block, []))[1].append(block.region.name)
+                found.setdefault(key, []).append(block)
         return list(found.values())
 
-    def inset(self, dot: graphviz.Digraph, kind: tuple[Item, list[str]]) -> None:
-        block, names = kind
-        region = block.region
+    def inset(self, dot: graphviz.Digraph, blocks: Sequence[Item]) -> None:
+        """The first of equally wired blocks, with what it is called and the strides that any of them has."""
+        block, region = blocks[0], blocks[0].region
         assert region is not None
+        names = [each.region.name for each in blocks if each.region is not None]
         where = names[0] if len(names) == 1 else f"{len(names)} blocks, such as {names[0]}"
         with dot.subgraph(name=f"cluster{self.next_group()}") as frame:
             frame.attr(label=_label([f"{region.label}: {where}"]), color=self.frame, style="dashed,rounded", labeljust="l")
             frame.attr(fontsize="11", tooltip=_label([", ".join(names[:12])]))
-            level = _Level(frame)
+            level = _Level(frame, strides=self.strides(blocks))
             entering = self.shape(block.inputs[0])
             level.gives[block.inputs[0]] = self.box(frame, [show(entering)], "input", "what enters the block")
             for item in block.items:
                 self.inset_item(item, level, "")
+
+    def strides(self, blocks: Sequence[Item]) -> dict[int, set[Pair]]:
+        """For each operation of the first of equally wired blocks, the strides that it has in any of them."""
+        found: dict[int, set[Pair]] = {}
+        for block in blocks:
+            for drawn, node in enumerate(self.graph.nodes[block.start : block.stop], blocks[0].start):
+                window = node.op.window()
+                if window is not None:
+                    found.setdefault(drawn, set()).add(window.stride)
+        return found
 
     def inset_item(self, item: Item, level: _Level, prefix: str) -> None:
         if item.region is None:
@@ -450,24 +476,25 @@ def _family(op: Operation) -> str:
     return "activation"
 
 
-def _words(op: Operation) -> str:
-    """An operation in a few words: `conv 3x3, 64, /2`."""
+def _words(op: Operation, strides: Iterable[Pair] = ()) -> str:
+    """An operation in a few words: `conv 3x3, 64, /2`. It stands for operations with `strides`, where there are any."""
     window = op.window()
     if window is None:
         return op.name
-    kernel = show(window.kernel)
-    stride = (
-        ""
-        if window.stride == (1, 1)
-        else f", /{window.stride[0]}"
-        if len(set(window.stride)) == 1
-        else f", /{show(window.stride)}"
-    )
+    kernel, stride = show(window.kernel), _slashes(strides or [window.stride])
     if op.name != "conv2d":
         return f"{op.name.removesuffix('2d').replace('_', ' ')} {kernel}{stride}"
     groups = getattr(op, "groups", 1)
     grouped = f", {groups} groups" if groups > 1 else ""
     return f"conv {kernel}, {getattr(op, 'out_channels', '')}{grouped}{stride}"
+
+
+def _slashes(strides: Iterable[Pair]) -> str:
+    """`, /2`, or `, /1 or /2` where there are several; nothing for a stride of 1."""
+    found = sorted(set(strides))
+    if found == [(1, 1)]:
+        return ""
+    return ", " + " or ".join(f"/{high}" if high == wide else f"/{show((high, wide))}" for high, wide in found)
 
 
 def _short(count: int) -> str:

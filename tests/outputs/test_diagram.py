@@ -17,6 +17,7 @@ from resnet_spec.frontend.library import shipped_names
 from resnet_spec.outputs.diagram import Style
 
 GOLDEN = Path(__file__).parent / "golden"
+ZOO = Path(__file__).parent.parent / "networks" / "zoo"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -51,8 +52,7 @@ def test_equal_blocks_are_drawn_once_and_expand_unfolds_them() -> None:
 
 @pytest.mark.parametrize("detail", ["stage", "block", "op"])
 def test_all_values_have_boxes_in_a_network_of_nested_blocks(detail: Literal["stage", "block", "op"]) -> None:
-    zoo = Path(__file__).parent.parent / "networks" / "zoo"
-    for path in sorted(zoo.glob("*.yaml")):
+    for path in sorted(ZOO.glob("*.yaml")):
         assert boxes_of(str(path), Style(detail=detail)) > 5
 
 
@@ -90,6 +90,17 @@ def test_shortcuts_are_told_apart() -> None:
     dot = dot_of("resnet18", Style(detail="block"))
     assert dot.count('tooltip="shortcut (changed on its way)"') == 3
     assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
+
+
+def test_an_inset_says_every_stride_of_its_blocks_and_a_stage_says_its_own() -> None:
+    dot = dot_of("resnet50")
+    assert "conv2: conv 3x3, 64, /1 or /2" in dot
+    assert "layer1: 3 × bottleneck\\n" in dot  # noqa: RUF001
+    assert "layer2: 4 × bottleneck, /2\\n" in dot  # noqa: RUF001
+    mobile = dot_of(str(ZOO / "mobilenet_v2.yaml"))
+    assert "conv.depth.0: conv 3x3, 96, 96 groups, /1 or /2" in mobile
+    assert "s4: 4 × inverted, /2\\n" in mobile  # noqa: RUF001
+    assert "s5: 3 × inverted\\n" in mobile  # noqa: RUF001
 
 
 @pytest.mark.parametrize("form", ["svg", "png", "pdf"])
