@@ -257,10 +257,10 @@ class _Drawing:
             self.operation(item, level)
         elif item.start == item.stop:
             level.gives.setdefault(item.output, level.gives[item.inputs[0]])
-        elif self.opened(item):
+        elif self.opened(item) or (times > 1 and self.joined(item) is not None):
             self.group(item, level, times)
         else:
-            self.closed(item, level, times)
+            self.closed(item, f"{_names(item, times)}: ", level, times)
 
     def opened(self, item: Item) -> bool:
         assert item.region is not None
@@ -287,15 +287,13 @@ class _Drawing:
             self.arrow(level, value, item.start, name)
         level.gives[item.start] = name
 
-    def closed(self, item: Item, level: _Level, times: int) -> None:
+    def closed(self, item: Item, name: str, level: _Level, times: int = 1) -> None:
         """A stage, block or sequence as one box; at the detail of blocks with its shortcut beside it."""
         region = item.region
         assert region is not None
         cost = total(self.costs[item.start : item.stop])
         output = self.shape(item.output if item.output >= item.start else item.stop - 1)  # a broken region gives nothing
         inside = [each for each in item.items if each.region is not None and each.region.kind == "block"]
-        last = f" to {int(item.name) + times - 1}" if item.name.isdigit() else f" and {times - 1} more"
-        name = item.name + (last if times > 1 else "")
         if region.kind == "sequential":
             what = ", ".join(_words(node.op) for node in self.graph.nodes[item.start : item.stop][:4])
         else:
@@ -307,11 +305,11 @@ class _Drawing:
             (self.cost_of(self.costs[at], self.shapes[at]) for at in range(item.start, item.stop)),
             default=0.0,
         )
-        lines = [f"{name}: {what}", *self.facts(cost, output, numbers, times)]
+        lines = [f"{name}{what}", *self.facts(cost, output, numbers, times)]
         tip = f"{region.name}: {region.label}, {show(self.shape(item.inputs[0]))} to {show(output)}, {cost.params:,} parameters"
         box = self.box(level.dot, lines, "stage", printable(tip), heat)
         self.edge(level.gives[item.inputs[0]], box)
-        joined = self.joined(item) if self.style.detail == "block" else None
+        joined = self.joined(item)
         if joined is not None:
             sign, kind = joined
             circle = self.box(level.dot, [sign], "join", f"{region.name}: the shortcut ({kind}) meets the branch")
@@ -334,8 +332,8 @@ class _Drawing:
         return high, wide
 
     def joined(self, item: Item) -> tuple[str, str] | None:
-        """The sign and the kind of shortcut of a block, if it has one of its own."""
-        if item.region is None or item.region.kind != "block":
+        """The sign and the kind of the shortcut that is drawn beside a block: at the detail of blocks, if it has one."""
+        if self.style.detail != "block" or item.region is None or item.region.kind != "block":
             return None
         for at in range(item.start, item.stop):
             node = self.graph.nodes[at]
@@ -345,17 +343,31 @@ class _Drawing:
         return None
 
     def group(self, item: Item, level: _Level, times: int) -> None:
-        """A stage, block or sequence opened: a frame around what is in it."""
+        """A frame around what is in a stage, block or sequence, or around one of several equal blocks."""
         region = item.region
         assert region is not None
         repeats = f", × {times}" if times > 1 else ""  # noqa: RUF001
-        title = item.name + repeats  # short, as arrows come in through the middle of the frame
+        title = _names(item, times) + repeats  # short, as arrows come in through the middle of the frame
         with level.dot.subgraph(name=f"cluster{self.next_group()}") as frame:
             frame.attr(label=_label([title]), color=self.frame, style="rounded", labeljust="l")
             frame.attr(fontsize="11", tooltip=_label([f"{region.name}: {region.label}"]), penwidth="2" if times > 1 else "1")
             inner = _Level(frame, level.gives)
-            for entry in self.unrepeated(item.items, inner):
-                self.item(entry, inner)
+            entering = level.gives[region.input]
+            if times > 1:
+                level.gives[region.input] = self.fork(frame, entering)
+            if self.opened(item):
+                for entry in self.unrepeated(item.items, inner):
+                    self.item(entry, inner)
+            else:
+                self.closed(item, "", inner)
+            level.gives[region.input] = entering
+
+    def fork(self, frame: graphviz.Digraph, tail: str) -> str:
+        """A point inside a frame that is repeated: there its shortcut begins, which else would go around all repetitions."""
+        name = f"fork{self.groups}"
+        frame.node(name, shape="point", width="0.06", height="0.06", color=self.ink)
+        self.edge(tail, name, arrowhead="none")
+        return name
 
     def next_group(self) -> int:
         self.groups += 1
@@ -435,6 +447,13 @@ _HEAT_WORDS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds",
 _SHORTCUT_LINES = {"identity": "bold", "changed on its way": "dashed"}
 
 
+def _names(item: Item, times: int) -> str:
+    """`layer1`; of several equal blocks `0-17`."""
+    if times == 1:
+        return item.name
+    return item.name + (f"-{int(item.name) + times - 1}" if item.name.isdigit() else f" and {times - 1} more")
+
+
 def _sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
     """The top of a network as stem, stages and head: the stages reach from the first stage or block to the last."""
     inner = [at for at, item in enumerate(items) if item.region is not None and item.region.kind != "sequential"]
@@ -445,7 +464,7 @@ def _sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
 
 
 def _shortcut_edges(graph: Graph) -> dict[tuple[int, int], str]:
-    """The arrows that are shortcuts: (value, reader) to what it is."""
+    """The arrows that are shortcuts, from where they leave the branch: (value, reader) to what it is."""
     found: dict[tuple[int, int], str] = {}
     blocks = {region.name: region for region in graph.regions if region.kind == "block"}
     for position, node in enumerate(graph.nodes):
@@ -454,11 +473,23 @@ def _shortcut_edges(graph: Graph) -> dict[tuple[int, int], str]:
             continue
         value, reader = node.inputs[0], position
         kind = "identity" if value == block.input else "changed on its way"
-        while True:
-            found[value, reader] = kind
-            if value == block.input or value < block.start:
-                break
+        found[value, reader] = kind
+        branch = _behind(graph, node.inputs[1:], block.start)
+        while value >= block.start and value not in branch:
             value, reader = graph.nodes[value].inputs[0], value
+            found[value, reader] = kind
+    return found
+
+
+def _behind(graph: Graph, values: Iterable[int], start: int) -> set[int]:
+    """`values` and all that they are made of, from the position `start` on."""
+    found: set[int] = set()
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if value >= start and value not in found:
+            found.add(value)
+            waiting.extend(graph.nodes[value].inputs)
     return found
 
 

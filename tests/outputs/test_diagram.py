@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,37 @@ def test_shortcuts_are_told_apart() -> None:
     dot = dot_of("resnet18", Style(detail="block"))
     assert dot.count('tooltip="shortcut (changed on its way)"') == 3
     assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
+
+
+def arrows(dot: str) -> list[tuple[str, str, str]]:
+    """All arrows: from what, to what, and how they look. Boxes go by their first line, forks by their name."""
+    titles = dict(re.findall(r'\b(n\d+) \[label="?(.*?)(?:\\n|"| fill)', dot))
+    return [(titles.get(a, a), titles.get(b, b), looks) for a, b, looks in re.findall(r"\t(\w+) -> (\w+)(.*)", dot)]
+
+
+@pytest.mark.parametrize(("detail", "first"), [("block", "basic"), ("op", "conv1: conv 3x3, 64")])
+def test_equal_residual_blocks_show_their_shortcut_inside_what_is_repeated(
+    detail: Literal["block", "op"], first: str
+) -> None:
+    dot = dot_of("resnet18", Style(detail=detail))
+    found = arrows(dot)
+    assert 'label="0-1, × 2"' in dot  # noqa: RUF001
+    assert [head for tail, head, _ in found if tail == "maxpool: max pool 3x3, /2"] == ["fork4"]
+    forked = [(head, "shortcut" in looks) for tail, head, looks in found if tail == "fork4"]
+    assert forked in ([(first, False), ("+", True)], [("+", True), (first, False)])
+    frame = dot[dot.index('"0-1, ×') : dot.index("}", dot.index('"0-1, ×'))]  # noqa: RUF001
+    assert "fork4 [" in frame
+    assert 'label="+"' in frame
+
+
+def test_what_the_branch_of_a_pre_activation_block_uses_too_is_no_shortcut() -> None:
+    found = arrows(dot_of(str(ZOO / "resnetv2_50.yaml")))
+    shortcuts = [(tail, head) for tail, head, looks in found if "shortcut" in looks]
+    assert shortcuts == [
+        ("act1: relu", "downsample.conv: conv 1x1, 256, /1 or /2"),
+        ("downsample.conv: conv 1x1, 256, /1 or /2", "+"),
+        ("256x56x56", "+"),
+    ]
 
 
 def test_an_inset_says_every_stride_of_its_blocks_and_a_stage_says_its_own() -> None:
