@@ -116,12 +116,6 @@ class _Drawing:
     def source(self) -> str:
         items = tree(self.graph)
         dot = graphviz.Digraph(comment="made by resnet-spec draw")
-        cost = total(self.costs)
-        counts = f"{_short(cost.params)} parameters, {_short(cost.macs)} multiply-adds"
-        sizes = f"{show(self.input)} to {show(self.shape(self.graph.output))}"
-        title = [printable(self.graph.name), "does not work: see the red box" if self.broken else f"{sizes}, {counts}"]
-        if self.style.heat is not None:
-            title.append(f"the darker, the more {_HEAT_WORDS[self.style.heat]}")
         font = {"fontname": "Helvetica,Arial,sans-serif", "fontcolor": self.ink}
         rank = "TB" if self.style.direction == "down" else "LR"
         looks = {
@@ -132,26 +126,43 @@ class _Drawing:
             "ranksep": "0.28",
             "compound": "true",
         }
-        dot.attr("graph", label=_label(title), fontsize="16", **font, **looks)
+        dot.attr("graph", label=_label(self.title()), fontsize="16", **font, **looks)
         dot.attr("node", fontsize="11", color=self.frame, margin="0.12,0.05", height="0.3", **font)
         dot.attr("edge", color=self.ink, arrowsize="0.6", fontsize="10", **font)
         level = _Level(dot)
         level.gives[INPUT] = self.box(dot, ["input", show(self.input)], "input", "the image that enters")
-        for title_of_section, section in _sections(items):
-            with dot.subgraph(name=f"cluster{self.next_group()}") as frame:
-                frame.attr(label=title_of_section, style="rounded", color=self.frame, labeljust="l", fontsize="12")
-                inner = _Level(frame, level.gives)
-                for item in self.unrepeated(section, inner):
-                    self.item(item, inner)
+        if _is_one_block(items):
+            for item in items[0].items:
+                self.inset_item(item, level, "")
+        else:
+            self.whole(items, level)
         for conflict in self.broken:
             self.conflict(conflict, level)
-        if self.style.detail == "stage":
-            for kind in self.kinds(items):
-                self.inset(dot, kind)
         for tail, head, looks in self.edges:  # outside the frames: an arrow would draw both its ends into its own
             dot.edge(tail, head, **looks)
         source: str = dot.source
         return source
+
+    def title(self) -> list[str]:
+        cost = total(self.costs)
+        counts = f"{_short(cost.params)} parameters, {_short(cost.macs)} multiply-adds"
+        sizes = f"{show(self.input)} to {show(self.shape(self.graph.output))}"
+        lines = [printable(self.graph.name), "does not work: see the red box" if self.broken else f"{sizes}, {counts}"]
+        if self.style.heat is not None:
+            lines.append(f"the darker, the more {_HEAT_WORDS[self.style.heat]}")
+        return lines
+
+    def whole(self, items: Sequence[Item], level: _Level) -> None:
+        """Stem, stages and head in frames; where a box is a stage, also the kinds of block."""
+        for title, section in _sections(items):
+            with level.dot.subgraph(name=f"cluster{self.next_group()}") as frame:
+                frame.attr(label=title, style="rounded", color=self.frame, labeljust="l", fontsize="12")
+                inner = _Level(frame, level.gives)
+                for item in self.unrepeated(section, inner):
+                    self.item(item, inner)
+        if self.style.detail == "stage":
+            for blocks in self.kinds(items):
+                self.inset(level.dot, blocks)
 
     def shape(self, value: int) -> Shape:
         return self.input if value == INPUT else self.shapes[value]
@@ -452,6 +463,11 @@ def _names(item: Item, times: int) -> str:
     if times == 1:
         return item.name
     return item.name + (f"-{int(item.name) + times - 1}" if item.name.isdigit() else f" and {times - 1} more")
+
+
+def _is_one_block(items: Sequence[Item]) -> bool:
+    """Whether a network is a single block, which needs no frames around it."""
+    return len(items) == 1 and items[0].region is not None and items[0].region.kind == "block"
 
 
 def _sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:

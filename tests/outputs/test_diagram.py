@@ -199,6 +199,15 @@ def test_a_single_block_can_be_drawn() -> None:
     assert "256x56x56" in svg
 
 
+@pytest.mark.parametrize("detail", ["stage", "block", "op"])
+def test_a_single_block_stands_without_frames(detail: Literal["stage", "block", "op"]) -> None:
+    target = pipeline.find("block:bottleneck", "64x56x56")
+    picture = api.picture(pipeline.sketch(target, ["width=64"]), Style(detail=detail))
+    assert "subgraph" not in picture.dot
+    assert picture.boxes == 12 + 1  # its operations, and the input
+    assert 'label="downsample.0: conv 1x1, 256\\n' in picture.dot
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("heat", ["params", "macs", "memory"])
 def test_heat_and_themes_draw(theme: Literal["light", "dark"], heat: Literal["params", "macs", "memory"]) -> None:
