@@ -148,6 +148,8 @@ class _Drawing:
         counts = f"{_short(cost.params)} parameters, {_short(cost.macs)} multiply-adds"
         sizes = f"{show(self.input)} to {show(self.shape(self.graph.output))}"
         lines = [printable(self.graph.name), "does not work: see the red box" if self.broken else f"{sizes}, {counts}"]
+        if "memory" in self.style.show:
+            lines.append("bytes: the outputs of all operations in a box, for one image in float32")
         if self.style.heat is not None:
             lines.append(f"the darker, the more {_HEAT_WORDS[self.style.heat]}")
         return lines
@@ -226,7 +228,7 @@ class _Drawing:
         if "macs" in self.style.show and cost.macs:
             counts.append(f"{_short(cost.macs * times)} multiply-adds")
         if "memory" in self.style.show:
-            counts.append(f"{_short(4 * numbers * times)}B")
+            counts.append(_bytes(4 * numbers * times))
         return [*shown, *counts]
 
     # --- items ----------------------------------------------------------------------------------------------------------
@@ -552,6 +554,16 @@ def _short(count: int) -> str:
             return f"{count}" if not unit else f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}P"
+
+
+def _bytes(count: int) -> str:
+    """`87.2 MiB`, as in the tables."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _folded(text: str, width: int = 48) -> list[str]:

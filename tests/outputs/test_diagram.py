@@ -208,6 +208,13 @@ def test_a_single_block_stands_without_frames(detail: Literal["stage", "block", 
     assert 'label="downsample.0: conv 1x1, 256\\n' in picture.dot
 
 
+def test_memory_is_in_the_units_of_the_tables_and_the_title_says_whose() -> None:
+    dot = dot_of("resnet18", Style(show=frozenset({"memory"})))
+    assert "bytes: the outputs of all operations in a box, for one image in float32" in dot
+    assert '"conv1: conv 7x7, 64, /2\\n3.1 MiB"' in dot  # 64 * 112 * 112 numbers of 4 bytes
+    assert "float32" not in dot_of("resnet18")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("heat", ["params", "macs", "memory"])
 def test_heat_and_themes_draw(theme: Literal["light", "dark"], heat: Literal["params", "macs", "memory"]) -> None:
