@@ -7,7 +7,7 @@ and the number of boxes in it. At every level equal neighbours are drawn once, w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal, get_args
 
@@ -16,7 +16,7 @@ import graphviz
 from resnet_spec.diagnostics import printable
 from resnet_spec.ir.cost import Cost, total
 from resnet_spec.ir.graph import INPUT, Broken, Graph, Item, tree
-from resnet_spec.ir.ops import Operation, Pair, Shape, show
+from resnet_spec.ir.ops import Dropout, Dropout2d, DropPath, Operation, Pair, Shape, show
 
 Detail = Literal["stage", "block", "op"]
 Theme = Literal["light", "dark"]
@@ -249,7 +249,7 @@ class _Drawing:
             position += times
 
     def signature(self, item: Item) -> object:
-        """What is equal for equal blocks."""
+        """What is equal for equal blocks: all but how often they drop, which no box says."""
         if item.region is None or item.region.kind != "block":
             return item
         nodes = self.graph.nodes[item.start : item.stop]
@@ -257,7 +257,7 @@ class _Drawing:
         return tuple(
             (
                 node.name[prefix:],
-                node.op,
+                replace(node.op, p=0.0) if isinstance(node.op, Dropout | Dropout2d | DropPath) else node.op,
                 node.shape,
                 tuple(value - item.start if value >= item.start else "in" for value in node.inputs),
             )

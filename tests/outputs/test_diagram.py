@@ -215,6 +215,11 @@ def test_memory_is_in_the_units_of_the_tables_and_the_title_says_whose() -> None
     assert "float32" not in dot_of("resnet18")
 
 
+def test_blocks_that_differ_only_in_how_often_they_drop_are_drawn_once() -> None:
+    style = Style(detail="block")
+    assert boxes_of(str(ZOO / "resnet50_drop_path.yaml"), style) == boxes_of("resnet50", style)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("heat", ["params", "macs", "memory"])
 def test_heat_and_themes_draw(theme: Literal["light", "dark"], heat: Literal["params", "macs", "memory"]) -> None:
