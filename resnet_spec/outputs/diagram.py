@@ -16,7 +16,8 @@ import graphviz
 from resnet_spec.diagnostics import printable
 from resnet_spec.ir.cost import Cost, total
 from resnet_spec.ir.graph import INPUT, Broken, Graph, Item, tree
-from resnet_spec.ir.ops import Dropout, Dropout2d, DropPath, Operation, Pair, Shape, show
+from resnet_spec.ir.ops import Operation, Pair, Shape, show
+from resnet_spec.ir.ops.elementwise import Dropout, Dropout2d, DropPath
 
 Detail = Literal["stage", "block", "op"]
 Theme = Literal["light", "dark"]
@@ -125,8 +126,13 @@ class _Drawing:
             "nodesep": "0.25",
             "ranksep": "0.28",
             "compound": "true",
+            "pad": "0.1",
         }
-        dot.attr("graph", label=_label(self.title()), fontsize="16", **font, **looks)
+        if not self.broken:
+            # The insets are laid out apart, else their boxes keep to the rows of the network: in one line, in order, their
+            # tops aligned. A broken network cannot have that: its arrows would lose their labels.
+            looks |= {"pack": "12", "packmode": "array_ut999"}
+        dot.attr("graph", label=_label([*self.title(), " "]), fontsize="16", **font, **looks)
         dot.attr("node", fontsize="11", color=self.frame, margin="0.12,0.05", height="0.3", **font)
         dot.attr("edge", color=self.ink, arrowsize="0.6", fontsize="10", **font)
         level = _Level(dot)

@@ -100,9 +100,7 @@ def arrows(dot: str) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("detail", "first"), [("block", "basic"), ("op", "conv1: conv 3x3, 64")])
-def test_equal_residual_blocks_show_their_shortcut_inside_what_is_repeated(
-    detail: Literal["block", "op"], first: str
-) -> None:
+def test_equal_residual_blocks_show_their_shortcut_inside_what_is_repeated(detail: Literal["block", "op"], first: str) -> None:
     dot = dot_of("resnet18", Style(detail=detail))
     found = arrows(dot)
     assert 'label="0-1, × 2"' in dot  # noqa: RUF001
@@ -133,6 +131,18 @@ def test_an_inset_says_every_stride_of_its_blocks_and_a_stage_says_its_own() -> 
     assert "conv.depth.0: conv 3x3, 96, 96 groups, /1 or /2" in mobile
     assert "s4: 4 × inverted, /2\\n" in mobile  # noqa: RUF001
     assert "s5: 3 × inverted\\n" in mobile  # noqa: RUF001
+
+
+def height_between(svg: str, upper: str, lower: str) -> float:
+    """How far apart two lines of text are, in points."""
+    rows = {text.text: float(text.attrib["y"]) for text in ElementTree.fromstring(svg).iter(SVG + "text")}
+    return rows[lower] - rows[upper]
+
+
+def test_the_rows_of_an_inset_are_those_of_the_block_alone() -> None:
+    boxes = ("conv2: conv 3x3, 64", "bn2: batch_norm")
+    alone = height_between(resnet_spec.draw("block:plain", input="64x56x56", set=["width=64"]), *boxes)
+    assert height_between(resnet_spec.draw("plain18"), *boxes) == pytest.approx(alone, abs=1)
 
 
 @pytest.mark.parametrize("form", ["svg", "png", "pdf"])
@@ -185,6 +195,8 @@ def test_a_broken_network_is_drawn_with_the_conflict_in_red(detail: Literal["sta
     assert 'label="64x56x56"' in dot
     assert 'label="256x56x56"' in dot
     assert "maxpool" in dot
+    texts = ElementTree.fromstring(resnet_spec.draw(BROKEN, detail=detail)).iter(SVG + "text")
+    assert {text.text for text in texts if text.attrib["font-size"] == "10.00"} == {"64x56x56", "256x56x56"}  # of arrows
 
 
 def test_too_many_boxes_for_a_png_are_refused_with_what_works(tmp_path: Path) -> None:
