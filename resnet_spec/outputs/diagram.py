@@ -6,8 +6,8 @@ and the number of boxes in it. At every level equal neighbours are drawn once, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal, get_args
 
@@ -16,7 +16,8 @@ import graphviz
 from resnet_spec.diagnostics import printable
 from resnet_spec.ir.cost import Cost, total
 from resnet_spec.ir.graph import INPUT, Broken, Graph, Item, tree
-from resnet_spec.ir.ops import Operation, Shape, show
+from resnet_spec.ir.ops import Operation, Pair, Shape, show
+from resnet_spec.ir.ops.elementwise import Dropout, Dropout2d, DropPath
 
 Detail = Literal["stage", "block", "op"]
 Theme = Literal["light", "dark"]
@@ -83,10 +84,14 @@ def draw_graph(
 
 @dataclass(slots=True)
 class _Level:
-    """Where boxes are being put: a (sub)graph, which box gives each value, and which values are shortcuts."""
+    """Where boxes are being put: a (sub)graph, and which box gives each value.
+
+    `strides` are those of the operations that stand for several with different ones.
+    """
 
     dot: graphviz.Digraph
     gives: dict[int, str] = field(default_factory=dict)
+    strides: dict[int, set[Pair]] = field(default_factory=dict)
 
 
 class _Drawing:
@@ -112,12 +117,6 @@ class _Drawing:
     def source(self) -> str:
         items = tree(self.graph)
         dot = graphviz.Digraph(comment="made by resnet-spec draw")
-        cost = total(self.costs)
-        counts = f"{_short(cost.params)} parameters, {_short(cost.macs)} multiply-adds"
-        sizes = f"{show(self.input)} to {show(self.shape(self.graph.output))}"
-        title = [printable(self.graph.name), "does not work: see the red box" if self.broken else f"{sizes}, {counts}"]
-        if self.style.heat is not None:
-            title.append(f"the darker, the more {_HEAT_WORDS[self.style.heat]}")
         font = {"fontname": "Helvetica,Arial,sans-serif", "fontcolor": self.ink}
         rank = "TB" if self.style.direction == "down" else "LR"
         looks = {
@@ -127,27 +126,51 @@ class _Drawing:
             "nodesep": "0.25",
             "ranksep": "0.28",
             "compound": "true",
+            "pad": "0.1",
         }
-        dot.attr("graph", label=_label(title), fontsize="16", **font, **looks)
+        if not self.broken:
+            # The insets are laid out apart, else their boxes keep to the rows of the network: in one line, in order, their
+            # tops aligned. A broken network cannot have that: its arrows would lose their labels.
+            looks |= {"pack": "12", "packmode": "array_ut999"}
+        dot.attr("graph", label=_label([*self.title(), " "]), fontsize="16", **font, **looks)
         dot.attr("node", fontsize="11", color=self.frame, margin="0.12,0.05", height="0.3", **font)
         dot.attr("edge", color=self.ink, arrowsize="0.6", fontsize="10", **font)
         level = _Level(dot)
         level.gives[INPUT] = self.box(dot, ["input", show(self.input)], "input", "the image that enters")
-        for title_of_section, section in _sections(items):
-            with dot.subgraph(name=f"cluster{self.next_group()}") as frame:
-                frame.attr(label=title_of_section, style="rounded", color=self.frame, labeljust="l", fontsize="12")
-                inner = _Level(frame, level.gives)
-                for item in self.unrepeated(section, inner):
-                    self.item(item, "", inner)
+        if _is_one_block(items):
+            for item in items[0].items:
+                self.inset_item(item, level, "")
+        else:
+            self.whole(items, level)
         for conflict in self.broken:
             self.conflict(conflict, level)
-        if self.style.detail == "stage":
-            for kind in self.kinds(items):
-                self.inset(dot, kind)
         for tail, head, looks in self.edges:  # outside the frames: an arrow would draw both its ends into its own
             dot.edge(tail, head, **looks)
         source: str = dot.source
         return source
+
+    def title(self) -> list[str]:
+        cost = total(self.costs)
+        counts = f"{_short(cost.params)} parameters, {_short(cost.macs)} multiply-adds"
+        sizes = f"{show(self.input)} to {show(self.shape(self.graph.output))}"
+        lines = [printable(self.graph.name), "does not work: see the red box" if self.broken else f"{sizes}, {counts}"]
+        if "memory" in self.style.show:
+            lines.append("bytes: the outputs of all operations in a box, for one image in float32")
+        if self.style.heat is not None:
+            lines.append(f"the darker, the more {_HEAT_WORDS[self.style.heat]}")
+        return lines
+
+    def whole(self, items: Sequence[Item], level: _Level) -> None:
+        """Stem, stages and head in frames; where a box is a stage, also the kinds of block."""
+        for title, section in _sections(items):
+            with level.dot.subgraph(name=f"cluster{self.next_group()}") as frame:
+                frame.attr(label=title, style="rounded", color=self.frame, labeljust="l", fontsize="12")
+                inner = _Level(frame, level.gives)
+                for item in self.unrepeated(section, inner):
+                    self.item(item, inner)
+        if self.style.detail == "stage":
+            for blocks in self.kinds(items):
+                self.inset(level.dot, blocks)
 
     def shape(self, value: int) -> Shape:
         return self.input if value == INPUT else self.shapes[value]
@@ -211,7 +234,7 @@ class _Drawing:
         if "macs" in self.style.show and cost.macs:
             counts.append(f"{_short(cost.macs * times)} multiply-adds")
         if "memory" in self.style.show:
-            counts.append(f"{_short(4 * numbers * times)}B")
+            counts.append(_bytes(4 * numbers * times))
         return [*shown, *counts]
 
     # --- items ----------------------------------------------------------------------------------------------------------
@@ -232,7 +255,7 @@ class _Drawing:
             position += times
 
     def signature(self, item: Item) -> object:
-        """What is equal for equal blocks."""
+        """What is equal for equal blocks: all but how often they drop, which no box says."""
         if item.region is None or item.region.kind != "block":
             return item
         nodes = self.graph.nodes[item.start : item.stop]
@@ -240,23 +263,23 @@ class _Drawing:
         return tuple(
             (
                 node.name[prefix:],
-                node.op,
+                replace(node.op, p=0.0) if isinstance(node.op, Dropout | Dropout2d | DropPath) else node.op,
                 node.shape,
                 tuple(value - item.start if value >= item.start else "in" for value in node.inputs),
             )
             for node in nodes
         )
 
-    def item(self, entry: Item | tuple[Item, int], prefix: str, level: _Level) -> None:
+    def item(self, entry: Item | tuple[Item, int], level: _Level) -> None:
         item, times = entry if isinstance(entry, tuple) else (entry, 1)
         if item.region is None:
             self.operation(item, level)
         elif item.start == item.stop:
             level.gives.setdefault(item.output, level.gives[item.inputs[0]])
-        elif self.opened(item):
-            self.group(item, prefix, level, times)
+        elif self.opened(item) or (times > 1 and self.joined(item) is not None):
+            self.group(item, level, times)
         else:
-            self.closed(item, prefix, level, times)
+            self.closed(item, f"{_names(item, times)}: ", level, times)
 
     def opened(self, item: Item) -> bool:
         assert item.region is not None
@@ -268,7 +291,7 @@ class _Drawing:
         node = self.graph.nodes[item.start]
         cost, shape = self.costs[item.start], self.shapes[item.start]
         family = _family(node.op)
-        words = _words(node.op)
+        words = _words(node.op, level.strides.get(item.start, ()))
         short = prefix + node.name.rpartition(".")[2]
         if family == "join":
             lines = [{"add": "+", "multiply": "×", "concat": "||"}.get(node.op.name, node.op.name)]  # noqa: RUF001
@@ -283,31 +306,29 @@ class _Drawing:
             self.arrow(level, value, item.start, name)
         level.gives[item.start] = name
 
-    def closed(self, item: Item, prefix: str, level: _Level, times: int) -> None:
+    def closed(self, item: Item, name: str, level: _Level, times: int = 1) -> None:
         """A stage, block or sequence as one box; at the detail of blocks with its shortcut beside it."""
         region = item.region
         assert region is not None
         cost = total(self.costs[item.start : item.stop])
         output = self.shape(item.output if item.output >= item.start else item.stop - 1)  # a broken region gives nothing
         inside = [each for each in item.items if each.region is not None and each.region.kind == "block"]
-        last = f" to {int(item.name) + times - 1}" if item.name.isdigit() else f" and {times - 1} more"
-        name = prefix + item.name + (last if times > 1 else "")
-        if region.kind == "stage":
-            what = f"{len(inside)} × {printable(region.label)}" if len(inside) > 1 else printable(region.label)  # noqa: RUF001
-        elif region.kind == "sequential":
+        if region.kind == "sequential":
             what = ", ".join(_words(node.op) for node in self.graph.nodes[item.start : item.stop][:4])
         else:
-            what = (f"{times} × " if times > 1 else "") + printable(region.label)  # noqa: RUF001
+            count = len(inside) if region.kind == "stage" else times
+            what = f"{count} × {printable(region.label)}" if count > 1 else printable(region.label)  # noqa: RUF001
+            what += _slashes([self.stride(item)])
         numbers = sum(prod(shape) for shape in self.shapes[item.start : item.stop])
         heat = max(
             (self.cost_of(self.costs[at], self.shapes[at]) for at in range(item.start, item.stop)),
             default=0.0,
         )
-        lines = [f"{name}: {what}", *self.facts(cost, output, numbers, times)]
+        lines = [f"{name}{what}", *self.facts(cost, output, numbers, times)]
         tip = f"{region.name}: {region.label}, {show(self.shape(item.inputs[0]))} to {show(output)}, {cost.params:,} parameters"
         box = self.box(level.dot, lines, "stage", printable(tip), heat)
         self.edge(level.gives[item.inputs[0]], box)
-        joined = self.joined(item) if self.style.detail == "block" else None
+        joined = self.joined(item)
         if joined is not None:
             sign, kind = joined
             circle = self.box(level.dot, [sign], "join", f"{region.name}: the shortcut ({kind}) meets the branch")
@@ -318,9 +339,20 @@ class _Drawing:
         for value in range(item.start, item.stop):
             level.gives[value] = box
 
+    def stride(self, item: Item) -> Pair:
+        """The stride of a stage or block: of all on the way from its output to its input, through branches where ways meet."""
+        high, wide, value = 1, 1, item.output
+        while value >= item.start:
+            node = self.graph.nodes[value]
+            window = node.op.window()
+            if window is not None:
+                high, wide = high * window.stride[0], wide * window.stride[1]
+            value = node.inputs[-1]
+        return high, wide
+
     def joined(self, item: Item) -> tuple[str, str] | None:
-        """The sign and the kind of shortcut of a block, if it has one of its own."""
-        if item.region is None or item.region.kind != "block":
+        """The sign and the kind of the shortcut that is drawn beside a block: at the detail of blocks, if it has one."""
+        if self.style.detail != "block" or item.region is None or item.region.kind != "block":
             return None
         for at in range(item.start, item.stop):
             node = self.graph.nodes[at]
@@ -329,19 +361,32 @@ class _Drawing:
                 return {"add": "+", "multiply": "×"}.get(node.op.name, "||"), kind  # noqa: RUF001
         return None
 
-    def group(self, item: Item, prefix: str, level: _Level, times: int) -> None:
-        """A stage, block or sequence opened: a frame around what is in it."""
+    def group(self, item: Item, level: _Level, times: int) -> None:
+        """A frame around what is in a stage, block or sequence, or around one of several equal blocks."""
         region = item.region
         assert region is not None
-        name = prefix + item.name
         repeats = f", × {times}" if times > 1 else ""  # noqa: RUF001
-        title = name + repeats  # short, as arrows come in through the middle of the frame
+        title = _names(item, times) + repeats  # short, as arrows come in through the middle of the frame
         with level.dot.subgraph(name=f"cluster{self.next_group()}") as frame:
             frame.attr(label=_label([title]), color=self.frame, style="rounded", labeljust="l")
             frame.attr(fontsize="11", tooltip=_label([f"{region.name}: {region.label}"]), penwidth="2" if times > 1 else "1")
             inner = _Level(frame, level.gives)
-            for entry in self.unrepeated(item.items, inner):
-                self.item(entry, prefix if region.kind == "stage" else "", inner)
+            entering = level.gives[region.input]
+            if times > 1:
+                level.gives[region.input] = self.fork(frame, entering)
+            if self.opened(item):
+                for entry in self.unrepeated(item.items, inner):
+                    self.item(entry, inner)
+            else:
+                self.closed(item, "", inner)
+            level.gives[region.input] = entering
+
+    def fork(self, frame: graphviz.Digraph, tail: str) -> str:
+        """A point inside a frame that is repeated: there its shortcut begins, which else would go around all repetitions."""
+        name = f"fork{self.groups}"
+        frame.node(name, shape="point", width="0.06", height="0.06", color=self.ink)
+        self.edge(tail, name, arrowhead="none")
+        return name
 
     def next_group(self) -> int:
         self.groups += 1
@@ -349,9 +394,9 @@ class _Drawing:
 
     # --- insets ---------------------------------------------------------------------------------------------------------
 
-    def kinds(self, items: Sequence[Item]) -> list[tuple[Item, list[str]]]:
-        """One block for each distinct wiring of operations, with the names of all that have it."""
-        found: dict[object, tuple[Item, list[str]]] = {}
+    def kinds(self, items: Sequence[Item]) -> list[list[Item]]:
+        """The blocks of each distinct wiring of operations."""
+        found: dict[object, list[Item]] = {}
         for item in items:
             blocks = item.items if item.region is not None and item.region.kind == "stage" else (item,)
             for block in blocks:
@@ -369,22 +414,33 @@ class _Drawing:
                         for node in self.graph.nodes[block.start : block.stop]
                     ),
                 )
-                found.setdefault(key, (block, []))[1].append(block.region.name)
+                found.setdefault(key, []).append(block)
         return list(found.values())
 
-    def inset(self, dot: graphviz.Digraph, kind: tuple[Item, list[str]]) -> None:
-        block, names = kind
-        region = block.region
+    def inset(self, dot: graphviz.Digraph, blocks: Sequence[Item]) -> None:
+        """The first of equally wired blocks, with what it is called and the strides that any of them has."""
+        block, region = blocks[0], blocks[0].region
         assert region is not None
+        names = [each.region.name for each in blocks if each.region is not None]
         where = names[0] if len(names) == 1 else f"{len(names)} blocks, such as {names[0]}"
         with dot.subgraph(name=f"cluster{self.next_group()}") as frame:
             frame.attr(label=_label([f"{region.label}: {where}"]), color=self.frame, style="dashed,rounded", labeljust="l")
             frame.attr(fontsize="11", tooltip=_label([", ".join(names[:12])]))
-            level = _Level(frame)
+            level = _Level(frame, strides=self.strides(blocks))
             entering = self.shape(block.inputs[0])
             level.gives[block.inputs[0]] = self.box(frame, [show(entering)], "input", "what enters the block")
             for item in block.items:
                 self.inset_item(item, level, "")
+
+    def strides(self, blocks: Sequence[Item]) -> dict[int, set[Pair]]:
+        """For each operation of the first of equally wired blocks, the strides that it has in any of them."""
+        found: dict[int, set[Pair]] = {}
+        for block in blocks:
+            for drawn, node in enumerate(self.graph.nodes[block.start : block.stop], blocks[0].start):
+                window = node.op.window()
+                if window is not None:
+                    found.setdefault(drawn, set()).add(window.stride)
+        return found
 
     def inset_item(self, item: Item, level: _Level, prefix: str) -> None:
         if item.region is None:
@@ -410,6 +466,18 @@ _HEAT_WORDS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds",
 _SHORTCUT_LINES = {"identity": "bold", "changed on its way": "dashed"}
 
 
+def _names(item: Item, times: int) -> str:
+    """`layer1`; of several equal blocks `0-17`."""
+    if times == 1:
+        return item.name
+    return item.name + (f"-{int(item.name) + times - 1}" if item.name.isdigit() else f" and {times - 1} more")
+
+
+def _is_one_block(items: Sequence[Item]) -> bool:
+    """Whether a network is a single block, which needs no frames around it."""
+    return len(items) == 1 and items[0].region is not None and items[0].region.kind == "block"
+
+
 def _sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
     """The top of a network as stem, stages and head: the stages reach from the first stage or block to the last."""
     inner = [at for at, item in enumerate(items) if item.region is not None and item.region.kind != "sequential"]
@@ -420,7 +488,7 @@ def _sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
 
 
 def _shortcut_edges(graph: Graph) -> dict[tuple[int, int], str]:
-    """The arrows that are shortcuts: (value, reader) to what it is."""
+    """The arrows that are shortcuts, from where they leave the branch: (value, reader) to what it is."""
     found: dict[tuple[int, int], str] = {}
     blocks = {region.name: region for region in graph.regions if region.kind == "block"}
     for position, node in enumerate(graph.nodes):
@@ -429,11 +497,23 @@ def _shortcut_edges(graph: Graph) -> dict[tuple[int, int], str]:
             continue
         value, reader = node.inputs[0], position
         kind = "identity" if value == block.input else "changed on its way"
-        while True:
-            found[value, reader] = kind
-            if value == block.input or value < block.start:
-                break
+        found[value, reader] = kind
+        branch = _behind(graph, node.inputs[1:], block.start)
+        while value >= block.start and value not in branch:
             value, reader = graph.nodes[value].inputs[0], value
+            found[value, reader] = kind
+    return found
+
+
+def _behind(graph: Graph, values: Iterable[int], start: int) -> set[int]:
+    """`values` and all that they are made of, from the position `start` on."""
+    found: set[int] = set()
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if value >= start and value not in found:
+            found.add(value)
+            waiting.extend(graph.nodes[value].inputs)
     return found
 
 
@@ -451,24 +531,25 @@ def _family(op: Operation) -> str:
     return "activation"
 
 
-def _words(op: Operation) -> str:
-    """An operation in a few words: `conv 3x3, 64, /2`."""
+def _words(op: Operation, strides: Iterable[Pair] = ()) -> str:
+    """An operation in a few words: `conv 3x3, 64, /2`. It stands for operations with `strides`, where there are any."""
     window = op.window()
     if window is None:
         return op.name
-    kernel = show(window.kernel)
-    stride = (
-        ""
-        if window.stride == (1, 1)
-        else f", /{window.stride[0]}"
-        if len(set(window.stride)) == 1
-        else f", /{show(window.stride)}"
-    )
+    kernel, stride = show(window.kernel), _slashes(strides or [window.stride])
     if op.name != "conv2d":
         return f"{op.name.removesuffix('2d').replace('_', ' ')} {kernel}{stride}"
     groups = getattr(op, "groups", 1)
     grouped = f", {groups} groups" if groups > 1 else ""
     return f"conv {kernel}, {getattr(op, 'out_channels', '')}{grouped}{stride}"
+
+
+def _slashes(strides: Iterable[Pair]) -> str:
+    """`, /2`, or `, /1 or /2` where there are several; nothing for a stride of 1."""
+    found = sorted(set(strides))
+    if found == [(1, 1)]:
+        return ""
+    return ", " + " or ".join(f"/{high}" if high == wide else f"/{show((high, wide))}" for high, wide in found)
 
 
 def _short(count: int) -> str:
@@ -479,6 +560,16 @@ def _short(count: int) -> str:
             return f"{count}" if not unit else f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}P"
+
+
+def _bytes(count: int) -> str:
+    """`87.2 MiB`, as in the tables."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _folded(text: str, width: int = 48) -> list[str]:

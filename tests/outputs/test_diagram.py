@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from resnet_spec.frontend.library import shipped_names
 from resnet_spec.outputs.diagram import Style
 
 GOLDEN = Path(__file__).parent / "golden"
+ZOO = Path(__file__).parent.parent / "networks" / "zoo"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -51,8 +53,7 @@ def test_equal_blocks_are_drawn_once_and_expand_unfolds_them() -> None:
 
 @pytest.mark.parametrize("detail", ["stage", "block", "op"])
 def test_all_values_have_boxes_in_a_network_of_nested_blocks(detail: Literal["stage", "block", "op"]) -> None:
-    zoo = Path(__file__).parent.parent / "networks" / "zoo"
-    for path in sorted(zoo.glob("*.yaml")):
+    for path in sorted(ZOO.glob("*.yaml")):
         assert boxes_of(str(path), Style(detail=detail)) > 5
 
 
@@ -90,6 +91,58 @@ def test_shortcuts_are_told_apart() -> None:
     dot = dot_of("resnet18", Style(detail="block"))
     assert dot.count('tooltip="shortcut (changed on its way)"') == 3
     assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
+
+
+def arrows(dot: str) -> list[tuple[str, str, str]]:
+    """All arrows: from what, to what, and how they look. Boxes go by their first line, forks by their name."""
+    titles = dict(re.findall(r'\b(n\d+) \[label="?(.*?)(?:\\n|"| fill)', dot))
+    return [(titles.get(a, a), titles.get(b, b), looks) for a, b, looks in re.findall(r"\t(\w+) -> (\w+)(.*)", dot)]
+
+
+@pytest.mark.parametrize(("detail", "first"), [("block", "basic"), ("op", "conv1: conv 3x3, 64")])
+def test_equal_residual_blocks_show_their_shortcut_inside_what_is_repeated(detail: Literal["block", "op"], first: str) -> None:
+    dot = dot_of("resnet18", Style(detail=detail))
+    found = arrows(dot)
+    assert 'label="0-1, × 2"' in dot  # noqa: RUF001
+    assert [head for tail, head, _ in found if tail == "maxpool: max pool 3x3, /2"] == ["fork4"]
+    forked = [(head, "shortcut" in looks) for tail, head, looks in found if tail == "fork4"]
+    assert forked in ([(first, False), ("+", True)], [("+", True), (first, False)])
+    frame = dot[dot.index('"0-1, ×') : dot.index("}", dot.index('"0-1, ×'))]  # noqa: RUF001
+    assert "fork4 [" in frame
+    assert 'label="+"' in frame
+
+
+def test_what_the_branch_of_a_pre_activation_block_uses_too_is_no_shortcut() -> None:
+    found = arrows(dot_of(str(ZOO / "resnetv2_50.yaml")))
+    shortcuts = [(tail, head) for tail, head, looks in found if "shortcut" in looks]
+    assert shortcuts == [
+        ("act1: relu", "downsample.conv: conv 1x1, 256, /1 or /2"),
+        ("downsample.conv: conv 1x1, 256, /1 or /2", "+"),
+        ("256x56x56", "+"),
+    ]
+
+
+def test_an_inset_says_every_stride_of_its_blocks_and_a_stage_says_its_own() -> None:
+    dot = dot_of("resnet50")
+    assert "conv2: conv 3x3, 64, /1 or /2" in dot
+    assert "layer1: 3 × bottleneck\\n" in dot  # noqa: RUF001
+    assert "layer2: 4 × bottleneck, /2\\n" in dot  # noqa: RUF001
+    mobile = dot_of(str(ZOO / "mobilenet_v2.yaml"))
+    assert "conv.depth.0: conv 3x3, 96, 96 groups, /1 or /2" in mobile
+    assert "s4: 4 × inverted, /2\\n" in mobile  # noqa: RUF001
+    assert "s5: 3 × inverted\\n" in mobile  # noqa: RUF001
+
+
+def height_between(svg: str, upper: str, lower: str) -> float:
+    """How far apart two lines of text are, in points."""
+    rows = {text.text: float(text.attrib["y"]) for text in ElementTree.fromstring(svg).iter(SVG + "text")}
+    return rows[lower] - rows[upper]
+
+
+def test_the_rows_of_an_inset_are_those_of_the_block_alone() -> None:
+    boxes = ("conv2: conv 3x3, 64", "bn2: batch_norm")
+    alone = height_between(resnet_spec.draw("block:plain", input="64x56x56", set=["width=64"]), *boxes)
+    assert height_between(resnet_spec.draw("plain18"), *boxes) == pytest.approx(alone, abs=1)
 
 
 @pytest.mark.parametrize("form", ["svg", "png", "pdf"])
@@ -142,6 +195,8 @@ def test_a_broken_network_is_drawn_with_the_conflict_in_red(detail: Literal["sta
     assert 'label="64x56x56"' in dot
     assert 'label="256x56x56"' in dot
     assert "maxpool" in dot
+    texts = ElementTree.fromstring(resnet_spec.draw(BROKEN, detail=detail)).iter(SVG + "text")
+    assert {text.text for text in texts if text.attrib["font-size"] == "10.00"} == {"64x56x56", "256x56x56"}  # of arrows
 
 
 def test_too_many_boxes_for_a_png_are_refused_with_what_works(tmp_path: Path) -> None:
@@ -154,6 +209,27 @@ def test_too_many_boxes_for_a_png_are_refused_with_what_works(tmp_path: Path) ->
 def test_a_single_block_can_be_drawn() -> None:
     svg = resnet_spec.draw("block:bottleneck", input="64x56x56", set=["width=64"])
     assert "256x56x56" in svg
+
+
+@pytest.mark.parametrize("detail", ["stage", "block", "op"])
+def test_a_single_block_stands_without_frames(detail: Literal["stage", "block", "op"]) -> None:
+    target = pipeline.find("block:bottleneck", "64x56x56")
+    picture = api.picture(pipeline.sketch(target, ["width=64"]), Style(detail=detail))
+    assert "subgraph" not in picture.dot
+    assert picture.boxes == 12 + 1  # its operations, and the input
+    assert 'label="downsample.0: conv 1x1, 256\\n' in picture.dot
+
+
+def test_memory_is_in_the_units_of_the_tables_and_the_title_says_whose() -> None:
+    dot = dot_of("resnet18", Style(show=frozenset({"memory"})))
+    assert "bytes: the outputs of all operations in a box, for one image in float32" in dot
+    assert '"conv1: conv 7x7, 64, /2\\n3.1 MiB"' in dot  # 64 * 112 * 112 numbers of 4 bytes
+    assert "float32" not in dot_of("resnet18")
+
+
+def test_blocks_that_differ_only_in_how_often_they_drop_are_drawn_once() -> None:
+    style = Style(detail="block")
+    assert boxes_of(str(ZOO / "resnet50_drop_path.yaml"), style) == boxes_of("resnet50", style)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
