@@ -107,10 +107,14 @@ class SpecError(Exception):
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{d.span}: {d.severity}[{d.code}]: {d.message}" if d.span else f"{d.severity}[{d.code}]: {d.message}"
-            for d in self.diagnostics
-        )
+        """Each finding in a line, with what it is about and what to write below it. The command line shows the text, too."""
+        lines = []
+        for d in self.diagnostics:
+            place = f"{d.span}: " if d.span else ""
+            label = f" ({d.label})" if d.label else ""
+            lines.append(f"{place}{d.severity}[{d.code}]: {d.message}{label}")
+            lines += [f"  note: {note}" for note in d.notes] + ([f"  help: {d.help}"] if d.help else [])
+        return "\n".join(lines)
 
 
 def closest(word: str, known: Iterable[str], synonyms: dict[str, str] | None = None) -> str | None:

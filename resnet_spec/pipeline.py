@@ -69,6 +69,10 @@ class Analysis:
     warnings: tuple[Diagnostic, ...]
     expect_checked: bool
 
+    def __repr__(self) -> str:
+        name, counts = self.spec.name, self.total
+        return f"<Analysis of {name}: {show(self.input)} to {show(self.output)}, {counts.params:,} parameters>"
+
     @cached_property
     def total(self) -> Cost:
         """Parameters, buffers and multiply-adds of the whole network."""
@@ -145,8 +149,9 @@ def _missing(target: str) -> Diagnostic:
 
 def parse_size(text: str | Size) -> Size:
     """`3x224x224` as (3, 224, 224); raises SpecError."""
-    if isinstance(text, tuple):
-        return text
+    if not isinstance(text, str):
+        channels, height, width = text
+        return channels, height, width
     found = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text.strip())
     if found is None:
         mend = "write channels x height x width in pixels: `3x224x224`"
@@ -154,9 +159,14 @@ def parse_size(text: str | Size) -> Size:
     return int(found[1]), int(found[2]), int(found[3])
 
 
+def each_of(sets: str | Iterable[str]) -> list[str]:
+    """Patches as a list; a single one may come alone, and is not taken for its letters."""
+    return [sets] if isinstance(sets, str) else [*sets]
+
+
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
     """Read, patch and validate: the spec, the warnings, and whether `--set` changed it."""
-    patches: list[Tree] = [parse_set(text, target.below) for text in sets]
+    patches: list[Tree] = [parse_set(text, target.below) for text in each_of(sets)]
     resolved = resolve(target.source, target.folder, target.root, patches)
     if resolved.warnings:
         resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not _taken_back(each)))
@@ -176,7 +186,7 @@ def _independent(resolved: Resolved, told: Sequence[Diagnostic]) -> list[Diagnos
 
 def flat_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
     """A spec with everything it extends and `sets` laid into one document, under `name` or its own."""
-    patches: list[Tree] = [parse_set(text, target.below) for text in sets]
+    patches: list[Tree] = [parse_set(text, target.below) for text in each_of(sets)]
     resolved = resolve(target.source, target.folder, target.root, patches)
     return write_spec(resolved, name or parse_spec(resolved).name)
 

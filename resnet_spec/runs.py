@@ -151,7 +151,7 @@ def ready(
     if out is not None:
         refuse_existing(Path(out))  # before the data are read, which may take long
     machine = Machine(find_device(device), world, workers, skip_bad)
-    recipe_patches = [*set_recipe]
+    recipe_patches = pipeline.each_of(set_recipe)
     asked: dict[str, object] = {
         "skip_bad": skip_bad,
         "overfit_batch": overfit_batch,
@@ -162,7 +162,7 @@ def ready(
         if input is None:
             mend = "say it: input=(channels, height, width)"
             raise SpecError([Diagnostic("missing-input", "a module does not say the size of its input", None, help=mend)])
-        patches = [*set]
+        patches = pipeline.each_of(set)
         if weights is not None or patches:
             raise TypeError("`set` and `weights` are for specs; a module comes as it is")
         found = read_recipe(recipe or "quick", recipe_patches)
@@ -177,7 +177,7 @@ def ready(
             notes = (*notes, "the recipe's `init` is for specs; the module keeps the weights it has")
     else:
         target = pipeline.find(spec, None, spec_root)
-        patches = [*set]
+        patches = pipeline.each_of(set)
         analysis = pipeline.analyze(target, patches)
         found = _recipe_for(analysis, recipe, data, recipe_patches)
         found = _overfitting(found, recipe_patches) if overfit_batch else found

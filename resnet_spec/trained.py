@@ -185,7 +185,7 @@ def _with_classes(data: Data, classes: tuple[str, ...]) -> Data:
 
 def predict(
     path: str | Path,
-    images: Iterable[str | Path],
+    images: str | Path | Iterable[str | Path],
     *,
     top: int = 5,
     device: str = "auto",
@@ -196,7 +196,8 @@ def predict(
     trained = load_trained(path, device)
     preparation, names = trained.facts.preparation, trained.facts.classes
     module = for_inference(trained.module, precision)
-    files = [file for image in images for file in _files(Path(image))]
+    given = [images] if isinstance(images, str | Path) else images
+    files = [file for image in given for file in _files(Path(image))]
     found: list[Prediction] = []
     for start in range(0, len(files), batch_size):
         good: list[tuple[Path, Pixels]] = []

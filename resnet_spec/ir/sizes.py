@@ -37,6 +37,9 @@ class Accepted:
     def __contains__(self, size: tuple[int, int]) -> bool:
         return any(contains(heights, size[0]) and contains(widths, size[1]) for heights, widths in self.rectangles)
 
+    def __repr__(self) -> str:
+        return f"<Accepted: {self.describe()}>"
+
     def describe(self) -> str:
         """One line: `squares of 219 to 326 pixels`."""
         if self.unsolved:

@@ -15,8 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from resnet_spec import build
 from resnet_spec.training import loop as loops
-from resnet_spec.training.loop import first_not_finite
+from resnet_spec.training.loop import epochs_without_growth, first_not_finite
 from resnet_spec.training.randomness import Purpose, seed_of
+from resnet_spec.training.run.record import Row
 from resnet_spec.training.session import Session
 from tests.training.tiny import DATA, SPEC, Ear, loop_of, ready, refused
 
@@ -259,3 +260,79 @@ def test_the_first_layer_that_gives_no_number_is_found() -> None:
 
 def test_data_of_one_size_need_no_other_words() -> None:
     assert ready(DATA).notes == ()
+
+
+def test_the_best_epoch_is_the_highest_however_little_it_grew() -> None:
+    """`min_delta` decides when to stop, not which weights are kept."""
+    started = ready(epochs=6, early_stopping={"patience": 3, "min_delta": 0.5})
+    loop = loop_of(started, Ear())
+    loop.run()
+    found = [row.validation_accuracy or 0.0 for row in loop.progress.rows]
+    assert len(found) == 4  # the first counts, and then three grew by less
+    assert found[loop.progress.best_epoch - 1] == max(found) == loop.progress.best
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "least", "since"),
+    [
+        ([], 0.0, 0),
+        ([0.0], 0.3, 0),
+        ([0.5, 0.5, 0.4], 0.0, 2),
+        ([0.5, 0.6, 0.7], 0.15, 0),
+        ([0.5, 0.6, 0.64], 0.15, 2),
+        ([0.5, 0.6, 0.7, 0.1], 0.0, 1),
+    ],
+)
+def test_growth_is_counted_from_the_last_that_was_enough(accuracies: list[float], least: float, since: int) -> None:
+    rows = [Row(i + 1, i, 0.1, 1.0, 0.5, 1.0, each, None, None, None, None) for i, each in enumerate(accuracies)]
+    assert epochs_without_growth(rows, least) == since
+
+
+def test_an_average_that_has_not_begun_is_not_the_result() -> None:
+    loop = loop_of(ready(epochs=1, ema={"decay": 0.9, "every": 100}), Ear())
+    loop.run()
+    assert loop.weights is loop.module
+    loop = loop_of(ready(epochs=1, ema={"decay": 0.9, "every": 2}), Ear())
+    loop.run()
+    assert loop.weights is not loop.module
+
+
+def test_the_layer_is_named_only_while_its_weights_are_those_of_the_step() -> None:
+    """Devices other than CPUs are looked at every fifty steps, and by then one bad step has spoiled every layer."""
+    loop = loop_of(ready(epochs=1), Ear())
+    (parts, *_) = loop.training.epoch(0)
+    with torch.no_grad():
+        loop.module.get_parameter("fc.weight").fill_(math.nan)
+    bad, good = torch.tensor(math.nan), torch.tensor(1.0)
+    loop._unseen = [(8, good), (9, bad)]
+    assert "step 10; the first layer whose output is not finite is fc" in refused(lambda: loop._look(parts)).message
+    loop._unseen = [(8, bad), (9, bad)]
+    assert refused(lambda: loop._look(parts)).message == "the loss is no longer a number at step 9"
+    loop._unseen = [(9, bad)]
+    assert refused(loop._look).message == "the loss is no longer a number at step 10"
+
+
+class Masked(nn.Module):
+    """A constant that is not finite, as attention has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(432, 4)
+        self.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.linear(x.flatten(1))
+        return found
+
+
+def test_buffers_that_were_never_finite_are_no_divergence() -> None:
+    ear = Ear()
+    loop_of(ready(spec=Masked(), input=(3, 12, 12), epochs=1), ear).run()
+    assert len(ear.rows) == 1
+
+
+def test_the_loss_that_is_shown_is_the_mean_of_all_parts() -> None:
+    ears = [Ear(), Ear()]
+    for ear, parts in zip(ears, (1, 3), strict=True):
+        loop_of(ready(epochs=1, accumulate=parts, set=GROUP), ear).run()
+    assert ears[1].losses == pytest.approx(ears[0].losses, abs=1e-4)

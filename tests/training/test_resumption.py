@@ -8,13 +8,17 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
+from resnet_spec import build, runs
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.training import checkpoints, session
-from tests.training import drill
+from resnet_spec.training import checkpoints, feeding, session
+from tests.training import drill, tiny
 
 pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[2]
@@ -177,3 +181,138 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
 
 def test_only_as_many_checkpoints_as_wanted_are_kept(whole: Path) -> None:
     assert len(list((whole / "checkpoints").iterdir())) == 2
+
+
+class Gone(Exception):  # noqa: N818
+    """A run that ends without being asked."""
+
+
+def _given_weights(folder: Path) -> Path:
+    path = folder / "given.safetensors"
+    module = build(tiny.SPEC)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(0.5)
+    save_file(module.state_dict(), path)
+    return path
+
+
+def test_a_run_that_began_with_given_weights_ends_as_a_whole_one(tmp_path: Path) -> None:
+    def stop(step: int) -> None:
+        if step == 3:
+            raise Gone
+
+    weights = _given_weights(tmp_path)
+    tiny.train(tmp_path / "whole", weights=weights)
+    with pytest.raises(Gone):
+        tiny.train(tmp_path / "run", weights=weights, on_step=stop)
+    weights.unlink()
+    assert_ends_as(tmp_path / "whole", tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.unlink()
+    found = tiny.refused(lambda: drill.go_on(tmp_path / "run"))
+    assert "its seed cannot give the weights it began with" in found.message
+
+
+def test_a_run_of_a_module_ends_as_a_whole_one_from_its_first_step_on(tmp_path: Path) -> None:
+    """Its own weights are kept; the size of drawn images is that of the start, not that of what is cut from them."""
+
+    def module(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 4))
+
+    def stop(step: int) -> None:
+        if step == 3:
+            raise Gone
+
+    data = "synthetic:classes=4,train=80,validation=24,test=30"
+    tiny.train(tmp_path / "whole", data, module(0), input=(3, 16, 16), crop=12)
+    with pytest.raises(Gone):
+        tiny.train(tmp_path / "run", data, module(0), input=(3, 16, 16), crop=12, on_step=stop)
+    runs.resume(tmp_path / "run", module=module(1), device="cpu", console=runs.quiet())
+    for name in FILES:
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_module_that_torchrun_starts_again_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(step: int) -> None:
+        if step == 7:
+            raise Gone
+
+    def module() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
+
+    tiny.train(tmp_path / "whole", spec=module(), input=(3, 12, 12))
+    with pytest.raises(Gone):
+        tiny.train(tmp_path / "run", spec=module(), input=(3, 12, 12), on_step=stop)
+    monkeypatch.setattr(runs, "restarted", lambda: True)
+    tiny.train(tmp_path / "run", spec=module(), input=(3, 12, 12))
+    for name in FILES:
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_images_of_other_names_are_other_data(tmp_path: Path) -> None:
+    def stop(step: int) -> None:
+        if step == 1:
+            raise Gone
+
+    data = tiny.write_folder(tmp_path / "data")
+    with pytest.raises(Gone):
+        tiny.train(tmp_path / "run", data, on_step=stop)
+    (tmp_path / "data" / "train" / "cat" / "0.png").rename(tmp_path / "data" / "train" / "cat" / "other.png")
+    assert tiny.refused(lambda: drill.go_on(tmp_path / "run")).code == "data-changed"
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_run_that_passes_over_bad_images_goes_on_with_other_free_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """Images that are held are decoded at the start and those that cannot be are not counted; else they are found later."""
+
+    def stop(step: int) -> None:
+        if step == 3:
+            raise Gone
+
+    data = tiny.write_folder(tmp_path / "data")
+    (tmp_path / "data" / "train" / "dog" / "7.png").write_bytes(b"")
+    budget = {True: 2**40, False: 0}
+    monkeypatch.setattr(feeding, "held_budget", lambda: budget[held])
+    changes: dict[str, Any] = {"batch_size": 4, "normalize": {"mean": "half", "std": "half"}}
+    tiny.train(tmp_path / "whole", data, skip_bad=True, workers=0, **changes)
+    with pytest.raises(Gone):
+        tiny.train(tmp_path / "run", data, skip_bad=True, workers=0, on_step=stop, **changes)
+    monkeypatch.setattr(feeding, "held_budget", lambda: budget[not held])
+    runs.resume(tmp_path / "run", device="cpu", workers=0, console=runs.quiet())
+    for name in FILES:
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+ASKED_TWICE = """
+import os, signal, sys, time
+from resnet_spec.training import stop
+stop.ECHO_SECONDS = float(sys.argv[1])
+first, second = (getattr(signal, name) for name in sys.argv[2:])
+asked = stop.Stop()
+with asked.listening():
+    os.kill(os.getpid(), first)
+    time.sleep(0.3)
+    os.kill(os.getpid(), second)
+    time.sleep(0.3)
+sys.exit(1 if asked.signal == first else 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("echo", "first", "second", "code"),
+    [
+        ("5", "SIGTERM", "SIGTERM", 1),  # torchrun hands on what its supervisor sent to all
+        ("5", "SIGINT", "SIGTERM", 1),
+        ("0", "SIGTERM", "SIGTERM", 128 + 15),
+        ("5", "SIGINT", "SIGINT", 128 + 2),
+        ("5", "SIGTERM", "SIGINT", 128 + 2),
+    ],
+)
+def test_a_second_signal_ends_at_once_unless_it_is_an_echo(echo: str, first: str, second: str, code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", ASKED_TWICE, echo, first, second], cwd=ROOT, check=False)
+    assert done.returncode == code
