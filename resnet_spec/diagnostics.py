@@ -174,6 +174,8 @@ SYNONYMS: dict[str, str] = {
     "cat": "concat",
     "mul": "multiply",
     "sum": "add",
+    **dict.fromkeys(("flip", "hflip", "horizontal_flip", "random_flip"), "random_horizontal_flip"),
+    "crop": "random_crop",
 }
 
 
