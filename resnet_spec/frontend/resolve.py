@@ -18,7 +18,7 @@ from typing import Literal
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, suggestion
 
 from .library import Kind, is_file, library_block, library_block_names, shipped_name, shipped_names, shipped_path, shipped_root
-from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse
+from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse, path_to
 
 NOT_INHERITED = ("name", "about", "source", "expect")
 RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")
@@ -339,6 +339,7 @@ class _Merger:
         self.findings: list[Diagnostic] = []
         self.replaced: dict[Span, Node] = {}
         self.strict = False  # for `--set`: what is not there cannot be entered
+        self.forgotten = ""  # what a block that patches nothing most likely lacks
 
     def merge(self, base: Mapping, patch: Mapping, place: Place, within: str = "") -> Mapping:
         """`base` with `patch` laid on it. `within` is the dotted path, for messages."""
@@ -366,7 +367,7 @@ class _Merger:
         value = new.value
         if isinstance(value, Scalar) and value.value is None:
             if old is None:
-                message, mend = f"`{path}` is deleted here, but nothing stands there", "remove the line"
+                message, mend = f"`{path}` is deleted here, but nothing stands there", self.forgotten or "remove the line"
                 if not value.text:
                     message = f"`{path}` is empty: nothing stands behind the colon, nor indented on the lines below"
                     mend = f"write what `{path.rpartition('.')[2]}` is, or remove the line"
@@ -380,7 +381,8 @@ class _Merger:
         if "op" in value.entries or old is None:
             if "op" not in value.entries and (place == "operation" or (self.strict and place != "stage block")):
                 message = f"`{path}` is patched here, but nothing stands there"
-                self._nothing("nothing-to-patch", message, new.key, path, parent)
+                mend = self.forgotten or "name the operation: `{op: ...}`"
+                self._nothing("nothing-to-patch", message, new.key, path, parent, mend)
                 return None
             fresh = self.merge(Mapping({}, value.span), value, place, path)
             return self._placed(old, Entry(new.key, replace(fresh, span=value.span)))
@@ -405,10 +407,12 @@ class _Merger:
         return new
 
     def _nothing(
-        self, code: str, message: str, key: Span, path: str, parent: Mapping, mend: str = "name the operation: `{op: ...}`"
+        self, code: str, message: str, key: Span, path: str, parent: Mapping, mend: str = ""
     ) -> None:
         """A patch or a `null` for nothing: the sibling that was meant, if any is near, else `mend`."""
         near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict and "." in path else 0)
+        if self.strict and "." not in path and (full := path_to(parent, path)):
+            near = f"did you mean `{full}{key.source.text.removeprefix(path)}`?"
         if self.strict and not near:
             mend = "`--set` changes what the spec has; what it lacks goes into the file"
         self.findings.append(Diagnostic(code, message, key, help=near or mend))
@@ -479,7 +483,11 @@ class _Merger:
                     Diagnostic("unknown-block", f"there is no block `{name}`", key, help=suggestion(name, names))
                 )
                 return None
-            return BlockText(name, key, self.merge(Mapping({}, body.span), body, "block", f"blocks.{name}"), everywhere=False)
+            if library_block(name) is not None:
+                self.forgotten = f"write `extends: {name}` in the block, to patch the library's"
+            fresh = self.merge(Mapping({}, body.span), body, "block", f"blocks.{name}")
+            self.forgotten = ""
+            return BlockText(name, key, fresh, everywhere=False)
         if starts is not None:
             if not isinstance(starts, Scalar) or not isinstance(starts.value, str):
                 self.findings.append(Diagnostic("wrong-type", "a block extends one other block, by name", starts.span))

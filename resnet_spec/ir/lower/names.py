@@ -108,6 +108,9 @@ class _Walk:
                 "unknown-block", f"`{use.op}` is {what}; a stage is made of blocks", use.op_span, suggestion(use.op, names)
             )
             return
+        given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
+        if self.replaces_the_librarys(block, given):
+            return
         visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
         if stage.stride is not None and id(block) not in self.failed:
             self.expressions(
@@ -172,6 +175,8 @@ class _Walk:
                 message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
                 self.add("unknown-field", message, use.init.span, "write it at an operation of the block")
             whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
+            if self.replaces_the_librarys(block, whole.arguments):
+                return
             self.arguments(whole, block, use.key, stage=False)
             self.expressions(use.arguments, visible)
             self.pending.append(block)
@@ -195,6 +200,21 @@ class _Walk:
                 self.add(
                     "unknown-name", f"`{name.text}` is no earlier value of the block", name.span, suggestion(name.text, earlier)
                 )
+
+    def replaces_the_librarys(self, block: Block, given: Mapping[str, Argument]) -> bool:
+        """Whether a block under the name of a library's lacks what that takes and is `given` here; told once."""
+        patched = library(block.name)
+        if patched is None or block.everywhere:
+            return False
+        takes, taken = (*block.args, *block.defaults), (*patched.args, *patched.defaults)
+        lacking = [name for name in given if name in taken and name not in takes]
+        if lacking and id(block) not in self.failed:
+            message = f"`{block.name}` is a new block here, which replaces the library's, and it takes no `{lacking[0]}`"
+            mend = f"write `extends: {block.name}` in it, to patch the library's"
+            related = (Label(given[lacking[0]].key, f"`{lacking[0]}` is given here"),)
+            self.append(Diagnostic("unknown-field", message, block.key, related=related, help=mend))
+            self.failed.add(id(block))
+        return bool(lacking)
 
     def arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
         """Whether a use gives a block what it takes."""
