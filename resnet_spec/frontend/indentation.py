@@ -1,7 +1,6 @@
 """Lines of YAML that stand too far to the left or to the right, which is why most texts do not read.
 
-Goes in: the lines of a text, and where YAML gave up. Comes out: the line to mend, what is wrong with it, and what its author can
-do.
+Goes in: the lines of a text, and where YAML gave up. Comes out: the line to mend, what is wrong with it, and the mend.
 """
 
 from __future__ import annotations

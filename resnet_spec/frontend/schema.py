@@ -179,7 +179,9 @@ def _mend_of_type(error: ValidationError, name: str) -> str:
         rest = ", ".join(depths[1:])
         return f"each stage has a depth of its own: `depth: {depths[0]}` here, and {rest} in the next ones"
     if isinstance(written, list) and "object" in expected:
-        what = "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
+        what = (
+            "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
+        )
         return f"{what}, without dashes or square brackets"
     if isinstance(written, list) and len(written) == 1:
         return f"write `{_plain(written[0])}` without the brackets"

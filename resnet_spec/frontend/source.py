@@ -90,7 +90,7 @@ _YAML_HELP = {  # what PyYAML finds, and what its author most likely did
     "mapping values are not allowed": "a text with a colon goes in quotes; or the line above is not finished",
     "could not find expected ':'": "write `name: value`, with a space after the colon",
     "block end": "indent this line like the entries it belongs to",
-    "did not find expected key": "indent this line like the entries it belongs to; behind a closing quote or bracket goes nothing",
+    "did not find expected key": "indent it like the entries it belongs to; behind a closing quote or bracket goes nothing",
     "'-' indicator": "begin each entry of a list with a dash, or none",
     "cannot start any token": "put the text in quotes",
     "found unexpected end of stream": "close the quote",
@@ -142,7 +142,7 @@ def from_data(data: object, name: str = "<dict>") -> Source:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise SpecError([Diagnostic("not-data", f"the spec holds something YAML cannot say: {error}", None)]) from None
-    return Source(name, _JSON_ALONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    return Source(name, _JSON_ALONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), data=True)
 
 
 def to_data(node: Node) -> object:
@@ -173,7 +173,7 @@ def path_to(root: Mapping, key: str) -> str:
 def suppressions(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Lines that end in `# resnet-spec: ignore[code, ...]`, with the codes; events carry no comments."""
     for number, line in enumerate(source.text.splitlines(), 1):
-        if found := re.search(r"#\s*resnet-spec:\s*ignore\[([a-z0-9., -]+)\]\s*$", line):
+        if found := re.search(r"#\s*resnet-spec:\s*ignore\[([A-Za-z0-9_., -]+)\]\s*$", line):
             yield number, tuple(code.strip() for code in found[1].split(","))
 
 

@@ -330,7 +330,7 @@ def test_a_mistake_is_told_at_its_place_with_a_mend(text: str, line: int, code: 
         ("quick", "recipe=2", "unknown-word"),
         ("quick", "batch_size=0", "out-of-range"),
         ("epochs: 5\n", "", "missing-version"),
-        ("spec: 1\n", "", "missing-version"),
+        ("spec: 1\n", "", "other-document"),
         ("recipe: 2\n", "", "unknown-version"),
         ("- recipe: 1\n", "", "wrong-type"),
     ],
@@ -338,6 +338,11 @@ def test_a_mistake_is_told_at_its_place_with_a_mend(text: str, line: int, code: 
 def test_a_mistake_outside_the_file_is_told(recipe: str, patch: str, code: str) -> None:
     (finding,) = refused(recipe, *([patch] if patch else []))
     assert finding.code == code
+
+
+def test_a_patch_of_a_key_that_stands_further_down_is_told_where() -> None:
+    (finding,) = refused("cifar-fast", "lr=0.1")
+    assert finding.help == "did you mean `optimizer.lr=0.1`?"
 
 
 def test_all_mistakes_are_told_at_once() -> None:
