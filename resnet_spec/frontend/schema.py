@@ -183,7 +183,7 @@ def _mend_of_type(error: ValidationError, name: str) -> str:
             "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
         )
         return f"{what}, without dashes or square brackets"
-    if isinstance(written, list) and len(written) == 1:
+    if isinstance(written, list) and len(written) == 1 and not isinstance(written[0], dict | list):
         return f"write `{_plain(written[0])}` without the brackets"
     if "boolean" in expected and written in (0, 1):
         return f"write `{str(bool(written)).lower()}`"
@@ -193,7 +193,7 @@ def _mend_of_type(error: ValidationError, name: str) -> str:
         return f"write a list: `{last}: [{_plain(written)}]`"
     if isinstance(written, str) and last in ("stem", "head", "branch", "shortcut", "after", "ops"):
         return f"give it a name: `{last}: {{{_name_for(written)}: {written}}}`"
-    if isinstance(written, int) and name.startswith("stages.") and name.count(".") == 1:
+    if type(written) is int and name.startswith("stages.") and name.count(".") == 1:
         return f"name what the number is: `{last}: {{depth: {written}}}`"
     example = _example(error.schema)
     return f"for example `{last}: {example}`" if example != "..." else ""

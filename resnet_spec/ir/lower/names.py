@@ -114,7 +114,7 @@ class _Walk:
             )
             return
         given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
-        if self.replaces_the_librarys(block, given):
+        if self.shadows_the_library(block, given):
             return
         visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
         if stage.stride is not None and id(block) not in self.failed:
@@ -180,7 +180,7 @@ class _Walk:
                 message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
                 self.add("unknown-field", message, use.init.span, "write it at an operation of the block")
             whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
-            if self.replaces_the_librarys(block, whole.arguments):
+            if self.shadows_the_library(block, whole.arguments):
                 return
             self.arguments(whole, block, use.key, stage=False)
             self.expressions(use.arguments, visible)
@@ -206,7 +206,7 @@ class _Walk:
                     "unknown-name", f"`{name.text}` is no earlier value of the block", name.span, suggestion(name.text, earlier)
                 )
 
-    def replaces_the_librarys(self, block: Block, given: Mapping[str, Argument]) -> bool:
+    def shadows_the_library(self, block: Block, given: Mapping[str, Argument]) -> bool:
         """Whether a block under the name of a library's lacks what that takes and is `given` here; told once."""
         patched = library(block.name)
         if patched is None or block.everywhere:
