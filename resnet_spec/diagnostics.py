@@ -6,6 +6,7 @@ and it uses none of them. How a diagnostic is shown is the business of `renderin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,12 +21,14 @@ class Source:
     """One text that was read: a file, standard input, a dict, or a `--set` argument.
 
     `name` is what the user calls it. `origin` says whose words these are: a finding inside a library block is told at the
-    line of the user's file that used the block.
+    line of the user's file that used the block. `data`: the text is JSON with an indent of 2, made of what was given as Python
+    data, so its lines are nobody's.
     """
 
     name: str
     text: str = field(repr=False)
     origin: Origin = "spec"
+    data: bool = False
 
     def line(self, number: int) -> str:
         """The text of line `number` (from 1), without its line break; empty past the end."""
@@ -37,6 +40,23 @@ class Source:
 def _lines(source: Source) -> list[str]:
     """The lines of a source, split once: thousands of findings each ask for theirs."""
     return source.text.removeprefix("\ufeff").splitlines()  # a byte order mark stands in no column
+
+
+@lru_cache(maxsize=4)
+def _paths(source: Source) -> list[str]:
+    """For each line of a JSON text, the way to the entry on it: `stem.conv1.kernel_size[0]`."""
+    names: list[str] = []  # of the entries around, from the outermost on
+    found = []
+    for line in _lines(source):
+        text = line.lstrip(" ")
+        depth = (len(line) - len(text)) // 2
+        before = names[depth - 1] if 0 < depth <= len(names) else ""
+        del names[depth:]
+        if depth and text[0] not in "]}":
+            key = re.match(r'"((?:[^"\\]|\\.)*)": ', text)
+            names[depth - 1 :] = [key[1] if key else f"[{int(before[1:-1]) + 1 if before else 0}]"]
+        found.append(".".join(names).replace(".[", "["))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,9 @@ class Span:
     anchor: Span | None = None  # for a value that came through a YAML alias: where its anchor stands
 
     def __str__(self) -> str:
+        if self.source.data:
+            path = _paths(self.source)[self.line - 1]
+            return f"{self.source.name}: {path}" if path else self.source.name
         return f"{self.source.name}:{self.line}:{self.column}"
 
     def within(self, start: int, stop: int) -> Span:
@@ -178,6 +201,8 @@ SYNONYMS: dict[str, str] = {
     "cat": "concat",
     "mul": "multiply",
     "sum": "add",
+    **dict.fromkeys(("flip", "hflip", "horizontal_flip", "random_flip"), "random_horizontal_flip"),
+    "crop": "random_crop",
 }
 
 

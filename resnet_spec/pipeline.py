@@ -16,12 +16,12 @@ anything else that is raised is a mistake of ours. Nothing here imports torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from resnet_spec.diagnostics import Diagnostic, Source, SpecError, suggestion
+from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
 from resnet_spec.frontend import library
 from resnet_spec.frontend.provenance import with_origins
 from resnet_spec.frontend.resolve import Resolved, parse_set, read_file, resolve, spec_root
@@ -68,6 +68,7 @@ class Analysis:
     costs: tuple[Cost, ...]
     warnings: tuple[Diagnostic, ...]
     expect_checked: bool
+    overridden: bool  # by `--set`, so that the network is not the one that was named
 
     def __repr__(self) -> str:
         name, counts = self.spec.name, self.total
@@ -91,7 +92,8 @@ class Analysis:
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, less those that a comment on their line takes back."""
-        found = [*check_unused(self.spec), *lint(self.graph, self.accepted, self.spec.name_span)]
+        named = None if self.overridden else self.spec.name_span
+        found = [*check_unused(self.spec), *lint(self.graph, self.accepted, named)]
         return tuple(finding for finding in found if not _taken_back(finding))
 
     @property
@@ -141,6 +143,9 @@ def _single_block(target: str, input: str | Size | None) -> Target:
 
 
 def _missing(target: str) -> Diagnostic:
+    if target in library.shipped_names("recipe"):
+        mend = f"use it with `train SPEC --recipe {target}`"
+        return Diagnostic("missing-file", f"`{target}` is a recipe, and a spec belongs here", None, help=mend)
     looks_like_path = "/" in target or target.endswith((".yaml", ".yml"))
     what = "there is no file" if looks_like_path else "there is no file or shipped spec"
     mend = suggestion(Path(target).name.removesuffix(".yaml"), library.shipped_names(), most=0)
@@ -175,7 +180,28 @@ def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Dia
     except SpecError as error:
         told = [*error.diagnostics, *_independent(resolved, error.diagnostics)]
         raise SpecError(with_origins(told, resolved.root.span.source, resolved.replaced)) from None
-    return spec, resolved.warnings, resolved.overridden
+    more = [finding for finding in (*_turned(spec), *_unknown_codes(resolved.source)) if not _taken_back(finding)]
+    return spec, (*resolved.warnings, *more), resolved.overridden
+
+
+def _turned(spec: Spec) -> Iterator[Diagnostic]:
+    """A warning for an input that most likely has its channels last."""
+    first, second, last = spec.input
+    if first > 4 and last in (1, 3, 4):
+        message = f"`{show(spec.input)}` is {first} channels of {second}x{last} pixels"
+        mend = f"did you mean `{last}x{first}x{second}`? The channels come first"
+        yield Diagnostic("channels-last", message, spec.input_span, help=mend, severity="warning")
+
+
+def _unknown_codes(source: Source) -> Iterator[Diagnostic]:
+    """A warning for each comment that takes back a code which no finding has."""
+    for line, codes in suppressions(source) if "ignore[" in source.text else ():
+        for code in codes:
+            if code and code not in library.explanations():
+                column = source.line(line).rindex(code) + 1
+                span = Span(source, line, column, line, column + len(code))
+                mend = suggestion(code, list(library.explanations()), most=0) or "`resnet-spec explain` lists the codes"
+                yield Diagnostic("unknown-code", f"there is no code `{code}`", span, help=mend, severity="warning")
 
 
 def _independent(resolved: Resolved, told: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -205,7 +231,7 @@ def analyze(target: Target, sets: Iterable[str] = (), input: str | Size | None =
         raise SpecError([*located, *(warning for warning in warnings if warning.span not in told)]) from None
     costs = count(graph, shapes)
     speaks = spec.expect is not None and not overridden and size == spec.input
-    analysis = Analysis(spec, graph, size, shapes, costs, warnings, speaks)
+    analysis = Analysis(spec, graph, size, shapes, costs, warnings, speaks, overridden)
     if spec.expect is not None and speaks and hold_to_expect:
         findings = check_expect(analysis, spec.expect)
         if findings:

@@ -268,8 +268,15 @@ def _for_classes(
             note = f"the head has {count} outputs, as the data have classes; the spec has {show(analysis.output)}"
             return adapted, changed, (note,)
     message = f"{analysis.spec.name} gives {show(analysis.output)}, and the data have {count} classes"
-    mend = "say `classes: N` in the spec, and `out_features: classes` in its last linear"
-    raise SpecError([Diagnostic("data-classes", message, analysis.spec.span, help=mend)])
+    span, mend = analysis.spec.span, "say `classes: N` in the spec, and `out_features: classes` in its last linear"
+    if len(analysis.output) > 1 and analysis.graph.nodes:
+        last = analysis.graph.nodes[analysis.graph.output]
+        message = f"{analysis.spec.name} gives {show(analysis.output)}, and one number for each of {count} classes is needed"
+        span, _ = analysis.graph.place(analysis.graph.output)
+        mend = "end the head in `flatten: flatten` and `fc: {op: linear, out_features: classes}`"
+        if last.op.name == "linear":
+            mend = f"put `flatten: flatten` before `{last.name}`"
+    raise SpecError([Diagnostic("data-classes", message, span, help=mend)])
 
 
 def refuse_size(analysis: Analysis, preparation: Preparation) -> None:

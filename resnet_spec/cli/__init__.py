@@ -9,6 +9,7 @@ import importlib
 import io
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -60,6 +61,16 @@ def group() -> None:
     """
 
 
+def _told(error: OSError) -> str:
+    """Why a file cannot be had, in words; for one in a folder that is not there, the folder."""
+    if error.filename is None:
+        return str(error)
+    folder = Path(os.fsdecode(error.filename)).parent
+    if isinstance(error, FileNotFoundError) and not folder.exists():
+        return f"there is no folder {folder}; make it first"
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
+
+
 def main() -> None:
     """Run the command line and exit."""
     for stream in (sys.stdout, sys.stderr):
@@ -83,7 +94,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
-        click.echo(f"error: {printable(str(error))}", err=True)
+        click.echo(f"error: {printable(_told(error))}", err=True)
         code = 2
     except Exception:  # the last resort of a program: everything a user can cause is caught above
         import traceback

@@ -15,7 +15,8 @@ from resnet_spec.cli.common import (
     show_findings,
     spec_root_option,
 )
-from resnet_spec.diagnostics import Diagnostic, SpecError, printable
+from resnet_spec.diagnostics import Diagnostic, SpecError, printable, suggestion
+from resnet_spec.frontend.library import explanations
 from resnet_spec.ir.ops import show
 from resnet_spec.rendering import MessageFormat
 
@@ -54,23 +55,21 @@ def command(
 
     Findings go to stdout. Exit code 0 if all is well, 1 if there are findings, 2 if a file cannot be read.
     """
+    _refuse_unknown(select, ignore)
     findings: list[Diagnostic] = []
     good: list[str] = []
     for spec in specs:
         try:
             analysis = pipeline.analyze(find_target(spec, None, spec_root), sets)
+            told, line = [*analysis.warnings, *analysis.lints], _line(spec, analysis)
         except SpecError as error:
-            findings.extend(error.diagnostics)
-            continue
-        findings.extend((*analysis.warnings, *analysis.lints))
-        note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` not checked under --set"
-        total = analysis.total
-        sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
-        counts = f"{total.params:,} parameters, {total.macs:,} multiply-adds"
-        good.append(f"{printable(spec)}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}")
-    findings = [finding for finding in findings if finding.severity == "error" or _wanted(finding.code, select, ignore)]
-    if warning == "error":
-        findings = [replace(finding, severity="error") for finding in findings]
+            told, line = list(error.diagnostics), ""
+        told = [finding for finding in told if finding.severity == "error" or _wanted(finding.code, select, ignore)]
+        if warning == "error":
+            told = [replace(finding, severity="error") for finding in told]
+        if not any(finding.severity == "error" for finding in told):
+            good.append(line)
+        findings.extend(told)
     findings = list({(finding.code, str(finding.span), finding.message): finding for finding in findings}.values())
     if findings or message_format in ("json", "sarif"):
         show_findings(findings, message_format, product=True)
@@ -83,6 +82,22 @@ def command(
             plural = "s" if len(findings) - errors != 1 else ""
             click.echo(f"{len(specs)} spec{'s' if len(specs) > 1 else ''} checked, {len(good)} ok: {counts}{plural}")
     ctx.exit(exit_code(findings))
+
+
+def _line(spec: str, analysis: pipeline.Analysis) -> str:
+    """What there is to say of a spec that is good."""
+    note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` not checked under --set"
+    sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
+    counts = f"{analysis.total.params:,} parameters, {analysis.total.macs:,} multiply-adds"
+    return f"{printable(spec)}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}"
+
+
+def _refuse_unknown(*lists: str | None) -> None:
+    """Refuse codes that no finding has."""
+    for code in (word.strip() for codes in lists for word in (codes or "").split(",")):
+        if code and code not in explanations():
+            mend = suggestion(code, list(explanations()), most=0) or "see `resnet-spec explain`"
+            raise click.UsageError(f"there is no code `{printable(code)}`; {mend}")
 
 
 def _wanted(code: str, select: str | None, ignore: str | None) -> bool:

@@ -51,9 +51,18 @@ def shipped_root(kind: Kind = "spec") -> Path:
 @cache
 def shipped_names(kind: Kind = "spec") -> tuple[str, ...]:
     """The names of the shipped networks (`resnet50`, `variants/...`) or recipes, sorted; mixins are not networks."""
+    return tuple(sorted(name for name in _shipped(kind) if not name.startswith("mixins/")))
+
+
+@cache
+def shipped_mixins() -> tuple[str, ...]:
+    """The names of the shipped patches to networks (`mixins/...`), sorted."""
+    return tuple(sorted(name for name in _shipped("spec") if name.startswith("mixins/")))
+
+
+def _shipped(kind: Kind) -> list[str]:
     root = shipped_root(kind)
-    names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
-    return tuple(sorted(name for name in names if not name.startswith("mixins/")))
+    return [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml")]
 
 
 def shipped_name(path: Path, kind: Kind = "spec") -> str:

@@ -17,8 +17,18 @@ from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, suggestion
 
-from .library import Kind, is_file, library_block, library_block_names, shipped_name, shipped_names, shipped_path, shipped_root
-from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse
+from .library import (
+    Kind,
+    is_file,
+    library_block,
+    library_block_names,
+    shipped_mixins,
+    shipped_name,
+    shipped_names,
+    shipped_path,
+    shipped_root,
+)
+from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse, path_to
 
 NOT_INHERITED = ("name", "about", "source", "expect")
 RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")
@@ -27,6 +37,7 @@ DEFAULTS: dict[Kind, Source] = {
     "recipe": Source("the defaults of recipes", "optimizer: {op: SGD, lr: 0.1}\nschedule: constant\n", "library"),
 }
 MAX_CHAIN = 64
+_OTHER: dict[Kind, Kind] = {"spec": "recipe", "recipe": "spec"}
 
 # What a place in the tree holds; `operation` places take a bare word or a mapping with `op`.
 Place = Literal["root", "recipe", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"]
@@ -260,6 +271,10 @@ class _Chain:
         self.warnings.extend(warnings)
         document = _mapping(node, self.kind)
         version = document.entries.get(self.kind)
+        if version is None and (other := _OTHER[self.kind]) in document.entries:
+            example = f"SPEC --recipe {source.name}" if other == "recipe" else f"{source.name} --recipe RECIPE"
+            message, mend = f"{source.name} is a {other}, and a {self.kind} belongs here", f"use it with `train {example}`"
+            raise SpecError([Diagnostic("other-document", message, document.entries[other].key, help=mend)])
         if version is None:
             message = f"{source.name} does not say which version of the language it is written in"
             mend = f"write `{self.kind}: 1` as its first line"
@@ -323,11 +338,12 @@ class _Chain:
                 root = here.root.resolve()
                 folder = "the working directory" if root == Path.cwd().resolve() else f"the folder {display_name(root)}"
                 raise refuse("extends-outside", f"`{text}` lies outside of {folder}, which `extends` may not leave", mend)
-            ships = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
-            return path, shipped_name(path, self.kind) if ships else display_name(path), here.root
+            shipped_file = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
+            return path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root
         if (shipped := shipped_path(text, self.kind)) is not None:
             return shipped, shipped_name(shipped, self.kind), shipped_root(self.kind)
-        mend = suggestion(text, [*_files_beside(text, here), *shipped_names(self.kind)], most=0 if self.kind == "spec" else 12)
+        ships = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
+        mend = suggestion(text, [*_files_beside(text, here), *ships], most=0 if self.kind == "spec" else 12)
         shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped {self.kind} `{text}`"
         raise refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", mend)
 
@@ -339,6 +355,7 @@ class _Merger:
         self.findings: list[Diagnostic] = []
         self.replaced: dict[Span, Node] = {}
         self.strict = False  # for `--set`: what is not there cannot be entered
+        self.forgotten = ""  # what a block that patches nothing most likely lacks
 
     def merge(self, base: Mapping, patch: Mapping, place: Place, within: str = "") -> Mapping:
         """`base` with `patch` laid on it. `within` is the dotted path, for messages."""
@@ -366,7 +383,7 @@ class _Merger:
         value = new.value
         if isinstance(value, Scalar) and value.value is None:
             if old is None:
-                message, mend = f"`{path}` is deleted here, but nothing stands there", "remove the line"
+                message, mend = f"`{path}` is deleted here, but nothing stands there", self.forgotten or "remove the line"
                 if not value.text:
                     message = f"`{path}` is empty: nothing stands behind the colon, nor indented on the lines below"
                     mend = f"write what `{path.rpartition('.')[2]}` is, or remove the line"
@@ -380,7 +397,8 @@ class _Merger:
         if "op" in value.entries or old is None:
             if "op" not in value.entries and (place == "operation" or (self.strict and place != "stage block")):
                 message = f"`{path}` is patched here, but nothing stands there"
-                self._nothing("nothing-to-patch", message, new.key, path, parent)
+                mend = self.forgotten or "name the operation: `{op: ...}`"
+                self._nothing("nothing-to-patch", message, new.key, path, parent, mend)
                 return None
             fresh = self.merge(Mapping({}, value.span), value, place, path)
             return self._placed(old, Entry(new.key, replace(fresh, span=value.span)))
@@ -404,11 +422,11 @@ class _Merger:
             return Entry(old.key, new.value)
         return new
 
-    def _nothing(
-        self, code: str, message: str, key: Span, path: str, parent: Mapping, mend: str = "name the operation: `{op: ...}`"
-    ) -> None:
+    def _nothing(self, code: str, message: str, key: Span, path: str, parent: Mapping, mend: str = "") -> None:
         """A patch or a `null` for nothing: the sibling that was meant, if any is near, else `mend`."""
         near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict and "." in path else 0)
+        if self.strict and "." not in path and (full := path_to(parent, path)):
+            near = f"did you mean `{full}{key.source.text.removeprefix(path)}`?"
         if self.strict and not near:
             mend = "`--set` changes what the spec has; what it lacks goes into the file"
         self.findings.append(Diagnostic(code, message, key, help=near or mend))
@@ -479,7 +497,11 @@ class _Merger:
                     Diagnostic("unknown-block", f"there is no block `{name}`", key, help=suggestion(name, names))
                 )
                 return None
-            return BlockText(name, key, self.merge(Mapping({}, body.span), body, "block", f"blocks.{name}"), everywhere=False)
+            if library_block(name) is not None:
+                self.forgotten = f"write `extends: {name}` in the block, to patch the library's"
+            fresh = self.merge(Mapping({}, body.span), body, "block", f"blocks.{name}")
+            self.forgotten = ""
+            return BlockText(name, key, fresh, everywhere=False)
         if starts is not None:
             if not isinstance(starts, Scalar) or not isinstance(starts.value, str):
                 self.findings.append(Diagnostic("wrong-type", "a block extends one other block, by name", starts.span))

@@ -18,7 +18,7 @@ from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, closest, suggest
 
 from .conforms import conforms, member_for
 from .library import Kind
-from .source import Mapping, Node, Scalar, Sequence, to_data
+from .source import Mapping, Node, Scalar, Sequence, path_to, to_data
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -143,19 +143,7 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
                 return _bad_text(node.text if isinstance(node, Scalar) else str(written), node, name)
             kind = f"the fraction {written}" if isinstance(written, float) else _KINDS.get(type(written), "nothing")
             message = f"`{name}` must be {_expected(expected)}, and this is {kind}"
-            mend = ""
-            if name.endswith(".depth") and isinstance(written, list) and (depths := _digits(written)):
-                rest = ", ".join(depths[1:])
-                mend = f"each stage has a depth of its own: `depth: {depths[0]}` here, and {rest} in the next ones"
-            elif isinstance(written, list) and len(written) == 1:
-                mend = f"write `{written[0]}` without the brackets"
-            elif isinstance(written, list) and "object" in expected:
-                mend = "write `name: ...` for each entry, without dashes"
-            elif "boolean" in expected and written in (0, 1):
-                mend = f"write `{str(bool(written)).lower()}`"
-            elif (example := _example(error.schema)) != "...":
-                mend = f"for example `{path[-1]}: {example}`"
-            return Diagnostic("wrong-type", message, _place(node, key), help=mend)
+            return Diagnostic("wrong-type", message, _place(node, key), help=_mend_of_type(error, name))
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
             mend = f"write {expected} or {'more' if error.validator == 'minimum' else 'less'}"
@@ -182,6 +170,45 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
     raise AssertionError(f"the schema uses `{error.validator}`, which has no message")
 
 
+def _mend_of_type(error: ValidationError, name: str) -> str:
+    """What to write in place of a value of another type."""
+    written: Any = error.instance
+    expected: Any = error.validator_value
+    last = name.rpartition(".")[2]
+    if isinstance(written, list) and last == "depth" and (depths := _digits(written)):
+        rest = ", ".join(depths[1:])
+        return f"each stage has a depth of its own: `depth: {depths[0]}` here, and {rest} in the next ones"
+    if isinstance(written, list) and "object" in expected:
+        what = (
+            "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
+        )
+        return f"{what}, without dashes or square brackets"
+    if isinstance(written, list) and len(written) == 1 and not isinstance(written[0], dict | list):
+        return f"write `{_plain(written[0])}` without the brackets"
+    if "boolean" in expected and written in (0, 1):
+        return f"write `{str(bool(written)).lower()}`"
+    if isinstance(written, dict) and last == "args":
+        return f"name what a use must give: `args: [{', '.join(written)}]`; numbers to start from stand in `defaults`"
+    if expected in ("array", ["array", "null"]) and not isinstance(written, dict | list):
+        return f"write a list: `{last}: [{_plain(written)}]`"
+    if isinstance(written, str) and last in ("stem", "head", "branch", "shortcut", "after", "ops"):
+        return f"give it a name: `{last}: {{{_name_for(written)}: {written}}}`"
+    if type(written) is int and name.startswith("stages.") and name.count(".") == 1:
+        return f"name what the number is: `{last}: {{depth: {written}}}`"
+    example = _example(error.schema)
+    return f"for example `{last}: {example}`" if example != "..." else ""
+
+
+def _plain(value: object) -> str:
+    """A single value as YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _name_for(operation: str) -> str:
+    """A name that an operation can stand under."""
+    return {"act": "relu", "norm": "bn"}.get(operation, operation)
+
+
 def _unknown_keys(error: ValidationError, node: Node | None, name: str) -> Iterator[Diagnostic]:
     schema: Any = error.schema
     written: Any = error.instance
@@ -196,7 +223,29 @@ def _unknown_keys(error: ValidationError, node: Node | None, name: str) -> Itera
         what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind} has no key `{extra}`"
         at = node.entries[extra].key if isinstance(node, Mapping) and extra in node.entries else None
         mend = _NEVER_WRITTEN.get(extra) if "op" in written else None
+        if at is not None and not name and isinstance(node, Mapping):
+            mend = _elsewhere(extra, at, node, kind)
         yield Diagnostic("unknown-field", what, at, help=mend or suggestion(extra, known, SYNONYMS))
+
+
+def _elsewhere(extra: str, at: Span, root: Mapping, kind: str) -> str | None:
+    """The mend for a key at the top of a document that belongs further down."""
+    inner = Mapping({key: entry for key, entry in root.entries.items() if key != extra}, root.span)
+    full = path_to(inner, extra)
+    if full and at.source.origin == "command line":
+        return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?"
+    if full and kind == "recipe":
+        return f"did you mean `{full}`?"
+    if kind == "spec" and extra in _operation_fields():
+        return "is it a field of the operation above? Then indent it like the other fields"
+    return None
+
+
+@cache
+def _operation_fields() -> frozenset[str]:
+    """The fields that operations have."""
+    members = schema_document()["definitions"]["operation"]["allOf"]
+    return frozenset(field for member in members for field in member["then"].get("properties", {}))
 
 
 def _missing(error: ValidationError) -> list[str]:

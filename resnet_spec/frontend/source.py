@@ -17,6 +17,8 @@ import yaml
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError
 
+from .indentation import Misplaced, out_of_line, too_deep
+
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 50_000
@@ -88,6 +90,9 @@ _YAML_HELP = {  # what PyYAML finds, and what its author most likely did
     "mapping values are not allowed": "a text with a colon goes in quotes; or the line above is not finished",
     "could not find expected ':'": "write `name: value`, with a space after the colon",
     "block end": "indent this line like the entries it belongs to",
+    "did not find expected key": "indent it like the entries it belongs to; behind a closing quote or bracket goes nothing",
+    "'-' indicator": "begin each entry of a list with a dash, or none",
+    "cannot start any token": "put the text in quotes",
     "found unexpected end of stream": "close the quote",
 }
 
@@ -111,11 +116,24 @@ def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnost
         mend = next((mend for words, mend in _YAML_HELP.items() if words in what), "")
         if source.line(span.line)[span.column - 1 : span.column] == "\t":
             what, mend = "a tab cannot indent a line", "put two spaces in place of each tab"
+        elif (found := _misplaced(source, what, span)) is not None:
+            what, mend, related = found.what, found.mend, ()
+            span = span if span.line == found.line else _at(source, found.line, 1)
         raise SpecError([Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=mend)]) from None
     except yaml.YAMLError as error:  # a character YAML does not allow
         what = str(getattr(error, "reason", error))
         position = getattr(error, "position", 0)
         raise _stop("yaml-syntax", f"not YAML: {what}", _after(source, position if isinstance(position, int) else 0)) from None
+
+
+def _misplaced(source: Source, what: str, span: Span) -> Misplaced | None:
+    """What line is indented wrongly, if that is why a text is no YAML."""
+    lines = source.text.splitlines()
+    if not 0 < span.line <= len(lines):
+        return None
+    if "mapping values are not allowed" in what:
+        return too_deep(lines, span.line, span.column)
+    return out_of_line(lines, span.line, span.column) if "expected key" in what or "block end" in what else None
 
 
 def from_data(data: object, name: str = "<dict>") -> Source:
@@ -124,7 +142,7 @@ def from_data(data: object, name: str = "<dict>") -> Source:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise SpecError([Diagnostic("not-data", f"the spec holds something YAML cannot say: {error}", None)]) from None
-    return Source(name, _JSON_ALONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    return Source(name, _JSON_ALONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), data=True)
 
 
 def to_data(node: Node) -> object:
@@ -138,10 +156,24 @@ def to_data(node: Node) -> object:
             return {key: to_data(entry.value) for key, entry in node.entries.items()}
 
 
+def path_to(root: Mapping, key: str) -> str:
+    """Where a key stands below `root`, with dots: the first place that is the least deep. Empty where there is none."""
+    level = [("", root)]
+    while level:
+        below: list[tuple[str, Mapping]] = []
+        for path, mapping in level:
+            if key in mapping.entries:
+                return path + key
+            inner = ((f"{path}{name}.", entry.value) for name, entry in mapping.entries.items())
+            below += [(name, value) for name, value in inner if isinstance(value, Mapping)]
+        level = below
+    return ""
+
+
 def suppressions(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Lines that end in `# resnet-spec: ignore[code, ...]`, with the codes; events carry no comments."""
     for number, line in enumerate(source.text.splitlines(), 1):
-        if found := re.search(r"#\s*resnet-spec:\s*ignore\[([a-z0-9., -]+)\]\s*$", line):
+        if found := re.search(r"#\s*resnet-spec:\s*ignore\[([A-Za-z0-9_., -]+)\]\s*$", line):
             yield number, tuple(code.strip() for code in found[1].split(","))
 
 

@@ -7,6 +7,7 @@ Computing Receptive Fields of Convolutional Neural Networks).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .graph import INPUT, Graph
@@ -33,13 +34,17 @@ class Field:
 ONE_PIXEL = Field((1, 1), (1, 1), (0, 0))
 
 
-def receptive_fields(graph: Graph, input: Shape, shapes: tuple[Shape, ...]) -> tuple[Field, ...]:
-    """The field of each node's output, for images of `input` (C, H, W)."""
+def receptive_fields(graph: Graph, input: Shape, shapes: tuple[Shape, ...], gates: Collection[int] = ()) -> tuple[Field, ...]:
+    """The field of each node's output, for images of `input` (C, H, W); what a value depends on through `gates` is left out."""
     whole = Field((input[1], input[2]), (0, 0), (0, 0), whole=True)
     found: list[Field] = []
     known: dict[tuple[object, ...], Field] = {}
     for position, node in enumerate(graph.nodes):
         entering = tuple([ONE_PIXEL if value == INPUT else found[value] for value in node.inputs])
+        ungated = [field for value, field in zip(node.inputs, entering, strict=True) if value not in gates]
+        if len(ungated) == 1 and len(entering) > 1:
+            found.append(ungated[0])
+            continue
         key = (id(node.op), entering)
         field = known.get(key)
         if field is None:

@@ -94,6 +94,21 @@ class Graph:
                     found[value].append(position)
         return tuple(map(tuple, found))
 
+    def gates(self) -> frozenset[int]:
+        """The positions of the nodes that do nothing but scale the channels of a value: C x 1 x 1 beside C x H x W."""
+        readers = self.readers()
+        found: set[int] = set()
+
+        def scales(position: int, reader: int) -> bool:
+            node = self.nodes[reader]
+            shape = self.nodes[position].shape
+            return reader in found or (node.op.name == "multiply" and shape[1:] == (1, 1) != node.shape[1:])
+
+        for position in range(len(self.nodes) - 1, -1, -1):
+            if readers[position] and all(scales(position, reader) for reader in readers[position]):
+                found.add(position)
+        return frozenset(found)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:

@@ -24,7 +24,7 @@ _DEPTH_IN_NAME = re.compile(r"(?:^|[^a-z])(?:resnet|plain|vgg)_?(\d+)(?!\d)", re
 
 
 def lint(graph: Graph, accepted: Accepted, name_span: Span | None) -> list[Diagnostic]:
-    """The warnings about a network at its own input; `name_span` is where its name stands, if it has one of its own."""
+    """The warnings about a network at its own input; `name_span` is where its name stands, if that speaks of this network."""
     shapes = tuple([node.shape for node in graph.nodes])
     found = [
         *_redundant_bias(graph),
@@ -108,9 +108,12 @@ def _linear_over_width(graph: Graph) -> Iterator[Diagnostic]:
 
 
 def _small_field(graph: Graph, shapes: tuple[Shape, ...]) -> Iterator[Diagnostic]:
-    fields = receptive_fields(graph, graph.input, shapes)
+    gates = graph.gates()
+    fields = receptive_fields(graph, graph.input, shapes, gates)
     last = None
     for position, (node, field) in enumerate(zip(graph.nodes, fields, strict=True)):
+        if position in gates:
+            continue
         if field.whole:
             if last is not None and any(size < n for size, n in zip(fields[last].size, graph.input[1:], strict=True)):
                 message = (
@@ -125,7 +128,8 @@ def _small_field(graph: Graph, shapes: tuple[Shape, ...]) -> Iterator[Diagnostic
 
 def _depth_in_name(graph: Graph, name_span: Span | None) -> Iterator[Diagnostic]:
     found = _DEPTH_IN_NAME.search(graph.name)
-    if found is None or name_span is None:
+    mixed = any(node.span.source.name.startswith("specs/mixins/") for node in graph.nodes)
+    if found is None or name_span is None or mixed:
         return
     depth = _depth(graph)
     if depth != int(found[1]):
@@ -135,9 +139,10 @@ def _depth_in_name(graph: Graph, name_span: Span | None) -> Iterator[Diagnostic]
 
 
 def _depth(graph: Graph) -> int:
-    """Layers with weights (conv2d and linear) on the longest way from the input to the output."""
+    """Layers with weights (conv2d and linear) on the longest way from the input to the output; gates are beside the way."""
+    gates = graph.gates()
     longest: list[int] = []
     for node in graph.nodes:
-        before = max(0 if value == INPUT else longest[value] for value in node.inputs)
+        before = max(0 if value == INPUT or value in gates else longest[value] for value in node.inputs)
         longest.append(before + isinstance(node.op, Conv2d | Linear))
     return longest[graph.output] if graph.output != INPUT else 0

@@ -279,10 +279,14 @@ def _alone(root: Tree, name: str) -> Tree:
 def _contradictions(recipe: Recipe) -> Iterable[Diagnostic]:
     """What the schema cannot say."""
     if recipe.epochs is not None and recipe.iterations is not None:
-        mend = "delete the one that is inherited: `iterations: null`"
-        yield Diagnostic(
-            "recipe-length", "both `epochs` and `iterations` say how long it is", recipe.place("epochs"), help=mend
-        )
+        places = {word: recipe.place(word) for word in ("epochs", "iterations")}
+        own = [word for word, place in places.items() if place.source is recipe.root.span.source]
+        mend = "remove one of them"
+        if len(own) == 1:
+            other = "iterations" if own == ["epochs"] else "epochs"
+            mend = f"delete the one that is inherited, of {places[other]}: `{other}: null`"
+        message = "both `epochs` and `iterations` say how long it is"
+        yield Diagnostic("recipe-length", message, places[own[-1] if own else "epochs"], help=mend)
     if recipe.epochs is None and recipe.iterations is None:
         yield Diagnostic("recipe-length", "the recipe does not say how long it is", recipe.root.span, help="write `epochs: 30`")
     lr = recipe.optimizer_arguments.get("lr")
@@ -290,7 +294,9 @@ def _contradictions(recipe: Recipe) -> Iterable[Diagnostic]:
         mend = "write one: `optimizer: {op: SGD, lr: 0.1}`"
         yield Diagnostic("recipe-optimizer", "the recipe has no optimizer", recipe.root.span, help=mend)
     elif isinstance(lr, bool) or not isinstance(lr, int | float):
-        mend = "write it in the optimizer: `optimizer: {op: SGD, lr: 0.1}`"
+        usual = {"sgd": ("SGD", 0.1), "adam": ("Adam", 0.001), "adamw": ("AdamW", 0.001)}
+        op, rate = usual.get(recipe.optimizer.lower(), (recipe.optimizer, 0.01))
+        mend = f"write it in the optimizer: `optimizer: {{op: {op}, lr: {rate}}}`"
         place = recipe.place("optimizer", "lr")
         yield Diagnostic("recipe-optimizer", "the optimizer has no learning rate that is a number", place, help=mend)
     if recipe.accumulate > recipe.batch_size:

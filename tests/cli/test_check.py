@@ -84,6 +84,12 @@ def test_warnings_are_findings_when_asked(folder: Path, arguments: list[str], co
     assert done.stdout.startswith("error" if code else "warning")
 
 
+def test_a_spec_whose_warnings_are_errors_is_not_ok(folder: Path) -> None:
+    done = check("warns.yaml", "good.yaml", "-W", "error")
+    assert "warns.yaml: ok" not in done.stdout
+    assert done.stdout.splitlines()[-1] == "2 specs checked, 1 ok: 1 error, 0 warnings"
+
+
 TWO = WARNS + "params: {n: 3}\n"
 
 
@@ -102,6 +108,19 @@ def test_warnings_are_chosen_by_their_codes(folder: Path, arguments: list[str], 
     done = check("two.yaml", "--message-format", "json", *arguments)
     assert done.exit_code == 0
     assert {finding["code"] for finding in json.loads(done.stdout)["diagnostics"]} == codes
+
+
+@pytest.mark.parametrize("option", ["--select", "--ignore"])
+def test_codes_that_no_finding_has_are_refused(folder: Path, option: str) -> None:
+    done = check("two.yaml", option, "yaml-1.1,unused-definitions")
+    assert done.exit_code == 2
+    assert "did you mean `unused-definition`?" in done.stderr
+
+
+def test_a_comment_with_a_code_that_no_finding_has_is_told(folder: Path) -> None:
+    (folder / "two.yaml").write_text(WARNS.replace("name: no", "name: no  # resnet-spec: ignore[yaml-1.1, yaml_1.1]"))
+    done = check("two.yaml", "--message-format", "concise")
+    assert done.stdout.splitlines() == ["two.yaml:4:43: warning[unknown-code]: there is no code `yaml_1.1`"]
 
 
 def test_errors_are_shown_whatever_is_chosen(folder: Path) -> None:
@@ -174,3 +193,30 @@ def test_places_in_shipped_specs_do_not_depend_on_where_they_are_installed(shell
     assert b" at --set:1 overrides `64` of specs/resnet34.yaml:" in done.stdout
     done = shell("summary", "resnet18", "--input", "4x224x224")
     assert b" --> specs/resnet34.yaml:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "change", "mend"),
+    [
+        ("cifar_resnet20", "n=9", "did you mean `params.n=9`?"),
+        ("resnet18", "depth=3", "did you mean `stages.layer1.depth=3`?"),
+        ("resnet18", "layer1.depth=3", "did you mean `stages.layer1.depth=3`?"),
+        ("resnet18", "nonsense=3", "known here"),
+    ],
+)
+def test_set_of_a_key_that_stands_further_down_is_told_where(spec: str, change: str, mend: str) -> None:
+    done = check(spec, "--set", change)
+    assert done.exit_code == 1
+    assert f"= help: {mend}" in done.stdout
+
+
+def test_a_shipped_recipe_where_a_spec_belongs_is_told() -> None:
+    done = check("cifar-fast")
+    assert done.exit_code == 2
+    assert "use it with `train SPEC --recipe cifar-fast`" in done.stdout
+
+
+def test_a_file_for_a_folder_that_is_not_there_is_told(shell: Shell) -> None:
+    done = shell("new", "none/x.yaml")
+    assert done.returncode == 2
+    assert done.stderr.decode().strip() == "error: there is no folder none; make it first"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError
 from resnet_spec.frontend.resolve import decode
-from resnet_spec.frontend.source import Mapping, Node, Scalar, from_data, parse, suppressions, to_data
+from resnet_spec.frontend.source import Mapping, Node, Scalar, Sequence, from_data, parse, path_to, suppressions, to_data
 
 
 def read(text: str) -> Node:
@@ -341,6 +341,31 @@ def test_data_that_holds_itself_is_refused() -> None:
 def test_findings_in_data_have_lines() -> None:
     at, _ = entry(parse(from_data({"spec": 1, "name": "x"}))[0], "name")
     assert (at.source.name, at.line) == ("<dict>", 3)
+
+
+def test_places_in_data_are_told_by_their_path() -> None:
+    """A list counts from 0 and nests; a quote in a key, and a colon in a value, mislead nobody."""
+    root = parse(from_data({"a": {"x": [[1], [2, 'b": c']], 'k": ': {}}, "c": ["]", 5], "d": None}))[0]
+    assert isinstance(root, Mapping)
+    spans = [str(root.span)]
+
+    def walk(node: Node) -> None:
+        spans.append(str(node.span).removeprefix("<dict>: "))
+        for inner in node.items if isinstance(node, Sequence) else ():
+            walk(inner)
+        for each in node.entries.values() if isinstance(node, Mapping) else ():
+            walk(each.value)
+
+    for each in root.entries.values():
+        walk(each.value)
+    lists = ["a.x", "a.x[0]", "a.x[0][0]", "a.x[1]", "a.x[1][0]", "a.x[1][1]"]
+    assert spans == ["<dict>", "a", *lists, 'a.k\\": ', "c", "c[0]", "c[1]", "d"]
+
+
+def test_a_key_is_found_where_it_is_the_least_deep() -> None:
+    root = read("a: {b: {c: 1, d: 2}}\ne: {c: 3}\nf: 4\n")
+    assert isinstance(root, Mapping)
+    assert [path_to(root, key) for key in "cdfx"] == ["e.c", "a.b.d", "f", ""]
 
 
 def test_a_scalar_keeps_what_was_written() -> None:

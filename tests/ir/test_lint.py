@@ -58,6 +58,8 @@ CONV = "  conv: {op: conv2d, out_channels: 4, kernel_size: 3, padding: 1}\n"
         (spec(CONV, name="resnet1"), []),
         (spec(CONV, name="my_resnet7"), ["depth-in-name"]),
         (spec(CONV, name="net7"), []),
+        (spec(CONV + "  se: {op: squeeze_excite, reduction: 2}"), []),
+        (spec(CONV + "  se: {op: squeeze_excite, reduction: 2}", name="resnet1"), []),
         (spec(CONV, "params: {n: 3}"), ["unused-definition"]),
         (spec(CONV, "blocks: {b: {branch: {r: relu}}}"), ["unused-definition"]),
         (spec("  b: b", "blocks: {b: {let: {half: 2}, branch: {r: relu}}}"), ["unused-definition"]),
@@ -72,3 +74,14 @@ def test_each_mistake_gives_its_own(text: str, expected: list[str]) -> None:
 def test_repeats_are_said_once() -> None:
     (finding,) = resnet_spec.analyze("variants/resnet152_biased_shortcut").lints
     assert finding.notes == ("and in 3 more places",)
+
+
+@pytest.mark.parametrize("mixins", [["se"], ["d"], ["se", "d", "blur"]])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_a_mixin_gives_none(name: str, mixins: list[str]) -> None:
+    extends = ", ".join([name, *(f"mixins/{mixin}" for mixin in mixins)])
+    assert codes(f"spec: 1\nname: {name}\nextends: [{extends}]\n") == []
+
+
+def test_a_name_says_nothing_of_what_set_makes_of_the_network() -> None:
+    assert resnet_spec.analyze("resnet50", set=["stages.layer3.depth=23"]).lints == ()

@@ -240,9 +240,12 @@ def test_a_patched_recipe_reads_back_as_the_same(name: str, patches: list[str]) 
 MISTAKES = [
     ("epoch: 5", 2, "unknown-field", "did you mean `epochs`?"),
     ("epochs: 5\nbatchsize: 5", 3, "unknown-field", "did you mean `batch_size`?"),
+    ("epochs: 5\nlr: 5", 3, "unknown-field", "did you mean `optimizer.lr`?"),
     ("epochs: 5\nnonsense: 5", 3, "unknown-field", "known here"),
     ("batch_size: 5", 1, "recipe-length", "write `epochs: 30`"),
-    ("epochs: 5\niterations: 7", 2, "recipe-length", "iterations: null"),
+    ("epochs: 5\niterations: 7", 3, "recipe-length", "remove one of them"),
+    ("extends: cifar-fast\niterations: 100", 3, "recipe-length", "of recipes/cifar-fast.yaml:6:1: `epochs: null`"),
+    ("extends: he2015-cifar\nepochs: 5", 3, "recipe-length", "`iterations: null`"),
     ("epochs: 0", 2, "out-of-range", "1 or more"),
     ("epochs: 1.5", 2, "wrong-type", "epochs: 30"),
     ("epochs: '5'", 2, "wrong-type", "epochs: 30"),
@@ -253,7 +256,9 @@ MISTAKES = [
     ("epochs: 5\nseed: -1", 3, "out-of-range", "0 or more"),
     ("epochs: 5\nseed: 4294967296", 3, "out-of-range", "4294967295 or less"),
     ("epochs: 5\noptimizer: null", 1, "recipe-optimizer", "op: SGD"),
-    ("epochs: 5\noptimizer: AdamW", 3, "recipe-optimizer", "op: SGD"),
+    ("epochs: 5\noptimizer: adam", 3, "recipe-optimizer", "`optimizer: {op: Adam, lr: 0.001}`"),
+    ("epochs: 5\noptimizer: AdamW", 3, "recipe-optimizer", "`optimizer: {op: AdamW, lr: 0.001}`"),
+    ("epochs: 5\noptimizer: {op: RMSprop}", 3, "recipe-optimizer", "`optimizer: {op: RMSprop, lr: 0.01}`"),
     ("epochs: 5\noptimizer: 5", 3, "wrong-type", "for example `optimizer: {op: SGD"),
     ("epochs: 5\noptimizer: {op: SGD}", 3, "recipe-optimizer", "lr: 0.1"),
     ("epochs: 5\noptimizer: {lr: '0.1'}", 3, "recipe-optimizer", "lr: 0.1"),
@@ -261,7 +266,7 @@ MISTAKES = [
     ("epochs: 5\nschedule: cosin", 3, "unknown-word", "did you mean `cosine`?"),
     ("epochs: 5\nschedule: {op: step}", 3, "unknown-word", "did you mean `multistep`?"),
     ("epochs: 5\nschedule: multistep", 3, "missing-field", "milestones"),
-    ("epochs: 5\nschedule: {op: multistep, milestones: 5}", 3, "wrong-type", "milestones: [30, 60]"),
+    ("epochs: 5\nschedule: {op: multistep, milestones: 5}", 3, "wrong-type", "write a list: `milestones: [5]`"),
     ("epochs: 5\nschedule: {op: multistep, milestones: [-5]}", 3, "out-of-range", "0 or more"),
     ("epochs: 5\nschedule: {op: multistep, milestones: [5], uint: epochs}", 3, "unknown-field", "did you mean `unit`?"),
     ("epochs: 5\nschedule: {op: cosine, milestones: [5]}", 3, "unknown-field", "`final`"),
@@ -282,6 +287,9 @@ MISTAKES = [
     ("epochs: 5\nsplit: {validation: 0.6, test: 0.4}", 3, "recipe-split", "less than 1"),
     ("epochs: 5\nhold_out: 1", 3, "recipe-split", "less than 1"),
     ("epochs: 5\naugment: {random_horizontal_flip: 1.5}", 3, "out-of-range", "1 or less"),
+    ("epochs: 5\naugment: {random_flip: 0.5}", 3, "unknown-field", "did you mean `random_horizontal_flip`?"),
+    ("epochs: 5\naugment: {hflip: 0.5}", 3, "unknown-field", "did you mean `random_horizontal_flip`?"),
+    ("epochs: 5\naugment: {crop: {padding: 4}}", 3, "unknown-field", "did you mean `random_crop`?"),
     ("epochs: 5\naugment: {random_crop: 4}", 3, "wrong-type", "for example `random_crop: {padding: 4}`"),
     ("epochs: 5\naugment: {random_crop: {padding: 1000000}}", 3, "out-of-range", "256 or less"),
     ("epochs: 5\naugment: {random_crop: {padding: 4}, random_resized_crop: {}}", 3, "recipe-augment", "remove"),
@@ -291,7 +299,7 @@ MISTAKES = [
     ("epochs: 5\naugment: {random_erasing: {scale: [0.5, 0.1]}}", 3, "recipe-augment", "scale: [0.1, 0.5]"),
     ("epochs: 5\nno_decay: [norm, norm]", 3, "duplicate-value", "for example"),
     ("epochs: 5\nno_decay: [weight]", 3, "unknown-word", "`norm`"),
-    ("epochs: 5\nfreeze: conv1", 3, "wrong-type", "for example `freeze: [conv1, "),
+    ("epochs: 5\nfreeze: conv1", 3, "wrong-type", "write a list: `freeze: [conv1]`"),
     ("epochs: 5\nprecision: half", 3, "unknown-word", "`bf16`"),
     ("epochs: 5\ncompile: 1", 3, "wrong-type", "write `true`"),
     ("epochs: 5\nearly_stopping: {min_delta: 0.1}", 3, "missing-field", "patience: 10"),
@@ -322,7 +330,7 @@ def test_a_mistake_is_told_at_its_place_with_a_mend(text: str, line: int, code: 
         ("quick", "recipe=2", "unknown-word"),
         ("quick", "batch_size=0", "out-of-range"),
         ("epochs: 5\n", "", "missing-version"),
-        ("spec: 1\n", "", "missing-version"),
+        ("spec: 1\n", "", "other-document"),
         ("recipe: 2\n", "", "unknown-version"),
         ("- recipe: 1\n", "", "wrong-type"),
     ],
@@ -330,6 +338,11 @@ def test_a_mistake_is_told_at_its_place_with_a_mend(text: str, line: int, code: 
 def test_a_mistake_outside_the_file_is_told(recipe: str, patch: str, code: str) -> None:
     (finding,) = refused(recipe, *([patch] if patch else []))
     assert finding.code == code
+
+
+def test_a_patch_of_a_key_that_stands_further_down_is_told_where() -> None:
+    (finding,) = refused("cifar-fast", "lr=0.1")
+    assert finding.help == "did you mean `optimizer.lr=0.1`?"
 
 
 def test_all_mistakes_are_told_at_once() -> None:

@@ -138,6 +138,15 @@ def test_what_only_a_spec_has_is_refused_of_a_module() -> None:
     assert any("init" in note for note in ready(spec=module, input=(3, 12, 12), init="xavier_uniform").notes)
 
 
+def test_a_head_without_flatten_is_told_at_its_linear() -> None:
+    pooled = "spec: 1\ninput: 3x12x12\nclasses: 4\nstem: {pool: {op: adaptive_avg_pool2d, output_size: 1}"
+    found = refused(lambda: ready(spec=pooled + ", fc: {op: linear, out_features: classes}}\n"))
+    assert (found.code, found.help) == ("data-classes", "put `flatten: flatten` before `fc`")
+    assert found.span is not None
+    assert found.span.line == 4
+    assert "out_features: classes" in refused(lambda: ready(spec=pooled + "}\n")).help
+
+
 # --- weights to start from -------------------------------------------------------------------------------------------------
 
 

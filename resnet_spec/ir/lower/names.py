@@ -11,7 +11,10 @@ from dataclasses import replace
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
 from resnet_spec.frontend import expressions
 from resnet_spec.frontend.spec import FACTS, ROLES, Argument, Block, Scalar, Spec, Stage, Use, library
+from resnet_spec.frontend.spec import Sequence as Listed
 from resnet_spec.ir.ops import OPERATIONS, Field, fields_of
+
+from .conflict import uses_of
 
 _TRUTH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
@@ -57,6 +60,8 @@ class _Walk:
         self.current: list[Use] = []  # the uses around what is looked at
         self.seen: set[int] = set()
         self.pending: list[Block] = []  # blocks that were used and are still to be walked
+        self.inside: Block | None = None  # the block whose body is walked
+        self.undeclared: dict[str, set[str]] = {}  # by block: what its uses give and it mentions, and does not declare
         self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
 
     def add(self, code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> None:
@@ -107,6 +112,9 @@ class _Walk:
             self.add(
                 "unknown-block", f"`{use.op}` is {what}; a stage is made of blocks", use.op_span, suggestion(use.op, names)
             )
+            return
+        given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
+        if self.shadows_the_library(block, given):
             return
         visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
         if stage.stride is not None and id(block) not in self.failed:
@@ -172,6 +180,8 @@ class _Walk:
                 message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
                 self.add("unknown-field", message, use.init.span, "write it at an operation of the block")
             whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
+            if self.shadows_the_library(block, whole.arguments):
+                return
             self.arguments(whole, block, use.key, stage=False)
             self.expressions(use.arguments, visible)
             self.pending.append(block)
@@ -196,13 +206,32 @@ class _Walk:
                     "unknown-name", f"`{name.text}` is no earlier value of the block", name.span, suggestion(name.text, earlier)
                 )
 
+    def shadows_the_library(self, block: Block, given: Mapping[str, Argument]) -> bool:
+        """Whether a block under the name of a library's lacks what that takes and is `given` here; told once."""
+        patched = library(block.name)
+        if patched is None or block.everywhere:
+            return False
+        takes, taken = (*block.args, *block.defaults), (*patched.args, *patched.defaults)
+        lacking = [name for name in given if name in taken and name not in takes]
+        if lacking and id(block) not in self.failed:
+            message = f"`{block.name}` is a new block here, which replaces the library's, and it takes no `{lacking[0]}`"
+            mend = f"write `extends: {block.name}` in it, to patch the library's"
+            related = (Label(given[lacking[0]].key, f"`{lacking[0]}` is given here"),)
+            self.append(Diagnostic("unknown-field", message, block.key, related=related, help=mend))
+            self.failed.add(id(block))
+        return bool(lacking)
+
     def arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
         """Whether a use gives a block what it takes."""
         known = [*block.args, *block.defaults]
         shown = [*known, "depth"] if stage else known
         meant: set[str | None] = set()  # by a misspelt argument, which is not missing as well
+        undeclared = _mentioned(block) - {*block.let, *self.globals, *FACTS} if {*use.arguments} - {*known} else set()
+        self.undeclared.setdefault(block.name, set()).update(undeclared & use.arguments.keys())
         for name, argument in use.arguments.items():
-            if name not in known:
+            if name not in known and name in undeclared:  # told where the block mentions it
+                self.failed.add(id(use))
+            elif name not in known:
                 message = f"the block `{block.name}` takes no `{name}`"
                 mend = suggestion(name, shown, _ARGUMENT_SYNONYMS)
                 if mend.startswith("known"):
@@ -229,6 +258,7 @@ class _Walk:
         visible = (*own, *(name for name in self.globals if name not in own), *BLOCK_FACTS)
         hidden = () if block.out_channels is not None else ("out_channels",)
         visible = tuple(name for name in visible if name not in hidden)
+        self.inside = block
         self.expressions(block.defaults, visible)
         self.expressions(block.let, visible)
         if block.out_channels is not None:
@@ -237,7 +267,9 @@ class _Walk:
         for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
             self.use(use, (*visible, "channels"), earlier, section=use is block.join)
             earlier.append(use.name)
-        if block.join is not None and not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
+        if block.join is None or id(block.join) in self.failed:
+            return
+        if not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
             self.failed.add(id(block.join))
             message = f"`{block.join.op}` does not join two values"
@@ -268,11 +300,30 @@ class _Walk:
         for name, start, stop in parsed.names:
             if name not in visible:
                 span = expressions.span_of(scalar, start, stop)
-                mend = suggestion(name, visible, SYNONYMS)
-                if name == "classes":
-                    mend = "say how many: `classes: 1000` at the top of the spec"
-                message = f"`{name}` means nothing here"
+                message, mend = f"`{name}` means nothing here", self.mend_of(name, visible)
                 if (meant := _TRUTH_WORDS.get(name.lower())) is not None:
                     message = f"`{name}` is a word like any other in YAML 1.2, and no truth value"
                     mend = f"write `{meant}`"
                 self.add("unknown-name", message, span, mend)
+
+    def mend_of(self, name: str, visible: Sequence[str]) -> str:
+        """What to do about a name that means nothing."""
+        if name == "classes":
+            return "say how many: `classes: 1000` at the top of the spec"
+        near = suggestion(name, visible, SYNONYMS)
+        block = self.inside
+        if block is not None and (name in self.undeclared.get(block.name, ()) or not near.startswith("did")):
+            return f"declare it in the block: `args: [{name}]`"
+        return near
+
+
+def _mentioned(block: Block) -> set[str]:
+    """Every name in the expressions of a block."""
+    uses = [*uses_of(block), *((block.join,) if block.join else ())]
+    arguments = [*block.defaults.values(), *block.let.values(), *([block.out_channels] if block.out_channels else [])]
+    arguments += [argument for use in uses for argument in use.arguments.values()]
+    scalars: list[object] = [use.when for use in uses if use.when is not None]
+    for argument in arguments:
+        scalars += argument.value.items if isinstance(argument.value, Listed) else (argument.value,)
+    parsed = [expressions.parse(each.value) for each in scalars if isinstance(each, Scalar) and isinstance(each.value, str)]
+    return {name for each in parsed if isinstance(each, expressions.Expression) for name, _, _ in each.names}

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resnet_spec.diagnostics import Diagnostic, Span
+from resnet_spec.diagnostics import Diagnostic, Source, Span
 from resnet_spec.frontend import expressions
 from resnet_spec.frontend.spec import Argument, Block, Scalar, Spec, Stage, Use
 
 
 def check_unused(spec: Spec) -> list[Diagnostic]:
-    """A warning for each definition of the spec that changes nothing."""
+    """A warning for each definition of the file itself that changes nothing; those it extends may serve others."""
     used = _Used(spec)
-    found = [
-        *_unused("block", {name: block.key for name, block in spec.blocks.items() if id(block) not in used.blocks}),
-        *_unused("param", {name: each.key for name, each in spec.params.items() if name not in used.names}),
+    places: list[tuple[str, dict[str, Span]]] = [
+        ("block", {name: block.key for name, block in spec.blocks.items() if id(block) not in used.blocks}),
+        ("param", {name: each.key for name, each in spec.params.items() if name not in used.names}),
     ]
     for block in spec.blocks.values():
         if id(block) in used.blocks:
-            found += _unused("let", {name: each.key for name, each in block.let.items() if name not in used.names})
-    return found
+            places.append(("let", {name: each.key for name, each in block.let.items() if name not in used.names}))
+    return [finding for what, unused in places for finding in _unused(what, unused, spec.span.source)]
 
 
-def _unused(what: str, places: dict[str, Span]) -> Iterator[Diagnostic]:
+def _unused(what: str, places: dict[str, Span], main: Source) -> Iterator[Diagnostic]:
     for name, span in places.items():
-        if span.source.origin != "library":
+        if span.source is main:
             message = f"nothing uses the {what} `{name}`"
             yield Diagnostic("unused-definition", message, span, help="remove it, or use it", severity="warning")
 

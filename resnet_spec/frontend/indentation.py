@@ -1,0 +1,83 @@
+"""Lines of YAML that stand too far to the left or to the right, which is why most texts do not read.
+
+Goes in: the lines of a text, and where YAML gave up. Comes out: the line to mend, what is wrong with it, and the mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """The number of a line from 1, what is wrong with it, and the mend."""
+
+    line: int
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line with something on it: its number from 1, the spaces before, and the rest."""
+
+    number: int
+    indent: int
+    text: str
+
+    @property
+    def opens(self) -> bool:
+        """Whether what belongs to it stands on the lines below."""
+        return self.text.partition(" #")[0].rstrip().endswith(":")
+
+
+def too_deep(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
+    """The mend where a second key, with its colon at `column`, stands below one that has its value already."""
+    here, above = _at(lines, line), _above(lines, line)
+    if above is None or ":" in lines[line - 1][: column - 1] or above.opens:
+        return None
+    if ":" not in above.text or here.indent <= above.indent:
+        return None
+    before = _above(lines, above.number)
+    if before is not None and before.indent == here.indent:
+        return _unlike(above, here)
+    return _unlike(here, above)
+
+
+def out_of_line(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
+    """The mend where the entry that begins at `column` belongs to no mapping around it."""
+    here, above = _at(lines, line), _above(lines, line)
+    if above is None or column != here.indent + 1:
+        return None
+    if here.text.startswith("- "):
+        return Misplaced(line, f"line {line} begins with a dash, as the entries of a list do", "remove the dash")
+    around = [each for each in _around(lines, line) if each.indent != here.indent]
+    return _unlike(here, min(around, key=lambda each: abs(each.indent - here.indent))) if around else None
+
+
+def _unlike(wrong: _Line, right: _Line) -> Misplaced:
+    what = f"line {wrong.number} is indented by {wrong.indent}, and line {right.number} by {right.indent}"
+    return Misplaced(wrong.number, what, "give both lines the same number of spaces, if they belong to one mapping")
+
+
+def _at(lines: Sequence[str], line: int) -> _Line:
+    text = lines[line - 1]
+    return _Line(line, len(text) - len(text.lstrip(" ")), text.strip())
+
+
+def _above(lines: Sequence[str], line: int) -> _Line | None:
+    """The line before one, without those that are empty or comments."""
+    found = (_at(lines, number) for number in range(line - 1, 0, -1))
+    return next((each for each in found if each.text and not each.text.startswith("#")), None)
+
+
+def _around(lines: Sequence[str], line: int) -> list[_Line]:
+    """The last entry of each mapping that is not closed before a line, the innermost first."""
+    found: list[_Line] = []
+    above = _above(lines, line)
+    while above is not None:
+        if not found or above.indent < found[-1].indent:
+            found.append(above)
+        above = _above(lines, above.number)
+    return found
