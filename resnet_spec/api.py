@@ -169,7 +169,7 @@ def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
     spec, classes = metadata.get("resnet_spec.spec"), analysis.spec.classes
     if spec is None:
         return True
-    sets = [] if classes is None else [f"classes={classes}"]
+    sets = [] if classes is None else [f"classes={classes.text}"]
     try:
         theirs = pipeline.analyze(Target(Source("the spec of the weights", spec), None, None), sets)
     except SpecError:

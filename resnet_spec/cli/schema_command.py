@@ -7,7 +7,7 @@ import json
 import click
 
 from resnet_spec import api
-from resnet_spec.frontend.schema import schema_document
+from resnet_spec.frontend.schema import recipe_file_schema
 
 
 @click.command(
@@ -21,5 +21,5 @@ Examples:
 @click.option("--recipe", is_flag=True, help="The schema of recipes instead.")
 def command(recipe: bool) -> None:
     """Print the JSON Schema of specs, for editors. Its part about operations is generated from their definitions."""
-    document = schema_document("recipe") if recipe else api.spec_schema()
+    document = recipe_file_schema() if recipe else api.spec_schema()
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))

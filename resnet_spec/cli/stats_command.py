@@ -57,7 +57,7 @@ def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str
             )
         )
         return
-    shape = "images of many sizes"
+    shape = "images of the sizes their files have"
     if found.data.size is not None:
         shape = f"images of {found.data.channels or 'several'}x{found.data.size[0]}x{found.data.size[1]}"
     click.echo(f"{printable(data)}: {len(found.data.classes)} classes, {shape}")

@@ -47,6 +47,39 @@ def schema_document(kind: Kind = "spec") -> dict[str, Any]:
     return document
 
 
+def recipe_file_schema() -> dict[str, Any]:
+    """The schema of recipes for editors: what a recipe must say at all, one that extends another may leave to that."""
+    document = schema_document("recipe")
+    asked = _requirements(document)
+    return {
+        **_without_requirements(document),
+        "required": asked.pop("required"),
+        "if": {"required": ["extends"]},
+        "else": asked,
+    }
+
+
+def _requirements(node: dict[str, Any]) -> dict[str, Any]:
+    """Of a schema what has to be there, and where."""
+    found = {"required": node["required"]} if "required" in node else {}
+    properties = {
+        key: asked for key, each in node.get("properties", {}).items() if each is not True and (asked := _requirements(each))
+    }
+    members = [{**member, "then": asked} for member in node.get("allOf", ()) if (asked := _requirements(member["then"]))]
+    return found | ({"properties": properties} if properties else {}) | ({"allOf": members} if members else {})
+
+
+def _without_requirements(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_requirements(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    loose = {key: _without_requirements(each) for key, each in node.items() if key != "required"}
+    if "properties" in node.get("if", {}):  # a condition on what is not there is no condition
+        loose["if"] = {**node["if"], "required": [*node["if"]["properties"]]}
+    return loose
+
+
 def validate_whole(root: Mapping, failed: set[int] | None = None) -> list[Diagnostic]:
     """What is wrong with a merged document; its `blocks` are checked one by one with `validate_block`.
 

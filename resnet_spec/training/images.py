@@ -94,7 +94,7 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
         size = size or crop
     elif size is None and crop is None and data.size != network:
         size = network
-        was = "of many sizes" if data.size is None else f"{data.size[0]}x{data.size[1]}"
+        was = "of the sizes their files have" if data.size is None else f"{data.size[0]}x{data.size[1]}"
         notes.append(f"images are {was}, and resized to the network's {size[0]}x{size[1]}")
     elif size is None and crop is not None:
         size = max(crop) if data.size is None else data.size  # said, so that images of other sizes are resized to it later

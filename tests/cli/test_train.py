@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner, Result
+from jsonschema import Draft7Validator
 from PIL import Image
 
 from resnet_spec.cli import group
 from resnet_spec.diagnostics import printable
-from resnet_spec.frontend.library import shipped_names
+from resnet_spec.frontend.library import shipped_names, shipped_path
 from resnet_spec.frontend.schema import schema_document
 from tests.training.tiny import DATA, SPEC, write_folder
 
@@ -63,7 +65,7 @@ def test_a_run_says_its_plan_its_epochs_and_what_it_came_to(here: Path) -> None:
     assert done.exit_code == 0
     results = json.loads((here / "run" / "results.json").read_text(encoding="utf-8"))
     lines = done.output.splitlines()
-    assert lines[0] == "network   small: 5,164 parameters, 326,080 multiply-adds"
+    assert lines[0] == "network   small: 19,796 parameters, 1,241,984 multiply-adds"
     assert "80 training, 24 validation, 30 test images, 4 classes" in done.output
     assert "recipe    short: 2 epochs, 10 steps of 16 images, SGD, lr 0.05, constant" in lines
     assert [line[:9] for line in lines if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
@@ -299,8 +301,26 @@ def test_every_shipped_recipe_is_listed() -> None:
     assert all(name in text for name in shipped_names("recipe"))
 
 
-def test_the_schema_of_recipes_is_the_one_that_checks_them() -> None:
-    assert json.loads(run("schema", "--recipe").output) == schema_document("recipe")
+def test_the_schema_for_editors_asks_the_same_but_of_recipes_that_extend_another() -> None:
+    shown = Draft7Validator(json.loads(run("schema", "--recipe").output))
+    strict = Draft7Validator(schema_document("recipe"))
+    for name in shipped_names("recipe"):
+        path = shipped_path(name, "recipe")
+        assert path is not None
+        assert shown.is_valid(yaml.safe_load(path.read_text(encoding="utf-8")))
+    for part in (
+        {"optimizer": {"lr": 0.1}},
+        {"schedule": {"rise": 0.1}},
+        {"schedule": {"op": "multistep", "gamma": 0.5}},
+        {"warmup": {"start": 0.1}},
+        {"augment": {"random_crop": {"mode": "reflect"}}},
+    ):
+        recipe = {"recipe": 1, "epochs": 3, **part}
+        assert not shown.is_valid(recipe)
+        assert not strict.is_valid(recipe)
+        assert shown.is_valid({**recipe, "extends": "cifar-fast"}), part
+        assert not shown.is_valid({**recipe, "extends": "cifar-fast", "epochs": "many"})
+    assert not shown.is_valid({"extends": "cifar-fast"})  # what every file says: `recipe: 1`
 
 
 # --- as a program ----------------------------------------------------------------------------------------------------------

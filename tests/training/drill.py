@@ -27,9 +27,9 @@ spec: 1
 name: small
 input: 3x12x12
 classes: 4
-stem: {conv1: {op: conv2d, out_channels: 8, kernel_size: 3, padding: 1, bias: false}, bn1: norm, relu: act}
+stem: {conv1: {op: conv2d, out_channels: 16, kernel_size: 3, padding: 1, bias: false}, bn1: norm, relu: act}
 block: basic
-stages: {layer1: {width: 8}, layer2: {width: 16, stride: 2}}
+stages: {layer1: {width: 16}, layer2: {width: 32, stride: 2}}
 head:
   avgpool: {op: adaptive_avg_pool2d, output_size: 1}
   flatten: flatten

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
+from resnet_spec import machine as machine_module
 from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.training import feeding
 from resnet_spec.training.batches import Batch
 from resnet_spec.training.data import Data, Split
+from resnet_spec.training.data.folder import open_folder
 from resnet_spec.training.feeding import Feeds, Machine, feed, subset, with_held_out
 from resnet_spec.training.images import prepare
 from resnet_spec.training.randomness import order
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.world import World
+from tests.training.data.conftest import noise
 from tests.training.small import data, from_files, in_memory, machine, one_by_one, recipe
 
 pytestmark = pytest.mark.torch
@@ -329,3 +333,33 @@ def test_grey_images_become_colours_for_the_network_and_the_other_way_round() ->
     luma = [np.asarray(Image.fromarray(in_memory(20).read(i)).convert("L")) for i in order(0, 0, 20)]
     shown = ((batch.images * 0.5 + 0.5) * 255).round().to(torch.uint8).numpy()
     assert np.array_equal(shown[:, 0], np.stack(luma))
+
+
+def test_processes_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "available_memory", lambda: 8000)
+    assert feeding.held_budget() == 4000
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert feeding.held_budget() == 1000
+
+
+def test_what_is_held_out_is_looked_through_for_copies(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in range(20):
+            Image.fromarray(noise(name == "dog", 8, 6, 3)).save(tmp_path / "train" / name / f"{number}.png")
+    opened = open_folder(f"folder:{tmp_path}", tmp_path, (0.2, 0.2), False)
+    assert opened.notes == ()
+    (note,) = with_held_out(opened, 0.25, 0).notes
+    assert note.startswith("in more than one split")
+
+
+def test_the_cache_of_files_is_free_memory_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(machine_module, "_free_of_machine", lambda: 10**12)
+    (tmp_path / "memory.max").write_text("1000\n", encoding="ascii")
+    (tmp_path / "memory.current").write_text("900\n", encoding="ascii")
+    (tmp_path / "memory.stat").write_text("anon 100\nfile 800\ninactive_file 700\nactive_file 100\n", encoding="ascii")
+    assert machine_module.available_memory() == 800
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    assert machine_module.available_memory() == 10**12

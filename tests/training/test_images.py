@@ -230,12 +230,12 @@ FILES = from_files(4)
         # images of one size
         ({}, (8, 6), None, None, (8, 6), []),
         ({}, (9, 9), (8, 6), None, (8, 6), ["images are 9x9, and resized to the network's 8x6"]),
-        ({"crop": [8, 6]}, (9, 9), None, (8, 6), (8, 6), []),
-        ({"crop": 4}, (9, 9), None, (4, 4), (4, 4), ["the network is built for 8x6 and is given 4x4"]),
+        ({"crop": [8, 6]}, (9, 9), (9, 9), (8, 6), (8, 6), []),
+        ({"crop": 4}, (9, 9), (9, 9), (4, 4), (4, 4), ["the network is built for 8x6 and is given 4x4"]),
         ({"resize": [10, 12]}, (8, 6), (10, 12), None, (10, 12), ["the network is built for 8x6 and is given 10x12"]),
         ({"resize": 10, "crop": [8, 6]}, (8, 6), 10, (8, 6), (8, 6), []),
         # images of many sizes
-        ({}, None, (8, 6), None, (8, 6), ["images are of many sizes, and resized to the network's 8x6"]),
+        ({}, None, (8, 6), None, (8, 6), ["images are of the sizes their files have, and resized to the network's 8x6"]),
         ({"resize": 7}, None, 7, (7, 7), (7, 7), ["the network is built for 8x6 and is given 7x7"]),
         ({"resize": 9, "crop": [8, 6]}, None, 9, (8, 6), (8, 6), []),
         ({"crop": [8, 6]}, None, 8, (8, 6), (8, 6), []),

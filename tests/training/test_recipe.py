@@ -294,6 +294,7 @@ MISTAKES = [
     ("epochs: 5\naugment: {random_crop: {padding: 1000000}}", 3, "out-of-range", "256 or less"),
     ("epochs: 5\naugment: {random_crop: {padding: 4}, random_resized_crop: {}}", 3, "recipe-augment", "remove"),
     ("epochs: 5\naugment: {rand_augment: {}, trivial_augment_wide: true}", 3, "recipe-augment", "remove"),
+    ("epochs: 5\ncompile: true\nsegments: 3", 4, "recipe-segments", "remove"),
     ("epochs: 5\naugment: {random_resized_crop: {scale: [1.0, 0.08]}}", 3, "recipe-augment", "scale: [0.08, 1]"),
     ("epochs: 5\naugment: {random_resized_crop: {ratio: [0, 1]}}", 3, "recipe-augment", "ratio: "),
     ("epochs: 5\naugment: {random_erasing: {scale: [0.5, 0.1]}}", 3, "recipe-augment", "scale: [0.1, 0.5]"),

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from resnet_spec import analyze, build, runs
+from resnet_spec import analyze, api, build, runs
 from resnet_spec.frontend.library import shipped_names
 from resnet_spec.torchvision_import import import_torchvision
 from resnet_spec.training import checkpoints, session
@@ -174,6 +174,19 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, change: str) -> 
     padding = ["stem.conv1.padding=0"] if "kernel" in change else []
     save_file(build(SPEC, set=[change, *padding]).state_dict(), tmp_path / "other.safetensors")
     assert refused(lambda: ready(weights=tmp_path / "other.safetensors")).code == "other-weights"
+
+
+def test_weights_of_a_network_that_computes_something_else_are_taken_and_that_is_said(tmp_path: Path) -> None:
+    words = "computes something else"
+    for sets, said in (((), False), (("classes=7",), False), (("act=gelu",), True)):
+        other = analyze(SPEC, set=sets)
+        api.write_weights(other, tmp_path / "other.safetensors")
+        notes = ready(weights=tmp_path / "other.safetensors").notes
+        assert any(words in note for note in notes) is (said or bool(sets and "classes" in sets[0]))
+    result = train(tmp_path / "run", "synthetic:classes=3,size=12,train=30,validation=0,test=0", epochs=1)
+    weights = result.folder / "last.safetensors"
+    assert not any(words in note for note in ready(weights=weights).notes)  # its spec is inside: only the classes differ
+    assert any(words in note for note in ready(weights=weights, set=("act=gelu",)).notes)
 
 
 # --- the folder of a run ---------------------------------------------------------------------------------------------------
@@ -337,11 +350,56 @@ def test_weights_of_the_last_epoch_are_in_the_newest_checkpoint_too(tmp_path: Pa
     assert all(torch.equal(state[key], last[key]) for key in last)
 
 
+def test_a_stop_that_has_nothing_to_go_by_is_noted() -> None:
+    words = "`early_stopping` has nothing to go by"
+    stopping = {"patience": 2}
+    assert words in ready(UNVALIDATED, early_stopping=stopping).plan()
+    assert words not in ready(early_stopping=stopping).plan()
+
+
+def test_algorithms_are_determined_during_the_run_only(tmp_path: Path) -> None:
+    seen = set()
+    train(
+        tmp_path / "run",
+        deterministic=True,
+        epochs=1,
+        on_step=lambda step: seen.add(torch.are_deterministic_algorithms_enabled()),
+    )
+    assert seen == {True}
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(("channels", "stride", "off"), [(8, 2, True), (8, 1, False), (16, 2, False)])
+def test_channels_last_is_off_where_torch_would_damage_memory(channels: int, stride: int, off: bool) -> None:
+    """Its backward pass crashes now and then, and gives wrong gradients where it does not."""
+    module = nn.Sequential(nn.Conv2d(3, channels, 3), nn.Conv2d(channels, 8, 1, stride), nn.Flatten(), nn.LazyLinear(4))
+    module(torch.zeros(1, 3, 12, 12))
+    started = ready(spec=module, input=(3, 12, 12))
+    assert any("channels_last is off" in note for note in started.notes) is off
+    ((part, *_), *_) = started.feeds.training.epoch(0)
+    assert part.images.is_contiguous() is off
+
+
+def test_the_memory_of_half_precision_is_less() -> None:
+    memory = {precision: ready(precision=precision).subject.memory for precision in ("fp32", "bf16")}
+    assert memory["fp32"] is not None
+    assert memory["bf16"] is not None
+    assert 0.5 < memory["bf16"](64) / memory["fp32"](64) < 0.6
+
+
+def test_patches_may_be_a_single_one(tmp_path: Path) -> None:
+    assert analyze(SPEC, set="classes=7").output == (7,)
+    assert analyze(SPEC, input=[3, 20, 20]).input == (3, 20, 20)  # type: ignore[arg-type]
+    console = runs.quiet()
+    result = runs.train(SPEC, recipe(), DATA, out=tmp_path / "run", set_recipe="epochs=1", device="cpu", console=console)
+    assert len(result.rows) == 1
+
+
 def test_the_plan_says_what_will_be_done() -> None:
     started = ready(accumulate=2)
     plan = started.plan()
     for words in (
-        "small: 5,164 parameters",
+        "small: 19,796 parameters",
         "80 training, 24 validation, 30 test",
         "2 epochs, 10 steps of 16 images, in 2 parts",
     ):

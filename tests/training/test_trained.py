@@ -19,6 +19,7 @@ from resnet_spec import trained
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.training import session
 from resnet_spec.training.session import Result
+from tests.training.data.conftest import noise
 from tests.training.tiny import DATA, refused, train, write_folder
 
 pytestmark = pytest.mark.torch
@@ -101,6 +102,43 @@ def test_training_images_that_were_held_out_are_held_out_again(tmp_path: Path, m
     found = trained.evaluate(tmp_path / "run", split="validation", device="cpu")
     assert found.scores.images == 20
     assert found.scores.accuracy == result.rows[result.best_epoch - 1].validation_accuracy
+
+
+def test_a_file_alone_holds_out_the_same_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    train(tmp_path / "run", "synthetic:classes=4,size=12,train=80,validation=0,test=30", hold_out=0.25, seed=3)
+    shutil.copy(tmp_path / "run" / "best.safetensors", tmp_path / "alone.safetensors")
+    for split, count in (("validation", 20), ("train", 60)):
+        found = trained.evaluate(tmp_path / "alone.safetensors", split=split, device="cpu")  # type: ignore[arg-type]
+        assert found.scores.images == count
+        assert found.scores == trained.evaluate(tmp_path / "run", split=split, device="cpu").scores  # type: ignore[arg-type]
+
+
+def test_drawn_images_are_evaluated_at_the_size_they_were_drawn_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    result = train(tmp_path / "run", "synthetic:classes=4,train=80,validation=24,test=30", crop=8)
+    assert result.test is not None
+    assert trained.evaluate(tmp_path / "run", device="cpu").scores.confusion == result.test.confusion
+
+
+def test_a_photograph_is_brought_to_the_size_of_the_images_trained_with_before_it_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its middle pixels alone would show nothing of it."""
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    result = train(tmp_path / "run", epochs=1, crop=8)
+    assert result.preparation.resize == (12, 12)
+    small = noise(0, 12, 12, 3)
+    Image.fromarray(small).save(tmp_path / "small.png")
+    Image.fromarray(np.kron(small, np.ones((20, 20, 1), np.uint8))).save(tmp_path / "large.png")
+    one, other = trained.predict(tmp_path / "run", [tmp_path / "small.png", tmp_path / "large.png"], device="cpu")
+    assert dict(other.classes) == pytest.approx(dict(one.classes), abs=0.02)
+
+
+def test_one_image_may_be_named_alone(of_folder: tuple[Result, Path], tmp_path: Path) -> None:
+    Image.fromarray(noise(0, 12, 12, 3)).save(tmp_path / "a.png")
+    one = trained.predict(of_folder[0].folder, str(tmp_path / "a.png"), device="cpu")
+    assert one == trained.predict(of_folder[0].folder, [tmp_path / "a.png"], device="cpu")
 
 
 def test_classes_of_the_data_may_stand_in_another_order(of_folder: tuple[Result, Path], tmp_path: Path) -> None:
@@ -301,13 +339,13 @@ def test_tensors_of_another_network_are_told(run: Result, tmp_path: Path, how: s
     def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
         match how:
             case "shape":
-                tensors["fc.weight"] = torch.zeros(4, 17)
+                tensors["fc.weight"] = torch.zeros(4, 33)
             case "missing":
                 del tensors["fc.weight"]
             case "more":
                 tensors["\x1b[31mred"] = torch.zeros(1)
             case _:
-                tensors["fc.weight"] = torch.zeros(4, 16, dtype=torch.float16)
+                tensors["fc.weight"] = torch.zeros(4, 32, dtype=torch.float16)
 
     path = changed(run.folder / "last.safetensors", tmp_path / "other.safetensors", change)
     if how == "half":  # numbers of another kind are converted, as torch does
