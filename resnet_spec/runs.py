@@ -22,10 +22,11 @@ from resnet_spec.ir.ops import show
 from resnet_spec.pipeline import Analysis, Target
 from resnet_spec.training import checkpoints
 from resnet_spec.training.data import Data, open_data
+from resnet_spec.training.evaluate import computes_bf16
 from resnet_spec.training.feeding import Machine, subset, with_held_out
 from resnet_spec.training.images import Preparation, prepare
 from resnet_spec.training.randomness import Purpose, order, seed_of
-from resnet_spec.training.recipe import Recipe, read_recipe
+from resnet_spec.training.recipe import Recipe, read_recipe, settled
 from resnet_spec.training.run.folder import create, free_name, read_run, refuse_existing, write_json, writing
 from resnet_spec.training.run.record import epoch_line
 from resnet_spec.training.session import Console, Result, Session, begin, environment
@@ -165,7 +166,7 @@ def ready(
         patches = pipeline.each_of(set)
         if weights is not None or patches:
             raise TypeError("`set` and `weights` are for specs; a module comes as it is")
-        found = read_recipe(recipe or "quick", recipe_patches)
+        found = settled(read_recipe(recipe or "quick", recipe_patches), computes_bf16(machine.device))
         found = _overfitting(found, recipe_patches) if overfit_batch else found
         subject = _of_module(spec, input)
         opened = _opened(found, data, input, subject.outputs, skip_bad, overfit_batch)
@@ -179,7 +180,7 @@ def ready(
         target = pipeline.find(spec, None, spec_root)
         patches = pipeline.each_of(set)
         analysis = pipeline.analyze(target, patches)
-        found = _recipe_for(analysis, recipe, data, recipe_patches)
+        found = settled(_recipe_for(analysis, recipe, data, recipe_patches), computes_bf16(machine.device))
         found = _overfitting(found, recipe_patches) if overfit_batch else found
         if found.init is not None:
             patches.append(f"init={found.init}")

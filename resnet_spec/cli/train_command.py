@@ -50,7 +50,7 @@ Examples:
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="As --set-recipe batch_size=N.")
 @click.option("--lr", type=float, metavar="RATE", help="As --set-recipe optimizer.lr=RATE.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="As --set-recipe seed=N.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="As --set-recipe precision=...")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="As --set-recipe precision=...")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="Where to compute.")
 @click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and count them.")
@@ -98,8 +98,10 @@ def command(
     spec and classes inside, and checkpoints: `--resume` goes on to the same bits. Ctrl-C saves first; a second one ends at
     once.
     """
-    if (spec is None) == (resume is None):
+    if spec is None and resume is None:
         raise click.UsageError("name a SPEC to train, or a run to go on with: --resume RUN")
+    if spec is not None and resume is not None:
+        raise click.UsageError("a run has its own spec: name a SPEC or --resume RUN, not both")
     patches = [*recipe_sets]
     flags = {"epochs": epochs, "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision}
     for name, value in flags.items():

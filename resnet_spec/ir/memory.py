@@ -125,3 +125,13 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
         peak = max(peak, alive + made.values * number + made.indices * INDEX_BYTES)
         alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
     return peak
+
+
+def bytes_text(count: int) -> str:
+    """`87.2 MiB`."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"

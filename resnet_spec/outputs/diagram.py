@@ -16,6 +16,7 @@ import graphviz
 from resnet_spec.diagnostics import printable
 from resnet_spec.ir.cost import Cost, total
 from resnet_spec.ir.graph import INPUT, Broken, Graph, Item, tree
+from resnet_spec.ir.memory import bytes_text
 from resnet_spec.ir.ops import Operation, Pair, Shape, show
 from resnet_spec.ir.ops.elementwise import Dropout, Dropout2d, DropPath
 
@@ -234,7 +235,7 @@ class _Drawing:
         if "macs" in self.style.show and cost.macs:
             counts.append(f"{_short(cost.macs * times)} multiply-adds")
         if "memory" in self.style.show:
-            counts.append(_bytes(4 * numbers * times))
+            counts.append(bytes_text(4 * numbers * times))
         return [*shown, *counts]
 
     # --- items ----------------------------------------------------------------------------------------------------------
@@ -560,16 +561,6 @@ def _short(count: int) -> str:
             return f"{count}" if not unit else f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}P"
-
-
-def _bytes(count: int) -> str:
-    """`87.2 MiB`, as in the tables."""
-    value, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _folded(text: str, width: int = 48) -> list[str]:

@@ -18,7 +18,7 @@ from resnet_spec.diagnostics import printable
 from resnet_spec.ir.cost import Cost, total
 from resnet_spec.ir.field import Field
 from resnet_spec.ir.graph import INPUT, Graph, Item, tree
-from resnet_spec.ir.memory import Memory
+from resnet_spec.ir.memory import Memory, bytes_text
 from resnet_spec.ir.ops import Shape, Window, show
 
 Detail = Literal["stage", "block", "op"]
@@ -262,16 +262,6 @@ def memory_text(memory: Memory, batch: int, dtype: str) -> str:
         f" + live values at the peak {bytes_text(memory.peak)}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def bytes_text(count: int) -> str:
-    """`87.2 MiB`."""
-    value, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _width(text: str) -> int:

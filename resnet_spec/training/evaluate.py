@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -42,6 +42,14 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context in which a network computes at a precision."""
     wanted = AUTOCAST.get(precision)
     return torch.autocast(device.type, wanted or torch.bfloat16, enabled=wanted is not None)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies numbers of bf16 faster than those of 32 bits: it has instructions for them."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 @contextmanager

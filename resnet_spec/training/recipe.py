@@ -168,6 +168,13 @@ def read_recipe(recipe: str | Path | Mapping[str, object], patches: Iterable[str
     return found
 
 
+def settled(recipe: Recipe, computes_bf16: bool) -> Recipe:
+    """A recipe for one device: `precision: auto` becomes what it means there."""
+    if _word(recipe.root, "precision", "") != "auto":
+        return recipe
+    return read_recipe(recipe.text, [f"precision={'bf16' if computes_bf16 else 'fp32'}"])
+
+
 def _find(recipe: str | Path | Mapping[str, object]) -> tuple[Source, Path | None, Path | None]:
     if isinstance(recipe, Mapping):
         return from_data({"recipe": 1, **recipe}, "<recipe>"), Path.cwd(), Path.cwd()

@@ -34,7 +34,7 @@ class Stop:
     @property
     def exit_code(self) -> int:
         """The customary one: 128 and the number of the signal."""
-        return 128 + (self.signal or 0)
+        return 128 + (self.signal or signal.SIGTERM)  # another process may have been asked
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is None:

@@ -387,6 +387,16 @@ def test_the_memory_of_half_precision_is_less() -> None:
     assert 0.5 < memory["bf16"](64) / memory["fp32"](64) < 0.6
 
 
+@pytest.mark.parametrize(("has", "means"), [(True, "bf16"), (False, "fp32")])
+def test_an_automatic_precision_is_settled_before_the_run(monkeypatch: pytest.MonkeyPatch, has: bool, means: str) -> None:
+    """And is no longer automatic when it is gone on with on another machine."""
+    monkeypatch.setattr(runs, "computes_bf16", lambda device: has)
+    started = ready(precision="auto")
+    assert started.recipe.precision == means
+    assert f"precision: {means}" in started.recipe.text
+    assert ready(precision="fp16").recipe.precision == "fp16"
+
+
 def test_patches_may_be_a_single_one(tmp_path: Path) -> None:
     assert analyze(SPEC, set="classes=7").output == (7,)
     assert analyze(SPEC, input=[3, 20, 20]).input == (3, 20, 20)  # type: ignore[arg-type]
