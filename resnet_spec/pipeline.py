@@ -187,7 +187,7 @@ def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Dia
 def _turned(spec: Spec) -> Iterator[Diagnostic]:
     """A warning for an input that most likely has its channels last."""
     first, second, last = spec.input
-    if first > 4 and last in (1, 3, 4):
+    if min(first, second) > 4 and last in (1, 3, 4):
         message = f"`{show(spec.input)}` is {first} channels of {second}x{last} pixels"
         mend = f"did you mean `{last}x{first}x{second}`? The channels come first"
         yield Diagnostic("channels-last", message, spec.input_span, help=mend, severity="warning")

@@ -42,7 +42,7 @@ def compiled(spec: Spec) -> resnet_spec.Analysis | None:
     try:
         return resnet_spec.analyze(spec)
     except SpecError as error:
-        codes = {finding.code for finding in error.diagnostics}
+        codes = {finding.code for finding in error.diagnostics if finding.severity == "error"}
         if not codes <= GEOMETRY:
             raise
         for code in codes:
