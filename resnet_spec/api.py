@@ -110,22 +110,27 @@ def load_weights(network: Network, analysis: Analysis, path: Path, any_fingerpri
 
     Weights take the network's dtype and device. Where those are the file's own, they stay in its pages until they are changed.
     """
+    tensors, metadata = _read_weights(path)
+    found = metadata.get("resnet_spec.fingerprint", analysis.fingerprint)
+    if found != analysis.fingerprint and not any_fingerprint:
+        message = f"{path} holds weights of another network: {printable(found)}, not {analysis.fingerprint}"
+        mend = "say any_fingerprint=True if keys and shapes are all that matters"
+        raise SpecError([Diagnostic("other-fingerprint", message, None, help=mend)])
+    own = network.state_dict()
+    for key in own.keys() & tensors.keys():
+        tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
+    network.load_state_dict(tensors, strict=True, assign=True)
+
+
+def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, in its own pages, and what it says of itself; raises SpecError."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get("resnet_spec.fingerprint")
-            if found is not None and found != analysis.fingerprint and not any_fingerprint:
-                message = f"{path} holds weights of another network: {printable(found)}, not {analysis.fingerprint}"
-                mend = "say any_fingerprint=True if keys and shapes are all that matters"
-                raise SpecError([Diagnostic("other-fingerprint", message, None, help=mend)])
-            own = network.state_dict()
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise SpecError([Diagnostic("unreadable-file", f"cannot read weights from {path}: {error}", None)]) from None
-    for key in own.keys() & tensors.keys():
-        tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
-    network.load_state_dict(tensors, strict=True, assign=True)
 
 
 def start_from(network: Network, analysis: Analysis, path: Path) -> str:
@@ -135,15 +140,7 @@ def start_from(network: Network, analysis: Analysis, path: Path) -> str:
     classes it stays as drawn. Raises SpecError where anything else differs. That the file is of a network that computes
     something else with the same tensors is said, and no error.
     """
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise SpecError([Diagnostic("unreadable-file", f"cannot read weights from {path}: {error}", None)]) from None
+    tensors, metadata = _read_weights(path)
     own = network.state_dict()
     head = next((name for name in reversed(own) if name.endswith(".weight")), "").removesuffix("weight")
     other = sorted(own.keys() ^ tensors.keys())

@@ -309,9 +309,10 @@ def _of_spec(
     states = _states(recipe.optimizer, recipe.optimizer_arguments)
 
     def memory(batch: int) -> int:
-        whole, half = (measure(at_size.graph, size, at_size.shapes, at_size.total, batch, number, states) for number in (4, 2))
+        whole = measure(at_size.graph, size, at_size.shapes, at_size.total, batch, optimiser=states)
         if recipe.precision == "fp32":
             return whole.training
+        half = measure(at_size.graph, size, at_size.shapes, at_size.total, batch, 2, states)
         return whole.training - whole.saved + half.saved + half.params  # autocast keeps copies of the weights, too
 
     def diagram() -> bytes | None:

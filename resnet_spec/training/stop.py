@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 ECHO_SECONDS = 5.0
+_CAN_TELL_SENDERS = hasattr(signal, "sigtimedwait")  # on Linux
 
 
 class Stop:
@@ -65,9 +66,6 @@ def leave_signals_to_parent() -> None:
     if _CAN_TELL_SENDERS:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-_CAN_TELL_SENDERS = hasattr(signal, "sigtimedwait")  # on Linux
 
 
 def _end_with_parent() -> None:
