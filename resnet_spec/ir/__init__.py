@@ -1,1 +1,0 @@
-"""Spec to Graph, and what can be known of a graph without torch."""
