@@ -49,7 +49,7 @@ bench: $(VENV)/installed  ## benchmarks: ratios within one run
 
 schema: $(VENV)/installed  ## make the checked-in JSON Schema anew
 	$(BIN)/resnet-spec schema > spec.schema.json.new
-	mv spec.schema.json.new resnet_spec/frontend/spec.schema.json
+	mv spec.schema.json.new resnet_spec/language/spec.schema.json
 
 pictures: $(VENV)/installed  ## the pictures of README and docs, from the shipped specs
 	mkdir -p docs/pictures

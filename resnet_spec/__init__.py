@@ -11,14 +11,14 @@
 from typing import TYPE_CHECKING
 
 from resnet_spec.api import analyze, build, draw, load
+from resnet_spec.compiler import Analysis
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
-from resnet_spec.pipeline import Analysis
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from resnet_spec.runs import resume, train
-    from resnet_spec.trained import evaluate, predict
+    from resnet_spec.inference.trained import evaluate, predict
+    from resnet_spec.training.runs import resume, train
 
 _LATE = {"train": "runs", "resume": "runs", "evaluate": "trained", "predict": "trained"}  # what imports torch
 

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from resnet_spec import pipeline
+from resnet_spec import compiler as pipeline
+from resnet_spec._system.files import write_atomically
+from resnet_spec._system.machine import available_memory
+from resnet_spec.compiler import Analysis, ImageSize, Sketch, Target
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
-from resnet_spec.files import write_atomically
-from resnet_spec.frontend.library import library_block_names
-from resnet_spec.frontend.schema import schema_document
-from resnet_spec.frontend.spec import Spec
-from resnet_spec.ir.ops import Shape, show
-from resnet_spec.ir.ops.schema import complete
-from resnet_spec.machine import available_memory
-from resnet_spec.pipeline import Analysis, Size, Sketch, Target
+from resnet_spec.language.library import library_block_names
+from resnet_spec.language.spec import Spec
+from resnet_spec.language.validation import schema_document
+from resnet_spec.ops import Shape, show
+from resnet_spec.ops.schema import complete
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def load(spec: SpecLike, *, set: Iterable[str] = (), spec_root: str | Path | Non
 def analyze(
     spec: SpecLike,
     *,
-    input: str | Size | None = None,
+    input: str | ImageSize | None = None,
     set: Iterable[str] = (),
     spec_root: str | Path | None = None,
 ) -> Analysis:
@@ -185,7 +185,7 @@ def draw(
     spec: SpecLike,
     path: str | Path | None = None,
     *,
-    input: str | Size | None = None,
+    input: str | ImageSize | None = None,
     set: Iterable[str] = (),
     spec_root: str | Path | None = None,
     detail: Literal["stage", "block", "op"] = "stage",
@@ -289,7 +289,7 @@ def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = F
     import torch
     from safetensors.torch import save
 
-    from resnet_spec.training.weights import in_order
+    from resnet_spec.weights.file import in_order
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

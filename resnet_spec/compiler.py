@@ -1,12 +1,12 @@
 """The compiler from end to end. The page to read first.
 
-    read      a path, a shipped name, text or data        frontend.source     Source
-    patch     extends, blocks, --set                      frontend.resolve    Resolved
-    validate  JSON Schema, names                          frontend.spec       Spec
-    lower     names, expressions, blocks                  ir.lower            Graph
-    verify    the invariants of the graph                 ir.verify
-    infer     shapes, costs; sizes when asked for         ir.shapes, ir.cost  Analysis
-    lint      warnings, when asked for                    ir.lint, ir.lower   Diagnostics
+    read      a path, a shipped name, text or data        language.reader     Source
+    merge     extends, blocks, --set                      language.merge      Resolved
+    validate  JSON Schema, names                          language.spec       Spec
+    lower     names, expressions, blocks                  lowering            Graph
+    verify    the invariants of the graph                 graph.verify
+    analyze   shapes, costs; sizes when asked for         analysis            Analysis
+    lint      warnings, when asked for                    lint                Diagnostics
     expect    the spec's own contract                     here
 
 Every step takes the value of the one before and returns a new one. A mistake of the user ends in SpecError with all findings;
@@ -21,26 +21,26 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from resnet_spec.analysis.axis import Piece, describe
+from resnet_spec.analysis.cost import Cost, count, total
+from resnet_spec.analysis.shapes import infer
+from resnet_spec.analysis.sizes import Accepted, accepted_sizes
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
-from resnet_spec.frontend import library
-from resnet_spec.frontend.provenance import with_origins
-from resnet_spec.frontend.resolve import Resolved, parse_set, read_file, resolve, spec_root
-from resnet_spec.frontend.source import Mapping as Tree
-from resnet_spec.frontend.source import from_data, suppressions
-from resnet_spec.frontend.spec import Expect, Spec, parse_broken, parse_spec
-from resnet_spec.frontend.write import write_spec
-from resnet_spec.ir.axis import Piece, describe
-from resnet_spec.ir.cost import Cost, count, total
-from resnet_spec.ir.fingerprint import fingerprint
-from resnet_spec.ir.graph import Broken, Graph
-from resnet_spec.ir.lint import lint
-from resnet_spec.ir.lower import check_unused, lower, lower_partial, more_findings
-from resnet_spec.ir.ops import Shape, show
-from resnet_spec.ir.shapes import infer
-from resnet_spec.ir.sizes import Accepted, accepted_sizes
-from resnet_spec.ir.verify import verify
+from resnet_spec.graph.fingerprint import fingerprint
+from resnet_spec.graph.model import BrokenNode, Graph
+from resnet_spec.graph.verify import verify
+from resnet_spec.language import library
+from resnet_spec.language.merge import Resolved, parse_set, read_file, resolve, spec_root
+from resnet_spec.language.provenance import with_origins
+from resnet_spec.language.reader import MappingNode, from_data, suppressions
+from resnet_spec.language.spec import Expect, Spec, parse_broken, parse_spec
+from resnet_spec.language.writer import write_spec
+from resnet_spec.lint.rules import lint
+from resnet_spec.lint.unused import check_unused
+from resnet_spec.lowering import lower, lower_partial, more_findings
+from resnet_spec.ops import Shape, show
 
-Size = tuple[int, int, int]
+ImageSize = tuple[int, int, int]
 BLOCK_PREFIX = "block:"
 
 
@@ -63,7 +63,7 @@ class Analysis:
 
     spec: Spec
     graph: Graph
-    input: Size
+    input: ImageSize
     shapes: tuple[Shape, ...]
     costs: tuple[Cost, ...]
     warnings: tuple[Diagnostic, ...]
@@ -108,7 +108,9 @@ def _taken_back(finding: Diagnostic) -> bool:
     return span is not None and any(line == span.line and finding.code in codes for line, codes in suppressions(span.source))
 
 
-def find(target: str | Path | Mapping[str, object], input: str | Size | None = None, root: str | Path | None = None) -> Target:
+def find(
+    target: str | Path | Mapping[str, object], input: str | ImageSize | None = None, root: str | Path | None = None
+) -> Target:
     """The text that a target means: data, YAML text (it has a line break), `block:NAME`, a path, or a shipped name."""
     if isinstance(target, Mapping):
         return Target(from_data(dict(target)), Path.cwd(), Path(root) if root else Path.cwd())
@@ -128,7 +130,7 @@ def find(target: str | Path | Mapping[str, object], input: str | Size | None = N
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 
-def _single_block(target: str, input: str | Size | None) -> Target:
+def _single_block(target: str, input: str | ImageSize | None) -> Target:
     """A network of one block of the library."""
     name = target.removeprefix(BLOCK_PREFIX)
     if name not in library.library_block_names():
@@ -152,7 +154,7 @@ def _missing(target: str) -> Diagnostic:
     return Diagnostic("missing-file", f"{what} {target}", None, help=mend or "see `resnet-spec list`")
 
 
-def parse_size(text: str | Size) -> Size:
+def parse_size(text: str | ImageSize) -> ImageSize:
     """`3x224x224` as (3, 224, 224); raises SpecError."""
     if not isinstance(text, str):
         channels, height, width = text
@@ -171,7 +173,7 @@ def each_of(sets: str | Iterable[str]) -> list[str]:
 
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
     """Read, patch and validate: the spec, the warnings, and whether `--set` changed it."""
-    patches: list[Tree] = [parse_set(text, target.below) for text in each_of(sets)]
+    patches: list[MappingNode] = [parse_set(text, target.below) for text in each_of(sets)]
     resolved = resolve(target.source, target.folder, target.root, patches)
     if resolved.warnings:
         resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not _taken_back(each)))
@@ -212,12 +214,14 @@ def _independent(resolved: Resolved, told: Sequence[Diagnostic]) -> list[Diagnos
 
 def flat_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
     """A spec with everything it extends and `sets` laid into one document, under `name` or its own."""
-    patches: list[Tree] = [parse_set(text, target.below) for text in each_of(sets)]
+    patches: list[MappingNode] = [parse_set(text, target.below) for text in each_of(sets)]
     resolved = resolve(target.source, target.folder, target.root, patches)
     return write_spec(resolved, name or parse_spec(resolved).name)
 
 
-def analyze(target: Target, sets: Iterable[str] = (), input: str | Size | None = None, hold_to_expect: bool = True) -> Analysis:
+def analyze(
+    target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None, hold_to_expect: bool = True
+) -> Analysis:
     """Compile a spec and infer it at `input`, or at its own size. A broken `expect` is an error, unless that is put off."""
     spec, warnings, overridden = read_spec(target, sets)
     try:
@@ -245,14 +249,14 @@ class Sketch:
 
     name: str
     graph: Graph
-    input: Size
+    input: ImageSize
     shapes: tuple[Shape, ...]
     costs: tuple[Cost, ...]
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenNode, ...]
     findings: tuple[Diagnostic, ...]
 
 
-def sketch(target: Target, sets: Iterable[str] = (), input: str | Size | None = None) -> Sketch:
+def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:
     """Compile as far as it goes, at `input` or the spec's own size."""
     spec, warnings, _ = read_spec(target, sets)
     try:

@@ -1,6 +1,6 @@
 """A second, naive reading of the language's operations: the torch layer that a person would write for the same words.
 
-Written from torch's and timm's documentation, not from `resnet_spec.ir.ops`, and always out of place.
+Written from torch's and timm's documentation, not from `resnet_spec.ops`, and always out of place.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from resnet_spec.torchvision_import import import_torchvision
+from resnet_spec._system.torchvision_import import import_torchvision
 
 import_torchvision()  # timm needs it
 from timm.layers.blur_pool import BlurPool2d  # noqa: E402

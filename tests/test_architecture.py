@@ -1,4 +1,4 @@
-"""Who may import whom, and that nothing but building and training needs torch."""
+"""Who may import whom: the layers of the package, no circles, and where torch is imported."""
 
 from __future__ import annotations
 
@@ -15,78 +15,133 @@ import resnet_spec
 PACKAGE = Path(resnet_spec.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-RECIPES = ("frontend.library", "frontend.source", "frontend.schema", "frontend.resolve", "frontend.write")
-VIEWS = ("outputs.report", "outputs.diagram", "outputs.render_dot")  # the outputs that need no torch
+# Recipes are YAML too, with positions, patches and a schema.
+LANGUAGE = (
+    "language.reader",
+    "language.merge",
+    "language.validation",
+    "language.writer",
+    "language.library",
+)  # recipes are YAML too
+VIEWS = ("outputs.summary", "outputs.diagram", "outputs.render_dot")  # the outputs that need no torch
 
-# A part of the package (the longest prefix counts), the parts it may import beside itself, and the packages beside the
-# standard library.
+# A part of the package (the longest prefix counts): the other parts it may import, and the packages outside the standard
+# library.
 TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "diagnostics": ((), ()),
-    "files": ((), ()),
-    "machine": ((), ()),
-    "rendering": (("diagnostics",), ()),
-    "frontend": (("diagnostics",), ("yaml", "jsonschema")),
-    "ir": (("diagnostics",), ()),
-    "ir.lower": (("diagnostics", "ir", "frontend.spec", "frontend.expressions"), ()),
-    "outputs": (("diagnostics", "ir"), ()),
-    "outputs.diagram": (("diagnostics", "ir"), ("graphviz",)),
+    "_system": ((), ("torch",)),
+    "language": (("diagnostics",), ("yaml", "jsonschema")),
+    "ops": ((), ("torch",)),
+    "graph": (("diagnostics", "ops"), ()),
+    "analysis": (("diagnostics", "ops", "graph"), ()),
+    "lowering": (
+        ("diagnostics", "language.spec", "language.expressions", "language.library", "ops", "graph", "analysis.trace"),
+        (),
+    ),
+    "lint": (("diagnostics", "language.spec", "language.expressions", "ops", "graph", "analysis"), ()),
+    "compiler": (("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint"), ()),
+    "outputs": (("diagnostics", "ops", "graph", "analysis"), ()),
+    "outputs.diagram": (("diagnostics", "ops", "graph", "analysis"), ("graphviz",)),
     "outputs.render_dot": ((), ("pygraphviz",)),
-    "outputs.torch_module": (("diagnostics", "ir"), ("torch",)),
-    "outputs.export": (("diagnostics", "ir"), ("torch",)),
-    "pipeline": (("frontend", "ir", "diagnostics"), ()),
-    "torchvision_import": ((), ("torch",)),
+    "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
+    "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
+    "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),
+    "report": (("diagnostics", "_system", "data"), ("numpy", "matplotlib")),
     "training": (
-        *(("diagnostics", "files", "machine", "torchvision_import", *RECIPES),),
-        *(("torch", "numpy", "safetensors", "PIL", "matplotlib"),),
+        *(("diagnostics", "_system", *LANGUAGE, "data", "weights", "report"),),
+        *(("torch", "numpy"),),
+    ),
+    # Where a compiled network meets the trainer, which knows nothing of specs and graphs.
+    "training.runs": (
+        *(
+            (
+                "diagnostics",
+                "_system",
+                "language.library",
+                "ops",
+                "analysis",
+                "compiler",
+                "outputs",
+                "data",
+                "weights",
+                "report",
+            ),
+        ),
+        *(("torch",),),
+    ),
+    "inference": (
+        *(("diagnostics", "_system", "ops", "compiler", "outputs", "data", "weights", "training", "report"),),
+        *(("torch", "numpy"),),
     ),
     "api": (
-        *(("diagnostics", "files", "machine", "frontend", "ir", "outputs", "pipeline", "training"),),
-        *(("torch", "safetensors"),),
+        *(("diagnostics", "_system", "language", "ops", "compiler", "outputs", "weights", "training", "inference"),),
+        *(("torch",),),
     ),
-    # Where a compiled network meets the trainer.
-    "runs": (("api", "diagnostics", "files", "ir", "outputs", "pipeline", "training"), ("torch",)),
-    "trained": (("api", "diagnostics", "ir", "machine", "pipeline", "runs", "training"), ("torch", "numpy")),
-    # Views of what `pipeline`, `api` and the trainer give; never torch.
     "cli": (
-        *(("api", "pipeline", "rendering", "diagnostics", "files", "frontend", "ir", "runs", "trained", "training", *VIEWS),),
+        *(("api", "compiler", "diagnostics", "_system", "language", "ops", "graph", "analysis", "training.recipe", *VIEWS),),
         *(("click",),),
     ),
-    "": (("api", "pipeline", "diagnostics", "cli", "runs", "trained"), ()),
+    "cli.train_command": (("cli", "api", "compiler", "diagnostics", "_system", "training", "report", "analysis"), ("click",)),
+    "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
+    "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
+    "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),
+    "": (("api", "compiler", "diagnostics", "cli"), ()),
 }
+
+# What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.
+COMPILING_HALF = (
+    *("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint", "comparison", "compiler"),
+    *("outputs.diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
+)
+TORCH_AT_THE_TOP = ("outputs.torch_module", "outputs.onnx", "outputs.export", "weights", "training", "inference")
+
+
+def name_of(path: str) -> str:
+    """The dotted name of a file below the package; empty for the package itself."""
+    return path.removesuffix(".py").replace("/", ".").removesuffix("__init__").removesuffix(".")
 
 
 def part_of(module: str) -> str:
     """The row of the table that a module of the package belongs to."""
-    return max((part for part in TABLE if not part or module == part or module.startswith(part + ".")), key=len)
-
-
-def imports(path: str) -> Iterator[tuple[str, bool]]:
-    """Every module that a file imports, anywhere in it; and whether at the top, when the file itself is imported."""
-    module = path.removesuffix(".py").replace("/", ".")
-    package = module.removesuffix(".__init__") if module.endswith("__init__") else module.rpartition(".")[0]
-    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
-    top = {id(node) for node in tree.body}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in top) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = package.split(".") if package else []
-                base = ".".join(["resnet_spec", *parts[: len(parts) - node.level + 1], *([base] if base else [])])
-            for alias in node.names:
-                inner = f"{base}.{alias.name}"
-                is_module = (PACKAGE.parent / inner.replace(".", "/")).with_suffix(".py").is_file()
-                yield (inner if is_module else base), id(node) in top
+    return max((part for part in TABLE if not part or within(module, (part,))), key=len)
 
 
 def within(module: str, parts: tuple[str, ...]) -> bool:
     return any(module == part or module.startswith(part + ".") for part in parts)
 
 
+def imports(path: str) -> Iterator[tuple[str, bool]]:
+    """Every module that a file imports, and whether that happens when the file itself is imported."""
+    module = name_of(path)
+    package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
+    yield from _imports(ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body, package, True)
+
+
+def _imports(body: list[ast.stmt], package: str, top: bool) -> Iterator[tuple[str, bool]]:
+    for node in body:
+        match node:
+            case ast.Import():
+                yield from ((alias.name, top) for alias in node.names)
+            case ast.ImportFrom():
+                base = node.module or ""
+                if node.level:
+                    parts = package.split(".") if package else []
+                    base = ".".join(["resnet_spec", *parts[: len(parts) - node.level + 1], *([base] if base else [])])
+                for alias in node.names:
+                    inner = PACKAGE.parent / f"{base}.{alias.name}".replace(".", "/")
+                    is_module = inner.with_suffix(".py").is_file() or (inner / "__init__.py").is_file()
+                    yield (f"{base}.{alias.name}" if is_module else base), top
+            case ast.If() if ast.unparse(node.test) == "TYPE_CHECKING":
+                yield from _imports(node.body, package, False)
+            case _:
+                inside = top and isinstance(node, ast.If | ast.Try | ast.With | ast.ClassDef)
+                for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+                    yield from _imports(getattr(node, field, []), package, inside)
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_imports_are_those_of_the_table(path: str) -> None:
-    module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__").removesuffix("__init__")
+    module = name_of(path)
     part = part_of(module)
     inside, outside = TABLE[part]
     refused: list[str] = []
@@ -101,28 +156,52 @@ def test_imports_are_those_of_the_table(path: str) -> None:
     assert refused == []
 
 
-def test_every_part_of_the_table_that_exists_is_looked_at() -> None:
-    """A table that no file falls under would hold nothing."""
-    parts = {
-        part_of(path.removesuffix(".py").replace("/", ".").removesuffix(".__init__").removesuffix("__init__")) for path in FILES
-    }
-    assert {
-        "diagnostics",
-        "rendering",
-        "frontend",
-        "ir",
-        "ir.lower",
-        "outputs",
-        "outputs.torch_module",
-        "pipeline",
-        "cli",
-    } <= parts
+def test_every_row_of_the_table_has_a_file() -> None:
+    assert {part_of(name_of(path)) for path in FILES} == set(TABLE) - {"outputs"} | {part_of("outputs")}
 
 
-@pytest.mark.parametrize("path", ["api.py", "pipeline.py", "__init__.py", *(p for p in FILES if p.startswith(("cli/", "ir/")))])
+def test_no_part_imports_itself_through_others() -> None:
+    """Between the folders of the package, and between its modules, imports at module level form no circle."""
+    modules = {name_of(path): {name.removeprefix("resnet_spec.") for name, top in imports(path) if top} for path in FILES}
+    modules = {module: {name for name in found if name in modules and name != module} for module, found in modules.items()}
+    folders: dict[str, set[str]] = {}
+    for module, found in modules.items():
+        folder = module.partition(".")[0]
+        folders.setdefault(folder, set()).update(name.partition(".")[0] for name in found)
+        folders[folder].discard(folder)
+    assert circle(modules) == []
+    assert circle(folders) == []
+
+
+def circle(imported: dict[str, set[str]]) -> list[str]:
+    """A circle of imports, or nothing."""
+    done: set[str] = set()
+
+    def walk(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(imported.get(name, ())):
+            if found := walk(other, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(imported) if (found := walk(name, []))), [])
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if within(name_of(path), COMPILING_HALF)])
+def test_the_compiling_half_needs_the_standard_library_and_yaml(path: str) -> None:
+    outside = {name.partition(".")[0] for name, top in imports(path) if top} - sys.stdlib_module_names
+    assert outside <= {"resnet_spec", "yaml"}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if not within(name_of(path), TORCH_AT_THE_TOP)])
 def test_torch_is_imported_where_it_is_used_and_not_before(path: str) -> None:
     early = [name for name, top in imports(path) if top]
-    assert not [name for name in early if name.startswith(("torch", "safetensors", "resnet_spec.outputs.torch_module"))]
+    heavy = ("torch", "torchvision", "safetensors", *(f"resnet_spec.{part}" for part in TORCH_AT_THE_TOP))
+    assert [name for name in early if within(name, heavy)] == []
 
 
 @pytest.mark.parametrize(

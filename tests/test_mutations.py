@@ -12,7 +12,7 @@ import yaml
 
 import resnet_spec
 from resnet_spec import api
-from resnet_spec.frontend.library import library_block_names, shipped_root
+from resnet_spec.language.library import library_block_names, shipped_root
 
 MUTATIONS = 2_000
 SEED = 20161

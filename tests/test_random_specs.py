@@ -11,9 +11,9 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 import resnet_spec
+from resnet_spec.analysis.shapes import infer
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.ir.ops import OPERATIONS
-from resnet_spec.ir.shapes import infer
+from resnet_spec.ops import OPERATIONS
 from tests.measure import REFUSALS, measure
 from tests.naive_layers import Shape, naive_layer
 from tests.random_specs import JOINS, Drawer, Spec, random_specs, wild_operations

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import resnet_spec
-from resnet_spec.frontend.schema import schema_document
-from resnet_spec.rendering import render
+from resnet_spec.diagnostics.rendering import render
+from resnet_spec.language.validation import schema_document
 from resnet_spec.training.recipe import read_recipe
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

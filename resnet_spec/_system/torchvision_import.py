@@ -11,8 +11,10 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _SIGNATURES = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -23,6 +25,8 @@ _library: torch.library.Library | None = None  # the names live as long as this 
 
 def import_torchvision() -> ModuleType:
     """torchvision, or ImportError where it is not installed."""
+    import torch
+
     global _library
     try:
         return importlib.import_module("torchvision")

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from math import prod
 
 from resnet_spec.diagnostics import Diagnostic, SpecError
-
-from .graph import Graph
-from .ops import Shape
+from resnet_spec.graph.model import Graph
+from resnet_spec.ops import Shape
 
 MAX_PARAMETERS = 10**12
 

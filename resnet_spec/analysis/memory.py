@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from .cost import Cost
-from .graph import INPUT, Graph
-from .ops import Saved, Shape
-from .overwrite import overwritten
+from resnet_spec.analysis.cost import Cost
+from resnet_spec.graph.in_place import overwritten
+from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.ops import Saved, Shape
 
 INDEX_BYTES = 8
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}

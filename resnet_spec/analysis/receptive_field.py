@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from .graph import INPUT, Graph
-from .ops import Operation, Pair, Shape
+from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.ops import Operation, Pair, Shape
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ReceptiveField:
     """Per axis (height, width), in pixels of the input. `whole`: every pixel depends on the whole image.
 
     `padding` is how far the first pixel's field reaches out of the image.
@@ -31,14 +31,16 @@ class Field:
         return max(0, -self.start[0]), max(0, -self.start[1])
 
 
-ONE_PIXEL = Field((1, 1), (1, 1), (0, 0))
+ONE_PIXEL = ReceptiveField((1, 1), (1, 1), (0, 0))
 
 
-def receptive_fields(graph: Graph, input: Shape, shapes: tuple[Shape, ...], gates: Collection[int] = ()) -> tuple[Field, ...]:
+def receptive_fields(
+    graph: Graph, input: Shape, shapes: tuple[Shape, ...], gates: Collection[int] = ()
+) -> tuple[ReceptiveField, ...]:
     """The field of each node's output, for images of `input` (C, H, W); what a value depends on through `gates` is left out."""
-    whole = Field((input[1], input[2]), (0, 0), (0, 0), whole=True)
-    found: list[Field] = []
-    known: dict[tuple[object, ...], Field] = {}
+    whole = ReceptiveField((input[1], input[2]), (0, 0), (0, 0), whole=True)
+    found: list[ReceptiveField] = []
+    known: dict[tuple[object, ...], ReceptiveField] = {}
     for position, node in enumerate(graph.nodes):
         entering = tuple([ONE_PIXEL if value == INPUT else found[value] for value in node.inputs])
         ungated = [field for value, field in zip(node.inputs, entering, strict=True) if value not in gates]
@@ -54,7 +56,7 @@ def receptive_fields(graph: Graph, input: Shape, shapes: tuple[Shape, ...], gate
     return tuple(found)
 
 
-def _after(op: Operation, inputs: tuple[Field, ...], x: Shape, output: Shape, whole: Field) -> Field:
+def _after(op: Operation, inputs: tuple[ReceptiveField, ...], x: Shape, output: Shape, whole: ReceptiveField) -> ReceptiveField:
     if any(field.whole for field in inputs) or len(output) < 3 or len(x) < 3 or op.name == "linear":
         return whole
     if len(inputs) > 1:
@@ -69,21 +71,21 @@ def _after(op: Operation, inputs: tuple[Field, ...], x: Shape, output: Shape, wh
     size = [before.size[axis] + window.dilation[axis] * (window.kernel[axis] - 1) * before.jump[axis] for axis in (0, 1)]
     start = [before.start[axis] - window.padding[axis] * before.jump[axis] for axis in (0, 1)]
     jump = [before.jump[axis] * window.stride[axis] for axis in (0, 1)]
-    return Field((size[0], size[1]), (jump[0], jump[1]), (start[0], start[1]))
+    return ReceptiveField((size[0], size[1]), (jump[0], jump[1]), (start[0], start[1]))
 
 
-def _padded(op: Operation, before: Field) -> Field:
+def _padded(op: Operation, before: ReceptiveField) -> ReceptiveField:
     sides: tuple[int, ...] = getattr(op, "padding")  # noqa: B009
     top = sides[2] if len(sides) > 2 else 0
     start = (before.start[0] - top * before.jump[0], before.start[1] - sides[0] * before.jump[1])
-    return Field(before.size, before.jump, start)
+    return ReceptiveField(before.size, before.jump, start)
 
 
-def _together(inputs: tuple[Field, ...], whole: Field) -> Field:
+def _together(inputs: tuple[ReceptiveField, ...], whole: ReceptiveField) -> ReceptiveField:
     """The smallest box around the fields of values that meet; without a common jump, the whole image."""
     jump = inputs[0].jump
     if any(field.jump != jump for field in inputs):
         return whole
     start = [min(field.start[axis] for field in inputs) for axis in (0, 1)]
     stop = [max(field.start[axis] + field.size[axis] for field in inputs) for axis in (0, 1)]
-    return Field((stop[0] - start[0], stop[1] - start[1]), jump, (start[0], start[1]))
+    return ReceptiveField((stop[0] - start[0], stop[1] - start[1]), jump, (start[0], start[1]))

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
+from resnet_spec.analysis.sizes import accepted_sizes
+from resnet_spec.analysis.trace import SizeChange, changes, lines, told
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
-
-from .graph import INPUT, Graph
-from .ops import Problem, Shape, show
-from .ops.reshaping import Flatten
-from .sizes import accepted_sizes
-from .trace import Step, changes, lines, told
+from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.ops import Problem, Shape, show
+from resnet_spec.ops.reshaping import Flatten
 
 
 def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
@@ -66,5 +65,5 @@ def _sizes(graph: Graph, shapes: Sequence[Shape], value: int, input: Shape, at: 
         yield f"{name} makes {prod(there)} features of {show(there)} there, and {prod(here)} of {show(here)} here"
     places = lines(graph.nodes[: len(shapes)], graph.regions)
     found = reversed(list(changes(graph.nodes, shape, value)))
-    steps = [Step(graph.nodes[n].name, places[n], shape(graph.nodes[n].inputs[-1]), shape(n)) for n in found]
+    steps = [SizeChange(graph.nodes[n].name, places[n], shape(graph.nodes[n].inputs[-1]), shape(n)) for n in found]
     yield told(input, steps, at.source)

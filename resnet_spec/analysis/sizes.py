@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .axis import ALL, IDENTITY, NONE, Sizes, Steps, UnsolvedError, at_least, contains, describe, intersection, simplified
-from .graph import INPUT, Graph
-from .ops import Operation
-from .ops.convolution import Linear
-from .ops.normalization import BatchNorm, GroupNorm, LayerNorm
-from .ops.reshaping import Flatten
+from resnet_spec.analysis.axis import (
+    ALL,
+    IDENTITY,
+    NONE,
+    Sizes,
+    Steps,
+    UnsolvedError,
+    at_least,
+    contains,
+    describe,
+    intersection,
+    simplified,
+)
+from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.ops import Operation
+from resnet_spec.ops.convolution import Linear
+from resnet_spec.ops.normalization import BatchNorm, GroupNorm, LayerNorm
+from resnet_spec.ops.reshaping import Flatten
 
 MAX_WORLDS = 64
 
@@ -84,7 +96,7 @@ _UNIT = Steps((1,), 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _World:
+class _Case:
     """Conditions gathered on the way: least sizes and sets for each axis, products of the axes, and images that norms see."""
 
     least: tuple[int, int] = (1, 1)
@@ -95,7 +107,7 @@ class _World:
     shared: frozenset[_Image] = frozenset()  # images that must have two pixels or more, in evaluation too
     never_alone: bool = False
 
-    def needing(self, sizes: tuple[int | None, int | None]) -> _World:
+    def needing(self, sizes: tuple[int | None, int | None]) -> _Case:
         """The world in which height and width are at least so large."""
         height, width = sizes
         if height is None or width is None:
@@ -140,10 +152,10 @@ class _Solver:
         self.images: dict[_Image, _Image] = {}
         self.worlds = 0
 
-    def solve(self) -> list[_World]:
-        return self.run(0, [], _World())
+    def solve(self) -> list[_Case]:
+        return self.run(0, [], _Case())
 
-    def run(self, start: int, values: list[_Value], world: _World) -> list[_World]:
+    def run(self, start: int, values: list[_Value], world: _Case) -> list[_Case]:
         """Follow the nodes from `start`; more than one world where a product may or may not be a gate."""
         self.worlds += 1
         if self.worlds > MAX_WORLDS:
@@ -166,7 +178,7 @@ class _Solver:
     def interned(self, image: _Image) -> _Image:
         return self.images.setdefault(image, image)
 
-    def step(self, op: Operation, x: _Value, world: _World, position: int) -> tuple[_Value, _World]:
+    def step(self, op: Operation, x: _Value, world: _Case, position: int) -> tuple[_Value, _Case]:
         """One operation on one value."""
         match op:
             case Linear():
@@ -205,7 +217,7 @@ class _Solver:
             needed.append(1 if along is None else steps.reaches(along.least))
         return self.interned(_Image(axes[0], axes[1])), (needed[0], needed[1])
 
-    def linear(self, op: Linear, x: _Value, world: _World) -> tuple[_Value, _World]:
+    def linear(self, op: Linear, x: _Value, world: _Case) -> tuple[_Value, _Case]:
         if isinstance(x, _Flat):
             _, world = self.fix(x, op.in_features, world)
             return _Flat(op.out_features, _Image(_UNIT, _UNIT), fixed=True), world
@@ -222,7 +234,7 @@ class _Solver:
             raise UnsolvedError("a flatten of some axes only")
         return _Flat(entering[0] if first == 0 else 1, x)
 
-    def fix(self, x: _Flat, size: int, world: _World) -> tuple[_Flat, _World]:
+    def fix(self, x: _Flat, size: int, world: _Case) -> tuple[_Flat, _Case]:
         """Ask that a flat value has just this size, as what follows was built for it."""
         if x.fixed:
             return x, world
@@ -232,7 +244,7 @@ class _Solver:
         products = world.products if condition in world.products else (*world.products, condition)
         return replace(x, fixed=True), replace(world, products=products)
 
-    def join(self, op: Operation, inputs: list[_Value], world: _World) -> list[tuple[_Value, _World]]:
+    def join(self, op: Operation, inputs: list[_Value], world: _Case) -> list[tuple[_Value, _Case]]:
         """The ways in which values can meet: equal axes, or a gate of one pixel times an image."""
         flats = [value for value in inputs if isinstance(value, _Flat)]
         if flats and op.name == "concat":
@@ -262,7 +274,7 @@ class _Solver:
         ]
 
 
-def _agreeing(images: list[_Image], world: _World) -> _World:
+def _agreeing(images: list[_Image], world: _Case) -> _Case:
     heights, widths = world.heights, world.widths
     for image in images[1:]:
         heights = intersection(heights, images[0].height.equals(image.height))
@@ -270,7 +282,7 @@ def _agreeing(images: list[_Image], world: _World) -> _World:
     return replace(world, heights=heights, widths=widths)
 
 
-def _one_pixel(image: _Image, world: _World) -> _World:
+def _one_pixel(image: _Image, world: _Case) -> _Case:
     heights = intersection(world.heights, image.height.level(1))
     return replace(world, heights=heights, widths=intersection(world.widths, image.width.level(1)))
 

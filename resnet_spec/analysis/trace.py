@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from resnet_spec.diagnostics import Source, Span
-
-from .graph import INPUT, Node, Region
-from .ops import Shape, show
+from resnet_spec.graph.model import INPUT, Node, Region
+from resnet_spec.ops import Shape, show
 
 MOST_STEPS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SizeChange:
     """One change of height or width: who made it, the line of the author's file, and the sizes."""
 
     name: str
@@ -46,16 +45,16 @@ def lines(nodes: Sequence[Node], regions: Iterable[Region], outside: Span | None
     return [node.span if node.span.source.origin != "library" else span for node, span in zip(nodes, found, strict=True)]
 
 
-def told(input: Shape, steps: Sequence[Step], source: Source) -> str:
+def told(input: Shape, steps: Sequence[SizeChange], source: Source) -> str:
     """`the 32x32 input was halved by lines 6, 9 and 14, to 4x4`, or each size with its line.
 
     Lines are of `source`, unless it says otherwise.
     """
-    by_line: list[Step] = []
+    by_line: list[SizeChange] = []
     for step in steps:
         last = by_line[-1] if by_line else None
         if last is not None and (last.span.source, last.span.line) == (step.span.source, step.span.line):
-            by_line[-1] = Step(step.name, step.span, last.before, step.after)
+            by_line[-1] = SizeChange(step.name, step.span, last.before, step.after)
         else:
             by_line.append(step)
     if not by_line:
@@ -71,12 +70,12 @@ def told(input: Shape, steps: Sequence[Step], source: Source) -> str:
     return f"the {show(input[1:])} input becomes {_listed(sizes)}"
 
 
-def _halves(step: Step) -> bool:
+def _halves(step: SizeChange) -> bool:
     """Whether a line halves an image, up to rounding."""
     return all(n > 1 and after in (n // 2, -(-n // 2)) for n, after in zip(step.before[1:], step.after[1:], strict=True))
 
 
-def _lines(steps: Sequence[Step], source: Source) -> str:
+def _lines(steps: Sequence[SizeChange], source: Source) -> str:
     """`lines 6, 9 and 14`, of one file or of several."""
     sources = {step.span.source: None for step in steps}
     if len(sources) > 1:
@@ -85,7 +84,7 @@ def _lines(steps: Sequence[Step], source: Source) -> str:
     return f"lines {_listed([str(step.span.line) for step in steps])}{other}"
 
 
-def _line(step: Step, source: Source) -> str:
+def _line(step: SizeChange, source: Source) -> str:
     return f"line {step.span.line}" if step.span.source is source else f"{step.span.source.name}:{step.span.line}"
 
 

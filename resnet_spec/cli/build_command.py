@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from resnet_spec import pipeline
+from resnet_spec import compiler as pipeline
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.ir.printer import print_graph
-from resnet_spec.outputs import report
-from resnet_spec.rendering import MessageFormat
+from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.graph.printer import print_graph
+from resnet_spec.outputs import summary as report
 
 
 @click.command(
@@ -43,7 +43,7 @@ def command(
     spec: str,
     size: str | None,
     batch: int | None,
-    detail: report.Detail,
+    detail: report.SummaryDetail,
     output: str | None,
     seed: int,
     force: bool,

@@ -6,19 +6,12 @@ from dataclasses import replace
 
 import click
 
-from resnet_spec import pipeline
-from resnet_spec.cli.common import (
-    exit_code,
-    find_target,
-    findings_options,
-    set_option,
-    show_findings,
-    spec_root_option,
-)
+from resnet_spec import compiler as pipeline
+from resnet_spec.cli.common import exit_code, find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable, suggestion
-from resnet_spec.frontend.library import explanations
-from resnet_spec.ir.ops import show
-from resnet_spec.rendering import MessageFormat
+from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.language.library import explanations
+from resnet_spec.ops import show
 
 
 @click.command(

@@ -10,12 +10,12 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from resnet_spec import pipeline
+from resnet_spec import compiler as pipeline
+from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.frontend.resolve import decode
-from resnet_spec.frontend.source import MAX_BYTES
-from resnet_spec.pipeline import Target
-from resnet_spec.rendering import MESSAGE_FORMATS, MessageFormat, render
+from resnet_spec.diagnostics.rendering import MESSAGE_FORMATS, MessageFormat, render
+from resnet_spec.language.merge import decode
+from resnet_spec.language.reader import MAX_BYTES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 IO_CODES = ("missing-file", "unreadable-file", "missing-data", "not-a-run", "run-exists", "cannot-write")

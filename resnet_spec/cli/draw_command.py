@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from resnet_spec import api, pipeline
+from resnet_spec import api
+from resnet_spec import compiler as pipeline
+from resnet_spec._system.files import write_atomically
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.files import write_atomically
-from resnet_spec.outputs.diagram import SHOWS, Detail, Direction, Heat, Style, Theme
+from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.outputs.diagram import SHOWS, DiagramDetail, DiagramTheme, Direction, Heat, Style
 from resnet_spec.outputs.render_dot import NoRendererError
-from resnet_spec.rendering import MessageFormat
 
 TYPES = ("svg", "png", "pdf", "dot")
 
@@ -52,11 +53,11 @@ def command(
     spec: str,
     output: str,
     form: str | None,
-    detail: Detail,
+    detail: DiagramDetail,
     expand: bool,
     size: str | None,
     direction: Direction,
-    theme: Theme,
+    theme: DiagramTheme,
     show: str,
     heat: Heat | None,
     sets: tuple[str, ...],

@@ -9,10 +9,10 @@ import click
 
 from resnet_spec.cli.common import findings_options, show_findings
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.rendering import MessageFormat
+from resnet_spec.diagnostics.rendering import MessageFormat
 
 if TYPE_CHECKING:
-    from resnet_spec.trained import Evaluation
+    from resnet_spec.inference.trained import Evaluation
 
 
 @click.command(
@@ -52,7 +52,7 @@ def command(
 
     RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote.
     """
-    from resnet_spec import trained
+    from resnet_spec.inference import trained
     from resnet_spec.training.allocator import keep_memory
 
     keep_memory()
@@ -93,7 +93,7 @@ def _json(found: Evaluation) -> str:
 
 
 def _text(found: Evaluation) -> str:
-    from resnet_spec.training.run.tables import confusion_text, per_class_text, percent_text
+    from resnet_spec.report.tables import confusion_text, per_class_text, percent_text
 
     scores = found.scores
     top5 = "" if scores.top5 is None else f"  top-5 {percent_text(scores.top5)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from resnet_spec.diagnostics import printable, suggestion
-from resnet_spec.frontend.library import explanations
+from resnet_spec.language.library import explanations
 
 
 @click.command(

@@ -7,12 +7,12 @@ import re
 
 import click
 
-from resnet_spec import pipeline
+from resnet_spec import compiler as pipeline
 from resnet_spec.diagnostics import printable
-from resnet_spec.frontend.library import library_block_names, shipped_names
-from resnet_spec.frontend.source import to_data
-from resnet_spec.frontend.spec import Scalar, Value, library
-from resnet_spec.ir.ops import OPERATIONS, Field, fields_of, show
+from resnet_spec.language.library import library_block_names, shipped_names
+from resnet_spec.language.reader import to_data
+from resnet_spec.language.spec import ArgumentValue, ScalarNode, library
+from resnet_spec.ops import OPERATIONS, Field, fields_of, show
 
 
 @click.command(
@@ -97,8 +97,8 @@ def _recipes() -> list[dict[str, object]]:
     return rows
 
 
-def _written(value: Value) -> str:
-    return value.text if isinstance(value, Scalar) else "[...]"
+def _written(value: ArgumentValue) -> str:
+    return value.text if isinstance(value, ScalarNode) else "[...]"
 
 
 def _operations() -> list[dict[str, object]]:

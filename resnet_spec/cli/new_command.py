@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from resnet_spec._system.files import write_atomically
 from resnet_spec.diagnostics import printable
-from resnet_spec.files import write_atomically
 
 STARTER = """\
 # yaml-language-server: $schema=spec.schema.json

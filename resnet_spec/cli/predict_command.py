@@ -9,7 +9,7 @@ import click
 
 from resnet_spec.cli.common import findings_options, show_findings
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.rendering import MessageFormat
+from resnet_spec.diagnostics.rendering import MessageFormat
 
 
 @click.command(
@@ -45,7 +45,7 @@ def command(
     RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote. Exit code 1 if
     an image cannot be read; the others are told all the same.
     """
-    from resnet_spec import trained
+    from resnet_spec.inference import trained
     from resnet_spec.training.allocator import keep_memory
 
     keep_memory()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from resnet_spec.training.run.record import Row, Timing
+    from resnet_spec.report.record import EpochRow, Timing
     from resnet_spec.training.session import Console
 
 WIDTH = 24
@@ -47,8 +47,8 @@ class Bar:
         if self.shows:
             click.echo(line)
 
-    def _epoch(self, row: Row, timing: Timing, epochs: int) -> None:
-        from resnet_spec.training.run.record import epoch_line
+    def _epoch(self, row: EpochRow, timing: Timing, epochs: int) -> None:
+        from resnet_spec.report.record import epoch_line
 
         self.say(epoch_line(row, timing, epochs))
 
@@ -60,7 +60,7 @@ class Bar:
             self.first_step, self.began = step, now
         if step - self.first_step < AFTER_STEPS or now - self.drawn_at < (EVERY if self.terminal else EVERY_PLAIN):
             return
-        from resnet_spec.training.run.record import clock_text
+        from resnet_spec.report.record import clock_text
 
         self.drawn_at = now
         left = (now - self.began) / (step - self.first_step) * (of - step)

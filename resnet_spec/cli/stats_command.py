@@ -6,10 +6,10 @@ import json
 
 import click
 
-from resnet_spec import pipeline
+from resnet_spec import compiler as pipeline
 from resnet_spec.cli.common import findings_options, show_findings
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.rendering import MessageFormat
+from resnet_spec.diagnostics.rendering import MessageFormat
 
 MOST_CLASSES = 30
 
@@ -33,7 +33,7 @@ def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str
 
     Mean and deviation are those of the training images, of values in 0 to 1, as recipes take them.
     """
-    from resnet_spec import trained
+    from resnet_spec.inference import trained
 
     try:
         found = trained.statistics(data, input=pipeline.parse_size(size), skip_bad=skip_bad)

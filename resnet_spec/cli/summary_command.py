@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 import click
 
-from resnet_spec import pipeline
+from resnet_spec import compiler as pipeline
+from resnet_spec.analysis.memory import DTYPE_BYTES, measure
+from resnet_spec.analysis.receptive_field import receptive_fields
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.ir.field import receptive_fields
-from resnet_spec.ir.memory import DTYPE_BYTES, measure
-from resnet_spec.outputs import report
-from resnet_spec.rendering import MessageFormat
+from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.outputs import summary as report
 
 
 @click.command(
@@ -44,7 +44,7 @@ def command(
     spec: str,
     size: str | None,
     batch: int | None,
-    detail: report.Detail | None,
+    detail: report.SummaryDetail | None,
     style: str,
     field: bool,
     memory: bool,
@@ -60,7 +60,7 @@ def command(
     except SpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     show_findings(analysis.warnings, message_format)
-    chosen: report.Detail = detail or ("op" if arithmetic or spec.startswith(pipeline.BLOCK_PREFIX) else "block")
+    chosen: report.SummaryDetail = detail or ("op" if arithmetic or spec.startswith(pipeline.BLOCK_PREFIX) else "block")
     graph, shapes = analysis.graph, analysis.shapes
     fields = receptive_fields(graph, analysis.input, shapes) if field else None
     rows = report.make_rows(graph, analysis.input, shapes, analysis.costs, chosen, fields)

@@ -11,7 +11,7 @@ import click
 from resnet_spec.cli.common import findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.rendering import MessageFormat
+from resnet_spec.diagnostics.rendering import MessageFormat
 
 if TYPE_CHECKING:
     from resnet_spec.training.session import Result
@@ -112,9 +112,8 @@ def command(
         if any(said):
             message = "a run goes on as it began: beside --resume, only --data, --device and --workers can be said"
             raise click.UsageError(f"{message}; begin a new one for anything else")
-    from resnet_spec import runs
-    from resnet_spec.training import allocator
-    from resnet_spec.training.evaluate import Interrupted
+    from resnet_spec.training import allocator, runs
+    from resnet_spec.training.scoring import Interrupted
     from resnet_spec.training.stop import Stop
     from resnet_spec.training.world import joined
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet_spec.data.dataset import Data, Labels, Pixels, held
+from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.training.data.dataset import Data, Labels, Pixels, held
-from resnet_spec.training.data.refusal import refuse
 
 IMAGE = 3 * 32 * 32  # bytes: the red plane, the green, the blue
 LARGEST = 1 << 30  # bytes of a pickle; the largest published one has 155 million

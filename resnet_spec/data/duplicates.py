@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
+from resnet_spec.data.listing import Listed, few
 from resnet_spec.diagnostics import printable
-from resnet_spec.training.data.listing import Listed, few
 
 MOST_FILES = 200_000  # beyond, every file would be opened for minutes
 _HEAD = 4096  # bytes

@@ -10,11 +10,11 @@ import hashlib
 import os
 from pathlib import Path
 
+from resnet_spec.data.dataset import Data
+from resnet_spec.data.duplicates import duplicate_notes
+from resnet_spec.data.listing import Listed, Listing, few
+from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
-from resnet_spec.training.data.dataset import Data
-from resnet_spec.training.data.duplicates import duplicate_notes
-from resnet_spec.training.data.listing import Listed, Listing, few
-from resnet_spec.training.data.refusal import refuse
 
 VALIDATION = ("val", "valid", "validation")
 

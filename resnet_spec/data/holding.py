@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from resnet_spec.training.data.dataset import BadImage, Pixels, Split
+from resnet_spec.data.dataset import BadImage, Pixels, Split
 
 _AT_ONCE = 16  # images a task: few enough to keep all threads busy, many enough to outweigh handing over
 

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from resnet_spec.data.dataset import Data
+from resnet_spec.data.listing import Listed, Listing, few
+from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
-from resnet_spec.training.data.dataset import Data
-from resnet_spec.training.data.listing import Listed, Listing, few
-from resnet_spec.training.data.refusal import refuse
 
 _WORDNET = re.compile(r"n\d{8}")
 _SOLUTION = "LOC_val_solution.csv"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet_spec.data.dataset import Pixels, Split
+from resnet_spec.data.decode import SUFFIXES, read_image
+from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
-from resnet_spec.training.data.dataset import Pixels, Split
-from resnet_spec.training.data.decode import SUFFIXES, read_image
-from resnet_spec.training.data.refusal import refuse
 
 DEEPEST = 32  # folders below a class folder
 

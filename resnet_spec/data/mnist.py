@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet_spec.data.dataset import Data, Pixels, Split, held
+from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import SpecError, printable
-from resnet_spec.training.data.dataset import Data, Pixels, Split, held
-from resnet_spec.training.data.refusal import refuse
 
 LARGEST = 1 << 31  # bytes in a file; the published ones have 47 million
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from resnet_spec.data.cifar import open_cifar
+from resnet_spec.data.dataset import Data
+from resnet_spec.data.folder import open_folder
+from resnet_spec.data.imagenet import open_imagenet
+from resnet_spec.data.mnist import open_mnist
+from resnet_spec.data.refusal import refuse
+from resnet_spec.data.synthetic import open_synthetic
 from resnet_spec.diagnostics import printable, suggestion
-from resnet_spec.training.data.cifar import open_cifar
-from resnet_spec.training.data.dataset import Data
-from resnet_spec.training.data.folder import open_folder
-from resnet_spec.training.data.imagenet import open_imagenet
-from resnet_spec.training.data.mnist import open_mnist
-from resnet_spec.training.data.refusal import refuse
-from resnet_spec.training.data.synthetic import open_synthetic
 
 KINDS = ("synthetic", "cifar10", "cifar100", "mnist", "fashion-mnist", "folder", "imagenet")
 SYNONYMS = {

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from resnet_spec.training.data.dataset import Pixels
+from resnet_spec.data.dataset import Pixels
 
 Mode = Literal["bilinear", "bicubic", "nearest"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from resnet_spec.training.data.dataset import BadImage, Pixels, Split
+from resnet_spec.data.dataset import BadImage, Pixels, Split
 
 _AT_ONCE = 1 << 24  # bytes
 

@@ -17,9 +17,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_spec.data.dataset import Data, Pixels, Split, held
+from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable, suggestion
-from resnet_spec.training.data.dataset import Data, Pixels, Split, held
-from resnet_spec.training.data.refusal import refuse
 
 Plane = NDArray[np.floating]  # (N, H, W), or (N, 1, 1) for one number an image; float32 as a rule
 Lots = NDArray[np.uint64]

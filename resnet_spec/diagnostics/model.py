@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 Severity = Literal["error", "warning"]
 Origin = Literal["spec", "library", "command line"]
@@ -114,8 +114,14 @@ class Diagnostic:
     severity: Severity = "error"
 
 
-class SpecError(Exception):
-    """A spec that cannot be used. Holds every independent finding, errors and warnings alike, in source order."""
+class ResnetSpecError(Exception):
+    """Something the user can correct. Holds every independent finding, errors and warnings alike, in source order.
+
+    The class says what is wrong, and `exit_code` is the exit code of the command line for it: 1 where a text or data are wrong,
+    2 where an argument is, or where a file cannot be read or written.
+    """
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         listed = list(diagnostics)
@@ -130,7 +136,7 @@ class SpecError(Exception):
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
-        """Each finding in a line, with what it is about and what to write below it. The command line shows the text, too."""
+        """Each finding on a line, followed by its notes and its help."""
         lines = []
         for d in self.diagnostics:
             place = f"{d.span}: " if d.span else ""
@@ -138,6 +144,32 @@ class SpecError(Exception):
             lines.append(f"{place}{d.severity}[{d.code}]: {d.message}{label}")
             lines += [f"  note: {note}" for note in d.notes] + ([f"  help: {d.help}"] if d.help else [])
         return "\n".join(lines)
+
+
+class SpecError(ResnetSpecError):
+    """A spec is wrong, or the network it describes is: form, names, shapes, its own `expect`, or a size it does not accept."""
+
+
+class RecipeError(ResnetSpecError):
+    """A recipe is wrong, or does not fit the network or the data."""
+
+
+class DataError(ResnetSpecError):
+    """A data set or an image is wrong: its layout, its labels, a damaged file, or classes that are not the network's."""
+
+
+class WeightsError(ResnetSpecError):
+    """A file of weights or a checkpoint is damaged, or belongs to another network."""
+
+
+class TrainingError(ResnetSpecError):
+    """A run cannot go on: it diverged, does not fit into memory, or is not as its folder says."""
+
+
+class ArgumentError(ResnetSpecError, ValueError):
+    """An argument of a command or a function is wrong, or names a file that is missing or cannot be read or written."""
+
+    exit_code: ClassVar[int] = 2
 
 
 def closest(word: str, known: Iterable[str], synonyms: dict[str, str] | None = None) -> str | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from .graph import Graph
-from .ops import Operation, fields_of
+from resnet_spec.graph.model import Graph
+from resnet_spec.ops import Operation, fields_of
 
 VERSION = "rs1"
 

@@ -6,7 +6,7 @@ written over the branch saves another, as in hand-written networks.
 
 from __future__ import annotations
 
-from .graph import INPUT, Graph
+from resnet_spec.graph.model import INPUT, Graph
 
 
 def overwritten(graph: Graph) -> dict[int, int]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from resnet_spec.diagnostics import Label, Span
-
-from .ops import Operation, Shape
+from resnet_spec.ops import Operation, Shape
 
 INPUT = -1
 RegionKind = Literal["stage", "block", "sequential"]
@@ -48,7 +47,7 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenNode:
     """An operation that could not be built, the values it was given, and why."""
 
     name: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from .graph import INPUT, Graph, Item, Node, tree
-from .ops import show
+from resnet_spec.graph.model import INPUT, Graph, Item, Node, tree
+from resnet_spec.ops import show
 
 
 def print_graph(graph: Graph) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graph import INPUT, Graph
+from resnet_spec.graph.model import INPUT, Graph
 
 
 class BrokenGraphError(Exception):

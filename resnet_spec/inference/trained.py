@@ -16,25 +16,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from resnet_spec import api, pipeline
+from resnet_spec import api
+from resnet_spec import compiler as pipeline
+from resnet_spec.compiler import Analysis, Target
+from resnet_spec.data import BadImage, Data, Split, open_data
+from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.decode import SUFFIXES, read_image, to_channels
+from resnet_spec.data.statistics import channel_statistics
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
-from resnet_spec.ir.ops import show
-from resnet_spec.pipeline import Analysis, Target
-from resnet_spec.runs import RecipeLike, find_device, refuse_size
+from resnet_spec.inference.folding import for_inference
+from resnet_spec.ops import show
+from resnet_spec.report.record import Confusion
 from resnet_spec.training.batches import Skipped, refuse_bad_image
-from resnet_spec.training.data import BadImage, Data, Split, open_data
-from resnet_spec.training.data.dataset import Pixels
-from resnet_spec.training.data.decode import SUFFIXES, read_image, to_channels
-from resnet_spec.training.data.statistics import channel_statistics
-from resnet_spec.training.evaluate import Scores, score
 from resnet_spec.training.feeding import Machine, evaluation, held_budget, with_held_out
 from resnet_spec.training.images import Preparation, normalized
-from resnet_spec.training.inference import for_inference
 from resnet_spec.training.recipe import Precision, read_recipe
-from resnet_spec.training.run.folder import BEST, LAST, read_run
-from resnet_spec.training.run.record import Confusion
-from resnet_spec.training.weights import Facts, read_facts
+from resnet_spec.training.run_folder import BEST, LAST, read_run
+from resnet_spec.training.runs import RecipeLike, find_device, refuse_size
+from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.world import World
+from resnet_spec.weights.file import WeightsFacts, read_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Prediction:
 class Trained:
     """A network with its weights, and how it wants its images; from a file that `train` wrote."""
 
-    facts: Facts
+    facts: WeightsFacts
     analysis: Analysis
     module: nn.Module
     device: torch.device

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from resnet_spec.diagnostics import Diagnostic, Span, suggestion
-
-from .source import Scalar
+from resnet_spec.language.reader import ScalarNode
 
 Number = int | float | bool
 Lookup = Callable[[str], Number]
@@ -172,10 +171,10 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
 def evaluate(expression: Expression, lookup: Lookup) -> Number:
     """The value of an expression. `lookup` is asked only for names on the path taken; raises ExpressionError."""
     shift = len(expression.text) - len(expression.text.lstrip())
-    return _Evaluation(expression.text, shift, lookup).value(expression.tree)
+    return _Evaluator(expression.text, shift, lookup).value(expression.tree)
 
 
-class _Evaluation:
+class _Evaluator:
     def __init__(self, text: str, shift: int, lookup: Lookup) -> None:
         self.text, self.shift, self.lookup = text, shift, lookup
 
@@ -257,7 +256,7 @@ class _Evaluation:
         return ExpressionError(code, message, start, (node.end_col_offset or 0) + self.shift, mend)
 
 
-def span_of(scalar: Scalar, start: int, stop: int) -> Span:
+def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
     """The place of characters `start` to `stop` of an expression; the whole scalar where it is folded or escaped."""
     span = scalar.span
     if span.line != span.end_line or span.anchor is not None:
@@ -268,6 +267,6 @@ def span_of(scalar: Scalar, start: int, stop: int) -> Span:
     return span.within(start + quote, max(stop, start + 1) + quote)
 
 
-def diagnose(error: ExpressionError, scalar: Scalar) -> Diagnostic:
+def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
     """The finding for an expression that stands in `scalar`."""
     return Diagnostic(error.code, error.message, span_of(scalar, error.start, error.stop), help=error.help)

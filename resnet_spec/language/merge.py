@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, suggestion
-
-from .library import (
-    Kind,
+from resnet_spec.language.library import (
+    DocumentKind,
     is_file,
     library_block,
     library_block_names,
@@ -28,20 +27,22 @@ from .library import (
     shipped_path,
     shipped_root,
 )
-from .source import MAX_BYTES, Entry, Mapping, Node, Scalar, Sequence, parse, path_to
+from resnet_spec.language.reader import MAX_BYTES, Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, parse, path_to
 
 NOT_INHERITED = ("name", "about", "source", "expect")
 RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")
-DEFAULTS: dict[Kind, Source] = {
+DEFAULTS: dict[DocumentKind, Source] = {
     "spec": Source("the language's defaults", "norm: batch_norm\nact: relu\n", "library"),
     "recipe": Source("the defaults of recipes", "optimizer: {op: SGD, lr: 0.1}\nschedule: constant\n", "library"),
 }
 MAX_CHAIN = 64
-_OTHER: dict[Kind, Kind] = {"spec": "recipe", "recipe": "spec"}
+_OTHER: dict[DocumentKind, DocumentKind] = {"spec": "recipe", "recipe": "spec"}
 
 # What a place in the tree holds; `operation` places take a bare word or a mapping with `op`.
-Place = Literal["root", "recipe", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"]
-_CHILDREN: dict[Place, dict[str, Place]] = {
+DocumentPlace = Literal[
+    "root", "recipe", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"
+]
+_CHILDREN: dict[DocumentPlace, dict[str, DocumentPlace]] = {
     "root": {
         "stem": "operations",
         "stages": "stages",
@@ -57,7 +58,7 @@ _CHILDREN: dict[Place, dict[str, Place]] = {
 }
 
 
-def _child(place: Place, key: str) -> Place:
+def _child(place: DocumentPlace, key: str) -> DocumentPlace:
     if place == "operations":
         return "operation"
     if place == "stages":
@@ -74,7 +75,7 @@ class BlockText:
 
     name: str
     key: Span
-    body: Mapping
+    body: MappingNode
     everywhere: bool
 
 
@@ -83,11 +84,11 @@ class Resolved:
     """One document: the merged root without `blocks`, and the blocks."""
 
     source: Source
-    root: Mapping
+    root: MappingNode
     blocks: dict[str, BlockText]
     overridden: bool  # by `--set`, so that `expect` does not speak of it
     warnings: tuple[Diagnostic, ...]
-    replaced: dict[Span, Node]  # where a value stands -> the value of a file below that it took the place of
+    replaced: dict[Span, YamlNode]  # where a value stands -> the value of a file below that it took the place of
 
 
 def read_file(path: Path, name: str | None = None) -> Source:
@@ -135,15 +136,15 @@ def spec_root(path: Path) -> Path:
     return real.parent
 
 
-def resolve(source: Source, folder: Path | None, root: Path | None, patches: Iterable[Mapping] = ()) -> Resolved:
+def resolve(source: Source, folder: Path | None, root: Path | None, patches: Iterable[MappingNode] = ()) -> Resolved:
     """Read a spec and everything it extends, and merge. `folder` is where relative `extends` start; None allows none.
     `patches` come last and may only touch what is there (`--set`, see `parse_set`).
 
     Raises SpecError with every finding of the merge.
     """
-    chain = _Chain("spec")
+    chain = _ExtendsChain("spec")
     document = chain.read(source)
-    chain.collect(document, None if folder is None or root is None else _Place(folder, root), ())
+    chain.collect(document, None if folder is None or root is None else _Location(folder, root), ())
     merger = _Merger()
     merged = _defaults("spec")
     blocks: dict[str, BlockText] = {}
@@ -170,12 +171,12 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
 
 
 def resolve_recipe(
-    source: Source, folder: Path | None, root: Path | None, patches: Iterable[Mapping] = ()
-) -> tuple[Mapping, tuple[Diagnostic, ...]]:
+    source: Source, folder: Path | None, root: Path | None, patches: Iterable[MappingNode] = ()
+) -> tuple[MappingNode, tuple[Diagnostic, ...]]:
     """As `resolve`, for a recipe: the merged tree, and the warnings. `patches` (`--set-recipe`) may add what is not there."""
-    chain = _Chain("recipe")
+    chain = _ExtendsChain("recipe")
     document = chain.read(source)
-    chain.collect(document, None if folder is None or root is None else _Place(folder, root), ())
+    chain.collect(document, None if folder is None or root is None else _Location(folder, root), ())
     merger = _Merger()
     merged = _defaults("recipe")
     for number, file in enumerate(chain.documents):
@@ -195,11 +196,11 @@ def resolve_recipe(
 
 
 @cache
-def _defaults(kind: Kind) -> Mapping:
+def _defaults(kind: DocumentKind) -> MappingNode:
     return _mapping(parse(DEFAULTS[kind])[0], kind)
 
 
-def parse_set(text: str, below: tuple[str, ...] = (), option: str = "--set") -> Mapping:
+def parse_set(text: str, below: tuple[str, ...] = (), option: str = "--set") -> MappingNode:
     """`stages.layer3.depth=23` as a patch. The value is YAML; an empty one deletes. A single word goes `below`."""
     source = Source(option, text, "command line")
     path, equals, value = text.partition("=")
@@ -209,7 +210,7 @@ def parse_set(text: str, below: tuple[str, ...] = (), option: str = "--set") -> 
         message = f"`{option}` takes key.path=value"
         example = "stages.layer1.depth=4" if option == "--set" else "optimizer.lr=0.05"
         raise SpecError([Diagnostic("set-syntax", message, whole, help=f"for example `{option} {example}`")])
-    node: Node = Scalar(None, whole.within(len(path), len(text)), "")
+    node: YamlNode = ScalarNode(None, whole.within(len(path), len(text)), "")
     if value.strip() and not value.lstrip().startswith("#"):
         node, _ = parse(source, " " * (len(path) + 1) + value)
     elif value.strip():
@@ -218,38 +219,38 @@ def parse_set(text: str, below: tuple[str, ...] = (), option: str = "--set") -> 
     stop = len(path)
     for key in reversed(keys):
         start = stop - len(key)
-        node = Mapping({key: Entry(whole.within(start, stop), node)}, whole)
+        node = MappingNode({key: Entry(whole.within(start, stop), node)}, whole)
         stop = start - 1
     for key in reversed(below if len(keys) == 1 else ()):
-        node = Mapping({key: Entry(whole, node)}, whole)
+        node = MappingNode({key: Entry(whole, node)}, whole)
     return _mapping(node)
 
 
-def _mapping(node: Node, kind: Kind = "spec") -> Mapping:
-    if isinstance(node, Mapping):
+def _mapping(node: YamlNode, kind: DocumentKind = "spec") -> MappingNode:
+    if isinstance(node, MappingNode):
         return node
-    what = "a list" if isinstance(node, Sequence) else "a single value"
+    what = "a list" if isinstance(node, SequenceNode) else "a single value"
     mend = (
         f"write `{kind}: 1` and the other keys without dashes before them"
-        if isinstance(node, Sequence)
+        if isinstance(node, SequenceNode)
         else f"write `{kind}: 1` first"
     )
     raise SpecError([Diagnostic("wrong-type", f"a {kind} is a mapping of keys, and this is {what}", node.span, help=mend)])
 
 
-def _without(mapping: Mapping, keys: Iterable[str]) -> Mapping:
-    return Mapping({key: entry for key, entry in mapping.entries.items() if key not in keys}, mapping.span)
+def _without(mapping: MappingNode, keys: Iterable[str]) -> MappingNode:
+    return MappingNode({key: entry for key, entry in mapping.entries.items() if key not in keys}, mapping.span)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Location:
     """Where a file lies: the folder that relative paths start from, and the one that they may not leave."""
 
     folder: Path
     root: Path
 
 
-def _files_beside(text: str, here: _Place) -> list[str]:
+def _files_beside(text: str, here: _Location) -> list[str]:
     """What `extends` could have named in the folder where it looked, as it would be written."""
     folder = here.folder / os.path.dirname(text)
     if not folder.is_dir() or not folder.resolve().is_relative_to(here.root.resolve()):
@@ -257,16 +258,16 @@ def _files_beside(text: str, here: _Place) -> list[str]:
     return sorted(os.path.join(os.path.dirname(text), path.name) for path in folder.glob("*.yaml"))
 
 
-class _Chain:
+class _ExtendsChain:
     """The files a spec extends, in the order in which they are laid on each other."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: DocumentKind) -> None:
         self.kind = kind
-        self.documents: list[Mapping] = []
+        self.documents: list[MappingNode] = []
         self.warnings: list[Diagnostic] = []
         self.done: set[Path] = set()
 
-    def read(self, source: Source) -> Mapping:
+    def read(self, source: Source) -> MappingNode:
         node, warnings = parse(source)
         self.warnings.extend(warnings)
         document = _mapping(node, self.kind)
@@ -279,12 +280,12 @@ class _Chain:
             message = f"{source.name} does not say which version of the language it is written in"
             mend = f"write `{self.kind}: 1` as its first line"
             raise SpecError([Diagnostic("missing-version", message, document.span, help=mend)])
-        if not isinstance(version.value, Scalar) or version.value.value != 1 or isinstance(version.value.value, bool):
+        if not isinstance(version.value, ScalarNode) or version.value.value != 1 or isinstance(version.value.value, bool):
             message = "this compiler reads version 1 of the language"
             raise SpecError([Diagnostic("unknown-version", message, version.value.span, help=f"write `{self.kind}: 1`")])
         return document
 
-    def collect(self, document: Mapping, here: _Place | None, stack: tuple[tuple[Path, Span], ...]) -> None:
+    def collect(self, document: MappingNode, here: _Location | None, stack: tuple[tuple[Path, Span], ...]) -> None:
         """Append what `document` extends, then `document` itself."""
         for item in self._extends(document):
             path, name, root = self._find(item, here)
@@ -304,22 +305,22 @@ class _Chain:
                 if error.diagnostics[0].span is not None:
                     raise
                 raise SpecError([replace(error.diagnostics[0], span=item.span)]) from None
-            self.collect(self.read(base), _Place(path.parent, root), (*stack, (real, item.span)))
+            self.collect(self.read(base), _Location(path.parent, root), (*stack, (real, item.span)))
             self.done.add(real)
         self.documents.append(document)
 
-    def _extends(self, document: Mapping) -> list[Scalar]:
+    def _extends(self, document: MappingNode) -> list[ScalarNode]:
         node = document.get("extends")
-        items = () if node is None else node.items if isinstance(node, Sequence) and node.items else (node,)
-        found: list[Scalar] = []
+        items = () if node is None else node.items if isinstance(node, SequenceNode) and node.items else (node,)
+        found: list[ScalarNode] = []
         for item in items:
-            if not isinstance(item, Scalar) or not isinstance(item.value, str) or not item.value:
+            if not isinstance(item, ScalarNode) or not isinstance(item.value, str) or not item.value:
                 message = f"`extends` takes a file or the name of a shipped {self.kind}, or a list of them"
                 raise SpecError([Diagnostic("wrong-type", message, item.span)])
             found.append(item)
         return found
 
-    def _find(self, item: Scalar, here: _Place | None) -> tuple[Path, str, Path]:
+    def _find(self, item: ScalarNode, here: _Location | None) -> tuple[Path, str, Path]:
         """The file that one `extends` names, what it is called, and the folder that its own `extends` may not leave."""
         text = str(item.value)
 
@@ -353,18 +354,18 @@ class _Merger:
 
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
-        self.replaced: dict[Span, Node] = {}
+        self.replaced: dict[Span, YamlNode] = {}
         self.strict = False  # for `--set`: what is not there cannot be entered
         self.forgotten = ""  # what a block that patches nothing most likely lacks
 
-    def merge(self, base: Mapping, patch: Mapping, place: Place, within: str = "") -> Mapping:
+    def merge(self, base: MappingNode, patch: MappingNode, place: DocumentPlace, within: str = "") -> MappingNode:
         """`base` with `patch` laid on it. `within` is the dotted path, for messages."""
         entries = dict(base.entries)
-        inserts: list[tuple[str, Entry, str, Scalar]] = []
+        inserts: list[tuple[str, Entry, str, ScalarNode]] = []
         for key, entry in patch.entries.items():
             path = f"{within}.{key}" if within else key
             value, where = entry.value, None
-            if isinstance(value, Mapping) and place in ("operations", "stages"):
+            if isinstance(value, MappingNode) and place in ("operations", "stages"):
                 value, where = self._take_position(value)
             merged = self._value(entries.get(key), Entry(entry.key, value), _child(place, key), path, base)
             if merged is None:
@@ -377,11 +378,11 @@ class _Merger:
                 self.findings.append(Diagnostic("position-taken", message, where[1].span, related=here, help=mend))
             else:
                 inserts.append((key, merged, *where))
-        return Mapping(self._insert(entries, inserts), patch.span)
+        return MappingNode(self._insert(entries, inserts), patch.span)
 
-    def _value(self, old: Entry | None, new: Entry, place: Place, path: str, parent: Mapping) -> Entry | None:
+    def _value(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
         value = new.value
-        if isinstance(value, Scalar) and value.value is None:
+        if isinstance(value, ScalarNode) and value.value is None:
             if old is None:
                 message, mend = f"`{path}` is deleted here, but nothing stands there", self.forgotten or "remove the line"
                 if not value.text:
@@ -389,7 +390,7 @@ class _Merger:
                     mend = f"write what `{path.rpartition('.')[2]}` is, or remove the line"
                 self._nothing("nothing-to-delete", message, new.key, path, parent, mend)
             return None
-        if not isinstance(value, Mapping):
+        if not isinstance(value, MappingNode):
             if old is None and self.strict and path.startswith("params."):
                 self._nothing("nothing-to-patch", f"there is no param `{path[7:]}` to set", new.key, path, parent)
             self._remember(old, value)
@@ -400,20 +401,20 @@ class _Merger:
                 mend = self.forgotten or "name the operation: `{op: ...}`"
                 self._nothing("nothing-to-patch", message, new.key, path, parent, mend)
                 return None
-            fresh = self.merge(Mapping({}, value.span), value, place, path)
+            fresh = self.merge(MappingNode({}, value.span), value, place, path)
             return self._placed(old, Entry(new.key, replace(fresh, span=value.span)))
         below = old.value
-        if isinstance(below, Scalar) and place in ("operation", "entry of stages", "stage block"):
-            below = Mapping({"op": Entry(below.span, below)}, below.span)
-        if not isinstance(below, Mapping):
-            below = Mapping({}, value.span)
+        if isinstance(below, ScalarNode) and place in ("operation", "entry of stages", "stage block"):
+            below = MappingNode({"op": Entry(below.span, below)}, below.span)
+        if not isinstance(below, MappingNode):
+            below = MappingNode({}, value.span)
         return self._placed(old, Entry(new.key, self.merge(below, value, place, path)))
 
-    def _remember(self, old: Entry | None, new: Scalar | Sequence) -> None:
+    def _remember(self, old: Entry | None, new: ScalarNode | SequenceNode) -> None:
         """What a value replaces, for findings about it."""
-        if old is None or isinstance(old.value, Mapping) or old.value.span.source in DEFAULTS.values():
+        if old is None or isinstance(old.value, MappingNode) or old.value.span.source in DEFAULTS.values():
             return
-        if not (isinstance(new, Scalar) and isinstance(old.value, Scalar) and new.text == old.value.text):
+        if not (isinstance(new, ScalarNode) and isinstance(old.value, ScalarNode) and new.text == old.value.text):
             self.replaced[new.span] = old.value
 
     def _placed(self, old: Entry | None, new: Entry) -> Entry:
@@ -422,7 +423,7 @@ class _Merger:
             return Entry(old.key, new.value)
         return new
 
-    def _nothing(self, code: str, message: str, key: Span, path: str, parent: Mapping, mend: str = "") -> None:
+    def _nothing(self, code: str, message: str, key: Span, path: str, parent: MappingNode, mend: str = "") -> None:
         """A patch or a `null` for nothing: the sibling that was meant, if any is near, else `mend`."""
         near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict and "." in path else 0)
         if self.strict and "." not in path and (full := path_to(parent, path)):
@@ -431,19 +432,19 @@ class _Merger:
             mend = "`--set` changes what the spec has; what it lacks goes into the file"
         self.findings.append(Diagnostic(code, message, key, help=near or mend))
 
-    def _take_position(self, value: Mapping) -> tuple[Mapping, tuple[str, Scalar] | None]:
+    def _take_position(self, value: MappingNode) -> tuple[MappingNode, tuple[str, ScalarNode] | None]:
         """A new entry's `insert_before` or `insert_after`, and the entry without it."""
         found = [key for key in ("insert_before", "insert_after") if key in value.entries]
         if not found:
             return value, None
         where = value.entries[found[0]].value
-        if len(found) > 1 or not isinstance(where, Scalar) or where.value is None:
+        if len(found) > 1 or not isinstance(where, ScalarNode) or where.value is None:
             message = "an entry goes before one sibling, or after one"
             self.findings.append(Diagnostic("wrong-type", message, where.span, help="write `insert_after: NAME`"))
             return _without(value, found), None
         return _without(value, found), (found[0], where)
 
-    def _insert(self, entries: dict[str, Entry], inserts: list[tuple[str, Entry, str, Scalar]]) -> dict[str, Entry]:
+    def _insert(self, entries: dict[str, Entry], inserts: list[tuple[str, Entry, str, ScalarNode]]) -> dict[str, Entry]:
         order = list(entries)
         behind: dict[str, int] = {}  # how many new entries already follow a sibling
         for key, entry, side, sibling in inserts:
@@ -460,23 +461,23 @@ class _Merger:
             entries[key] = entry
         return {key: entries[key] for key in order}
 
-    def merge_blocks(self, below: dict[str, BlockText], node: Node | None, from_set: bool = False) -> dict[str, BlockText]:
+    def merge_blocks(self, below: dict[str, BlockText], node: YamlNode | None, from_set: bool = False) -> dict[str, BlockText]:
         """The spec's own blocks after one more file. `extends` starts from a block as it stands below this file."""
         if node is None:
             return below
-        if isinstance(node, Scalar) and node.value is None and below:
+        if isinstance(node, ScalarNode) and node.value is None and below:
             return {}
-        if not isinstance(node, Mapping):
+        if not isinstance(node, MappingNode):
             self.findings.append(Diagnostic("wrong-type", "`blocks` is a mapping from names to blocks", node.span))
             return below
         result = dict(below)
         for name, entry in node.entries.items():
             body = entry.value
-            if isinstance(body, Scalar) and body.value is None:
+            if isinstance(body, ScalarNode) and body.value is None:
                 if result.pop(name, None) is None:
                     message = f"`blocks.{name}` is deleted here, but the files below define none"
                     self.findings.append(Diagnostic("nothing-to-delete", message, entry.key))
-            elif isinstance(body, Mapping):
+            elif isinstance(body, MappingNode):
                 made = self._block(name, entry.key, body, below, result, from_set)
                 if made is not None:
                     result[name] = made
@@ -486,7 +487,7 @@ class _Merger:
         return result
 
     def _block(
-        self, name: str, key: Span, body: Mapping, below: dict[str, BlockText], here: dict[str, BlockText], from_set: bool
+        self, name: str, key: Span, body: MappingNode, below: dict[str, BlockText], here: dict[str, BlockText], from_set: bool
     ) -> BlockText | None:
         starts = body.get("extends")
         parent = name
@@ -499,11 +500,11 @@ class _Merger:
                 return None
             if library_block(name) is not None:
                 self.forgotten = f"write `extends: {name}` in the block, to patch the library's"
-            fresh = self.merge(Mapping({}, body.span), body, "block", f"blocks.{name}")
+            fresh = self.merge(MappingNode({}, body.span), body, "block", f"blocks.{name}")
             self.forgotten = ""
             return BlockText(name, key, fresh, everywhere=False)
         if starts is not None:
-            if not isinstance(starts, Scalar) or not isinstance(starts.value, str):
+            if not isinstance(starts, ScalarNode) or not isinstance(starts.value, str):
                 self.findings.append(Diagnostic("wrong-type", "a block extends one other block, by name", starts.span))
                 return None
             parent = starts.value
@@ -519,7 +520,9 @@ class _Merger:
         at = below[name].key if from_set and name in below else key
         return BlockText(name, at, replace(merged, span=body.span), everywhere and parent == name)
 
-    def _block_below(self, name: str, below: dict[str, BlockText], here: dict[str, BlockText]) -> tuple[Mapping | None, bool]:
+    def _block_below(
+        self, name: str, below: dict[str, BlockText], here: dict[str, BlockText]
+    ) -> tuple[MappingNode | None, bool]:
         """A block as it stands below this file: inherited, else the library's, else defined further up in this file."""
         if name in below:
             return below[name].body, below[name].everywhere

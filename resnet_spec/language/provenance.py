@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
-
-from .source import Node, Scalar
+from resnet_spec.language.reader import ScalarNode, YamlNode
 
 MOST_STEPS = 4
 
 
-def with_origins(findings: Iterable[Diagnostic], main: Source, replaced: Mapping[Span, Node]) -> list[Diagnostic]:
+def with_origins(findings: Iterable[Diagnostic], main: Source, replaced: Mapping[Span, YamlNode]) -> list[Diagnostic]:
     """`findings` with the place of the author's own text first, and a note for each value that overrides another."""
     return [_with_notes(_at_the_cause(finding, main), replaced) for finding in findings]
 
@@ -37,7 +36,7 @@ def _near(span: Span, main: Source) -> bool:
     return span.source is main or span.source.origin == "command line"
 
 
-def _with_notes(finding: Diagnostic, replaced: Mapping[Span, Node]) -> Diagnostic:
+def _with_notes(finding: Diagnostic, replaced: Mapping[Span, YamlNode]) -> Diagnostic:
     if not replaced or finding.span is None:
         return finding
     places = [finding.span, *(label.span for label in finding.related)]
@@ -45,14 +44,14 @@ def _with_notes(finding: Diagnostic, replaced: Mapping[Span, Node]) -> Diagnosti
     return replace(finding, notes=(*finding.notes, *notes)) if notes else finding
 
 
-def _overrides(span: Span, replaced: Mapping[Span, Node]) -> str:
+def _overrides(span: Span, replaced: Mapping[Span, YamlNode]) -> str:
     """`23 at x.yaml:7 overrides 6 of base.yaml:12`, and what that overrode before."""
     steps = [old for old, _ in zip(_below(span, replaced), range(MOST_STEPS), strict=False)]
     below = ", which overrides ".join(f"{_text(old)} of {_place(old.span)}" for old in steps)
     return f"{_written(span)} at {_place(span)} overrides {below}"
 
 
-def _below(span: Span, replaced: Mapping[Span, Node]) -> Iterator[Node]:
+def _below(span: Span, replaced: Mapping[Span, YamlNode]) -> Iterator[YamlNode]:
     while (old := replaced.get(span)) is not None:
         yield old
         span = old.span
@@ -62,8 +61,8 @@ def _place(span: Span) -> str:
     return f"{span.source.name}:{span.line}"
 
 
-def _text(node: Node) -> str:
-    return f"`{node.text}`" if isinstance(node, Scalar) else _written(node.span)
+def _text(node: YamlNode) -> str:
+    return f"`{node.text}`" if isinstance(node, ScalarNode) else _written(node.span)
 
 
 def _written(span: Span) -> str:

@@ -16,8 +16,7 @@ from typing import Any
 import yaml
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError
-
-from .indentation import Misplaced, out_of_line, too_deep
+from resnet_spec.language.indentation import Misplaced, out_of_line, too_deep
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -29,7 +28,7 @@ ScalarValue = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class ScalarNode:
     """One value. `text` is what was written, `unquoted` whether it stood without quotes."""
 
     value: ScalarValue
@@ -39,10 +38,10 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class SequenceNode:
     """A list of values."""
 
-    items: tuple[Node, ...]
+    items: tuple[YamlNode, ...]
     span: Span
 
 
@@ -51,22 +50,22 @@ class Entry:
     """A key of a mapping and its value."""
 
     key: Span
-    value: Node
+    value: YamlNode
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MappingNode:
     """Keys and values in the order in which they are written."""
 
     entries: dict[str, Entry]
     span: Span
 
-    def get(self, key: str) -> Node | None:
+    def get(self, key: str) -> YamlNode | None:
         entry = self.entries.get(key)
         return None if entry is None else entry.value
 
 
-Node = Scalar | Sequence | Mapping
+YamlNode = ScalarNode | SequenceNode | MappingNode
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -97,7 +96,7 @@ _YAML_HELP = {  # what PyYAML finds, and what its author most likely did
 }
 
 
-def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnostic, ...]]:
+def parse(source: Source, text: str | None = None) -> tuple[YamlNode, tuple[Diagnostic, ...]]:
     """Read one YAML document. Returns its root and the warnings; raises SpecError at the first thing that is not readable.
 
     `text` stands in for the source's own: a part of it, moved to its place with spaces.
@@ -107,7 +106,7 @@ def parse(source: Source, text: str | None = None) -> tuple[Node, tuple[Diagnost
     if half := re.search("[\ud800-\udfff]", source.text):
         raise _stop("yaml-syntax", "not YAML: half of a surrogate pair is no character", _after(source, half.start()))
     try:
-        reader = _Reader(source, source.text if text is None else text)
+        reader = _TreeBuilder(source, source.text if text is None else text)
         return reader.read(), tuple(reader.warnings)
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.problem, error.context) if part)
@@ -145,27 +144,27 @@ def from_data(data: object, name: str = "<dict>") -> Source:
     return Source(name, _JSON_ALONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), data=True)
 
 
-def to_data(node: Node) -> object:
+def to_data(node: YamlNode) -> object:
     """The bare data of a tree: dict, list, str, int, float, bool, None."""
     match node:
-        case Scalar():
+        case ScalarNode():
             return node.value
-        case Sequence():
+        case SequenceNode():
             return [to_data(item) for item in node.items]
-        case Mapping():
+        case MappingNode():
             return {key: to_data(entry.value) for key, entry in node.entries.items()}
 
 
-def path_to(root: Mapping, key: str) -> str:
+def path_to(root: MappingNode, key: str) -> str:
     """Where a key stands below `root`, with dots: the first place that is the least deep. Empty where there is none."""
     level = [("", root)]
     while level:
-        below: list[tuple[str, Mapping]] = []
+        below: list[tuple[str, MappingNode]] = []
         for path, mapping in level:
             if key in mapping.entries:
                 return path + key
             inner = ((f"{path}{name}.", entry.value) for name, entry in mapping.entries.items())
-            below += [(name, value) for name, value in inner if isinstance(value, Mapping)]
+            below += [(name, value) for name, value in inner if isinstance(value, MappingNode)]
         level = below
     return ""
 
@@ -177,19 +176,19 @@ def suppressions(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
             yield number, tuple(code.strip() for code in found[1].split(","))
 
 
-class _Reader:
+class _TreeBuilder:
     """One pass over the events of one document, without recursion of its own beyond MAX_DEPTH."""
 
     def __init__(self, source: Source, text: str) -> None:
         self.source = source
         self.warnings: list[Diagnostic] = []
-        self.anchors: dict[str, Node] = {}
+        self.anchors: dict[str, YamlNode] = {}
         self.open_anchors: set[str] = set()
         self.nodes = 0
         self.expanded = 0
         self.loader = Loader(text)
 
-    def read(self) -> Node:
+    def read(self) -> YamlNode:
         try:
             self._next()  # stream start
             event = self._next()
@@ -209,7 +208,7 @@ class _Reader:
     def _next(self) -> Any:
         return self.loader.get_event()
 
-    def _node(self, event: Any, depth: int) -> Node:
+    def _node(self, event: Any, depth: int) -> YamlNode:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         span = _span(self.source, event)
@@ -217,7 +216,7 @@ class _Reader:
         if event.tag is not None and not (event.tag == "!" and isinstance(event, yaml.ScalarEvent)):
             raise _stop("yaml-tag", f"tags such as `{event.tag}` have no meaning in a spec", span, "remove the tag")
         if isinstance(event, yaml.ScalarEvent):
-            node: Node = self._scalar(event, span)
+            node: YamlNode = self._scalar(event, span)
         else:
             if depth >= MAX_DEPTH:
                 raise _stop("too-deep", f"nested deeper than {MAX_DEPTH} levels", span, "is a bracket never closed?")
@@ -240,7 +239,7 @@ class _Reader:
         if self.expanded > MAX_EXPANDED:
             raise _stop("too-many-nodes", f"more than {MAX_EXPANDED:,} values once aliases are followed", span)
 
-    def _alias(self, event: Any, depth: int) -> Node:
+    def _alias(self, event: Any, depth: int) -> YamlNode:
         span = _span(self.source, event)
         name = event.anchor
         if name in self.open_anchors:
@@ -258,18 +257,18 @@ class _Reader:
             raise _stop("too-deep", f"nested deeper than {MAX_DEPTH} levels once aliases are followed", span)
         return _moved(target, span)
 
-    def _sequence(self, span: Span, depth: int) -> Sequence:
-        items: list[Node] = []
+    def _sequence(self, span: Span, depth: int) -> SequenceNode:
+        items: list[YamlNode] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
-        return Sequence(tuple(items), _until(span, event))
+        return SequenceNode(tuple(items), _until(span, event))
 
-    def _mapping(self, span: Span, depth: int) -> Mapping:
+    def _mapping(self, span: Span, depth: int) -> MappingNode:
         entries: dict[str, Entry] = {}
-        cut: list[Scalar] = []  # the pieces of `max(8, classes)` where a comma has cut it
+        cut: list[ScalarNode] = []  # the pieces of `max(8, classes)` where a comma has cut it
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
-            if cut and isinstance(key, Scalar):
+            if cut and isinstance(key, ScalarNode):
                 cut.append(key)
                 if ")" in key.text:
                     raise _cut_call(cut)
@@ -280,12 +279,12 @@ class _Reader:
                 raise SpecError([Diagnostic("duplicate-key", message, key.span, "again here", (first,), mend)])
             value = self._node(self._next(), depth + 1)
             entries[name] = Entry(key.span, value)
-            if isinstance(value, Scalar) and value.unquoted and value.text.count("(") > value.text.count(")"):
+            if isinstance(value, ScalarNode) and value.unquoted and value.text.count("(") > value.text.count(")"):
                 cut = [value]
-        return Mapping(entries, _until(span, event))
+        return MappingNode(entries, _until(span, event))
 
-    def _key(self, key: Node) -> str:
-        if isinstance(key, Scalar):
+    def _key(self, key: YamlNode) -> str:
+        if isinstance(key, ScalarNode):
             if key.text == "<<" and key.unquoted:
                 message = "`<<` is not part of YAML 1.2, so it merges nothing here"
                 raise _stop("merge-key", message, key.span, "use `extends`, or repeat the fields")
@@ -298,12 +297,12 @@ class _Reader:
             raise _stop("key-type", message, key.span, f'write "{key.text}" in quotes if that is the name')
         raise _stop("key-type", "a key must be a string, not a list or a mapping", key.span)
 
-    def _scalar(self, event: Any, span: Span) -> Scalar:
+    def _scalar(self, event: Any, span: Span) -> ScalarNode:
         text: str = event.value
         if not event.implicit[0]:  # quoted, or a block scalar
-            return Scalar(text, span, text, unquoted=False)
+            return ScalarNode(text, span, text, unquoted=False)
         if text in _WORDS:
-            return Scalar(_WORDS[text], span, text)
+            return ScalarNode(_WORDS[text], span, text)
         if _INT.fullmatch(text):
             if len(text.lstrip("+-0")) > MAX_DIGITS:
                 raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span, "write fewer digits")
@@ -311,20 +310,20 @@ class _Reader:
                 self._warn(
                     span, f"`{text}` is the decimal number {int(text)} (YAML 1.1 read it as octal)", f"write {int(text)}"
                 )
-            return Scalar(int(text), span, text)
+            return ScalarNode(int(text), span, text)
         if _OTHER_BASE.fullmatch(text):
             if len(text) > MAX_DIGITS:
                 raise _stop("number-too-large", f"a whole number of more than {MAX_DIGITS} digits", span, "write fewer digits")
-            return Scalar(int(text, 0), span, text)
+            return ScalarNode(int(text, 0), span, text)
         if _NOT_FINITE.fullmatch(text):
             raise _stop("number-too-large", f"`{text}` is no finite number", span, "write a number, or quote a string")
         if _FLOAT.fullmatch(text):
             value = float(text)
             if value in (float("inf"), float("-inf")):
                 raise _stop("number-too-large", f"`{text}` is larger than a number can be", span)
-            return Scalar(value, span, text)
+            return ScalarNode(value, span, text)
         self._warn_of_yaml_1_1(text, span)
-        return Scalar(text, span, text)
+        return ScalarNode(text, span, text)
 
     def _warn_of_yaml_1_1(self, text: str, span: Span) -> None:
         if (meant := _OLD_BOOLS.get(text.lower())) is not None and len(text) > 1:
@@ -341,38 +340,38 @@ class _Reader:
         self.warnings.append(Diagnostic("yaml-1.1", message, span, help=mend, severity="warning"))
 
 
-def _size(node: Node, limit: int) -> tuple[int, int]:
+def _size(node: YamlNode, limit: int) -> tuple[int, int]:
     """Values in a tree, counted no further than `limit`, and how many collections stand inside each other."""
     count, height, stack = 0, 0, [(node, 0)]
     while stack and count <= limit:
         here, depth = stack.pop()
         count += 1
         match here:
-            case Sequence(items=items):
+            case SequenceNode(items=items):
                 height = max(height, depth + 1)
                 stack.extend((item, depth + 1) for item in items)
-            case Mapping(entries=entries):
+            case MappingNode(entries=entries):
                 height = max(height, depth + 1)
                 stack.extend((entry.value, depth + 1) for entry in entries.values())
                 count += len(entries)
-            case Scalar():
+            case ScalarNode():
                 pass
     return count, height
 
 
-def _moved(node: Node, use: Span) -> Node:
+def _moved(node: YamlNode, use: Span) -> YamlNode:
     """The tree as it stands at an alias: every place becomes the alias, with the place under the anchor kept as second."""
     here = replace(use, anchor=node.span)
     match node:
-        case Scalar():
+        case ScalarNode():
             return replace(node, span=here)
-        case Sequence():
-            return Sequence(tuple(_moved(item, use) for item in node.items), here)
-        case Mapping():
+        case SequenceNode():
+            return SequenceNode(tuple(_moved(item, use) for item in node.items), here)
+        case MappingNode():
             entries = {
                 name: Entry(replace(use, anchor=entry.key), _moved(entry.value, use)) for name, entry in node.entries.items()
             }
-            return Mapping(entries, here)
+            return MappingNode(entries, here)
 
 
 def _span(source: Source, event: Any) -> Span:
@@ -412,7 +411,7 @@ def _whole(source: Source) -> Span:
     return _at(source, 1, 1)
 
 
-def _cut_call(pieces: list[Scalar]) -> SpecError:
+def _cut_call(pieces: list[ScalarNode]) -> SpecError:
     """A call inside `{...}` that was written without quotes, so that YAML took its commas for its own."""
     first, last = pieces[0].span, pieces[-1].span
     span = Span(first.source, first.line, first.column, last.end_line, last.end_column)

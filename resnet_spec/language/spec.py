@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError, suggestion
+from resnet_spec.language.library import library_block, library_block_names, shipped_names
+from resnet_spec.language.merge import BlockText, Resolved
+from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
+from resnet_spec.language.validation import operation_names, validate_block, validate_whole
 
-from .library import library_block, library_block_names, shipped_names
-from .resolve import BlockText, Resolved
-from .schema import operation_names, validate_block, validate_whole
-from .source import Entry, Mapping, Node, Scalar, Sequence
+__all__ = ["Argument", "ArgumentValue", "Block", "Expect", "ScalarNode", "SequenceNode", "Spec", "Stage", "Use", "parse_spec"]
 
-__all__ = ["Argument", "Block", "Expect", "Scalar", "Sequence", "Spec", "Stage", "Use", "Value", "parse_spec"]
-
-Value = Scalar | Sequence
+ArgumentValue = ScalarNode | SequenceNode
 Role = Literal["norm", "act"]
 
 ROLES: tuple[Role, ...] = ("norm", "act")
@@ -53,7 +52,7 @@ class Argument:
     """A field of an operation or an argument of a block, as written."""
 
     key: Span
-    value: Value
+    value: ArgumentValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,9 @@ class Use:
     op_span: Span
     arguments: dict[str, Argument] = field(default_factory=dict)
     ops: tuple[Use, ...] = ()
-    when: Scalar | None = None  # `if`
-    inputs: tuple[Scalar, ...] = ()  # `from`
-    init: Scalar | None = None
+    when: ScalarNode | None = None  # `if`
+    inputs: tuple[ScalarNode, ...] = ()  # `from`
+    init: ScalarNode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Stage:
     name: str
     key: Span
     block: Use
-    depth: Scalar | None
+    depth: ScalarNode | None
     stride: Argument | None
 
 
@@ -121,7 +120,7 @@ class Spec:
     source: str
     input: tuple[int, int, int]
     input_span: Span
-    classes: Scalar | None
+    classes: ScalarNode | None
     params: dict[str, Argument]
     roles: dict[str, Use]
     init: str
@@ -131,7 +130,7 @@ class Spec:
     head: tuple[Use, ...]
     blocks: dict[str, Block]
     expect: Expect | None
-    replaced: dict[Span, Node]  # where a value stands -> the value of a file below that it took the place of
+    replaced: dict[Span, YamlNode]  # where a value stands -> the value of a file below that it took the place of
 
     def find_block(self, name: str, written: Span) -> Block | None:
         """The block a name means where it is `written`: inside the library, a spec's own new block does not count."""
@@ -147,7 +146,7 @@ class Spec:
 
 def parse_spec(resolved: Resolved) -> Spec:
     """The Spec of a merged document; raises SpecError with everything that is wrong with its form."""
-    reader = _Reader()
+    reader = _SpecReader()
     reader.findings.extend(validate_whole(resolved.root))
     for text in resolved.blocks.values():
         reader.findings.extend(validate_block(text.body))
@@ -160,7 +159,7 @@ def parse_spec(resolved: Resolved) -> Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenSpec:
     """What could be read of a spec with mistakes of form. `failed` are the `id`s of the uses and blocks that this is about.
 
     `whole`: stem, stages, head and input are known, so that shapes can be worked out.
@@ -171,9 +170,9 @@ class Broken:
     whole: bool
 
 
-def parse_broken(resolved: Resolved) -> Broken | None:
+def parse_broken(resolved: Resolved) -> BrokenSpec | None:
     """As much of a spec as can be read where `parse_spec` refuses it; None where most of it would be guessed."""
-    reader = _Reader(set())
+    reader = _SpecReader(set())
     told = validate_whole(resolved.root, reader.failed_nodes)
     for text in resolved.blocks.values():
         told += validate_block(text.body, reader.failed_nodes)
@@ -187,7 +186,7 @@ def parse_broken(resolved: Resolved) -> Broken | None:
     spec = reader.spec(resolved)
     if any(finding.code == "role-cycle" for finding in reader.findings):
         return None
-    return Broken(spec, frozenset(reader.failed), reader.whole)
+    return BrokenSpec(spec, frozenset(reader.failed), reader.whole)
 
 
 _LIBRARY: dict[str, Block] = {}
@@ -199,11 +198,11 @@ def library(name: str) -> Block | None:
         body = library_block(name)
         if body is None:
             return None
-        _LIBRARY[name] = _Reader().block(BlockText(name, body.span, body, everywhere=True))
+        _LIBRARY[name] = _SpecReader().block(BlockText(name, body.span, body, everywhere=True))
     return _LIBRARY[name]
 
 
-class _Reader:
+class _SpecReader:
     """Trees to typed values, gathering findings about names and places.
 
     The trees are valid, unless `failed_nodes` has the `id`s of those that are not; what is made of them goes into `failed`.
@@ -242,7 +241,7 @@ class _Reader:
             source=_text(root.get("source")),
             input=(channels, height, width),
             input_span=root.span if size is None else size.span,
-            classes=classes if classes is None or isinstance(classes, Scalar) else Scalar(None, classes.span),
+            classes=classes if classes is None or isinstance(classes, ScalarNode) else ScalarNode(None, classes.span),
             params=self.variables(root.get("params"), "param"),
             roles=self.roles(root),
             init=_text(root.get("init")) or "pytorch",
@@ -255,7 +254,7 @@ class _Reader:
             replaced=resolved.replaced,
         )
 
-    def recipe(self, node: Node | None) -> str | None:
+    def recipe(self, node: YamlNode | None) -> str | None:
         """The name of a shipped recipe; a spec that somebody sent names no file."""
         name = _text(node)
         if node is not None and name and name not in shipped_names("recipe"):
@@ -263,8 +262,8 @@ class _Reader:
             self.refuse("unknown-recipe", f"there is no shipped recipe `{name}`", node.span, mend)
         return name or None
 
-    def uses(self, node: Node | None, names: dict[str, Span]) -> tuple[Use, ...]:
-        if not isinstance(node, Mapping):
+    def uses(self, node: YamlNode | None, names: dict[str, Span]) -> tuple[Use, ...]:
+        if not isinstance(node, MappingNode):
             return ()
         return tuple(self.use(name, entry, names) for name, entry in node.entries.items())
 
@@ -278,7 +277,7 @@ class _Reader:
             self.failed.add(id(made))
         if self.failed_nodes:
             heads = [entry.value]
-            if isinstance(entry.value, Mapping):
+            if isinstance(entry.value, MappingNode):
                 heads += [node for key in _NOT_ARGUMENTS if (node := entry.value.get(key)) is not None]
             if any(id(node) in self.failed_nodes for node in heads):
                 self.failed.add(id(made))
@@ -286,7 +285,7 @@ class _Reader:
 
     def use_of(self, name: str, entry: Entry) -> Use:
         value = entry.value
-        if not isinstance(value, Mapping):
+        if not isinstance(value, MappingNode):
             return Use(name, entry.key, _text(value), value.span)
         op = value.get("op")
         if op is None:
@@ -310,9 +309,9 @@ class _Reader:
             op.span if op is not None else entry.key,
             {key: self.argument(each) for key, each in value.entries.items() if key not in _NOT_ARGUMENTS},
             ops,
-            when if isinstance(when, Scalar) else None,
+            when if isinstance(when, ScalarNode) else None,
             _scalars(inputs),
-            init if isinstance(init, Scalar) else None,
+            init if isinstance(init, ScalarNode) else None,
         )
 
     def means_something(self, op: str) -> bool:
@@ -322,12 +321,12 @@ class _Reader:
     def argument(self, entry: Entry) -> Argument:
         """A field or argument: one value, or a list of single values."""
         value = entry.value
-        items = value.items if isinstance(value, Sequence) else (value,)
+        items = value.items if isinstance(value, SequenceNode) else (value,)
         for item in items:
-            if not isinstance(item, Scalar) or item.value is None:
+            if not isinstance(item, ScalarNode) or item.value is None:
                 self.refuse("wrong-type", "a number, a truth value or an expression is expected here", item.span)
-                return Argument(entry.key, Scalar(None, item.span))
-        assert not isinstance(value, Mapping)
+                return Argument(entry.key, ScalarNode(None, item.span))
+        assert not isinstance(value, MappingNode)
         return Argument(entry.key, value)
 
     def take(self, name: str, key: Span, names: dict[str, Span]) -> None:
@@ -343,7 +342,7 @@ class _Reader:
         if use.inputs:
             self.refuse("from-not-allowed", f"`from` does nothing here: {why}", use.inputs[0].span, "write a block for it")
 
-    def roles(self, root: Mapping) -> dict[str, Use]:
+    def roles(self, root: MappingNode) -> dict[str, Use]:
         roles: dict[str, Use] = {role: self.role(role, root.entries[role]) for role in ROLES if role in root.entries}
         for role in roles:
             reached: dict[str, Use] = {}
@@ -368,19 +367,19 @@ class _Reader:
                 self.refuse("unknown-field", f"a role cannot have `{what}`", written.span, "write it where the role is used")
         return use
 
-    def stages(self, node: Node | None, default: Entry | None, names: dict[str, Span]) -> tuple[Stage | Use, ...]:
-        if not isinstance(node, Mapping):
+    def stages(self, node: YamlNode | None, default: Entry | None, names: dict[str, Span]) -> tuple[Stage | Use, ...]:
+        if not isinstance(node, MappingNode):
             return ()
         found: list[Stage | Use] = []
         for name, entry in node.entries.items():
-            if isinstance(entry.value, Mapping) and "op" not in entry.value.entries:
+            if isinstance(entry.value, MappingNode) and "op" not in entry.value.entries:
                 self.take(name, entry.key, names)
                 found.append(self.stage(name, entry, entry.value, default))
             else:
                 found.append(self.use(name, entry, names))
         return tuple(found)
 
-    def stage(self, name: str, entry: Entry, body: Mapping, default: Entry | None) -> Stage:
+    def stage(self, name: str, entry: Entry, body: MappingNode, default: Entry | None) -> Stage:
         own = body.entries.get("block")
         chosen = self.block_choice(name, entry, own, default)
         arguments = dict(chosen.arguments)
@@ -405,14 +404,18 @@ class _Reader:
             name,
             entry.key,
             made,
-            None if depth is None else depth.value if isinstance(depth.value, Scalar) else Scalar(None, depth.value.span),
+            None
+            if depth is None
+            else depth.value
+            if isinstance(depth.value, ScalarNode)
+            else ScalarNode(None, depth.value.span),
             None if stride is None else self.argument(stride),
         )
 
     def block_choice(self, name: str, entry: Entry, own: Entry | None, default: Entry | None) -> Use:
         """The block of a stage with its arguments: the stage's own choice, else the top-level one patched by it."""
         for choice in (own, default):
-            given = choice.value.entries if choice is not None and isinstance(choice.value, Mapping) else {}
+            given = choice.value.entries if choice is not None and isinstance(choice.value, MappingNode) else {}
             for word in ("if", "from", "init"):
                 if word in given:
                     message = f"`{word}` belongs to an operation, and this is the block of a stage"
@@ -426,13 +429,13 @@ class _Reader:
         if default is None:
             return Use(name, entry.key, "", entry.key)
         base = self.use(name, default, None)
-        if own is None or not isinstance(own.value, Mapping):
+        if own is None or not isinstance(own.value, MappingNode):
             return base
         patch = {key: self.argument(each) for key, each in own.value.entries.items()}
         return Use(name, base.key, base.op, base.op_span, {**base.arguments, **patch})
 
-    def variables(self, node: Node | None, what: str) -> dict[str, Argument]:
-        if not isinstance(node, Mapping):
+    def variables(self, node: YamlNode | None, what: str) -> dict[str, Argument]:
+        if not isinstance(node, MappingNode):
             return {}
         for name, entry in node.entries.items():
             self.variable(name, entry.key, what)
@@ -452,7 +455,7 @@ class _Reader:
         made = self.block(text)
         if self.failed_nodes:
             nodes = [text.body, *(entry.value for entry in text.body.entries.values())]
-            nodes += [item for node in nodes if isinstance(node, Sequence) for item in node.items]
+            nodes += [item for node in nodes if isinstance(node, SequenceNode) for item in node.items]
             if any(id(node) in self.failed_nodes for node in nodes):
                 self.failed.add(id(made))
         return made
@@ -462,7 +465,7 @@ class _Reader:
         defaults = self.variables(body.get("defaults"), "argument")
         let = self.variables(body.get("let"), "name")
         listed = body.get("args")
-        args = {_text(item): item.span for item in listed.items} if isinstance(listed, Sequence) else {}
+        args = {_text(item): item.span for item in listed.items} if isinstance(listed, SequenceNode) else {}
         for name, span in args.items():
             self.variable(name, span, "argument")
         seen: dict[str, Span] = {}
@@ -509,37 +512,37 @@ def _roles_in(use: Use) -> Iterator[Use]:
         yield from _roles_in(inner)
 
 
-def _is_patch(node: Node) -> bool:
-    return isinstance(node, Mapping) and "op" not in node.entries
+def _is_patch(node: YamlNode) -> bool:
+    return isinstance(node, MappingNode) and "op" not in node.entries
 
 
-def _text(node: Node | None) -> str:
-    return "" if not isinstance(node, Scalar) or node.value is None else str(node.value)
+def _text(node: YamlNode | None) -> str:
+    return "" if not isinstance(node, ScalarNode) or node.value is None else str(node.value)
 
 
-def _scalars(node: Node | None) -> tuple[Scalar, ...]:
-    items = () if node is None else node.items if isinstance(node, Sequence) else (node,)
-    return tuple(item for item in items if isinstance(item, Scalar))
+def _scalars(node: YamlNode | None) -> tuple[ScalarNode, ...]:
+    items = () if node is None else node.items if isinstance(node, SequenceNode) else (node,)
+    return tuple(item for item in items if isinstance(item, ScalarNode))
 
 
 def _stem_of(name: str) -> str:
     return name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
 
 
-def _count(scalar: Scalar) -> int:
+def _count(scalar: ScalarNode) -> int:
     """A whole number of `expect`; the schema lets `4.0` and `1e3` be whole."""
     assert isinstance(scalar.value, int | float)
     return int(scalar.value)
 
 
-def _expect(node: Node | None) -> Expect | None:
-    if not isinstance(node, Mapping):
+def _expect(node: YamlNode | None) -> Expect | None:
+    if not isinstance(node, MappingNode):
         return None
     output = node.get("output")
     counts: dict[str, int] = {}
     for key in ("params", "buffers", "macs"):
         value = node.get(key)
-        if isinstance(value, Scalar):
+        if isinstance(value, ScalarNode):
             counts[key] = _count(value)
     ends = _scalars(node.get("squares"))
     squares = (_count(ends[0]), None if ends[1].value is None else _count(ends[1])) if len(ends) == 2 else None

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, closest, suggestion
-
-from .conforms import conforms, member_for
-from .library import Kind
-from .source import Mapping, Node, Scalar, Sequence, path_to, to_data
+from resnet_spec.language.conformance import conforms, member_for
+from resnet_spec.language.library import DocumentKind
+from resnet_spec.language.reader import MappingNode, ScalarNode, SequenceNode, YamlNode, path_to, to_data
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-_FILES: dict[Kind, Path] = {kind: Path(__file__).with_name(f"{kind}.schema.json") for kind in get_args(Kind)}
+_FILES: dict[DocumentKind, Path] = {kind: Path(__file__).with_name(f"{kind}.schema.json") for kind in get_args(DocumentKind)}
 _TYPE_WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -41,7 +40,7 @@ _KINDS = {bool: "a truth value", int: "a whole number", float: "a number", str: 
 
 
 @cache
-def schema_document(kind: Kind = "spec") -> dict[str, Any]:
+def schema_document(kind: DocumentKind = "spec") -> dict[str, Any]:
     """The checked-in schema of specs, or of recipes."""
     document: dict[str, Any] = json.loads(_FILES[kind].read_text(encoding="utf-8"))
     return document
@@ -80,7 +79,7 @@ def _without_requirements(node: Any) -> Any:
     return loose
 
 
-def validate_whole(root: Mapping, failed: set[int] | None = None) -> list[Diagnostic]:
+def validate_whole(root: MappingNode, failed: set[int] | None = None) -> list[Diagnostic]:
     """What is wrong with a merged document; its `blocks` are checked one by one with `validate_block`.
 
     The `id` of every node that a finding is about goes into `failed`.
@@ -95,7 +94,7 @@ def validate_whole(root: Mapping, failed: set[int] | None = None) -> list[Diagno
     return findings
 
 
-def validate_block(body: Mapping, failed: set[int] | None = None) -> list[Diagnostic]:
+def validate_block(body: MappingNode, failed: set[int] | None = None) -> list[Diagnostic]:
     """What is wrong with the merged body of one block."""
     return _validate("block", body, failed=failed)
 
@@ -107,12 +106,14 @@ def operation_names() -> frozenset[str]:
     return frozenset(member["if"]["properties"]["op"]["const"] for member in members)
 
 
-def validate_recipe(root: Mapping) -> list[Diagnostic]:
+def validate_recipe(root: MappingNode) -> list[Diagnostic]:
     """What is wrong with a merged recipe."""
     return _validate("", root, "recipe")
 
 
-def _validate(definition: str, node: Mapping, kind: Kind = "spec", failed: set[int] | None = None) -> list[Diagnostic]:
+def _validate(
+    definition: str, node: MappingNode, kind: DocumentKind = "spec", failed: set[int] | None = None
+) -> list[Diagnostic]:
     document = schema_document(kind)
     data = to_data(node)
     if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
@@ -128,7 +129,7 @@ def _validate(definition: str, node: Mapping, kind: Kind = "spec", failed: set[i
 
 
 @cache
-def _validator(definition: str, kind: Kind = "spec") -> Any:
+def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
     """A validator of jsonschema, for what does not conform; importing it takes long."""
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
@@ -146,7 +147,7 @@ def _all_of(validator: Any, members: list[Any], instance: object, schema: dict[s
         yield from validator.descend({"op": instance} if isinstance(instance, str) else instance, member)
 
 
-def _diagnose(error: ValidationError, root: Node) -> Iterator[Diagnostic]:
+def _diagnose(error: ValidationError, root: YamlNode) -> Iterator[Diagnostic]:
     """One schema error in our words, at its place in the tree."""
     node, _ = _walk(root, list(error.absolute_path))
     if error.validator == "additionalProperties":
@@ -155,7 +156,7 @@ def _diagnose(error: ValidationError, root: Node) -> Iterator[Diagnostic]:
         yield _finding(error, root)
 
 
-def _finding(error: ValidationError, root: Node) -> Diagnostic:
+def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
     path = list(error.absolute_path)
     node, key = _walk(root, path)
     name = _dotted(path)
@@ -172,8 +173,8 @@ def _finding(error: ValidationError, root: Node) -> Diagnostic:
             mend = ", ".join(f"{field}: {_example(fields['properties'].get(field))}" for field in missing)
             return Diagnostic("missing-field", message, key, help=f"add `{mend}`")
         case "type":
-            if name == "input" and isinstance(node, Scalar | Sequence):
-                return _bad_text(node.text if isinstance(node, Scalar) else str(written), node, name)
+            if name == "input" and isinstance(node, ScalarNode | SequenceNode):
+                return _bad_text(node.text if isinstance(node, ScalarNode) else str(written), node, name)
             kind = f"the fraction {written}" if isinstance(written, float) else _KINDS.get(type(written), "nothing")
             message = f"`{name}` must be {_expected(expected)}, and this is {kind}"
             return Diagnostic("wrong-type", message, _place(node, key), help=_mend_of_type(error, name))
@@ -242,7 +243,7 @@ def _name_for(operation: str) -> str:
     return {"act": "relu", "norm": "bn"}.get(operation, operation)
 
 
-def _unknown_keys(error: ValidationError, node: Node | None, name: str) -> Iterator[Diagnostic]:
+def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str) -> Iterator[Diagnostic]:
     schema: Any = error.schema
     written: Any = error.instance
     words = ("op", "if", "from", "init")  # what any operation may carry comes after its own fields
@@ -254,16 +255,16 @@ def _unknown_keys(error: ValidationError, node: Node | None, name: str) -> Itera
         owner = (written.get("op") or name) if name else ""
         kind = next((word for word in ("spec", "recipe") if word in schema.get("required", ())), "block")
         what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind} has no key `{extra}`"
-        at = node.entries[extra].key if isinstance(node, Mapping) and extra in node.entries else None
+        at = node.entries[extra].key if isinstance(node, MappingNode) and extra in node.entries else None
         mend = _NEVER_WRITTEN.get(extra) if "op" in written else None
-        if at is not None and not name and isinstance(node, Mapping):
+        if at is not None and not name and isinstance(node, MappingNode):
             mend = _elsewhere(extra, at, node, kind)
         yield Diagnostic("unknown-field", what, at, help=mend or suggestion(extra, known, SYNONYMS))
 
 
-def _elsewhere(extra: str, at: Span, root: Mapping, kind: str) -> str | None:
+def _elsewhere(extra: str, at: Span, root: MappingNode, kind: str) -> str | None:
     """The mend for a key at the top of a document that belongs further down."""
-    inner = Mapping({key: entry for key, entry in root.entries.items() if key != extra}, root.span)
+    inner = MappingNode({key: entry for key, entry in root.entries.items() if key != extra}, root.span)
     full = path_to(inner, extra)
     if full and at.source.origin == "command line":
         return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?"
@@ -290,9 +291,9 @@ def _missing(error: ValidationError) -> list[str]:
     return [field for field in schema["required"] if field not in written and field not in meant]
 
 
-def _bad_text(written: str, node: Node, name: str) -> Diagnostic:
+def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
     """A text that does not have its form: a name, or the size of the input."""
-    if isinstance(node, Mapping) and written in node.entries:
+    if isinstance(node, MappingNode) and written in node.entries:
         message = f"`{written}` cannot be a name"
         mend = "a name is letters, digits and underscores, or a whole number"
         first, dot, _ = written.partition(".")
@@ -337,15 +338,15 @@ def _example(field: Any) -> str:
     return "..." if not shown or isinstance(shown[0], dict | list) else str(shown[0]).lower()
 
 
-def _walk(root: Node, path: list[str | int]) -> tuple[Node | None, Span | None]:
+def _walk(root: YamlNode, path: list[str | int]) -> tuple[YamlNode | None, Span | None]:
     """The node at a path, and the place of its key."""
-    node: Node | None = root
+    node: YamlNode | None = root
     key: Span | None = root.span
     for step in path:
-        if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
+        if isinstance(node, MappingNode) and isinstance(step, str) and step in node.entries:
             entry = node.entries[step]
             node, key = entry.value, entry.key
-        elif isinstance(node, Sequence) and isinstance(step, int):
+        elif isinstance(node, SequenceNode) and isinstance(step, int):
             node = node.items[step]
             key = node.span
         else:
@@ -353,8 +354,8 @@ def _walk(root: Node, path: list[str | int]) -> tuple[Node | None, Span | None]:
     return node, key
 
 
-def _place(node: Node | None, key: Span | None) -> Span | None:
-    return node.span if isinstance(node, Scalar | Sequence) else key
+def _place(node: YamlNode | None, key: Span | None) -> Span | None:
+    return node.span if isinstance(node, ScalarNode | SequenceNode) else key
 
 
 def _dotted(path: list[str | int]) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from .library import library_block, library_block_names
-from .resolve import Resolved
-from .source import Mapping, Node, Scalar, Sequence, to_data
+from resnet_spec.language.library import library_block, library_block_names
+from resnet_spec.language.merge import Resolved
+from resnet_spec.language.reader import MappingNode, ScalarNode, SequenceNode, YamlNode, to_data
 
 
 class _Dumper(yaml.SafeDumper):
@@ -28,7 +28,7 @@ def _text(dumper: Any, text: str) -> Any:
 _Dumper.add_representer(str, _text)
 
 
-def write_document(root: Mapping) -> str:
+def write_document(root: MappingNode) -> str:
     """A tree as YAML; what is short stands on one line."""
     return _dumped(to_data(root), None, 120)
 
@@ -66,15 +66,15 @@ def write_spec(resolved: Resolved, name: str) -> str:
     return _dumped(root, None, 120)
 
 
-def _words(node: Node) -> Iterator[str]:
+def _words(node: YamlNode) -> Iterator[str]:
     """Every string of a tree; among them are the names of the blocks it uses."""
     match node:
-        case Scalar():
+        case ScalarNode():
             if isinstance(node.value, str):
                 yield node.value
-        case Sequence():
+        case SequenceNode():
             for item in node.items:
                 yield from _words(item)
-        case Mapping():
+        case MappingNode():
             for entry in node.entries.values():
                 yield from _words(entry.value)

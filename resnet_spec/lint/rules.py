@@ -10,15 +10,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from resnet_spec.analysis.receptive_field import receptive_fields
+from resnet_spec.analysis.sizes import Accepted
 from resnet_spec.diagnostics import Diagnostic, Span
-
-from .field import receptive_fields
-from .graph import INPUT, Graph
-from .ops import Shape, show
-from .ops.convolution import Conv2d, Linear
-from .ops.normalization import BatchNorm
-from .ops.reshaping import Flatten
-from .sizes import Accepted
+from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.ops import Shape, show
+from resnet_spec.ops.convolution import Conv2d, Linear
+from resnet_spec.ops.normalization import BatchNorm
+from resnet_spec.ops.reshaping import Flatten
 
 _DEPTH_IN_NAME = re.compile(r"(?:^|[^a-z])(?:resnet|plain|vgg)_?(\d+)(?!\d)", re.IGNORECASE)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span
-from resnet_spec.frontend import expressions
-from resnet_spec.frontend.spec import Argument, Block, Scalar, Spec, Stage, Use
+from resnet_spec.language import expressions
+from resnet_spec.language.spec import Argument, Block, ScalarNode, Spec, Stage, Use
 
 
 def check_unused(spec: Spec) -> list[Diagnostic]:
@@ -70,11 +70,11 @@ class _Used:
 
     def argument(self, argument: Argument) -> None:
         value = argument.value
-        for item in (value,) if isinstance(value, Scalar) else value.items:
-            if isinstance(item, Scalar):
+        for item in (value,) if isinstance(value, ScalarNode) else value.items:
+            if isinstance(item, ScalarNode):
                 self.scalar(item)
 
-    def scalar(self, scalar: Scalar | None) -> None:
+    def scalar(self, scalar: ScalarNode | None) -> None:
         if scalar is not None and isinstance(scalar.value, str):
             parsed = expressions.parse(scalar.value)
             if isinstance(parsed, expressions.Expression):

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.frontend.spec import Spec
-from resnet_spec.ir.graph import Graph
+from resnet_spec.graph.model import Graph
+from resnet_spec.language.spec import Spec
+from resnet_spec.lowering.conflict import independent
+from resnet_spec.lowering.expand import Partial, expand, expand_partial
+from resnet_spec.lowering.names import check_names
 
-from .conflict import independent
-from .expand import Partial, expand, expand_partial
-from .names import check_names
-from .unused import check_unused
-
-__all__ = ["Partial", "check_unused", "lower", "lower_partial", "more_findings"]
+__all__ = ["Partial", "lower", "lower_partial", "more_findings"]
 
 
 def lower(spec: Spec) -> Graph:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from resnet_spec.diagnostics import Span
-from resnet_spec.frontend.spec import Use
-from resnet_spec.ir.graph import INPUT, Broken, Node, Region, RegionKind
-from resnet_spec.ir.ops import Shape
-
-from .origins import Scope
-from .scope import BlockScope
+from resnet_spec.graph.model import INPUT, BrokenNode, Node, Region, RegionKind
+from resnet_spec.language.spec import Use
+from resnet_spec.lowering.origins import Scope
+from resnet_spec.lowering.scope import BlockScope
+from resnet_spec.ops import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Body:
 
     nodes: list[Node] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
+    broken: list[BrokenNode] = field(default_factory=list)
     blocks: int = 0
 
     def open(self, name: str, kind: RegionKind, label: str, entering: int, span: Span) -> int:
@@ -59,7 +58,7 @@ class Body:
             self.regions.append(Region(prefix + region.name, region.kind, region.label, *at, inside, leaving, region.span))
         for part in template.body.broken:
             inputs = tuple([entering if value == INPUT else value + base for value in part.inputs])
-            self.broken.append(Broken(prefix + part.name, part.op, inputs, part.message, part.span))
+            self.broken.append(BrokenNode(prefix + part.name, part.op, inputs, part.message, part.span))
         self.blocks += template.body.blocks + 1
         return output
 
@@ -75,7 +74,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExpansionContext:
     """Where operations are being expanded: their scope, the values `from` may name, and the prefix of their names."""
 
     scope: Scope

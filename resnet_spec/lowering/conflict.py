@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from resnet_spec.analysis.trace import changes
 from resnet_spec.diagnostics import Diagnostic, Label
-from resnet_spec.frontend.spec import Argument, Block, Scalar, Use
-from resnet_spec.frontend.spec import Sequence as Listed
-from resnet_spec.ir.graph import INPUT, Broken, Node
-from resnet_spec.ir.ops import OPERATIONS, Shape, show
-from resnet_spec.ir.ops.convolution import Conv2d
-from resnet_spec.ir.trace import changes
-
-from .body import Body, Val
-from .origins import Scope, places, reading
-from .scope import WithChannels
+from resnet_spec.graph.model import INPUT, BrokenNode, Node
+from resnet_spec.language.spec import Argument, Block, ScalarNode, SequenceNode, Use
+from resnet_spec.lowering.body import Body, Val
+from resnet_spec.lowering.origins import Scope, places, reading
+from resnet_spec.lowering.scope import WithChannels
+from resnet_spec.ops import OPERATIONS, Shape, show
+from resnet_spec.ops.convolution import Conv2d
 
 MOST_NAMES = 3
 
@@ -36,7 +34,7 @@ def uses_of(block: Block) -> Iterator[Use]:
 class Channels:
     """What decided the channels of a value: the text of `out_channels`, and the names it can see."""
 
-    written: Scalar
+    written: ScalarNode
     scope: Scope
 
     @property
@@ -56,7 +54,7 @@ def channels_of(block: Block, body: Body, value: int, scope: Scope) -> Channels 
         if isinstance(node.op, Conv2d):
             use = next((use for use in uses_of(block) if use.key is node.span), None)
             written = None if use is None else use.arguments.get("out_channels")
-            if written is None or not isinstance(written.value, Scalar):
+            if written is None or not isinstance(written.value, ScalarNode):
                 return None
             return Channels(written.value, WithChannels(scope, node.op.in_channels))
         if len(node.inputs) > 1:
@@ -117,7 +115,7 @@ def mend_of(block: Block, join: Use, shortcut: Val, branch: Val, resizing: Seque
     return f"give the block a shortcut that follows: `shortcut: {{downsample: {{op: projection, width: {width}{stride}}}}}`"
 
 
-def repeats(name: str, first: Broken, broken: Iterable[Broken]) -> str:
+def repeats(name: str, first: BrokenNode, broken: Iterable[BrokenNode]) -> str:
     """`and in 35 more blocks: ...` for a conflict that would come again, were the first one mended by itself."""
     same = [part for part in broken if part.span is first.span or (part.op, part.message) == (first.op, first.message)]
     joins = name.endswith(".join") and all(part.name.endswith(".join") for part in same)
@@ -143,12 +141,12 @@ def problem_places(
         value, span = argument.value, argument.value.span
         if span.source.origin != "library":
             if field in use.arguments:
-                own = own or Label(span, reading(value, scope) if isinstance(value, Scalar) else "")
+                own = own or Label(span, reading(value, scope) if isinstance(value, ScalarNode) else "")
             else:
-                text = f" {value.text}" if isinstance(value, Scalar) else ""
+                text = f" {value.text}" if isinstance(value, ScalarNode) else ""
                 others.append(Label(span, f"`{field}` is{text} here" if text else f"`{field}` is said here"))
-        for item in value.items if isinstance(value, Listed) else (value,):
-            if isinstance(item, Scalar):
+        for item in value.items if isinstance(value, SequenceNode) else (value,):
+            if isinstance(item, ScalarNode):
                 others.extend(places(item, scope))
     return own, others
 

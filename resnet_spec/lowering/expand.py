@@ -11,16 +11,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
-from resnet_spec.frontend.expressions import Number
-from resnet_spec.frontend.spec import ROLES, Argument, Block, Scalar, Sequence, Spec, Stage, Use
-from resnet_spec.ir.graph import INPUT, Broken, Graph, Node
-from resnet_spec.ir.ops import OPERATIONS, Operation, Problem, Shape, Value, fields_of
-
-from .body import Body, Place, Template, Val
-from .conflict import repeats
-from .findings import Findings
-from .origins import Scope
-from .scope import (
+from resnet_spec.graph.model import INPUT, BrokenNode, Graph, Node
+from resnet_spec.language.expressions import Number
+from resnet_spec.language.spec import ROLES, Argument, Block, ScalarNode, SequenceNode, Spec, Stage, Use
+from resnet_spec.lowering.body import Body, ExpansionContext, Template, Val
+from resnet_spec.lowering.conflict import repeats
+from resnet_spec.lowering.findings import Findings
+from resnet_spec.lowering.origins import Scope
+from resnet_spec.lowering.scope import (
     BlockScope,
     Evaluated,
     FromStage,
@@ -35,6 +33,7 @@ from .scope import (
     truth,
     whole,
 )
+from resnet_spec.ops import OPERATIONS, FieldValue, Operation, Problem, Shape, fields_of
 
 MAX_BLOCKS = 20_000
 MAX_OPERATIONS = 200_000
@@ -58,7 +57,7 @@ class Partial:
     """What could be built of a spec: the graph up to the first conflicts, what they are, and all findings."""
 
     graph: Graph
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenNode, ...]
     findings: tuple[Diagnostic, ...]
 
 
@@ -102,7 +101,7 @@ class _Expansion:
     def network(self, body: Body) -> Val:
         value = Val(INPUT, self.spec.input)
         self.count_blocks()
-        place = Place(self.globals, {}, "", None)
+        place = ExpansionContext(self.globals, {}, "", None)
         for use in self.spec.stem:
             value = self.operation(use, place, value, body)
         stages = 0
@@ -141,7 +140,7 @@ class _Expansion:
             return replace(value, shape=None)
         region = body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
         self.found.frames.append(stage.block)
-        per_block = any(isinstance(each.value, Sequence) for each in stage.block.arguments.values())
+        per_block = any(isinstance(each.value, SequenceNode) for each in stage.block.arguments.values())
         steady: tuple[int, Shape, Template] | None = None
         for number_in_stage in range(depth):
             entering = value.shape
@@ -181,7 +180,7 @@ class _Expansion:
         if stage.stride is None:
             return 1
         written = stage.stride.value
-        if isinstance(written, Sequence):
+        if isinstance(written, SequenceNode):
             written = _scalar(written.items[at])
         elif at:
             return 1
@@ -195,7 +194,7 @@ class _Expansion:
             given["stride"] = Evaluated(stride, None, None)
         for name, argument in stage.block.arguments.items():
             written = argument.value
-            scalar = _scalar(written.items[at]) if isinstance(written, Sequence) else written
+            scalar = _scalar(written.items[at]) if isinstance(written, SequenceNode) else written
             given[name] = FromStage(scalar)
         return given
 
@@ -231,7 +230,7 @@ class _Expansion:
     def expand_block(self, block: Block, scope: BlockScope, entering: Shape) -> Template:
         body = Body()
         start = Val(INPUT, entering)
-        place = Place(scope, {"input": start}, "", scope)
+        place = ExpansionContext(scope, {"input": start}, "", scope)
         value = self.chain(block.branch, place, start, body)
         join = block.join
         if join is not None:
@@ -244,7 +243,7 @@ class _Expansion:
             value = replace(value, shape=None)
         return Template(block.name, body, value, frozenset(scope.read))
 
-    def chain(self, uses: tuple[Use, ...], place: Place, value: Val, body: Body) -> Val:
+    def chain(self, uses: tuple[Use, ...], place: ExpansionContext, value: Val, body: Body) -> Val:
         for use in uses:
             told = self.failed and id(use) in self.failed
             inputs = [] if told else [self.earlier(name, place) for name in use.inputs]
@@ -252,21 +251,21 @@ class _Expansion:
             place.values[use.name] = value
         return value
 
-    def earlier(self, name: Scalar, place: Place) -> Val:
+    def earlier(self, name: ScalarNode, place: ExpansionContext) -> Val:
         """The value that `from` names. One that the text has and the block has not was in a shortcut that is left out."""
         if name.text not in place.values:
             message = f"there is no `{name.text}` here: the `if` of `join` is false, and then there is no shortcut"
             self.found.report(Diagnostic("unknown-name", message, name.span, help="take a value of the branch, or `input`"))
         return place.values.get(name.text, Val(INPUT, None))
 
-    def join(self, block: Block, join: Use, place: Place, shortcut: Val, branch: Val, body: Body) -> Val:
+    def join(self, block: Block, join: Use, place: ExpansionContext, shortcut: Val, branch: Val, body: Body) -> Val:
         if self.failed and id(join) in self.failed:
             return Val(INPUT, None)
         if shortcut.shape is not None and branch.shape is not None:
             result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
             if isinstance(result, Problem):
                 self.found.unequal(block, join, place, shortcut, branch, result, body)
-                body.broken.append(Broken(join.name, join.op, (shortcut.id, branch.id), result.message, join.key))
+                body.broken.append(BrokenNode(join.name, join.op, (shortcut.id, branch.id), result.message, join.key))
                 return branch if self.mended else Val(INPUT, None)
         return self.operation(replace(join, when=None), place, branch, body, [shortcut, branch])
 
@@ -296,7 +295,7 @@ class _Expansion:
 
     # --- operations -----------------------------------------------------------------------------------------------------
 
-    def holds(self, when: Scalar, scope: Scope) -> bool:
+    def holds(self, when: ScalarNode, scope: Scope) -> bool:
         """Whether a condition is true; one that has no value is told, and counts as true."""
         try:
             return truth(when, scope)
@@ -304,7 +303,7 @@ class _Expansion:
             self.found.tell(unknown)
             return True
 
-    def operation(self, use: Use, place: Place, before: Val, body: Body, named: Collection[Val] = ()) -> Val:
+    def operation(self, use: Use, place: ExpansionContext, before: Val, body: Body, named: Collection[Val] = ()) -> Val:
         """One use: an operation, a sequence or a block. It reads what it `named`, else the value `before`.
 
         Where its `if` is false there is nothing, and the value before it is handed on: an absent projection of a
@@ -328,7 +327,7 @@ class _Expansion:
         finally:
             self.found.frames.pop()
 
-    def present(self, use: Use, place: Place, scope: Scope, inputs: list[Val], body: Body) -> Val:
+    def present(self, use: Use, place: ExpansionContext, scope: Scope, inputs: list[Val], body: Body) -> Val:
         meaning = self.spec.roles[use.op] if use.op in ROLES else use
         name = place.prefix + use.name
         if meaning.op == "sequential":
@@ -350,10 +349,10 @@ class _Expansion:
         operation: type[Operation],
         name: str,
         written: Mapping[str, tuple[Argument, Scope]],
-        place: Place,
+        place: ExpansionContext,
         inputs: list[Val],
         body: Body,
-        init: Scalar | None,
+        init: ScalarNode | None,
     ) -> Val:
         fields = fields_of(operation)
         missing = [key for key, field in fields.items() if key not in written and field.required]
@@ -364,7 +363,7 @@ class _Expansion:
         if isinstance(found, Problem):
             ids = tuple(value.id for value in inputs)
             self.found.problem(use, name, found, written, place, inputs, body)
-            body.broken.append(Broken(name, operation.name, ids, found.message, use.key))
+            body.broken.append(BrokenNode(name, operation.name, ids, found.message, use.key))
             return inputs[0] if self.mended else Val(INPUT, None)
         bound, shape = found
         if init is not None:
@@ -375,7 +374,7 @@ class _Expansion:
         return Val(len(body.nodes) - 1, shape)
 
     def bind(
-        self, operation: type[Operation], values: dict[str, Value], shapes: tuple[Shape, ...]
+        self, operation: type[Operation], values: dict[str, FieldValue], shapes: tuple[Shape, ...]
     ) -> tuple[Operation, Shape] | Problem:
         """An operation with its arguments, and what leaves it. Equal ones are one object, which later passes know again."""
         key = (operation, tuple(values.items()), shapes)
@@ -389,11 +388,11 @@ class _Expansion:
             found = self.bound[key] = (made, shape)
         return found
 
-    def sequential(self, use: Use, place: Place, value: Val, body: Body) -> Val:
+    def sequential(self, use: Use, place: ExpansionContext, value: Val, body: Body) -> Val:
         name = place.prefix + use.name
         self.limit_operations(body, 0, use.key, 1)
         region = body.open(name, "sequential", "sequential", value.id, use.key)
-        inner = Place(place.scope, {}, name + ".", place.inside)
+        inner = ExpansionContext(place.scope, {}, name + ".", place.inside)
         for each in use.ops:
             value = self.operation(each, inner, value, body)
         body.close(region, value.id)
@@ -404,7 +403,7 @@ class _Expansion:
         use: Use,
         meaning: Use,
         name: str,
-        place: Place,
+        place: ExpansionContext,
         written: Mapping[str, tuple[Argument, Scope]],
         value: Val,
         body: Body,
@@ -414,7 +413,7 @@ class _Expansion:
         assert block is not None
         given: dict[str, Given] = {}
         for key, (argument, scope) in written.items():
-            if not isinstance(argument.value, Scalar):
+            if not isinstance(argument.value, ScalarNode):
                 raise refuse("wrong-type", f"`{key}` is one value here; lists are for stages", argument.value.span, "write one")
             given[key] = Evaluated(number(argument.value, scope), argument.value, scope)
         facts: Mapping[str, Number] = {"block_count": self.block_count}
@@ -430,7 +429,7 @@ class _Expansion:
         return self.place_block(template, name, value, use.key, body)
 
 
-def _refuse_init(operation: Operation, init: Scalar) -> None:
+def _refuse_init(operation: Operation, init: ScalarNode) -> None:
     """Refuse an `init` that has nothing to draw, or needs a matrix where there is a vector."""
     weight = next((tensor for tensor in operation.tensors() if tensor.name == "weight"), None)
     if weight is None:
@@ -440,7 +439,7 @@ def _refuse_init(operation: Operation, init: Scalar) -> None:
         raise refuse("init-without-weight", message, init.span, "`zeros` or `ones` would do")
 
 
-def _scalar(node: object) -> Scalar:
-    if not isinstance(node, Scalar):
+def _scalar(node: object) -> ScalarNode:
+    if not isinstance(node, ScalarNode):
         raise AssertionError("arguments hold single values and lists of them")
     return node

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from resnet_spec.analysis.trace import SizeChange, changes, lines, told
 from resnet_spec.diagnostics import Diagnostic, Label, Span
-from resnet_spec.frontend.spec import ROLES, Argument, Block, Scalar, Sequence, Spec, Stage, Use
-from resnet_spec.ir.graph import INPUT, Broken
-from resnet_spec.ir.ops import Problem, Shape, show
-from resnet_spec.ir.trace import Step, changes, lines, told
+from resnet_spec.graph.model import INPUT, BrokenNode
+from resnet_spec.language.spec import ROLES, Argument, Block, ScalarNode, SequenceNode, Spec, Stage, Use
+from resnet_spec.lowering.body import Body, ExpansionContext, Val
+from resnet_spec.lowering.conflict import channels_of, mend_of, problem_places, resize_labels, resized, side
+from resnet_spec.lowering.origins import Scope, reading
+from resnet_spec.lowering.scope import BlockScope, UnknownValueError
+from resnet_spec.ops import Problem, Shape, show
 
-from .body import Body, Place, Val
-from .conflict import channels_of, mend_of, problem_places, resize_labels, resized, side
-from .origins import Scope, reading
-from .scope import BlockScope, UnknownValueError
-
-Key = tuple[str, str, Span | None]
+_FindingKey = tuple[str, str, Span | None]
 
 
 class Findings:
@@ -27,13 +26,13 @@ class Findings:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.all: dict[Key, Diagnostic] = {}  # in order, each once
-        self.conflicts: dict[Key, Broken] = {}
+        self.all: dict[_FindingKey, Diagnostic] = {}  # in order, each once
+        self.conflicts: dict[_FindingKey, BrokenNode] = {}
         self.frames: list[Use] = []  # the uses that led here, for findings inside the library
         self.path: list[str] = []  # the names of the blocks around
         self.around: list[tuple[Body, int]] = []  # bodies under construction, and the value that enters the block in each
 
-    def report(self, finding: Diagnostic, at_value: bool = False) -> Key:
+    def report(self, finding: Diagnostic, at_value: bool = False) -> _FindingKey:
         """Tell a finding at a line of the user's: one inside a library block is moved to the use of the block, or to the
         value that was given to it."""
         span = finding.span
@@ -61,7 +60,7 @@ class Findings:
         name: str,
         problem: Problem,
         written: Mapping[str, tuple[Argument, Scope]],
-        place: Place,
+        place: ExpansionContext,
         inputs: list[Val],
         body: Body,
     ) -> None:
@@ -84,13 +83,13 @@ class Findings:
                 labels.append(Label(self.spec.input_span, "the size of the input"))
         finding = Diagnostic(problem.code, f"{dotted}: {problem.message}", span, label, tuple(labels), problem.help, notes)
         told_before = {(part.op, part.message) for part in self.conflicts.values()}
-        part = Broken(dotted, (self.spec.roles[use.op] if use.op in ROLES else use).op, (), problem.message, use.key)
+        part = BrokenNode(dotted, (self.spec.roles[use.op] if use.op in ROLES else use).op, (), problem.message, use.key)
         if (part.op, part.message) not in told_before:
             self.conflicts.setdefault(self.report(finding), part)
 
-    def steps(self, value: int, body: Body) -> list[Step]:
+    def steps(self, value: int, body: Body) -> list[SizeChange]:
         """The operations that made the size of a value, from the input of the network on."""
-        found: list[Step] = []
+        found: list[SizeChange] = []
         bodies = [*self.around, (body, value)]
         for depth in range(len(bodies) - 1, -1, -1):
             inside, at = bodies[depth]
@@ -101,7 +100,7 @@ class Findings:
             for position in changes(inside.nodes, shape, at):
                 node = inside.nodes[position]
                 name = ".".join([*self.path[:depth], node.name])
-                found.append(Step(name, places[position], shape(node.inputs[-1]), shape(position)))
+                found.append(SizeChange(name, places[position], shape(node.inputs[-1]), shape(position)))
         return found[::-1]
 
     def entering(self, depth: int) -> Shape:
@@ -123,13 +122,15 @@ class Findings:
                 help="write one value for each block, or a single one for all",
             )
             for name, argument in listed
-            if isinstance(argument.value, Sequence) and len(argument.value.items) != depth
+            if isinstance(argument.value, SequenceNode) and len(argument.value.items) != depth
         ]
         for finding in wrong:
             self.report(finding)
         return not wrong
 
-    def unequal(self, block: Block, join: Use, place: Place, shortcut: Val, branch: Val, problem: Problem, body: Body) -> None:
+    def unequal(
+        self, block: Block, join: Use, place: ExpansionContext, shortcut: Val, branch: Val, problem: Problem, body: Body
+    ) -> None:
         """Tell the conflict of a join: both sides with what made them, and what of the shortcut is absent, and why."""
         assert shortcut.shape is not None
         assert branch.shape is not None
@@ -162,15 +163,15 @@ class Findings:
         span = self.frames[-1].key if self.frames else join.key
         key = self.report(Diagnostic("shape-mismatch", message, span, label, tuple(dict.fromkeys(related)), mend))
         dotted = ".".join([*self.path, join.name])
-        self.conflicts.setdefault(key, Broken(dotted, join.op, (), problem.message, join.key))
+        self.conflicts.setdefault(key, BrokenNode(dotted, join.op, (), problem.message, join.key))
 
-    def reason(self, when: Scalar, scope: BlockScope) -> Scalar:
+    def reason(self, when: ScalarNode, scope: BlockScope) -> ScalarNode:
         """The text that decided a condition: where it is only the name of an argument, what that argument says."""
         written = scope.block.defaults.get(when.text)
         for stage in self.spec.stages:
             if isinstance(stage, Stage) and stage.name == self.path[-1].rpartition(".")[0]:
                 written = stage.block.arguments.get(when.text, written)
-        return written.value if written is not None and isinstance(written.value, Scalar) else when
+        return written.value if written is not None and isinstance(written.value, ScalarNode) else when
 
     def other_channels(self, block: Block, scope: BlockScope, value: Val, promised: object, body: Body) -> None:
         """Tell that a block does not give the channels it promises."""
@@ -178,7 +179,7 @@ class Findings:
         assert value.shape is not None
         dotted = ".".join(self.path) or block.name
         written = block.out_channels.value
-        assert isinstance(written, Scalar)
+        assert isinstance(written, ScalarNode)
         why = f" ({text})" if (text := reading(written, scope)) else ""
         message = f"{dotted}: the block `{block.name}` says `out_channels` is {promised}{why}, and it gives {value.shape[0]}"
         made = channels_of(block, body, value.id, scope)

@@ -9,12 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
-from resnet_spec.frontend import expressions
-from resnet_spec.frontend.spec import FACTS, ROLES, Argument, Block, Scalar, Spec, Stage, Use, library
-from resnet_spec.frontend.spec import Sequence as Listed
-from resnet_spec.ir.ops import OPERATIONS, Field, fields_of
-
-from .conflict import uses_of
+from resnet_spec.language import expressions
+from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, SequenceNode, Spec, Stage, Use, library
+from resnet_spec.lowering.conflict import uses_of
+from resnet_spec.ops import OPERATIONS, Field, fields_of
 
 _TRUTH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
@@ -285,11 +283,11 @@ class _Walk:
                 continue
             words = field.words if field is not None else ()
             value = argument.value
-            for item in (value,) if isinstance(value, Scalar) else value.items:
-                if isinstance(item, Scalar) and item.value not in words:
+            for item in (value,) if isinstance(value, ScalarNode) else value.items:
+                if isinstance(item, ScalarNode) and item.value not in words:
                     self.expression(item, visible)
 
-    def expression(self, scalar: Scalar, visible: Sequence[str]) -> None:
+    def expression(self, scalar: ScalarNode, visible: Sequence[str]) -> None:
         """A value that may be an expression: its form, and whether its names can be seen."""
         if not isinstance(scalar.value, str):
             return
@@ -324,6 +322,6 @@ def _mentioned(block: Block) -> set[str]:
     arguments += [argument for use in uses for argument in use.arguments.values()]
     scalars: list[object] = [use.when for use in uses if use.when is not None]
     for argument in arguments:
-        scalars += argument.value.items if isinstance(argument.value, Listed) else (argument.value,)
-    parsed = [expressions.parse(each.value) for each in scalars if isinstance(each, Scalar) and isinstance(each.value, str)]
+        scalars += argument.value.items if isinstance(argument.value, SequenceNode) else (argument.value,)
+    parsed = [expressions.parse(each.value) for each in scalars if isinstance(each, ScalarNode) and isinstance(each.value, str)]
     return {name for each in parsed if isinstance(each, expressions.Expression) for name, _, _ in each.names}

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from resnet_spec.diagnostics import Label
-from resnet_spec.frontend import expressions
-from resnet_spec.frontend.expressions import Expression, Number
-from resnet_spec.frontend.spec import Scalar
+from resnet_spec.language import expressions
+from resnet_spec.language.expressions import Expression, Number
+from resnet_spec.language.spec import ScalarNode
 
 MOST_PLACES = 4
 
@@ -27,7 +27,7 @@ class Scope(Protocol):
         """The value of a name that was evaluated before."""
         ...
 
-    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+    def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
         """The text that says what a name is, and what the names in it mean; None for a fact."""
         ...
 
@@ -37,7 +37,7 @@ def shown(value: Number) -> str:
     return str(value).lower()
 
 
-def reading(scalar: Scalar, scope: Scope) -> str:
+def reading(scalar: ScalarNode, scope: Scope) -> str:
     """`` `width * expansion` = 64 * 4 ``, or `` `width` = 64 ``; empty for a number."""
     seen: set[int] = set()
     while (parsed := _parsed(scalar)) is not None:
@@ -57,7 +57,7 @@ def reading(scalar: Scalar, scope: Scope) -> str:
     return ""
 
 
-def places(scalar: Scalar, scope: Scope) -> tuple[Label, ...]:
+def places(scalar: ScalarNode, scope: Scope) -> tuple[Label, ...]:
     """The lines of the author that give the names of an expression their values, through other names if need be."""
     found: dict[object, Label] = {}
     for label in _places(scalar, scope, set()):
@@ -67,7 +67,7 @@ def places(scalar: Scalar, scope: Scope) -> tuple[Label, ...]:
     return tuple(found.values())
 
 
-def _places(scalar: Scalar, scope: Scope, seen: set[int]) -> Iterator[Label]:
+def _places(scalar: ScalarNode, scope: Scope, seen: set[int]) -> Iterator[Label]:
     parsed = _parsed(scalar)
     if parsed is None or id(scalar) in seen:
         return
@@ -83,6 +83,6 @@ def _places(scalar: Scalar, scope: Scope, seen: set[int]) -> Iterator[Label]:
         yield from _places(written, inner, seen)
 
 
-def _parsed(scalar: Scalar) -> Expression | None:
+def _parsed(scalar: ScalarNode) -> Expression | None:
     parsed = expressions.parse(scalar.value) if isinstance(scalar.value, str) else None
     return parsed if isinstance(parsed, Expression) else None

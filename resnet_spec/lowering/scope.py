@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
-from resnet_spec.frontend import expressions
-from resnet_spec.frontend.expressions import ExpressionError, Number
-from resnet_spec.frontend.spec import Argument, Block, Scalar
-from resnet_spec.ir.ops import Field, Value
-
-from .origins import Scope, places, reading
+from resnet_spec.language import expressions
+from resnet_spec.language.expressions import ExpressionError, Number
+from resnet_spec.language.spec import Argument, Block, ScalarNode
+from resnet_spec.lowering.origins import Scope, places, reading
+from resnet_spec.ops import Field, FieldValue
 
 MAX_NAMES = 32  # that need each other, one behind the other
 INDEX_FACTS = ("first", "stage_index", "block_index", "block_count")
@@ -35,7 +34,7 @@ def refuse(code: str, message: str, span: Span | None, mend: str = "", related: 
     return UnknownValueError(Diagnostic(code, message, span, related=related, help=mend))
 
 
-def number(scalar: Scalar, scope: Scope) -> Number:
+def number(scalar: ScalarNode, scope: Scope) -> Number:
     """The value of a number, a truth value or an expression."""
     value = scalar.value
     if not isinstance(value, str):
@@ -57,7 +56,7 @@ def number(scalar: Scalar, scope: Scope) -> Number:
         raise UnknownValueError(replace(unknown.finding, span=scalar.span)) from None
 
 
-def truth(scalar: Scalar, scope: Scope) -> bool:
+def truth(scalar: ScalarNode, scope: Scope) -> bool:
     """The value of a condition."""
     value = number(scalar, scope)
     if not isinstance(value, bool):
@@ -67,7 +66,7 @@ def truth(scalar: Scalar, scope: Scope) -> bool:
     return value
 
 
-def whole(scalar: Scalar, scope: Scope, what: str, least: float | None = None, most: float | None = None) -> int:
+def whole(scalar: ScalarNode, scope: Scope, what: str, least: float | None = None, most: float | None = None) -> int:
     """The value of a whole number within bounds."""
     value = number(scalar, scope)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -78,7 +77,7 @@ def whole(scalar: Scalar, scope: Scope, what: str, least: float | None = None, m
     return value
 
 
-def _within(value: float, what: str, scalar: Scalar, scope: Scope, least: float | None, most: float | None) -> None:
+def _within(value: float, what: str, scalar: ScalarNode, scope: Scope, least: float | None, most: float | None) -> None:
     if least is not None and value < least:
         bound = f"at least {least}"
     elif most is not None and value > most:
@@ -90,17 +89,17 @@ def _within(value: float, what: str, scalar: Scalar, scope: Scope, least: float 
     raise refuse("out-of-range", message, scalar.span, mend, places(scalar, scope))
 
 
-def _reading(scalar: Scalar, scope: Scope) -> str:
+def _reading(scalar: ScalarNode, scope: Scope) -> str:
     """How a value came about, in brackets; nothing for a plain number."""
     if not isinstance(scalar.value, str):
         return ""
     return f" ({reading(scalar, scope) or f'`{scalar.text}`'})"
 
 
-def field_value(field: Field, argument: Argument, scope: Scope) -> Value:
+def field_value(field: Field, argument: Argument, scope: Scope) -> FieldValue:
     """The value of one field of an operation: a word where it takes words, else numbers."""
     written = argument.value
-    if isinstance(written, Scalar):
+    if isinstance(written, ScalarNode):
         if isinstance(written.value, str) and written.value in field.words:
             return written.value
         match field.kind:
@@ -124,11 +123,11 @@ def field_value(field: Field, argument: Argument, scope: Scope) -> Value:
     if len(written.items) not in lengths:
         counts = " or ".join(map(str, lengths))
         raise refuse("wrong-length", f"`{field.name}` has {len(written.items)} values, and takes {counts}", written.span)
-    items = (item for item in written.items if isinstance(item, Scalar))
+    items = (item for item in written.items if isinstance(item, ScalarNode))
     return tuple(whole(item, scope, field.name, field.least, field.most) for item in items)
 
 
-def _real(field: Field, written: Scalar, scope: Scope) -> float:
+def _real(field: Field, written: ScalarNode, scope: Scope) -> float:
     value = number(written, scope)
     if isinstance(value, bool):
         message = f"`{field.name}` is a number, and this is {str(value).lower()}"
@@ -140,7 +139,7 @@ def _real(field: Field, written: Scalar, scope: Scope) -> float:
 class SpecScope:
     """The spec's `params` and `classes`."""
 
-    def __init__(self, params: Mapping[str, Argument], classes: Scalar | None) -> None:
+    def __init__(self, params: Mapping[str, Argument], classes: ScalarNode | None) -> None:
         self.params, self.classes = params, classes
         self.values: dict[str, Number] = {}
         self.active: list[str] = []
@@ -151,16 +150,16 @@ class SpecScope:
     def known(self, name: str) -> Number | None:
         return self.values.get(name)
 
-    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+    def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
         written = self.classes if name == "classes" else self.params[name].value if name in self.params else None
-        return (written, self) if isinstance(written, Scalar) else None
+        return (written, self) if isinstance(written, ScalarNode) else None
 
     def lookup(self, name: str) -> Number:
         if name not in self.values:
             if name not in self:  # told already, as a name that means nothing
                 raise UnknownValueError
             written = self.classes if name == "classes" else self.params[name].value
-            if not isinstance(written, Scalar):
+            if not isinstance(written, ScalarNode):
                 raise refuse("wrong-type", f"the param `{name}` is a list, and one value is needed", self.params[name].key)
             _refuse_cycle(name, self.active, written.span)
             self.active.append(name)
@@ -189,7 +188,7 @@ class WithChannels:
     def known(self, name: str) -> Number | None:
         return self.channels if name == "channels" else self.around.known(name)
 
-    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+    def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
         return None if name == "channels" else self.around.origin(name)
 
 
@@ -198,7 +197,7 @@ class Given(Protocol):
 
     def value(self, scope: BlockScope) -> Number: ...
 
-    def origin(self, scope: BlockScope) -> tuple[Scalar, Scope] | None: ...
+    def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +205,13 @@ class Evaluated:
     """An argument that was evaluated where it is written; `scalar` is None for the stride of a stage."""
 
     number: Number
-    scalar: Scalar | None
+    scalar: ScalarNode | None
     around: Scope | None
 
     def value(self, scope: BlockScope) -> Number:
         return self.number
 
-    def origin(self, scope: BlockScope) -> tuple[Scalar, Scope] | None:
+    def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None:
         return None if self.scalar is None or self.around is None else (self.scalar, self.around)
 
 
@@ -220,12 +219,12 @@ class Evaluated:
 class FromStage:
     """An argument in a stage, which sees the spec's names and the block's facts."""
 
-    scalar: Scalar
+    scalar: ScalarNode
 
     def value(self, scope: BlockScope) -> Number:
         return number(self.scalar, StageScope(scope))
 
-    def origin(self, scope: BlockScope) -> tuple[Scalar, Scope] | None:
+    def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None:
         return self.scalar, StageScope(scope)
 
 
@@ -272,13 +271,13 @@ class BlockScope:
         fact = self.in_channels if name == "in_channels" else self.facts.get(name)
         return self.around.known(name) if fact is None else fact
 
-    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+    def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
         if name in self.given:
             return self.given[name].origin(self)
         written = self._written(name)
         if written is None:
             return self.around.origin(name)
-        return (written.value, self) if isinstance(written.value, Scalar) else None
+        return (written.value, self) if isinstance(written.value, ScalarNode) else None
 
     def _written(self, name: str) -> Argument | None:
         block = self.block
@@ -293,7 +292,7 @@ class BlockScope:
             if name in self.around:
                 return self.around.lookup(name)
             raise refuse("unknown-name", f"`{name}` is not known in the block `{self.block.name}`", None)
-        if not isinstance(written.value, Scalar):
+        if not isinstance(written.value, ScalarNode):
             raise refuse("wrong-type", f"`{name}` is one value, not a list", written.key)
         if name == "out_channels":
             return whole(written.value, self, name, 1)
@@ -321,7 +320,7 @@ class StageScope:
     def known(self, name: str) -> Number | None:
         return self._scope(name).known(name)
 
-    def origin(self, name: str) -> tuple[Scalar, Scope] | None:
+    def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
         return self._scope(name).origin(name)
 
     def _scope(self, name: str) -> Scope:

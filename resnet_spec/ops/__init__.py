@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from .convolution import Conv2d, Linear
-from .definition import (
+from resnet_spec.ops.convolution import Conv2d, Linear
+from resnet_spec.ops.definition import (
     Field,
+    FieldValue,
     Operation,
     Pair,
     Problem,
     Saved,
     Shape,
     Tensor,
-    Value,
     Window,
     fields_of,
     show,
 )
-from .elementwise import (
+from resnet_spec.ops.elementwise import (
     Dropout,
     Dropout2d,
     DropPath,
@@ -33,10 +33,10 @@ from .elementwise import (
     Silu,
     Tanh,
 )
-from .joining import Add, Concat, Multiply
-from .normalization import BatchNorm, GroupNorm, LayerNorm
-from .pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BlurPool2d, MaxPool2d
-from .reshaping import Flatten, Pad
+from resnet_spec.ops.joining import Add, Concat, Multiply
+from resnet_spec.ops.normalization import BatchNorm, GroupNorm, LayerNorm
+from resnet_spec.ops.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BlurPool2d, MaxPool2d
+from resnet_spec.ops.reshaping import Flatten, Pad
 
 OPERATIONS: dict[str, type[Operation]] = {
     operation.name: operation
@@ -53,13 +53,13 @@ OPERATIONS: dict[str, type[Operation]] = {
 __all__ = [
     "OPERATIONS",
     "Field",
+    "FieldValue",
     "Operation",
     "Pair",
     "Problem",
     "Saved",
     "Shape",
     "Tensor",
-    "Value",
     "Window",
     "fields_of",
     "show",

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import (
+from resnet_spec.ops.definition import (
     AxisMap,
+    FieldValue,
     Operation,
     Pair,
     Problem,
     Saved,
     Shape,
     Tensor,
-    Value,
     Window,
     divisors,
     needs_image,
     show,
     spec_field,
 )
-from .windows import both_axes, does_not_fit, window_formula, window_map, window_size
+from resnet_spec.ops.windows import both_axes, does_not_fit, window_formula, window_map, window_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class Conv2d(Operation):
     )
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return needs_image("conv2d", x) or {"in_channels": x[0]}
 
     def problem(self) -> Problem | None:
@@ -165,7 +165,7 @@ class Linear(Operation):
     bias: bool = spec_field("bool", "whether a bias is added", True)
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return {"in_features": x[-1]}
 
     def shape(self, *inputs: Shape) -> Shape | Problem:

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal, Self
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
-Value = int | float | bool | str | tuple[int, ...]
-Kind = Literal["int", "float", "bool", "word", "pair", "ints"]
+FieldValue = int | float | bool | str | tuple[int, ...]
+FieldKind = Literal["int", "float", "bool", "word", "pair", "ints"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ class Field:
     """
 
     name: str
-    kind: Kind
+    kind: FieldKind
     doc: str
-    default: Value | None  # None: must be written
+    default: FieldValue | None  # None: must be written
     default_doc: str = ""  # where the default is not a constant
     least: float | None = None
     most: float | None = None
     words: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
-    examples: tuple[Value, ...] = ()  # where the default or the words are none
+    examples: tuple[FieldValue, ...] = ()  # where the default or the words are none
 
     @property
     def required(self) -> bool:
@@ -58,7 +58,7 @@ class Field:
 
 
 def spec_field(
-    kind: Kind,
+    kind: FieldKind,
     doc: str,
     default: Any = MISSING,
     *,
@@ -67,7 +67,7 @@ def spec_field(
     most: float | None = None,
     words: tuple[str, ...] = (),
     lengths: tuple[int, ...] = (),
-    examples: tuple[Value, ...] = (),
+    examples: tuple[FieldValue, ...] = (),
 ) -> Any:
     """A dataclass field that the spec may write. `default_doc` says in words what a missing value becomes."""
     facts = {
@@ -145,12 +145,12 @@ class Operation:
     inplace: ClassVar[bool] = False  # the torch layer takes `inplace`, and its backward needs only the output
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         """The arguments that follow from the shape that enters."""
         return {}
 
     @classmethod
-    def bind(cls, written: Mapping[str, Value], x: Shape) -> Self | Problem:
+    def bind(cls, written: Mapping[str, FieldValue], x: Shape) -> Self | Problem:
         """The operation for the written arguments and the shape that enters it."""
         inferred = cls.inferred(x)
         if isinstance(inferred, Problem):

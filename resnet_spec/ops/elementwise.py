@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Problem, Saved, Shape, Value, needs_image, spec_field
+from resnet_spec.ops.definition import FieldValue, Operation, Problem, Saved, Shape, needs_image, spec_field
 
 
 class Relu(Operation):
@@ -160,7 +160,7 @@ class Dropout2d(Operation):
     p: float = spec_field("float", "probability of a zero", 0.5, least=0, most=1)
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return needs_image("dropout2d", x) or {}
 
     def other_ops(self, output: Shape) -> int:

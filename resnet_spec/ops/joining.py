@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Problem, Saved, Shape, show
+from resnet_spec.ops.definition import Operation, Problem, Saved, Shape, show
 
 
 def _unequal(what: str, inputs: tuple[Shape, ...], needs: str = "equal shapes") -> Problem:

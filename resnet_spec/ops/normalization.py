@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import Operation, Problem, Saved, Shape, Tensor, Value, divisors, show, spec_field
+from resnet_spec.ops.definition import FieldValue, Operation, Problem, Saved, Shape, Tensor, divisors, show, spec_field
 
 
 def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
@@ -29,7 +29,7 @@ class BatchNorm(Operation):
     track_running_stats: bool = spec_field("bool", "whether statistics are kept for evaluation", True)
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return {"num_features": x[0], "rank": len(x)}
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
@@ -62,7 +62,7 @@ class GroupNorm(Operation):
     affine: bool = spec_field("bool", "whether a scale and a shift are learned", True)
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return {"num_channels": x[0]}
 
     def problem(self) -> Problem | None:
@@ -109,7 +109,7 @@ class LayerNorm(Operation):
     bias: bool = spec_field("bool", "whether the shift is learned too", True)
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return {"normalized_shape": x[0] if len(x) == 3 else x[-1], "channels_first": len(x) == 3}
 
     def shape(self, *inputs: Shape) -> Shape | Problem:

@@ -7,8 +7,21 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Self
 
-from .definition import AxisMap, Operation, Pair, Problem, Saved, Shape, Tensor, Value, Window, needs_image, show, spec_field
-from .windows import both_axes, does_not_fit, window_formula, window_map, window_size
+from resnet_spec.ops.definition import (
+    AxisMap,
+    FieldValue,
+    Operation,
+    Pair,
+    Problem,
+    Saved,
+    Shape,
+    Tensor,
+    Window,
+    needs_image,
+    show,
+    spec_field,
+)
+from resnet_spec.ops.windows import both_axes, does_not_fit, window_formula, window_map, window_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +36,7 @@ class WindowPool(Operation):
     ceil_mode: bool = spec_field("bool", "whether a last window may reach past the end", False)
 
     @classmethod
-    def bind(cls, written: Mapping[str, Value], x: Shape) -> Self | Problem:
+    def bind(cls, written: Mapping[str, FieldValue], x: Shape) -> Self | Problem:
         made = cls(**({"stride": written["kernel_size"]} | dict(written)))  # type: ignore[arg-type]
         return needs_image(cls.name, x) or made.problem() or made
 
@@ -109,7 +122,7 @@ class AdaptivePool(Operation):
     )
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return needs_image(cls.name, x) or {}
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
@@ -157,7 +170,7 @@ class BlurPool2d(Operation):
     mode: str = spec_field("word", "what the padding holds", "reflect", words=("reflect", "replicate", "constant"))
 
     @classmethod
-    def inferred(cls, x: Shape) -> Mapping[str, Value] | Problem:
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return needs_image("blur_pool2d", x) or {"channels": x[0]}
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from .definition import AxisMap, Operation, Problem, Saved, Shape, Value, show, spec_field
+from resnet_spec.ops.definition import AxisMap, FieldValue, Operation, Problem, Saved, Shape, show, spec_field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +73,7 @@ class Pad(Operation):
     value: float = spec_field("float", "the constant", 0.0)
 
     @classmethod
-    def bind(cls, written: Mapping[str, Value], x: Shape) -> Pad | Problem:
+    def bind(cls, written: Mapping[str, FieldValue], x: Shape) -> Pad | Problem:
         made = cls(**written)  # type: ignore[arg-type]
         result = made.shape(x)
         return result if isinstance(result, Problem) else made

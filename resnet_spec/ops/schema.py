@@ -9,11 +9,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from . import OPERATIONS
-from .definition import Field, Kind, Operation, fields_of
+from resnet_spec.ops import OPERATIONS
+from resnet_spec.ops.definition import Field, FieldKind, Operation, fields_of
 
 ROLES = ("norm", "act")
-_TYPES: dict[Kind, list[str]] = {
+_TYPES: dict[FieldKind, list[str]] = {
     "int": ["integer", "string"],
     "float": ["number", "string"],
     "bool": ["boolean", "string"],

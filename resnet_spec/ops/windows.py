@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 
-from .definition import AxisMap, Pair, Problem, Shape, show
+from resnet_spec.ops.definition import AxisMap, Pair, Problem, Shape, show
 
 
 def window_size(n: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil_mode: bool = False) -> int:

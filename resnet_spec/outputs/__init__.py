@@ -1,1 +1,1 @@
-"""Graph to things: modules, reports, and later diagrams and source. None of them knows another."""
+"""Graph to things: modules, diagrams, summaries. No output imports another."""

@@ -13,15 +13,15 @@ from typing import Literal, get_args
 
 import graphviz
 
+from resnet_spec.analysis.cost import Cost, total
+from resnet_spec.analysis.memory import bytes_text
 from resnet_spec.diagnostics import printable
-from resnet_spec.ir.cost import Cost, total
-from resnet_spec.ir.graph import INPUT, Broken, Graph, Item, tree
-from resnet_spec.ir.memory import bytes_text
-from resnet_spec.ir.ops import Operation, Pair, Shape, show
-from resnet_spec.ir.ops.elementwise import Dropout, Dropout2d, DropPath
+from resnet_spec.graph.model import INPUT, BrokenNode, Graph, Item, tree
+from resnet_spec.ops import Operation, Pair, Shape, show
+from resnet_spec.ops.elementwise import Dropout, Dropout2d, DropPath
 
-Detail = Literal["stage", "block", "op"]
-Theme = Literal["light", "dark"]
+DiagramDetail = Literal["stage", "block", "op"]
+DiagramTheme = Literal["light", "dark"]
 Direction = Literal["down", "right"]
 Heat = Literal["params", "macs", "memory"]
 Show = Literal["shapes", "params", "macs", "memory"]
@@ -43,7 +43,7 @@ _FAMILIES: dict[str, tuple[str, str]] = {  # family: (fill, shape)
 _ROUND = {"norm", "stage"}
 _SHORTCUT = "#d55e00"
 _BROKEN = "#c00000"
-_INK: dict[Theme, tuple[str, str, str]] = {  # (background, text and lines, frames)
+_INK: dict[DiagramTheme, tuple[str, str, str]] = {  # (background, text and lines, frames)
     "light": ("#ffffff", "#222222", "#8c8c8c"),
     "dark": ("#1e1e1e", "#e6e6e6", "#8c8c8c"),
 }
@@ -54,10 +54,10 @@ _HEAT = ("#fff7ec", "#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59", "#ef6548", "#d73
 class Style:
     """How to draw. `expand` unfolds what is equal; `heat` colours by a cost."""
 
-    detail: Detail = "stage"
+    detail: DiagramDetail = "stage"
     expand: bool = False
     direction: Direction = "down"
-    theme: Theme = "light"
+    theme: DiagramTheme = "light"
     show: frozenset[Show] = frozenset({"shapes", "params"})
     heat: Heat | None = None
 
@@ -76,10 +76,10 @@ def draw_graph(
     shapes: Sequence[Shape],
     costs: Sequence[Cost],
     style: Style,
-    broken: Sequence[Broken] = (),
+    broken: Sequence[BrokenNode] = (),
 ) -> Picture:
     """The diagram of a network at `input` (C, H, W). What is `broken` is drawn red, with what it was given."""
-    drawing = _Drawing(graph, input, shapes, costs, style, broken)
+    drawing = _DotWriter(graph, input, shapes, costs, style, broken)
     return Picture(drawing.source(), drawing.boxes)
 
 
@@ -95,7 +95,7 @@ class _Level:
     strides: dict[int, set[Pair]] = field(default_factory=dict)
 
 
-class _Drawing:
+class _DotWriter:
     def __init__(
         self,
         graph: Graph,
@@ -103,7 +103,7 @@ class _Drawing:
         shapes: Sequence[Shape],
         costs: Sequence[Cost],
         style: Style,
-        broken: Sequence[Broken],
+        broken: Sequence[BrokenNode],
     ) -> None:
         self.graph, self.input, self.shapes, self.costs = graph, input, shapes, costs
         self.style, self.broken = style, broken
@@ -454,7 +454,7 @@ class _Drawing:
 
     # --- what did not work ----------------------------------------------------------------------------------------------
 
-    def conflict(self, broken: Broken, level: _Level) -> None:
+    def conflict(self, broken: BrokenNode, level: _Level) -> None:
         lines = [f"{broken.name}: {broken.op}", *_folded(broken.message)]
         name = self.box(level.dot, lines, "broken", broken.message)
         for value in broken.inputs:

@@ -14,19 +14,19 @@ from itertools import groupby
 from math import prod
 from typing import Literal
 
+from resnet_spec.analysis.cost import Cost, total
+from resnet_spec.analysis.memory import Memory, bytes_text
+from resnet_spec.analysis.receptive_field import ReceptiveField
 from resnet_spec.diagnostics import printable
-from resnet_spec.ir.cost import Cost, total
-from resnet_spec.ir.field import Field
-from resnet_spec.ir.graph import INPUT, Graph, Item, tree
-from resnet_spec.ir.memory import Memory, bytes_text
-from resnet_spec.ir.ops import Shape, Window, show
+from resnet_spec.graph.model import INPUT, Graph, Item, tree
+from resnet_spec.ops import Shape, Window, show
 
-Detail = Literal["stage", "block", "op"]
+SummaryDetail = Literal["stage", "block", "op"]
 JSON_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SummaryRow:
     """One line: an operation, or a block or stage with all that is in it. Sizes are without the batch, in pixels."""
 
     name: str
@@ -40,7 +40,7 @@ class Row:
     arithmetic: str = ""
     count: int = 1
     last: str = ""  # the name of the last of several equal rows
-    field: Field | None = None  # the receptive field of what leaves
+    field: ReceptiveField | None = None  # the receptive field of what leaves
 
     @property
     def title(self) -> str:
@@ -52,9 +52,9 @@ def make_rows(
     input: Shape,
     shapes: Sequence[Shape],
     costs: Sequence[Cost],
-    detail: Detail,
-    fields: Sequence[Field] | None = None,
-) -> list[Row]:
+    detail: SummaryDetail,
+    fields: Sequence[ReceptiveField] | None = None,
+) -> list[SummaryRow]:
     """The rows of a network; equal neighbouring blocks are one row, with what all of them cost.
 
     With `fields` (from `ir.field`) rows say their receptive field, and then no two blocks are equal.
@@ -71,8 +71,8 @@ class _Rows:
         input: Shape,
         shapes: Sequence[Shape],
         costs: Sequence[Cost],
-        detail: Detail,
-        fields: Sequence[Field] | None,
+        detail: SummaryDetail,
+        fields: Sequence[ReceptiveField] | None,
     ) -> None:
         self.graph, self.input, self.shapes, self.costs = graph, input, shapes, costs
         self.detail, self.fields = detail, fields
@@ -80,7 +80,7 @@ class _Rows:
     def shape(self, value: int) -> Shape:
         return self.input if value == INPUT else self.shapes[value]
 
-    def rows(self, item: Item, prefix: str) -> list[Row]:
+    def rows(self, item: Item, prefix: str) -> list[SummaryRow]:
         name = prefix + item.name
         if item.region is None:
             return [self.operation(item, name)]
@@ -89,14 +89,14 @@ class _Rows:
             return [row for each in item.items for row in self.rows(each, name + ".")]
         return [self.group(item, name)]
 
-    def operation(self, item: Item, name: str) -> Row:
+    def operation(self, item: Item, name: str) -> SummaryRow:
         node = self.graph.nodes[item.start]
         x, output, window = self.shape(node.inputs[0]), self.shapes[item.start], node.op.window()
         kernel, stride, padding = ("", "", "") if window is None else _columns(window)
         cost, lesson = self.costs[item.start], node.op.arithmetic(x)
-        return Row(name, node.op.name, x, output, kernel, stride, padding, cost, lesson, field=self.field(item.start))
+        return SummaryRow(name, node.op.name, x, output, kernel, stride, padding, cost, lesson, field=self.field(item.start))
 
-    def group(self, item: Item, name: str) -> Row:
+    def group(self, item: Item, name: str) -> SummaryRow:
         region = item.region
         assert region is not None
         blocks = sum(1 for each in item.items if each.region is not None and each.region.kind == "block")
@@ -107,9 +107,9 @@ class _Rows:
         paddings = ", ".join(_pair(window.padding) for window in windows)
         cost = total(self.costs[item.start : item.stop])
         entering, leaving = self.shape(item.inputs[0]), self.shape(item.output)
-        return Row(name, kind, entering, leaving, kernels, strides, paddings, cost, field=self.field(item.output))
+        return SummaryRow(name, kind, entering, leaving, kernels, strides, paddings, cost, field=self.field(item.output))
 
-    def field(self, value: int) -> Field | None:
+    def field(self, value: int) -> ReceptiveField | None:
         return self.fields[value] if self.fields is not None and value != INPUT else None
 
     def main_path(self, item: Item) -> list[Window]:
@@ -125,9 +125,9 @@ class _Rows:
         return found[::-1]
 
 
-def _collapsed(rows: list[Row]) -> list[Row]:
+def _collapsed(rows: list[SummaryRow]) -> list[SummaryRow]:
     """Neighbours that differ in nothing but their name, as one row."""
-    found: list[Row] = []
+    found: list[SummaryRow] = []
     for _, group in groupby(rows, key=lambda row: (replace(row, name=""), row.name.rpartition(".")[0])):
         same = list(group)
         first = same[0]
@@ -151,7 +151,7 @@ def size_text(shape: Shape, batch: int | None) -> str:
     return show(shape) if batch is None else show((batch, *shape))
 
 
-def channels_text(row: Row) -> str:
+def channels_text(row: SummaryRow) -> str:
     before, after = row.input[0], row.output[0]
     return str(after) if before == after else f"{before} -> {after}"
 
@@ -161,18 +161,18 @@ _FIELD_HEADINGS = ("field", "jump", "reach")
 _RIGHT = {"parameters"}
 
 
-def _headings(rows: Sequence[Row]) -> tuple[str, ...]:
+def _headings(rows: Sequence[SummaryRow]) -> tuple[str, ...]:
     return (*_HEADINGS, *_FIELD_HEADINGS) if any(row.field is not None for row in rows) else _HEADINGS
 
 
-def _field_cells(field: Field | None) -> tuple[str, ...]:
+def _field_cells(field: ReceptiveField | None) -> tuple[str, ...]:
     """Size, jump and reach into the padding of a receptive field, in pixels of the input."""
     if field is None:
         return ()
     return ("whole", "", "") if field.whole else (_pair(field.size), _pair(field.jump), _pair(field.padding))
 
 
-def cells(rows: Sequence[Row], batch: int | None) -> list[tuple[str, ...]]:
+def cells(rows: Sequence[SummaryRow], batch: int | None) -> list[tuple[str, ...]]:
     """The table's cells, row by row, without headings."""
     return [
         (
@@ -191,7 +191,7 @@ def cells(rows: Sequence[Row], batch: int | None) -> list[tuple[str, ...]]:
     ]
 
 
-def text_table(rows: Sequence[Row], batch: int | None = None) -> str:
+def text_table(rows: Sequence[SummaryRow], batch: int | None = None) -> str:
     """The table for a terminal."""
     heads = _headings(rows)
     body = [heads, *cells(rows, batch)]
@@ -204,7 +204,7 @@ def text_table(rows: Sequence[Row], batch: int | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def arithmetic_text(rows: Sequence[Row]) -> str:
+def arithmetic_text(rows: Sequence[SummaryRow]) -> str:
     """The worked formula of each layer that computes its size: the lesson."""
     shown = [(printable(row.title), row.kind, row.arithmetic) for row in rows if row.arithmetic]
     wide = max((_width(name) for name, _, _ in shown), default=0)
@@ -212,7 +212,7 @@ def arithmetic_text(rows: Sequence[Row]) -> str:
     return "".join(f"{_padded(name, wide, '')}  {kind:<{kinds}}  {text}\n" for name, kind, text in shown)
 
 
-def markdown_table(rows: Sequence[Row], batch: int | None = None) -> str:
+def markdown_table(rows: Sequence[SummaryRow], batch: int | None = None) -> str:
     """The table in Markdown."""
     heads = _headings(rows)
     head = "| " + " | ".join(heads) + " |\n"
@@ -221,7 +221,7 @@ def markdown_table(rows: Sequence[Row], batch: int | None = None) -> str:
     return head + rule + body
 
 
-def json_document(facts: Mapping[str, object], rows: Sequence[Row], batch: int | None) -> str:
+def json_document(facts: Mapping[str, object], rows: Sequence[SummaryRow], batch: int | None) -> str:
     """`facts` about the network and one entry for each row, as versioned JSON; sizes begin with `batch` where one is given."""
     lead = [] if batch is None else [batch]
     layers = [

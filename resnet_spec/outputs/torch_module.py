@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from resnet_spec.ir.graph import Graph, Item, tree
-from resnet_spec.ir.ops import Operation
-from resnet_spec.ir.overwrite import overwritten
+from resnet_spec.graph.in_place import overwritten
+from resnet_spec.graph.model import Graph, Item, tree
+from resnet_spec.ops import Operation
 
 
 def build_module(graph: Graph, device: torch.device | str | None = None, initialise: bool = True) -> Network:

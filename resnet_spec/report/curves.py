@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_spec.training.run.names import short_name, text_width
-from resnet_spec.training.run.record import Confusion, Row, chosen_row
+from resnet_spec.report.names import short_name, text_width
+from resnet_spec.report.record import Confusion, EpochRow, chosen_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Form = Literal["png", "svg"]
-Theme = Literal["light", "dark"]
+ChartTheme = Literal["light", "dark"]
 
 _DPI = 150
 _NUMBERED = 20  # classes up to which cells have numbers
@@ -49,7 +49,7 @@ class _Ink:
 
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the dark ones are lightened.
-_INKS: dict[Theme, _Ink] = {
+_INKS: dict[ChartTheme, _Ink] = {
     "light": _Ink(
         *("#1f2328", "#d5d9de", "#ffffff", "#0072b2", "#e69f00", "#c2185b"),
         right=("#ffffff", "#cfe3f3", "#5fa5d4", "#0b5c95"),
@@ -63,7 +63,7 @@ _INKS: dict[Theme, _Ink] = {
 }
 
 
-def draw_curves(rows: Sequence[Row], form: Form, title: str, theme: Theme = "light") -> bytes:
+def draw_curves(rows: Sequence[EpochRow], form: Form, title: str, theme: ChartTheme = "light") -> bytes:
     """Loss, accuracy and learning rate over the epochs; what is NaN or infinite leaves a gap."""
     ink = _INKS[theme]
     with _matplotlib(ink):
@@ -82,7 +82,7 @@ def draw_curves(rows: Sequence[Row], form: Form, title: str, theme: Theme = "lig
         return _saved(figure, form)
 
 
-def _draw_loss(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
+def _draw_loss(axis: Axes, rows: Sequence[EpochRow], ink: _Ink) -> None:
     axis.set_title("loss", loc="left")
     drawn = [
         _line(axis, rows, lambda row: row.train_loss, "train", ink.train),
@@ -94,7 +94,7 @@ def _draw_loss(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
         axis.legend(loc="best")
 
 
-def _draw_accuracy(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
+def _draw_accuracy(axis: Axes, rows: Sequence[EpochRow], ink: _Ink) -> None:
     axis.set_title("accuracy, %", loc="left")
     _line(axis, rows, lambda row: row.train_accuracy, "train", ink.train, 100)
     _line(axis, rows, lambda row: row.validation_accuracy, "validation", ink.validation, 100)
@@ -114,7 +114,7 @@ def _draw_accuracy(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
     axis.legend(loc="best")
 
 
-def _draw_rate(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
+def _draw_rate(axis: Axes, rows: Sequence[EpochRow], ink: _Ink) -> None:
     axis.set_title("learning rate", loc="left")
     rates = _finite([row.lr for row in rows])
     steps = len(set(rates.tolist())) <= max(2, len(rows) // 3)  # it holds its values, as a schedule of milestones does
@@ -128,8 +128,8 @@ def _draw_rate(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
 
 def _line(
     axis: Axes,
-    rows: Sequence[Row],
-    value: Callable[[Row], float | None],
+    rows: Sequence[EpochRow],
+    value: Callable[[EpochRow], float | None],
     label: str,
     colour: str,
     factor: float = 1.0,
@@ -163,7 +163,7 @@ def _scale(axis: Axes, values: NDArray[np.float64], most: float) -> None:
         axis.set_ylim(0, 1.06 * known.max() or 1)
 
 
-def _style_epochs(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
+def _style_epochs(axis: Axes, rows: Sequence[EpochRow], ink: _Ink) -> None:
     from matplotlib.ticker import MaxNLocator
 
     first, last = (rows[0].epoch, rows[-1].epoch) if rows else (1, 1)
@@ -176,7 +176,7 @@ def _style_epochs(axis: Axes, rows: Sequence[Row], ink: _Ink) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def draw_confusion(confusion: Confusion, form: Form, theme: Theme = "light") -> bytes:
+def draw_confusion(confusion: Confusion, form: Form, theme: ChartTheme = "light") -> bytes:
     """The matrix, a row for each true class: blue for the share of it that was found, orange for what was taken for another.
 
     Up to 20 classes, cells say how many images. Of more than 400, each cell stands for a group of neighbouring classes.

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from html import escape
 
 from resnet_spec.diagnostics import printable
-from resnet_spec.training.run.curves import Theme, draw_confusion, draw_curves
-from resnet_spec.training.run.names import short_name
-from resnet_spec.training.run.page_frame import PAGE, STYLE
-from resnet_spec.training.run.record import Confusion, Row, Timing, chosen_row, clock_text
-from resnet_spec.training.run.tables import percent_text
+from resnet_spec.report.curves import ChartTheme, draw_confusion, draw_curves
+from resnet_spec.report.names import short_name
+from resnet_spec.report.page_frame import PAGE, STYLE
+from resnet_spec.report.record import Confusion, EpochRow, Timing, chosen_row, clock_text
+from resnet_spec.report.tables import percent_text
 
 Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunReport:
     """What a page tells. Pairs are a label and a value, both as they shall be read; what is empty is left out of the page.
 
     `name` is the network's, `data_text` the `--data` argument. `synthetic` says that the images were made up. `test_accuracy`
@@ -34,7 +34,7 @@ class Facts:
 
     name: str
     data_text: str
-    rows: tuple[Row, ...]
+    rows: tuple[EpochRow, ...]
     timings: tuple[Timing, ...] = ()
     synthetic: bool = False
     network: Pairs = ()
@@ -51,7 +51,7 @@ class Facts:
     command: str = ""
 
 
-def html_report(facts: Facts) -> str:
+def html_report(facts: RunReport) -> str:
     """The page, the same for the same facts."""
     title = _text(f"{facts.name} on {facts.data_text}")
     body = [
@@ -97,7 +97,7 @@ def _folded(summary: str, content: str, opened: bool = False) -> str:
     return f"<details{' open' if opened else ''}><summary>{summary}</summary>{content}</details>" if content else ""
 
 
-def _cards(facts: Facts) -> str:
+def _cards(facts: RunReport) -> str:
     found = chosen_row(facts.rows)
     if found is None:
         return ""
@@ -118,7 +118,7 @@ def _cards(facts: Facts) -> str:
     return f'<div class="cards">{shown}</div>'
 
 
-def _results(rows: Sequence[Row]) -> str:
+def _results(rows: Sequence[EpochRow]) -> str:
     found = chosen_row(rows)
     if found is None:
         return ""
@@ -131,7 +131,7 @@ def _results(rows: Sequence[Row]) -> str:
     return _table(["", *heads], ([name, *_measured_cells(row, heads)] for name, row in lines))
 
 
-_MEASURED: dict[str, Callable[[Row], float | None]] = {
+_MEASURED: dict[str, Callable[[EpochRow], float | None]] = {
     "train loss": lambda row: row.train_loss,
     "train accuracy": lambda row: row.train_accuracy,
     "validation loss": lambda row: row.validation_loss,
@@ -143,12 +143,12 @@ _MEASURED: dict[str, Callable[[Row], float | None]] = {
 }
 
 
-def _measured(rows: Sequence[Row]) -> list[str]:
+def _measured(rows: Sequence[EpochRow]) -> list[str]:
     """The heads of what was measured in any of the rows."""
     return [head for head, value in _MEASURED.items() if any(value(row) is not None for row in rows)]
 
 
-def _measured_cells(row: Row, heads: Sequence[str]) -> list[str]:
+def _measured_cells(row: EpochRow, heads: Sequence[str]) -> list[str]:
     values = [(head, _MEASURED[head](row)) for head in heads]
     return [_loss(value) if head.endswith("loss") else percent_text(value) for head, value in values]
 
@@ -164,7 +164,7 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], kind: str = "")
     return f'<div class="scroll {kind}"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
-def _epochs(facts: Facts) -> str:
+def _epochs(facts: RunReport) -> str:
     if not facts.rows:
         return ""
     measured = _measured(facts.rows)
@@ -173,7 +173,7 @@ def _epochs(facts: Facts) -> str:
     if times:
         heads += ["seconds", "images/s"]
 
-    def cells(row: Row) -> list[str]:
+    def cells(row: EpochRow) -> list[str]:
         line = [str(row.epoch), f"{row.step:,}", f"{row.lr:.4g}", *_measured_cells(row, measured)]
         if times:
             timing = times.get(row.epoch)
@@ -183,13 +183,13 @@ def _epochs(facts: Facts) -> str:
     return _table(heads, map(cells, facts.rows), "tall")
 
 
-def _curves(facts: Facts) -> str:
+def _curves(facts: RunReport) -> str:
     if not facts.rows:
         return ""
     return _picture(lambda theme: draw_curves(facts.rows, "svg", "", theme), "loss, accuracy and learning rate over the epochs")
 
 
-def _picture(draw: Callable[[Theme], bytes], alt: str) -> str:
+def _picture(draw: Callable[[ChartTheme], bytes], alt: str) -> str:
     """A picture for light and for dark pages. In an `img`, an SVG runs no script and loads nothing."""
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{_data_uri(draw("dark"))}">'
@@ -201,18 +201,18 @@ def _data_uri(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
 
 
-def _diagram(facts: Facts) -> str:
+def _diagram(facts: RunReport) -> str:
     if facts.diagram_svg is None:
         return ""
     picture = f'<img class=paper alt="diagram of the network" src="{_data_uri(facts.diagram_svg)}">'
     return _folded("the diagram", picture, opened=True)
 
 
-def _confusion_title(facts: Facts) -> str:
+def _confusion_title(facts: RunReport) -> str:
     return "Classes" + (f": {_text(facts.confusion_of)}" if facts.confusion_of else "")
 
 
-def _confusion(facts: Facts) -> str:
+def _confusion(facts: RunReport) -> str:
     matrix = facts.confusion
     if matrix is None:
         return ""

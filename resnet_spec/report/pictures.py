@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from resnet_spec.files import write_atomically
-from resnet_spec.training.data import Data
-from resnet_spec.training.evaluate import Scores
+from resnet_spec._system.files import write_atomically
+from resnet_spec.data import Data
+from resnet_spec.report.curves import Form, draw_confusion, draw_curves
+from resnet_spec.report.page import RunReport, html_report
+from resnet_spec.report.record import EpochRow, Timing
+from resnet_spec.report.tables import percent_text
 from resnet_spec.training.feeding import Feeds
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run.curves import Form, draw_confusion, draw_curves
-from resnet_spec.training.run.page import Facts, html_report
-from resnet_spec.training.run.record import Row, Timing
-from resnet_spec.training.run.tables import percent_text
+from resnet_spec.training.scoring import Scores
 from resnet_spec.training.subject import Subject
 
 FORMS: tuple[Form, ...] = ("png", "svg")
@@ -43,7 +43,7 @@ def _listed(names: tuple[str, ...]) -> str:
 def write_pictures(
     path: Path,
     story: Story,
-    rows: list[Row],
+    rows: list[EpochRow],
     timings: list[Timing],
     scores: Scores | None,
     best_epoch: int,
@@ -74,7 +74,7 @@ def write_pictures(
     splits = (("training", feeds.training), ("validation", feeds.validation), ("test", feeds.test))
     counts = [(f"{name} images", f"{len(batches.labels):,}") for name, batches in splits if batches is not None]
     prepared = feeds.preparation
-    facts = Facts(
+    facts = RunReport(
         name=subject.name,
         data_text=data.text,
         rows=tuple(rows),

@@ -21,7 +21,7 @@ from resnet_spec.diagnostics import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EpochRow:
     """One epoch, from 1, after `step` updates of the weights in all. Losses are means over images; accuracies are 0 to 1."""
 
     epoch: int
@@ -47,13 +47,13 @@ class Timing:
     total_seconds: float
 
 
-_COLUMNS = tuple(field.name for field in fields(Row))
+_COLUMNS = tuple(field.name for field in fields(EpochRow))
 _WHOLE = ("epoch", "step")
 _ALWAYS = ("epoch", "step", "lr", "train_loss", "train_accuracy")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def metrics_jsonl(rows: Iterable[Row]) -> str:
+def metrics_jsonl(rows: Iterable[EpochRow]) -> str:
     """One JSON object a line, its keys in the order of `Row`'s fields; floats come back exactly."""
     return "".join(json.dumps({k: _json_number(v) for k, v in asdict(row).items()}, allow_nan=False) + "\n" for row in rows)
 
@@ -64,12 +64,12 @@ def _json_number(value: int | float | None) -> int | float | str | None:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def read_rows(text: str) -> list[Row]:
+def read_rows(text: str) -> list[EpochRow]:
     """The rows of `metrics_jsonl`; unknown keys are passed over. Raises ValueError, which names the line."""
     return [_read_row(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def _read_row(number: int, line: str) -> Row:
+def _read_row(number: int, line: str) -> EpochRow:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ def _read_row(number: int, line: str) -> Row:
         raise ValueError(f"line {number} is not a JSON object")
     numbers = {key: _read_number(number, key, entry.get(key)) for key in _COLUMNS}
     # Below, `_read_number` has seen to it that the whole are int and only those that may be missing are None.
-    return Row(**numbers)  # type: ignore[arg-type]
+    return EpochRow(**numbers)  # type: ignore[arg-type]
 
 
 def _read_number(number: int, key: str, value: object) -> int | float | None:
@@ -94,7 +94,7 @@ def _read_number(number: int, key: str, value: object) -> int | float | None:
     raise ValueError(f"line {number}: `{key}` is {'missing' if value is None else 'not a number that it can be'}")
 
 
-def metrics_csv(rows: Iterable[Row]) -> str:
+def metrics_csv(rows: Iterable[EpochRow]) -> str:
     """The same as a table with a header; what was not measured is an empty cell."""
     return _csv([_COLUMNS, *([_number_cell(value) for value in asdict(row).values()] for row in rows)])
 
@@ -190,7 +190,7 @@ def _csv(lines: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def chosen_row(rows: Sequence[Row]) -> tuple[Row, bool] | None:
+def chosen_row(rows: Sequence[EpochRow]) -> tuple[EpochRow, bool] | None:
     """The epoch whose weights count: the first of highest validation accuracy (and True), without validation the last one."""
     measured = [(value, row) for row in rows if (value := row.validation_accuracy) is not None and not math.isnan(value)]
     if measured:
@@ -198,7 +198,7 @@ def chosen_row(rows: Sequence[Row]) -> tuple[Row, bool] | None:
     return (rows[-1], False) if rows else None
 
 
-def epoch_line(row: Row, timing: Timing, epochs: int) -> str:
+def epoch_line(row: EpochRow, timing: Timing, epochs: int) -> str:
     """What is printed after an epoch; the time at its end is all time since the run began.
 
     `epoch  3/30  loss 0.8123  train 71.20%  test 70.11% (top-5 97.80%)  lr 0.1       12,345 images/s  00:01:35`

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from resnet_spec.training.run.names import pad_text, short_name, text_width
-from resnet_spec.training.run.record import Confusion
+from resnet_spec.report.names import pad_text, short_name, text_width
+from resnet_spec.report.record import Confusion
 
 _NAME = 24  # columns of a name
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from resnet_spec.data import BadImage, Split
+from resnet_spec.data.dataset import Pixels
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
-from resnet_spec.training.data import BadImage, Split
-from resnet_spec.training.data.dataset import Pixels
 from resnet_spec.training.images import COLUMNS, Each, Preparation, bordered, cut, erase, normalized
 from resnet_spec.training.randomness import draws, mixing, order
 from resnet_spec.training.recipe import Augment
@@ -45,18 +45,18 @@ class Skipped:
 
 
 MOST_BAD_IN_A_ROW = 1000  # images that may be passed over: more are a folder that has gone away
-Key = tuple[int, int]  # epoch and index
-Item = tuple[Pixels | None, int, str, str]  # the image, or None and why not
+SampleKey = tuple[int, int]  # epoch and index
+ReadImage = tuple[Pixels | None, int, str, str]  # the image, or None and why not
 
 
-class _Images(Dataset[Item]):
+class _Images(Dataset[ReadImage]):
     """Images of a split one by one, as the workers see them."""
 
     def __init__(self, split: Split, preparation: Preparation, each: Each | None) -> None:
         self.read, self.count = split.read, len(split)  # and no names: they may be closures, which no worker can be given
         self.preparation, self.each = preparation, each
 
-    def __getitem__(self, key: Key) -> Item:
+    def __getitem__(self, key: SampleKey) -> ReadImage:
         epoch, index = key
         try:
             image = self.read(index)
@@ -76,9 +76,9 @@ class _Keys:
     """What the workers are to read: another list each time, for workers that stay."""
 
     def __init__(self) -> None:
-        self.batches: Sequence[Sequence[Key]] = ()
+        self.batches: Sequence[Sequence[SampleKey]] = ()
 
-    def __iter__(self) -> Iterator[Sequence[Key]]:
+    def __iter__(self) -> Iterator[Sequence[SampleKey]]:
         return iter(self.batches)
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ def _begin_worker(number: int) -> None:
     leave_signals_to_parent()
 
 
-def _as_list(items: list[Item]) -> list[Item]:
+def _as_list(items: list[ReadImage]) -> list[ReadImage]:
     return items
 
 
@@ -100,7 +100,7 @@ def refuse_bad_image(bad: BadImage) -> SpecError:
     return SpecError([Diagnostic("bad-image", message, None, help=mend)])
 
 
-class Reader:
+class ImageReader:
     """Images of a split by index, prepared, as bytes `(n, H, W, C)`: from memory, or read by workers ahead of time.
 
     Workers stay from one epoch to the next: where they are not forked, each start imports torch anew.
@@ -114,9 +114,9 @@ class Reader:
         self.skipped = skipped
         self.bad_in_a_row = 0
         self._keys = _Keys()
-        self._loader: DataLoader[Item] | None = None
+        self._loader: DataLoader[ReadImage] | None = None
 
-    def read(self, keys: Sequence[Sequence[Key]]) -> Iterator[tuple[Pixels, NDArray[np.int64]]]:
+    def read(self, keys: Sequence[Sequence[SampleKey]]) -> Iterator[tuple[Pixels, NDArray[np.int64]]]:
         """For each list of keys the images and their indices; a bad image is left out and counted, or an error."""
         if self.workers == 0:
             for batch in keys:
@@ -137,7 +137,7 @@ class Reader:
         for items in self._loader:
             yield self._stacked(items)
 
-    def _stacked(self, items: list[Item]) -> tuple[Pixels, NDArray[np.int64]]:
+    def _stacked(self, items: list[ReadImage]) -> tuple[Pixels, NDArray[np.int64]]:
         good: list[Pixels] = []
         indices: list[int] = []
         for image, index, name, why in items:
@@ -176,7 +176,7 @@ class TrainingBatches:
     channels_last: bool
     least: int  # images that a part must have: two under batch norm over one value a channel
     held: Pixels | None  # with their border
-    reader: Reader | None
+    reader: ImageReader | None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -272,7 +272,7 @@ class EvaluationBatches:
     device: torch.device
     channels_last: bool
     held: Pixels | None
-    reader: Reader | None
+    reader: ImageReader | None
 
     @property
     def rounds(self) -> int:

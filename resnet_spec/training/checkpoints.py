@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
+from resnet_spec._system.files import write_atomically
 from resnet_spec.diagnostics import printable
-from resnet_spec.files import write_atomically
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-([0-9]{8,})-([0-9a-f]{64})\.pt")

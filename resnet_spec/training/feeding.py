@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from resnet_spec._system.machine import available_memory
+from resnet_spec.data import BadImage, Data, Split
+from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.duplicates import duplicate_notes
+from resnet_spec.data.holding import hold, holdable
+from resnet_spec.data.listing import Listed
+from resnet_spec.data.statistics import channel_statistics
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.machine import available_memory
-from resnet_spec.training.batches import EvaluationBatches, Reader, Skipped, TrainingBatches, refuse_bad_image
-from resnet_spec.training.data import BadImage, Data, Split
-from resnet_spec.training.data.dataset import Pixels
-from resnet_spec.training.data.duplicates import duplicate_notes
-from resnet_spec.training.data.holding import hold, holdable
-from resnet_spec.training.data.listing import Listed
-from resnet_spec.training.data.statistics import channel_statistics
+from resnet_spec.training.batches import EvaluationBatches, ImageReader, Skipped, TrainingBatches, refuse_bad_image
 from resnet_spec.training.images import Each, Preparation, bordered
 from resnet_spec.training.randomness import held_out
 from resnet_spec.training.recipe import Recipe
@@ -156,7 +156,7 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
     if not held:
         shown = replace(preparation, resize=None) if base is not None else preparation
         each = None if each is None else Each(augment, shown, recipe.seed)
-        reader = Reader(train, shown, each, workers, skipped if machine.skip_bad else None)
+        reader = ImageReader(train, shown, each, workers, skipped if machine.skip_bad else None)
     assert train.pixels is not None or not held
     training = TrainingBatches(
         labels=train.labels,
@@ -240,7 +240,7 @@ def evaluation(
     held = _held(name, split, preparation, budget, machine, skipped)
     reader = None
     if held is None:
-        reader = Reader(split, preparation, None, workers_of(machine), skipped if machine.skip_bad else None)
+        reader = ImageReader(split, preparation, None, workers_of(machine), skipped if machine.skip_bad else None)
     pixels = None if held is None else held.pixels
     labels = split.labels if held is None else held.labels
     return EvaluationBatches(labels, preparation, batch_size, machine.world, machine.device, channels_last, pixels, reader)

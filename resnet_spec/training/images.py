@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.data import Data
+from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.decode import to_channels
+from resnet_spec.data.resize import centre_crop, resize, resized
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.torchvision_import import import_torchvision
-from resnet_spec.training.data import Data
-from resnet_spec.training.data.dataset import Pixels
-from resnet_spec.training.data.decode import to_channels
-from resnet_spec.training.data.resize import centre_crop, resize, resized
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Augment, Interpolation, Recipe, Statistic
 
-Size = tuple[int, int]
+PixelSize = tuple[int, int]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 COLUMNS = 8  # random numbers for each sample
 _TOP, _LEFT, _FLIP, _ERASE, _AREA, _SHAPE, _ERASE_TOP, _ERASE_LEFT = range(COLUMNS)
@@ -41,10 +41,10 @@ class Preparation:
     """
 
     channels: int
-    size: Size
-    resize: int | Size | None
+    size: PixelSize
+    resize: int | PixelSize | None
     interpolation: Interpolation
-    crop: Size | None
+    crop: PixelSize | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -155,7 +155,7 @@ def _bytes(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
-_MADE: dict[tuple[Augment, Size, Interpolation], list[Callable[[Tensor], Tensor]]] = {}
+_MADE: dict[tuple[Augment, PixelSize, Interpolation], list[Callable[[Tensor], Tensor]]] = {}
 
 
 def _transforms(augment: Augment, preparation: Preparation) -> list[Callable[[Tensor], Tensor]]:

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from resnet_spec.diagnostics import Diagnostic, SpecError, suggestion
+from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training.batches import Batch, EvaluationBatches, TrainingBatches
-from resnet_spec.training.evaluate import Interrupted, Scores, autocast, score
 from resnet_spec.training.optimizer import make_optimizer
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run.record import Row, Timing
 from resnet_spec.training.schedule import Length, factor
+from resnet_spec.training.scoring import Interrupted, Scores, autocast, score
 from resnet_spec.training.segments import Segmented
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.world import World
@@ -43,10 +43,10 @@ class Watcher(Protocol):
     def stepped(self, epoch: int, step: int, of: int, images: int, seconds: float, loss: Callable[[], float]) -> None:
         """A step of the optimizer is done; `loss()` waits for the device."""
 
-    def epoch_done(self, row: Row, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
+    def epoch_done(self, row: EpochRow, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
         """An epoch is over and evaluated; `module` has the weights that were evaluated."""
 
-    def save(self, step: int, state: dict[str, object], rows: list[Row], timings: list[Timing]) -> None:
+    def save(self, step: int, state: dict[str, object], rows: list[EpochRow], timings: list[Timing]) -> None:
         """Keep the state of the run."""
 
 
@@ -55,7 +55,7 @@ class Progress:
     """What a run has come to. `warm_end` is the step at which a warm-up that waits for the training error ended."""
 
     step: int
-    rows: list[Row]
+    rows: list[EpochRow]
     timings: list[Timing]
     best_epoch: int
     best: float
@@ -315,7 +315,7 @@ class Loop:
             message = f"not one training image could be read in epoch {epoch + 1}"
             raise SpecError([Diagnostic("no-images", message, None, help=mend)])
         validation, test = scores.get("validation"), scores.get("test")
-        row = Row(
+        row = EpochRow(
             epoch=epoch + 1,
             step=self.progress.step,
             lr=float(self.optimizer.param_groups[0]["lr"]),
@@ -401,7 +401,7 @@ class Loop:
             self.average.n_averaged.fill_(state["averaged"])
         self.progress = Progress(
             step=state["step"],
-            rows=[Row(**row) for row in state["rows"]],
+            rows=[EpochRow(**row) for row in state["rows"]],
             timings=[Timing(**timing) for timing in state["timings"]],
             best_epoch=state["best_epoch"],
             best=state["best"],
@@ -419,7 +419,7 @@ class Loop:
                 tensor[place] = sum(each[position][place] for each in mine)
 
 
-def epochs_without_growth(rows: Sequence[Row], least: float) -> int:
+def epochs_without_growth(rows: Sequence[EpochRow], least: float) -> int:
     """How many epochs ago the validation accuracy last grew by more than `least`; 0 where there is none."""
     reference, since = -math.inf, 0
     for row in rows:

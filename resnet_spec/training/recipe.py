@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
-from resnet_spec.frontend.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
-from resnet_spec.frontend.resolve import parse_set, read_file, resolve_recipe, spec_root
-from resnet_spec.frontend.schema import schema_document, validate_recipe
-from resnet_spec.frontend.source import Entry, Node, Scalar, from_data, to_data
-from resnet_spec.frontend.source import Mapping as Tree
-from resnet_spec.frontend.source import Sequence as Items
-from resnet_spec.frontend.write import write_document, write_value
+from resnet_spec.language.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
+from resnet_spec.language.merge import parse_set, read_file, resolve_recipe, spec_root
+from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, from_data, to_data
+from resnet_spec.language.validation import schema_document, validate_recipe
+from resnet_spec.language.writer import write_document, write_value
 
 Unit = Literal["epochs", "iterations"]
 Precision = Literal["fp32", "bf16", "fp16"]
-Number = int | float
-Value = TypeVar("Value", bound=int | float | str | bool)
+RecipeNumber = int | float
+_Wanted = TypeVar("_Wanted", bound=int | float | str | bool)
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Statistic = Literal["data", "imagenet", "half", "none"] | tuple[float, ...]
 
@@ -117,7 +115,7 @@ class Recipe:
     save_steps: int | None
     keep: int
     text: str = field(repr=False)
-    root: Tree = field(repr=False, compare=False)
+    root: MappingNode = field(repr=False, compare=False)
     warnings: tuple[Diagnostic, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -129,10 +127,10 @@ class Recipe:
 
     def place(self, *path: str) -> Span:
         """Where a value was written, or as much of its path as was."""
-        node: Node = self.root
+        node: YamlNode = self.root
         span = self.root.span
         for key in path:
-            if not isinstance(node, Tree) or key not in node.entries:
+            if not isinstance(node, MappingNode) or key not in node.entries:
                 break
             entry = node.entries[key]
             node = entry.value
@@ -155,9 +153,11 @@ def read_recipe(recipe: str | Path | Mapping[str, object], patches: Iterable[str
     patched = {key for patch in laid for key in patch.entries}
     for word, other in (("epochs", "iterations"), ("iterations", "epochs")):
         if word in patched and other not in patched:
-            tree = Tree({key: entry for key, entry in tree.entries.items() if key != other}, tree.span)
+            tree = MappingNode({key: entry for key, entry in tree.entries.items() if key != other}, tree.span)
     if "schedule" not in tree.entries:  # deleted
-        tree = Tree({**tree.entries, "schedule": Entry(tree.span, Scalar("constant", tree.span, "constant"))}, tree.span)
+        tree = MappingNode(
+            {**tree.entries, "schedule": Entry(tree.span, ScalarNode("constant", tree.span, "constant"))}, tree.span
+        )
     findings = [_with_example(finding, tree) for finding in validate_recipe(tree)]
     if findings:
         raise SpecError([*findings, *warnings])
@@ -190,14 +190,14 @@ def _find(recipe: str | Path | Mapping[str, object]) -> tuple[Source, Path | Non
     return read_file(shipped, shipped_name(shipped, "recipe")), shipped.parent, shipped_root("recipe")
 
 
-def _with_example(finding: Diagnostic, root: Tree) -> Diagnostic:
+def _with_example(finding: Diagnostic, root: MappingNode) -> Diagnostic:
     """A finding that says no help, with what the field may look like instead."""
     if finding.help or finding.span is None:
         return finding
-    node: Node | None = root
+    node: YamlNode | None = root
     field: Any = schema_document("recipe")
     key = ""
-    while isinstance(node, Tree):
+    while isinstance(node, MappingNode):
         under = next((key for key, entry in node.entries.items() if _holds(entry, finding.span)), None)
         members = field.get("allOf", ())
         op = _word(node, "op", "")
@@ -213,18 +213,18 @@ def _with_example(finding: Diagnostic, root: Tree) -> Diagnostic:
 
 def _holds(entry: Entry, span: Span) -> bool:
     value = entry.value
-    inside = [entry.key, value.span, *(item.span for item in (value.items if isinstance(value, Items) else ()))]
-    below = value.entries.values() if isinstance(value, Tree) else ()
+    inside = [entry.key, value.span, *(item.span for item in (value.items if isinstance(value, SequenceNode) else ()))]
+    below = value.entries.values() if isinstance(value, MappingNode) else ()
     return span in inside or any(_holds(each, span) for each in below)
 
 
-def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Recipe:
+def _recipe(root: MappingNode, warnings: tuple[Diagnostic, ...], source: Source) -> Recipe:
     normalize, split, ema, save = (_mapping(root, key) for key in ("normalize", "split", "ema", "save"))
     stopping = _mapping(root, "early_stopping")
     optimizer = root.get("optimizer")
     name = _word(root, "name", "") or Path(source.name).name.removesuffix(".yaml").strip("<>")
     arguments: dict[str, Any] = {}
-    if isinstance(optimizer, Tree):
+    if isinstance(optimizer, MappingNode):
         arguments = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in ((key, to_data(entry.value)) for key, entry in optimizer.entries.items())
@@ -242,7 +242,7 @@ def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Rec
         accumulate=_value(root, "accumulate", 1),
         seed=_value(root, "seed", 0),
         label_smoothing=_value(root, "label_smoothing", 0.0),
-        optimizer=_word(optimizer, "op", "") if isinstance(optimizer, Tree) else _text(optimizer),
+        optimizer=_word(optimizer, "op", "") if isinstance(optimizer, MappingNode) else _text(optimizer),
         optimizer_arguments=arguments,
         no_decay=_words(root.get("no_decay")),
         schedule=_schedule(root.get("schedule")),
@@ -276,11 +276,11 @@ def _recipe(root: Tree, warnings: tuple[Diagnostic, ...], source: Source) -> Rec
     )
 
 
-def _alone(root: Tree, name: str) -> Tree:
+def _alone(root: MappingNode, name: str) -> MappingNode:
     """A recipe under its name; in an order that stays where it is read again, and defaults come first."""
-    entries = {**root.entries, "name": Entry(root.span, Scalar(name, root.span, name))}
+    entries = {**root.entries, "name": Entry(root.span, ScalarNode(name, root.span, name))}
     first = [key for key in ("recipe", "name", "optimizer", "schedule") if key in entries]
-    return Tree({key: entries[key] for key in dict.fromkeys([*first, *entries])}, root.span)
+    return MappingNode({key: entries[key] for key in dict.fromkeys([*first, *entries])}, root.span)
 
 
 def _contradictions(recipe: Recipe) -> Iterable[Diagnostic]:
@@ -350,10 +350,10 @@ def _disorder(recipe: Recipe) -> Iterable[Diagnostic]:
         yield Diagnostic("recipe-augment", "a width over height is above 0", place, help="for example `ratio: [0.75, 1.3333]`")
 
 
-def _schedule(node: Node | None) -> Schedule:
-    op = _word(node, "op", "constant") if isinstance(node, Tree) else _text(node)
+def _schedule(node: YamlNode | None) -> Schedule:
+    op = _word(node, "op", "constant") if isinstance(node, MappingNode) else _text(node)
     assert op in ("constant", "multistep", "cosine", "one_cycle", "polynomial")
-    if not isinstance(node, Tree):
+    if not isinstance(node, MappingNode):
         return Schedule(op)  # type: ignore[arg-type]
     milestones = node.get("milestones")
     return Schedule(
@@ -369,8 +369,8 @@ def _schedule(node: Node | None) -> Schedule:
     )
 
 
-def _warmup(node: Node | None) -> Warmup | None:
-    if not isinstance(node, Tree):
+def _warmup(node: YamlNode | None) -> Warmup | None:
+    if not isinstance(node, MappingNode):
         return None
     return Warmup(
         _value(node, "length", 0.0),
@@ -381,21 +381,23 @@ def _warmup(node: Node | None) -> Warmup | None:
     )
 
 
-def _augment(node: Tree) -> Augment:
+def _augment(node: MappingNode) -> Augment:
     crop, resized = node.get("random_crop"), node.get("random_resized_crop")
     policy, erasing = node.get("rand_augment"), node.get("random_erasing")
-    scale = _numbers(resized.get("scale")) if isinstance(resized, Tree) else ()
-    ratio = _numbers(resized.get("ratio")) if isinstance(resized, Tree) else ()
-    area = _numbers(erasing.get("scale")) if isinstance(erasing, Tree) else ()
+    scale = _numbers(resized.get("scale")) if isinstance(resized, MappingNode) else ()
+    ratio = _numbers(resized.get("ratio")) if isinstance(resized, MappingNode) else ()
+    area = _numbers(erasing.get("scale")) if isinstance(erasing, MappingNode) else ()
     return Augment(
-        crop=_value(crop, "padding", 4) if isinstance(crop, Tree) else None,
-        crop_mode="reflect" if isinstance(crop, Tree) and _word(crop, "mode", "") == "reflect" else "constant",
-        resized_crop=(*_pair(scale, 0.08, 1.0), *_pair(ratio, 3 / 4, 4 / 3)) if isinstance(resized, Tree) else None,
+        crop=_value(crop, "padding", 4) if isinstance(crop, MappingNode) else None,
+        crop_mode="reflect" if isinstance(crop, MappingNode) and _word(crop, "mode", "") == "reflect" else "constant",
+        resized_crop=(*_pair(scale, 0.08, 1.0), *_pair(ratio, 3 / 4, 4 / 3)) if isinstance(resized, MappingNode) else None,
         flip=_value(node, "random_horizontal_flip", 0.0),
         rotation=_value(node, "random_rotation", 0.0),
-        rand_augment=(_value(policy, "num_ops", 2), _value(policy, "magnitude", 9)) if isinstance(policy, Tree) else None,
+        rand_augment=(_value(policy, "num_ops", 2), _value(policy, "magnitude", 9))
+        if isinstance(policy, MappingNode)
+        else None,
         trivial_augment=_value(node, "trivial_augment_wide", False),
-        erasing=_value(erasing, "p", 0.5) if isinstance(erasing, Tree) else 0.0,
+        erasing=_value(erasing, "p", 0.5) if isinstance(erasing, MappingNode) else 0.0,
         erasing_scale=_pair(area, 0.02, 0.33),
         mixup=_value(node, "mixup", 0.0),
         cutmix=_value(node, "cutmix", 0.0),
@@ -406,54 +408,54 @@ def _pair(numbers: tuple[float, ...], least: float, most: float) -> tuple[float,
     return (numbers[0], numbers[1]) if numbers else (least, most)
 
 
-def _mapping(root: Tree, key: str) -> Tree:
+def _mapping(root: MappingNode, key: str) -> MappingNode:
     node = root.get(key)
-    return node if isinstance(node, Tree) else Tree({}, root.span)
+    return node if isinstance(node, MappingNode) else MappingNode({}, root.span)
 
 
-def _value(node: Tree, key: str, default: Value) -> Value:
+def _value(node: MappingNode, key: str, default: _Wanted) -> _Wanted:
     """A value that the schema has checked, in the type of its default."""
     scalar = node.get(key)
-    if not isinstance(scalar, Scalar) or scalar.value is None:
+    if not isinstance(scalar, ScalarNode) or scalar.value is None:
         return default
     return type(default)(scalar.value)
 
 
-def _optional(node: Tree, key: str, kind: type[Value]) -> Value | None:
+def _optional(node: MappingNode, key: str, kind: type[_Wanted]) -> _Wanted | None:
     scalar = node.get(key)
-    return None if not isinstance(scalar, Scalar) or scalar.value is None else kind(scalar.value)
+    return None if not isinstance(scalar, ScalarNode) or scalar.value is None else kind(scalar.value)
 
 
-def _text(node: Node | None) -> str:
-    return str(node.value) if isinstance(node, Scalar) and node.value is not None else ""
+def _text(node: YamlNode | None) -> str:
+    return str(node.value) if isinstance(node, ScalarNode) and node.value is not None else ""
 
 
-def _word(node: Tree, key: str, default: str) -> str:
+def _word(node: MappingNode, key: str, default: str) -> str:
     return _text(node.get(key)) or default
 
 
-def _words(node: Node | None) -> tuple[str, ...]:
-    return tuple(_text(item) for item in node.items) if isinstance(node, Items) else ()
+def _words(node: YamlNode | None) -> tuple[str, ...]:
+    return tuple(_text(item) for item in node.items) if isinstance(node, SequenceNode) else ()
 
 
-def _numbers(node: Node | None) -> tuple[float, ...]:
-    items = node.items if isinstance(node, Items) else ()
-    return tuple(float(item.value) for item in items if isinstance(item, Scalar) and isinstance(item.value, int | float))
+def _numbers(node: YamlNode | None) -> tuple[float, ...]:
+    items = node.items if isinstance(node, SequenceNode) else ()
+    return tuple(float(item.value) for item in items if isinstance(item, ScalarNode) and isinstance(item.value, int | float))
 
 
-def _unit(node: Tree) -> Unit:
+def _unit(node: MappingNode) -> Unit:
     return "iterations" if _word(node, "unit", "epochs") == "iterations" else "epochs"
 
 
-def _size(node: Node | None) -> int | tuple[int, int] | None:
-    if isinstance(node, Items):
+def _size(node: YamlNode | None) -> int | tuple[int, int] | None:
+    if isinstance(node, SequenceNode):
         height, width = _numbers(node)
         return int(height), int(width)
-    return int(node.value) if isinstance(node, Scalar) and isinstance(node.value, int | float) else None
+    return int(node.value) if isinstance(node, ScalarNode) and isinstance(node.value, int | float) else None
 
 
-def _statistic(node: Node | None) -> Statistic:
-    if isinstance(node, Items):
+def _statistic(node: YamlNode | None) -> Statistic:
+    if isinstance(node, SequenceNode):
         return _numbers(node)
     word = _text(node) or "data"
     return "imagenet" if word == "imagenet" else "half" if word == "half" else "none" if word == "none" else "data"

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from torch import nn
 
+from resnet_spec._system.files import write_atomically
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
-from resnet_spec.files import write_atomically
+from resnet_spec.report.record import EpochRow, Timing, metrics_csv, metrics_jsonl, timing_csv
 from resnet_spec.training import checkpoints
-from resnet_spec.training.evaluate import Scores
-from resnet_spec.training.run.record import Row, Timing, metrics_csv, metrics_jsonl, timing_csv
-from resnet_spec.training.weights import Facts, write_weights
+from resnet_spec.training.scoring import Scores
+from resnet_spec.weights.file import WeightsFacts, write_weights
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -36,16 +36,16 @@ class RunFolder:
     """Writes the files of one run, as its loop's watcher."""
 
     path: Path
-    facts: Facts
+    facts: WeightsFacts
     keep: int
     writes: bool  # of several processes one does
     on_step: Callable[[int, int, int, int, float, Callable[[], float]], None]
-    on_epoch: Callable[[Row, Timing], None]
+    on_epoch: Callable[[EpochRow, Timing], None]
 
     def stepped(self, epoch: int, step: int, of: int, images: int, seconds: float, loss: Callable[[], float]) -> None:
         self.on_step(epoch, step, of, images, seconds, loss)
 
-    def epoch_done(self, row: Row, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
+    def epoch_done(self, row: EpochRow, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
         if self.writes:
             facts = replace(self.facts, epoch=row.epoch, step=row.step)
             with writing(self.path):
@@ -54,12 +54,12 @@ class RunFolder:
                     write_weights(self.path / BEST, module, facts)
         self.on_epoch(row, timing)
 
-    def save(self, step: int, state: dict[str, object], rows: list[Row], timings: list[Timing]) -> None:
+    def save(self, step: int, state: dict[str, object], rows: list[EpochRow], timings: list[Timing]) -> None:
         with writing(self.path):
             checkpoints.save(self.path, step, state, self.keep)
             self.write_metrics(rows, timings)
 
-    def write_metrics(self, rows: list[Row], timings: list[Timing]) -> None:
+    def write_metrics(self, rows: list[EpochRow], timings: list[Timing]) -> None:
         self.text("metrics.jsonl", metrics_jsonl(rows))
         self.text("metrics.csv", metrics_csv(rows))
         self.text("timing.csv", timing_csv(timings))

@@ -13,27 +13,28 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from resnet_spec import api, pipeline
+from resnet_spec import api
+from resnet_spec import compiler as pipeline
+from resnet_spec._system.files import write_atomically
+from resnet_spec.analysis.memory import OPTIMISER_STATES, measure
 from resnet_spec.api import SpecLike
+from resnet_spec.compiler import Analysis, Target
+from resnet_spec.data import Data, open_data
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
-from resnet_spec.files import write_atomically
-from resnet_spec.ir.memory import OPTIMISER_STATES, measure
-from resnet_spec.ir.ops import show
-from resnet_spec.pipeline import Analysis, Target
+from resnet_spec.ops import show
+from resnet_spec.report.record import epoch_line
 from resnet_spec.training import checkpoints
-from resnet_spec.training.data import Data, open_data
-from resnet_spec.training.evaluate import computes_bf16
 from resnet_spec.training.feeding import Machine, subset, with_held_out
 from resnet_spec.training.images import Preparation, prepare
 from resnet_spec.training.randomness import Purpose, order, seed_of
 from resnet_spec.training.recipe import Recipe, read_recipe, settled
-from resnet_spec.training.run.folder import create, free_name, read_run, refuse_existing, write_json, writing
-from resnet_spec.training.run.record import epoch_line
+from resnet_spec.training.run_folder import create, free_name, read_run, refuse_existing, write_json, writing
+from resnet_spec.training.scoring import computes_bf16
 from resnet_spec.training.session import Console, Result, Session, begin, environment
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
-from resnet_spec.training.weights import read_input, read_preparation
 from resnet_spec.training.world import World, joined, launched, restarted
+from resnet_spec.weights.file import read_input, read_preparation
 
 ALONE = World()
 RecipeLike = str | Path | Mapping[str, object]

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from resnet_spec.report.record import Confusion
 from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.recipe import Precision
-from resnet_spec.training.run.record import Confusion
 from resnet_spec.training.world import World
 
 TOP = 5

@@ -21,23 +21,23 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from resnet_spec._system.machine import available_memory
+from resnet_spec.data import Data
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
-from resnet_spec.machine import available_memory
+from resnet_spec.report.pictures import write_pictures
+from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
 from resnet_spec.training.batches import EvaluationBatches
-from resnet_spec.training.data import Data
-from resnet_spec.training.evaluate import Interrupted, Scores, score
 from resnet_spec.training.feeding import Feeds, Machine, feed, workers_of
 from resnet_spec.training.images import Preparation
 from resnet_spec.training.loop import Loop, refuse_recipe
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run.folder import BEST, LAST, RunFolder, read_environment, write_json, writing
-from resnet_spec.training.run.pictures import write_pictures
-from resnet_spec.training.run.record import Row, Timing
+from resnet_spec.training.run_folder import BEST, LAST, RunFolder, read_environment, write_json, writing
+from resnet_spec.training.scoring import Interrupted, Scores, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
-from resnet_spec.training.weights import Facts, preparation_data, write_weights
 from resnet_spec.training.world import processes_here
+from resnet_spec.weights.file import WeightsFacts, preparation_data, write_weights
 
 RUN_FORMAT = 1
 # What torch and the system say, on any device, of memory that is not there; and what torch says of its loader's processes.
@@ -55,7 +55,7 @@ class Result:
 
     folder: Path
     module: nn.Module = field(repr=False)
-    rows: tuple[Row, ...] = field(repr=False)
+    rows: tuple[EpochRow, ...] = field(repr=False)
     timings: tuple[Timing, ...] = field(repr=False)
     best_epoch: int
     test: Scores | None = field(repr=False)
@@ -74,7 +74,7 @@ class Console:
 
     say: Callable[[str], None]
     on_step: Callable[[int, int, int, int, float, Callable[[], float]], None]
-    on_epoch: Callable[[Row, Timing, int], None]
+    on_epoch: Callable[[EpochRow, Timing, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class Session:
         """Run to the end. Raises Interrupted where it was asked to stop and everything is kept, SpecError as the loop does."""
         subject, recipe, machine = self.subject, self.recipe, self.machine
         module = subject.module
-        facts = Facts(
+        facts = WeightsFacts(
             name=subject.name,
             fingerprint=subject.fingerprint,
             spec=subject.spec,
@@ -284,7 +284,7 @@ class Session:
             return self.recipe.refuse("recipe-batch", message, "batch_size", help=mend)
         return None
 
-    def _finish(self, path: Path, loop: Loop, facts: Facts, watched: EvaluationBatches | None, stop: Stop) -> Result:
+    def _finish(self, path: Path, loop: Loop, facts: WeightsFacts, watched: EvaluationBatches | None, stop: Stop) -> Result:
         """The best weights, the test set, the report."""
         progress = loop.progress
         module = loop.weights

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from torch import nn
 
+from resnet_spec._system.files import write_atomically
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
-from resnet_spec.files import write_atomically
 from resnet_spec.training.images import Preparation
 
 PREFIX = "resnet_spec."
@@ -22,7 +22,7 @@ MOST = 4096  # pixels or channels; what a file asks for is done without asking b
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class WeightsFacts:
     """What a file of weights says of itself. `spec` and `fingerprint` are empty for a module that is not from a spec."""
 
     name: str
@@ -38,7 +38,7 @@ class Facts:
     hold_out: tuple[float, int] = (0.0, 0)  # the part of the training images that was held out, and by which seed
 
 
-def write_weights(path: Path, module: nn.Module, facts: Facts) -> None:
+def write_weights(path: Path, module: nn.Module, facts: WeightsFacts) -> None:
     """Write the weights of `module` and the facts. Raises OSError, leaving what stood there."""
     from safetensors.torch import save
 
@@ -71,7 +71,7 @@ def in_order(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
-def read_facts(path: Path) -> Facts:
+def read_facts(path: Path) -> WeightsFacts:
     """The facts in a file of weights; raises SpecError where it is none of ours, or not what it should be."""
     from safetensors import SafetensorError, safe_open
 
@@ -86,7 +86,7 @@ def read_facts(path: Path) -> Facts:
         classes = json.loads(told["classes"])
         if not classes or not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes")
-        return Facts(
+        return WeightsFacts(
             name=told.get("name", path.stem),
             fingerprint=told.get("fingerprint", ""),
             spec=told.get("spec", ""),

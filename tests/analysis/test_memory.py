@@ -11,11 +11,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import resnet_spec
-from resnet_spec.frontend.library import shipped_names
-from resnet_spec.ir.memory import measure
+from resnet_spec.analysis.memory import measure
+from resnet_spec.language.library import shipped_names
 
 pytestmark = pytest.mark.torch
-ZOO = Path(__file__).parent / "networks" / "zoo"
+ZOO = Path(__file__).parent.parent / "networks" / "zoo"
 NETWORKS = [
     *(name for name in shipped_names() if "1202" not in name and "152" not in name),
     *(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import resnet_spec
-from resnet_spec.ir.field import receptive_fields
+from resnet_spec.analysis.receptive_field import receptive_fields
 
 pytestmark = pytest.mark.torch
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import resnet_spec
-from resnet_spec.frontend.library import shipped_names
-from resnet_spec.ir.axis import IDENTITY, Piece, Steps, contains, describe, simplified
-from resnet_spec.ir.graph import INPUT, Graph
-from resnet_spec.ir.ops import OPERATIONS, Problem, Shape
-from resnet_spec.ir.sizes import accepted_sizes
+from resnet_spec.analysis.axis import IDENTITY, Piece, Steps, contains, describe, simplified
+from resnet_spec.analysis.sizes import accepted_sizes
+from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.language.library import shipped_names
+from resnet_spec.ops import OPERATIONS, Problem, Shape
 
 ZOO = sorted((Path(__file__).parent.parent / "networks" / "zoo").glob("*.yaml"))
 MOST = 512

@@ -11,8 +11,8 @@ import torch
 
 import resnet_spec
 from resnet_spec import api
-from resnet_spec.frontend.library import shipped_path
-from resnet_spec.torchvision_import import import_torchvision
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.language.library import shipped_path
 from tests.benchmarks import diagrams, reading, training
 from tests.benchmarks.measure import compare, process
 

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from resnet_spec.torchvision_import import import_torchvision
-from resnet_spec.training.data import open_data
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.data import open_data
 
 
 class BasicBlock(nn.Module):

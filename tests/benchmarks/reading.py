@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from resnet_spec.training.data import Split, decode
-from resnet_spec.training.data.holding import hold
-from resnet_spec.training.data.resize import resize
+from resnet_spec.data import Split, decode
+from resnet_spec.data.holding import hold
+from resnet_spec.data.resize import resize
 from tests.benchmarks.measure import seconds, table
 
 SIZE = (224, 224)

@@ -9,9 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from resnet_spec.cli import group
-from resnet_spec.frontend.library import shipped_names
-
-from .conftest import Shell
+from resnet_spec.language.library import shipped_names
+from tests.cli.conftest import Shell
 
 GOOD = "spec: 1\ninput: 3x8x8\nstem: {c: {op: conv2d, out_channels: 2, kernel_size: 3, bias: false}}\n"
 WARNS = GOOD + "name: no\n"

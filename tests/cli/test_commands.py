@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from resnet_spec.cli import COMMANDS, group
-
-from .conftest import Shell
+from tests.cli.conftest import Shell
 
 REPOSITORY = Path(__file__).parent.parent.parent
 GOOD = "spec: 1\ninput: 3x8x8\nstem: {c: {op: conv2d, out_channels: 2, kernel_size: 3}}\n"

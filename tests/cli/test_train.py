@@ -19,11 +19,10 @@ from PIL import Image
 
 from resnet_spec.cli import group
 from resnet_spec.diagnostics import printable
-from resnet_spec.frontend.library import shipped_names, shipped_path
-from resnet_spec.frontend.schema import schema_document
+from resnet_spec.language.library import shipped_names, shipped_path
+from resnet_spec.language.validation import schema_document
+from tests.cli.conftest import Shell
 from tests.training.tiny import DATA, SPEC, write_folder
-
-from .conftest import Shell
 
 pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resnet_spec.data import Data, open_data
+from resnet_spec.data.dataset import Pixels
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.training.data import Data, open_data
-from resnet_spec.training.data.dataset import Pixels
 
 Open = Callable[..., Data]
 Refused = Callable[..., Diagnostic]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet_spec.torchvision_import import import_torchvision
-from resnet_spec.training.data import Split
-from resnet_spec.training.data.cifar import CIFAR10, CIFAR100
-from tests.training.data.conftest import Open, Refused, noise
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.data import Split
+from resnet_spec.data.cifar import CIFAR10, CIFAR100
+from tests.data.conftest import Open, Refused, noise
 
 BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
 

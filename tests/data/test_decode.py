@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from resnet_spec.training.data import BadImage
-from resnet_spec.training.data import decode as module
-from resnet_spec.training.data.decode import read_image, to_channels
-from tests.training.data.conftest import noise
+from resnet_spec.data import BadImage
+from resnet_spec.data import decode as module
+from resnet_spec.data.decode import read_image, to_channels
+from tests.data.conftest import noise
 
 RGB = noise(0, 6, 8, 3)
 GREY = noise(1, 6, 8)

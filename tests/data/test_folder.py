@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from resnet_spec.torchvision_import import import_torchvision
-from resnet_spec.training.data import Data, Split
-from resnet_spec.training.data.folder import split_of
-from tests.training.data.conftest import Open, Refused, write_image
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.data import Data, Split
+from resnet_spec.data.folder import split_of
+from tests.data.conftest import Open, Refused, write_image
 
 
 def names(split: Split | None) -> list[str]:

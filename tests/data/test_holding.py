@@ -7,11 +7,11 @@ from collections.abc import Collection
 import numpy as np
 import pytest
 
-from resnet_spec.training.data import BadImage, Split
-from resnet_spec.training.data.dataset import Pixels
-from resnet_spec.training.data.holding import hold, holdable
-from resnet_spec.training.data.resize import resize
-from tests.training.data.conftest import noise
+from resnet_spec.data import BadImage, Split
+from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.holding import hold, holdable
+from resnet_spec.data.resize import resize
+from tests.data.conftest import noise
 
 
 def split(count: int, bad: Collection[int] = ()) -> Split:

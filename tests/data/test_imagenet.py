@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.data.conftest import Open, Refused, write_image
+from tests.data.conftest import Open, Refused, write_image
 
 WORDNET = ("n01440764", "n02012849", "n03126707")  # tench, crane the bird, crane the machine
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet_spec.torchvision_import import import_torchvision
-from tests.training.data.conftest import Open, Refused, noise
+from resnet_spec._system.torchvision_import import import_torchvision
+from tests.data.conftest import Open, Refused, noise
 
 
 def idx(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_spec.training.data.opening import KINDS
-from tests.training.data.conftest import Refused
+from resnet_spec.data.opening import KINDS
+from tests.data.conftest import Refused
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_file_that_may_not_be_read_is_named(refused: Refused, tmp_path: Path, 
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "some\x1bfile")
 
-    monkeypatch.setattr("resnet_spec.training.data.opening.open_cifar", forbidden)
+    monkeypatch.setattr("resnet_spec.data.opening.open_cifar", forbidden)
     found = refused(f"cifar10:{tmp_path}")
     assert (found.code, found.message) == ("unreadable-file", "`some\\x1bfile` cannot be read (Permission denied)")
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from resnet_spec.torchvision_import import import_torchvision
-from resnet_spec.training.data.dataset import Pixels
-from resnet_spec.training.data.resize import Mode, centre_crop, resize
-from tests.training.data.conftest import noise
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.resize import Mode, centre_crop, resize
+from tests.data.conftest import noise
 
 FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,

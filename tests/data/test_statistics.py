@@ -7,11 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from resnet_spec.training.data import BadImage, Split, statistics
-from resnet_spec.training.data.dataset import Pixels, held
-from resnet_spec.training.data.decode import to_channels
-from resnet_spec.training.data.statistics import channel_statistics
-from tests.training.data.conftest import noise
+from resnet_spec.data import BadImage, Split, statistics
+from resnet_spec.data.dataset import Pixels, held
+from resnet_spec.data.decode import to_channels
+from resnet_spec.data.statistics import channel_statistics
+from tests.data.conftest import noise
 
 
 def of(pixels: Pixels) -> Split:

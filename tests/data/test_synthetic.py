@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from resnet_spec.training.data import Data, Split, open_data, synthetic
-from tests.training.data.conftest import Refused
+from resnet_spec.data import Data, Split, open_data, synthetic
+from tests.data.conftest import Refused
 
 
 def drawn(options: str = "", input: tuple[int, int, int] = (3, 32, 32), seed: int = 0, classes: int | None = None) -> Data:

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import resnet_spec
-from resnet_spec.frontend.library import explanations
+from resnet_spec.language.library import explanations
 
 PACKAGE = Path(resnet_spec.__file__).parent
 ROOT = PACKAGE.parent

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from resnet_spec.cli import group
 
-FOLDER = Path(__file__).parent / "invalid"
+FOLDER = Path(__file__).parent.parent / "invalid"
 CASES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 

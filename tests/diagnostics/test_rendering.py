@@ -9,7 +9,7 @@ import pytest
 
 import resnet_spec
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, closest, printable, suggestion
-from resnet_spec.rendering import render
+from resnet_spec.diagnostics.rendering import render
 
 
 def finding(text: str, line: int, column: int, end: int, **more: str) -> Diagnostic:

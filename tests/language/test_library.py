@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from resnet_spec.frontend.library import library_block, library_block_names
-from resnet_spec.frontend.schema import validate_block
-from resnet_spec.frontend.spec import library
+from resnet_spec.language.library import library_block, library_block_names
+from resnet_spec.language.spec import library
+from resnet_spec.language.validation import validate_block
 
 
 @pytest.mark.parametrize("name", library_block_names())

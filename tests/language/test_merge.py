@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.frontend.library import library_block, shipped_root
-from resnet_spec.frontend.resolve import Resolved, parse_set, read_file, resolve, spec_root
-from resnet_spec.frontend.source import from_data, to_data
+from resnet_spec.language.library import library_block, shipped_root
+from resnet_spec.language.merge import Resolved, parse_set, read_file, resolve, spec_root
+from resnet_spec.language.reader import from_data, to_data
 
 Files = dict[str, str]
 

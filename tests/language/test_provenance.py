@@ -8,7 +8,7 @@ import pytest
 
 import resnet_spec
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
-from resnet_spec.frontend.provenance import with_origins
+from resnet_spec.language.provenance import with_origins
 
 BASE = """\
 spec: 1

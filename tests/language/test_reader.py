@@ -11,11 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError
-from resnet_spec.frontend.resolve import decode
-from resnet_spec.frontend.source import Mapping, Node, Scalar, Sequence, from_data, parse, path_to, suppressions, to_data
+from resnet_spec.language.merge import decode
+from resnet_spec.language.reader import (
+    MappingNode,
+    ScalarNode,
+    SequenceNode,
+    YamlNode,
+    from_data,
+    parse,
+    path_to,
+    suppressions,
+    to_data,
+)
 
 
-def read(text: str) -> Node:
+def read(text: str) -> YamlNode:
     return parse(Source("x.yaml", text))[0]
 
 
@@ -40,8 +50,8 @@ def place(span: Span | None) -> tuple[int, int, int, int]:
     return span.line, span.column, span.end_line, span.end_column
 
 
-def entry(node: Node, key: str) -> tuple[Span, Node]:
-    assert isinstance(node, Mapping)
+def entry(node: YamlNode, key: str) -> tuple[Span, YamlNode]:
+    assert isinstance(node, MappingNode)
     return node.entries[key].key, node.entries[key].value
 
 
@@ -346,14 +356,14 @@ def test_findings_in_data_have_lines() -> None:
 def test_places_in_data_are_told_by_their_path() -> None:
     """A list counts from 0 and nests; a quote in a key, and a colon in a value, mislead nobody."""
     root = parse(from_data({"a": {"x": [[1], [2, 'b": c']], 'k": ': {}}, "c": ["]", 5], "d": None}))[0]
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     spans = [str(root.span)]
 
-    def walk(node: Node) -> None:
+    def walk(node: YamlNode) -> None:
         spans.append(str(node.span).removeprefix("<dict>: "))
-        for inner in node.items if isinstance(node, Sequence) else ():
+        for inner in node.items if isinstance(node, SequenceNode) else ():
             walk(inner)
-        for each in node.entries.values() if isinstance(node, Mapping) else ():
+        for each in node.entries.values() if isinstance(node, MappingNode) else ():
             walk(each.value)
 
     for each in root.entries.values():
@@ -364,13 +374,13 @@ def test_places_in_data_are_told_by_their_path() -> None:
 
 def test_a_key_is_found_where_it_is_the_least_deep() -> None:
     root = read("a: {b: {c: 1, d: 2}}\ne: {c: 3}\nf: 4\n")
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     assert [path_to(root, key) for key in "cdfx"] == ["e.c", "a.b.d", "f", ""]
 
 
 def test_a_scalar_keeps_what_was_written() -> None:
     _, value = entry(read("a: 1e-3\nb: 'x'\n"), "a")
-    assert isinstance(value, Scalar)
+    assert isinstance(value, ScalarNode)
     assert (value.text, value.unquoted) == ("1e-3", True)
 
 

@@ -13,20 +13,20 @@ from jsonschema import Draft7Validator
 
 from resnet_spec.api import spec_schema
 from resnet_spec.diagnostics import Diagnostic
-from resnet_spec.frontend.conforms import known_keywords
-from resnet_spec.frontend.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
-from resnet_spec.frontend.resolve import read_file, resolve
-from resnet_spec.frontend.schema import operation_names, schema_document, validate_block, validate_whole
-from resnet_spec.frontend.source import Mapping, from_data, parse, to_data
+from resnet_spec.language.conformance import known_keywords
+from resnet_spec.language.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
+from resnet_spec.language.merge import read_file, resolve
+from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
+from resnet_spec.language.validation import operation_names, schema_document, validate_block, validate_whole
 
 SHIPPED = sorted(path.relative_to(shipped_root()).as_posix() for path in shipped_root().rglob("*.yaml"))
 FILE = Draft7Validator(schema_document())
 BLOCK = Draft7Validator({**schema_document()["definitions"]["block"], "definitions": schema_document()["definitions"]})
 
 
-def tree(data: object) -> Mapping:
+def tree(data: object) -> MappingNode:
     node, _ = parse(from_data(data))
-    assert isinstance(node, Mapping)
+    assert isinstance(node, MappingNode)
     return node
 
 

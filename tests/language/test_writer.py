@@ -9,13 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec import pipeline
+from resnet_spec import compiler as pipeline
+from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import Source
-from resnet_spec.frontend.library import shipped_names, shipped_root
-from resnet_spec.frontend.resolve import resolve
-from resnet_spec.frontend.source import Mapping, from_data, parse, to_data
-from resnet_spec.frontend.write import write_document, write_value
-from resnet_spec.pipeline import Target
+from resnet_spec.language.library import shipped_names, shipped_root
+from resnet_spec.language.merge import resolve
+from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
+from resnet_spec.language.writer import write_document, write_value
 
 MIXINS = sorted(path.stem for path in (shipped_root() / "mixins").glob("*.yaml"))
 PATCHES = [
@@ -111,10 +111,10 @@ VALUES = st.recursive(
 )
 
 
-def tree(value: object) -> Mapping:
+def tree(value: object) -> MappingNode:
     """`value` under a key, as the reader has it; from JSON, which quotes every string."""
     node, _ = parse(from_data({"key": value}))
-    assert isinstance(node, Mapping)
+    assert isinstance(node, MappingNode)
     return node
 
 
@@ -160,7 +160,7 @@ def test_a_value_on_one_line_is_read_back_as_it_was(value: object) -> None:
 
 def test_one_value_in_two_places_is_written_twice() -> None:
     node, _ = parse(Source("text", "a: &x {b: [1, 2]}\nc: *x\nd: [*x, *x]\n"))
-    assert isinstance(node, Mapping)
+    assert isinstance(node, MappingNode)
     assert read(write_document(node)) == {"a": {"b": [1, 2]}, "c": {"b": [1, 2]}, "d": [{"b": [1, 2]}] * 2}
     assert "&" not in write_document(node)
 

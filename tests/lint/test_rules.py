@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import resnet_spec
-from resnet_spec.frontend.library import shipped_names
+from resnet_spec.language.library import shipped_names
 
 CANONICAL = [name for name in shipped_names() if not name.startswith(("variants/", "pokemon"))]
 

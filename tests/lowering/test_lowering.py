@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 import resnet_spec
+from resnet_spec.compiler import analyze, find
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.frontend.library import library_block, library_block_names
-from resnet_spec.ir.graph import INPUT, Graph, Node
-from resnet_spec.ir.ops.convolution import Conv2d
-from resnet_spec.ir.ops.elementwise import Dropout
-from resnet_spec.ir.ops.joining import Concat
-from resnet_spec.ir.ops.reshaping import Pad
-from resnet_spec.pipeline import analyze, find
+from resnet_spec.graph.model import INPUT, Graph, Node
+from resnet_spec.language.library import library_block, library_block_names
+from resnet_spec.ops.convolution import Conv2d
+from resnet_spec.ops.elementwise import Dropout
+from resnet_spec.ops.joining import Concat
+from resnet_spec.ops.reshaping import Pad
 
 HEAD = "spec: 1\ninput: 8x16x16\n"
 
@@ -489,8 +489,12 @@ def test_no_block_of_the_library_is_known_to_the_code() -> None:
     blocks = set(library_block_names())
     found: list[str] = []
     package = Path(resnet_spec.__file__).parent
-    compiler = [package / "api.py", package / "pipeline.py"]
-    compiler += [path for part in ("frontend", "ir", "outputs") for path in (package / part).rglob("*.py")]
+    compiler = [package / "api.py", package / "compiler.py"]
+    compiler += [
+        path
+        for part in ("language", "lowering", "ops", "graph", "analysis", "lint", "outputs")
+        for path in (package / part).rglob("*.py")
+    ]
     for path in compiler:
         for item in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match item:

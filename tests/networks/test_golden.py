@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 import resnet_spec
-from resnet_spec.frontend.library import shipped_names
+from resnet_spec.language.library import shipped_names
 from tests.measure import Measured, measure
 
 pytestmark = pytest.mark.torch

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import resnet_spec
-from resnet_spec.frontend.library import shipped_names
+from resnet_spec.language.library import shipped_names
 from tests.networks.handwritten import NETWORKS
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import resnet_spec
-from resnet_spec.torchvision_import import import_torchvision
+from resnet_spec._system.torchvision_import import import_torchvision
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 ZOO = Path(__file__).parent / "zoo"

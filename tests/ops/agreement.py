@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from resnet_spec.ir.ops import OPERATIONS, Operation, Problem
+from resnet_spec.ops import OPERATIONS, Operation, Problem
 from resnet_spec.outputs.torch_module import make_layer
 from tests.measure import REFUSALS, measure
 from tests.naive_layers import Shape, naive_layer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from resnet_spec.ir.ops import Problem
+from resnet_spec.ops import Problem
 from tests.ops.agreement import bound, check
 from tests.ops.shapes import anything, fields, images, pairs, sizes
 

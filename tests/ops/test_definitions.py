@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_spec.ir.ops import OPERATIONS, Field, fields_of
+from resnet_spec.ops import OPERATIONS, Field, fields_of
 from tests.measure import REFUSALS
 from tests.naive_layers import PLAIN, naive_layer
 

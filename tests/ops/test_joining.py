@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec.ir.ops import OPERATIONS, Problem
+from resnet_spec.ops import OPERATIONS, Problem
 from resnet_spec.outputs.torch_module import make_layer
 from tests.measure import REFUSALS
 from tests.naive_layers import Shape, naive_layer

@@ -9,7 +9,7 @@ import torch
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
-from resnet_spec.ir.ops import Problem
+from resnet_spec.ops import Problem
 from resnet_spec.outputs.torch_module import make_layer
 from tests.measure import REFUSALS
 from tests.naive_layers import naive_layer

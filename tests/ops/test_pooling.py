@@ -9,7 +9,7 @@ import torch
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from resnet_spec.ir.ops import OPERATIONS, Problem
+from resnet_spec.ops import OPERATIONS, Problem
 from resnet_spec.outputs.torch_module import make_layer
 from tests.naive_layers import naive_layer
 from tests.ops.agreement import bound, check

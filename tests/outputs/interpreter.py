@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from resnet_spec.ir.graph import INPUT, Graph
-from resnet_spec.ir.ops import fields_of
+from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.ops import fields_of
 from tests.naive_layers import naive_layer
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 import resnet_spec
 from resnet_spec import api
 from resnet_spec.cli import group
-from resnet_spec.ir.ops import OPERATIONS, Problem, Shape
+from resnet_spec.ops import OPERATIONS, Problem, Shape
 
 pytestmark = pytest.mark.torch
 

@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 import resnet_spec
-from resnet_spec import api, pipeline
-from resnet_spec.frontend.library import shipped_names
+from resnet_spec import api
+from resnet_spec import compiler as pipeline
+from resnet_spec.language.library import shipped_names
 from resnet_spec.outputs.diagram import Style
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 
 import resnet_spec
+from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.outputs.torch_module import Block, Network, build_module, measured_shapes
-from resnet_spec.torchvision_import import import_torchvision
 from tests.measure import CountOperators, measure
 from tests.outputs.interpreter import interpret
 from tests.random_specs import Spec, random_specs

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from resnet_spec.training.run.record import Confusion, Row, Timing
+from resnet_spec.report.record import Confusion, EpochRow, Timing
 
 HOSTILE = (
     "$\\frac{1}{0}$",
@@ -33,20 +33,20 @@ HOSTILE = (
 )
 
 
-def a_run(epochs: int, validation: bool = True) -> tuple[Row, ...]:
+def a_run(epochs: int, validation: bool = True) -> tuple[EpochRow, ...]:
     rows = []
     for epoch in range(1, epochs + 1):
         t = epoch / epochs
         accuracy = 0.9 - 0.6 * math.exp(-4 * t)
         loss = 2.2 * math.exp(-3 * t)
-        row = Row(epoch, 390 * epoch, 0.1 * (1 - t), loss, accuracy, test_loss=loss + 0.2, test_accuracy=accuracy - 0.03)
+        row = EpochRow(epoch, 390 * epoch, 0.1 * (1 - t), loss, accuracy, test_loss=loss + 0.2, test_accuracy=accuracy - 0.03)
         if validation:
             row = replace(row, validation_loss=loss + 0.1, validation_accuracy=accuracy - 0.02, validation_top5=0.99)
         rows.append(row)
     return tuple(rows)
 
 
-def timings(rows: tuple[Row, ...]) -> tuple[Timing, ...]:
+def timings(rows: tuple[EpochRow, ...]) -> tuple[Timing, ...]:
     return tuple(Timing(row.epoch, 4.25, 11_764.7, 5.0 * row.epoch) for row in rows)
 
 

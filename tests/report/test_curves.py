@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_spec.training.run.curves import Form, draw_confusion, draw_curves, group_shares, row_shares
-from resnet_spec.training.run.names import short_name
-from resnet_spec.training.run.record import Confusion, Row
-from tests.training.run.examples import HOSTILE, a_confusion, a_run, numbered
+from resnet_spec.report.curves import Form, draw_confusion, draw_curves, group_shares, row_shares
+from resnet_spec.report.names import short_name
+from resnet_spec.report.record import Confusion, EpochRow
+from tests.report.examples import HOSTILE, a_confusion, a_run, numbered
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -49,15 +49,17 @@ def test_a_picture_holds_no_date_and_no_program() -> None:
         (),
         a_run(1),
         a_run(100, validation=False),
-        tuple(Row(i + 1, i, 0.1, 2.0 * 8.0**i if i < 5 else math.nan, 0.1, None, None, None, math.inf, 0.1) for i in range(9)),
-        (Row(1, 1, math.nan, math.nan, math.nan), Row(2, 2, math.inf, 1e300, 0.5)),
-        (Row(1, 1, 0.0, 0.0, 0.0), Row(2, 2, 0.0, 0.0, 0.0)),
-        (Row(1, 1, 0.1, -1.0, 1.0, 5e-324, 1.0, 1.0), Row(2, 2, 0.1, 1e29, 1.0, 1e-300, 1.0, 1.0)),
+        tuple(
+            EpochRow(i + 1, i, 0.1, 2.0 * 8.0**i if i < 5 else math.nan, 0.1, None, None, None, math.inf, 0.1) for i in range(9)
+        ),
+        (EpochRow(1, 1, math.nan, math.nan, math.nan), EpochRow(2, 2, math.inf, 1e300, 0.5)),
+        (EpochRow(1, 1, 0.0, 0.0, 0.0), EpochRow(2, 2, 0.0, 0.0, 0.0)),
+        (EpochRow(1, 1, 0.1, -1.0, 1.0, 5e-324, 1.0, 1.0), EpochRow(2, 2, 0.1, 1e29, 1.0, 1e-300, 1.0, 1.0)),
     ],
     ids=["none", "one", "many", "diverged", "nothing finite", "zeros", "far apart"],
 )
 def test_any_run_is_drawn_and_quietly(
-    rows: tuple[Row, ...], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    rows: tuple[EpochRow, ...], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -84,7 +86,7 @@ def test_an_svg_says_what_was_measured() -> None:
 
 
 def test_a_loss_over_many_magnitudes_is_drawn_on_a_log_scale_and_says_so() -> None:
-    rows = [Row(1, 1, 0.1, 2.0, 0.5), Row(2, 2, 0.1, 0.02, 0.9)]
+    rows = [EpochRow(1, 1, 0.1, 2.0, 0.5), EpochRow(2, 2, 0.1, 0.02, 0.9)]
     assert "loss (log scale)" in texts(draw_curves(rows, "svg", ""))
 
 
@@ -160,7 +162,7 @@ def test_grouped_shares_are_the_means_of_rows_of_sums_of_columns(count: int, mos
 
 def test_importing_the_pages_imports_neither_matplotlib_nor_torch() -> None:
     program = (
-        "import sys, resnet_spec.training.run.page, resnet_spec.training.run.tables;"
+        "import sys, resnet_spec.report.page, resnet_spec.report.tables;"
         "print([name for name in ('matplotlib', 'torch', 'PIL') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_spec.training.run import page
-from resnet_spec.training.run.page import Facts, html_report
-from resnet_spec.training.run.record import Row
-from tests.training.run.examples import HOSTILE, a_confusion, a_run, numbered, timings
+from resnet_spec.report import page
+from resnet_spec.report.page import RunReport, html_report
+from resnet_spec.report.record import EpochRow
+from tests.report.examples import HOSTILE, a_confusion, a_run, numbered, timings
 
 ROWS = a_run(12)
 DIAGRAM = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
-def full(text: str) -> Facts:
+def full(text: str) -> RunReport:
     """Facts in which every text is `text`."""
-    return Facts(
+    return RunReport(
         *(text, text, ROWS, timings(ROWS)),
         network=((text, text),),
         data=((text, text),),
@@ -131,11 +131,11 @@ def test_texts_are_shown_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_are_those_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     rows = (
-        Row(1, 10, 0.1, 1.5, 0.5, 1.25, 0.61, 0.9, 1.125, 0.62, 0.91),
-        Row(2, 20, 0.05, 0.5, 0.8, 1.0, 0.75, 0.95, 1.0625, 0.7401, 0.96),
-        Row(3, 30, 0.01, 0.25, 0.9, 1.5, 0.7, 0.94, 1.75, 0.69, 0.93),
+        EpochRow(1, 10, 0.1, 1.5, 0.5, 1.25, 0.61, 0.9, 1.125, 0.62, 0.91),
+        EpochRow(2, 20, 0.05, 0.5, 0.8, 1.0, 0.75, 0.95, 1.0625, 0.7401, 0.96),
+        EpochRow(3, 30, 0.01, 0.25, 0.9, 1.5, 0.7, 0.94, 1.75, 0.69, 0.93),
     )
-    read = Reader(html_report(Facts("n", "d", rows, timings(rows), test_accuracy=0.7401)))
+    read = Reader(html_report(RunReport("n", "d", rows, timings(rows), test_accuracy=0.7401)))
     cells = read.cells
     start = cells.index("epoch 2, best on validation")
     assert " ".join(cells[start + 1 : start + 9]) == "0.5000 80.00% 1.0000 75.00% 95.00% 1.0625 74.01% 96.00%"
@@ -149,21 +149,21 @@ def test_numbers_are_those_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_test_images_choose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
-    rows = (Row(1, 1, 0.1, 1.0, 0.5, test_accuracy=0.7), Row(2, 2, 0.1, 1.0, 0.6, test_accuracy=0.6))
-    page = html_report(Facts("n", "d", rows, test_accuracy=0.6))
+    rows = (EpochRow(1, 1, 0.1, 1.0, 0.5, test_accuracy=0.7), EpochRow(2, 2, 0.1, 1.0, 0.6, test_accuracy=0.6))
+    page = html_report(RunReport("n", "d", rows, test_accuracy=0.6))
     assert "60.00%" in page
     assert "epoch 2, the last" in page
     assert "best on" not in page
 
 
 def test_synthetic_data_is_said_loudly() -> None:
-    facts = Facts("n", "d", ())
+    facts = RunReport("n", "d", ())
     assert "Synthetic data" not in html_report(facts)
     assert "<strong>Synthetic data.</strong>" in html_report(replace(facts, synthetic=True))
 
 
 def test_what_is_empty_is_left_out() -> None:
-    text = html_report(Facts("n", "d", ()))
+    text = html_report(RunReport("n", "d", ()))
     read = Reader(text)
     assert not [tag for tag, _ in read.elements if tag in ("h2", "img", "table", "section", "details", "pre")]
 

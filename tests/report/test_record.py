@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec.training.run.record import (
+from resnet_spec.report.record import (
     Confusion,
-    Row,
+    EpochRow,
     Timing,
     chosen_row,
     epoch_line,
@@ -24,37 +24,37 @@ from resnet_spec.training.run.record import (
     read_rows,
     timing_csv,
 )
-from tests.training.run.examples import HOSTILE, a_confusion, a_run
+from tests.report.examples import HOSTILE, a_confusion, a_run
 
 measured = st.none() | st.floats()
 random_rows = st.builds(
-    Row,
+    EpochRow,
     *(st.integers(0, 2**62), st.integers(0, 2**62), st.floats(), st.floats(), st.floats()),
     *(measured, measured, measured, measured, measured, measured),
 )
 
 
-def same(one: Row, other: Row) -> bool:
+def same(one: EpochRow, other: EpochRow) -> bool:
     """Equal in every bit that counts: NaN is NaN, and -0.0 is not 0.0."""
     return [repr(value) for value in astuple(one)] == [repr(value) for value in astuple(other)]
 
 
 @given(st.lists(random_rows, max_size=5))
-def test_rows_come_back_from_json_lines_exactly(rows: list[Row]) -> None:
+def test_rows_come_back_from_json_lines_exactly(rows: list[EpochRow]) -> None:
     back = read_rows(metrics_jsonl(rows))
     assert len(back) == len(rows)
     assert all(same(one, other) for one, other in zip(rows, back, strict=True))
 
 
 @given(st.lists(random_rows, min_size=1, max_size=5))
-def test_json_lines_are_strict_json_and_csv_says_the_same(rows: list[Row]) -> None:
+def test_json_lines_are_strict_json_and_csv_says_the_same(rows: list[EpochRow]) -> None:
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")
 
     entries = [json.loads(line, parse_constant=refuse) for line in metrics_jsonl(rows).splitlines()]
     table = list(csv.DictReader(io.StringIO(metrics_csv(rows))))
     for row, entry, line in zip(rows, entries, table, strict=True):
-        for field in fields(Row):
+        for field in fields(EpochRow):
             value = getattr(row, field.name)
             if value is None:
                 assert entry[field.name] is None
@@ -143,19 +143,19 @@ def test_a_class_without_images_has_empty_cells() -> None:
 
 
 def test_the_line_of_an_epoch_is_as_tutorials_print_it() -> None:
-    row = Row(3, 1173, 0.1, 0.8123, 0.712, None, None, None, 0.9, 0.7011, 0.978)
+    row = EpochRow(3, 1173, 0.1, 0.8123, 0.712, None, None, None, 0.9, 0.7011, 0.978)
     assert epoch_line(row, Timing(3, 4.0, 12345.0, 95.9), 30) == (
         "epoch  3/30  loss 0.8123  train 71.20%  test 70.11% (top-5 97.80%)  lr 0.1       12,345 images/s  00:01:35"
     )
-    row = Row(100, 1, 6.25e-05, math.nan, 0.098, 1.0, 0.1, None, None, None, None)
+    row = EpochRow(100, 1, 6.25e-05, math.nan, 0.098, 1.0, 0.1, None, None, None, None)
     assert epoch_line(row, Timing(100, 4.0, 3.5, 360_000.0), 100) == (
         "epoch 100/100  loss nan  train  9.80%  val 10.00%  lr 6.25e-05    3.50 images/s  100:00:00"
     )
 
 
 def test_the_epoch_that_counts_is_the_first_of_the_highest_on_images_held_out_else_the_last() -> None:
-    def row(epoch: int, train: float, validation: float | None, test: float | None) -> Row:
-        return Row(epoch, epoch, 0.1, 1.0, train, None, validation, None, None, test, None)
+    def row(epoch: int, train: float, validation: float | None, test: float | None) -> EpochRow:
+        return EpochRow(epoch, epoch, 0.1, 1.0, train, None, validation, None, None, test, None)
 
     assert chosen_row([]) is None
     both = [row(1, 0.5, 0.4, 0.9), row(2, 0.6, 0.7, 0.1), row(3, 0.7, 0.7, 0.2), row(4, 0.8, math.nan, 0.3)]

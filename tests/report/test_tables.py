@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec.training.run.names import pad_text, short_name, text_width
-from resnet_spec.training.run.record import Confusion
-from resnet_spec.training.run.tables import confusion_text, per_class_text
-from tests.training.run.examples import HOSTILE, a_confusion, numbered
+from resnet_spec.report.names import pad_text, short_name, text_width
+from resnet_spec.report.record import Confusion
+from resnet_spec.report.tables import confusion_text, per_class_text
+from tests.report.examples import HOSTILE, a_confusion, numbered
 
 
 @given(st.text(st.characters(), max_size=200), st.integers(8, 60))

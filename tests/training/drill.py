@@ -16,9 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnet_spec import runs
-from resnet_spec.training import checkpoints, session
-from resnet_spec.training.evaluate import Interrupted
+from resnet_spec.training import checkpoints, runs, session
+from resnet_spec.training.scoring import Interrupted
 from resnet_spec.training.session import Console
 from resnet_spec.training.stop import Stop
 

@@ -7,12 +7,12 @@ from collections.abc import Collection
 import numpy as np
 import torch
 
-from resnet_spec.training.data import BadImage, Data, Split
-from resnet_spec.training.data.dataset import Pixels, held
+from resnet_spec.data import BadImage, Data, Split
+from resnet_spec.data.dataset import Pixels, held
 from resnet_spec.training.feeding import Machine
 from resnet_spec.training.recipe import Recipe, read_recipe
 from resnet_spec.training.world import World
-from tests.training.data.conftest import noise
+from tests.data.conftest import noise
 
 CPU = torch.device("cpu")
 

@@ -21,10 +21,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from resnet_spec import files, runs
-from resnet_spec.training import batches, checkpoints, loop, session, weights
-from resnet_spec.training.run import folder
-from resnet_spec.training.run.record import read_rows
+from resnet_spec._system import files
+from resnet_spec.report.record import read_rows
+from resnet_spec.training import batches, checkpoints, loop, runs, session
+from resnet_spec.training import run_folder as folder
+from resnet_spec.weights import file as weights
 from tests.training.tiny import DATA, SPEC, ready, recipe, refused, train, write_folder
 
 pytestmark = pytest.mark.torch

@@ -18,9 +18,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resnet_spec.data import Split
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.training.batches import Batch, EvaluationBatches, Reader, Skipped, TrainingBatches, mix
-from resnet_spec.training.data import Split
+from resnet_spec.training.batches import Batch, EvaluationBatches, ImageReader, Skipped, TrainingBatches, mix
 from resnet_spec.training.images import Each, Preparation, bordered
 from resnet_spec.training.randomness import mixing, order
 from resnet_spec.training.recipe import Augment
@@ -53,7 +53,7 @@ def training(
         "channels_last": False,
         "least": 1,
         "held": None if pixels is None else bordered(pixels, augment),
-        "reader": Reader(split, RESIZED, each, workers, skipped) if pixels is None else None,
+        "reader": ImageReader(split, RESIZED, each, workers, skipped) if pixels is None else None,
         **fields,
     }
     return TrainingBatches(**values)
@@ -228,7 +228,7 @@ def test_workers_end_with_the_process_that_they_read_for() -> None:
 
 @pytest.mark.parametrize("split", [in_memory(4), one_by_one(in_memory(4)), from_files(4)])
 def test_what_workers_are_given_can_be_sent_to_them(split: Split) -> None:
-    reader = Reader(split, RESIZED, Each(Augment(rotation=15), RESIZED, 0), 2, None)
+    reader = ImageReader(split, RESIZED, Each(Augment(rotation=15), RESIZED, 0), 2, None)
     again = pickle.loads(pickle.dumps(reader.images))
     found, expected = again[0, 2][0], reader.images[0, 2][0]
     assert found is not None
@@ -331,7 +331,7 @@ def test_an_image_whose_partner_is_bad_stays_as_it_is() -> None:
 
 
 def evaluation(split: Split, skipped: Skipped | None = None, **fields: Any) -> EvaluationBatches:
-    reader = Reader(split, RESIZED, None, 0, skipped) if split.pixels is None else None
+    reader = ImageReader(split, RESIZED, None, 0, skipped) if split.pixels is None else None
     return EvaluationBatches(
         **{
             "labels": split.labels,

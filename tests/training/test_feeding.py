@@ -11,18 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-from resnet_spec import machine as machine_module
+from resnet_spec._system import machine as machine_module
+from resnet_spec.data import Data, Split
+from resnet_spec.data.folder import open_folder
 from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.training import feeding
 from resnet_spec.training.batches import Batch
-from resnet_spec.training.data import Data, Split
-from resnet_spec.training.data.folder import open_folder
 from resnet_spec.training.feeding import Feeds, Machine, feed, subset, with_held_out
 from resnet_spec.training.images import prepare
 from resnet_spec.training.randomness import order
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.world import World
-from tests.training.data.conftest import noise
+from tests.data.conftest import noise
 from tests.training.small import data, from_files, in_memory, machine, one_by_one, recipe
 
 pytestmark = pytest.mark.torch

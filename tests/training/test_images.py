@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.data.dataset import Pixels
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.torchvision_import import import_torchvision
-from resnet_spec.training.data.dataset import Pixels
 from resnet_spec.training.images import COLUMNS, Each, Preparation, bordered, cut, erase, normalized, prepare
 from resnet_spec.training.randomness import draws
 from resnet_spec.training.recipe import Augment
-from tests.training.data.conftest import noise
+from tests.data.conftest import noise
 from tests.training.small import CPU, data, from_files, in_memory, recipe
 
 pytestmark = pytest.mark.torch

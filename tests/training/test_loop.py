@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from resnet_spec import build
+from resnet_spec.report.record import EpochRow
 from resnet_spec.training import loop as loops
 from resnet_spec.training.loop import epochs_without_growth, first_not_finite
 from resnet_spec.training.randomness import Purpose, seed_of
-from resnet_spec.training.run.record import Row
 from resnet_spec.training.session import Session
 from tests.training.tiny import DATA, SPEC, Ear, loop_of, ready, refused
 
@@ -284,7 +284,7 @@ def test_the_best_epoch_is_the_highest_however_little_it_grew() -> None:
     ],
 )
 def test_growth_is_counted_from_the_last_that_was_enough(accuracies: list[float], least: float, since: int) -> None:
-    rows = [Row(i + 1, i, 0.1, 1.0, 0.5, 1.0, each, None, None, None, None) for i, each in enumerate(accuracies)]
+    rows = [EpochRow(i + 1, i, 0.1, 1.0, 0.5, 1.0, each, None, None, None, None) for i, each in enumerate(accuracies)]
     assert epochs_without_growth(rows, least) == since
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_spec.training.run.record import Row, read_rows
+from resnet_spec.report.record import EpochRow, read_rows
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def run(command: list[str], code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def rows(folder: Path) -> list[Row]:
+def rows(folder: Path) -> list[EpochRow]:
     return read_rows((folder / "metrics.jsonl").read_text(encoding="utf-8"))
 
 

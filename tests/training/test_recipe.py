@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.frontend.conforms import known_keywords
-from resnet_spec.frontend.library import shipped_names, shipped_path, shipped_root
-from resnet_spec.frontend.schema import schema_document, validate_recipe
-from resnet_spec.frontend.source import Mapping, from_data, parse
+from resnet_spec.language.conformance import known_keywords
+from resnet_spec.language.library import shipped_names, shipped_path, shipped_root
+from resnet_spec.language.reader import MappingNode, from_data, parse
+from resnet_spec.language.validation import schema_document, validate_recipe
 from resnet_spec.training.recipe import Augment, Schedule, read_recipe
-from tests.frontend.test_schema import keywords_in
+from tests.language.test_validation import keywords_in
 
 SHIPPED = shipped_names("recipe")
 SCHEMA = schema_document("recipe")
@@ -430,7 +430,7 @@ def mutations(draw: st.DrawFn) -> dict[str, object]:
 def test_a_changed_recipe_is_refused_exactly_when_jsonschema_refuses_it(data: dict[str, object]) -> None:
     """But for a bare `multistep`, which a file may say for another to patch."""
     node, _ = parse(from_data(data))
-    assert isinstance(node, Mapping)
+    assert isinstance(node, MappingNode)
     if data.get("schedule") != "multistep":
         assert (validate_recipe(node) == []) is FILE.is_valid(data)
 

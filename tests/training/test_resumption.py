@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from resnet_spec import build, runs
+from resnet_spec import build
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.training import checkpoints, feeding, session
+from resnet_spec.training import checkpoints, feeding, runs, session
 from tests.training import drill, tiny
 
 pytestmark = pytest.mark.torch
@@ -171,7 +171,7 @@ def test_a_pickle_bomb_as_a_checkpoint_is_refused_without_running(
 
 
 def test_other_data_are_refused(tmp_path: Path) -> None:
-    from resnet_spec import runs
+    from resnet_spec.training import runs
 
     folder = tmp_path / "run"
     assert killed(folder, "sigterm", 3) == 130

@@ -16,14 +16,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from resnet_spec import analyze, api, build, runs
-from resnet_spec.frontend.library import shipped_names
-from resnet_spec.torchvision_import import import_torchvision
-from resnet_spec.training import checkpoints, session
-from resnet_spec.training.evaluate import Interrupted
+from resnet_spec import analyze, api, build
+from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.language.library import shipped_names
+from resnet_spec.report.record import read_rows
+from resnet_spec.training import checkpoints, runs, session
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import read_recipe
-from resnet_spec.training.run.record import read_rows
+from resnet_spec.training.scoring import Interrupted
 from resnet_spec.training.session import Result
 from resnet_spec.training.stop import Stop
 from tests.training.tiny import DATA, SPEC, UNVALIDATED, Ear, loop_of, ready, recipe, refused, train

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from resnet_spec.training.batches import EvaluationBatches, Reader, Skipped
-from resnet_spec.training.evaluate import Interrupted, Scores, evaluating, score
+from resnet_spec.training.batches import EvaluationBatches, ImageReader, Skipped
 from resnet_spec.training.images import Preparation
+from resnet_spec.training.scoring import Interrupted, Scores, evaluating, score
 from resnet_spec.training.world import World
 from tests.training.small import CPU, from_files, in_memory
 
@@ -112,12 +112,16 @@ def test_a_network_that_gives_no_numbers_is_scored_all_the_same() -> None:
 
 def test_images_that_cannot_be_read_do_not_count() -> None:
     split, skipped = from_files(10, bad=[0, 1, 2, 3, 9]), Skipped()
-    found = EvaluationBatches(split.labels, RESIZED, 4, World(), CPU, False, None, Reader(split, RESIZED, None, 0, skipped))
+    found = EvaluationBatches(
+        split.labels, RESIZED, 4, World(), CPU, False, None, ImageReader(split, RESIZED, None, 0, skipped)
+    )
     scores = scored(network(5), found, 5)
     assert scores.images == 5
     assert len(skipped.names) == 5
     nothing = from_files(3, bad=range(3))
-    found = EvaluationBatches(nothing.labels, RESIZED, 4, World(), CPU, False, None, Reader(nothing, RESIZED, None, 0, skipped))
+    found = EvaluationBatches(
+        nothing.labels, RESIZED, 4, World(), CPU, False, None, ImageReader(nothing, RESIZED, None, 0, skipped)
+    )
     assert scored(network(5), found, 5).images == 0
 
 

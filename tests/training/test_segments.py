@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import resnet_spec
-from resnet_spec.torchvision_import import import_torchvision
+from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.training.segments import Segmented, layers_in_order
 
 pytestmark = pytest.mark.torch

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from resnet_spec import runs
 from resnet_spec.api import SpecLike
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.training.evaluate import Scores
+from resnet_spec.report.record import EpochRow, Timing
+from resnet_spec.training import runs
 from resnet_spec.training.loop import Loop
-from resnet_spec.training.run.record import Row, Timing
+from resnet_spec.training.scoring import Scores
 from resnet_spec.training.session import Console, Result, Session
 from resnet_spec.training.stop import Stop
 
@@ -113,7 +113,7 @@ class Ear:
     """A watcher that keeps what it is told, and writes nothing."""
 
     losses: list[float] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[EpochRow] = field(default_factory=list)
     saved: list[int] = field(default_factory=list)
     on_step: Callable[[int], None] = lambda step: None
 
@@ -121,10 +121,10 @@ class Ear:
         self.losses.append(loss())
         self.on_step(step)
 
-    def epoch_done(self, row: Row, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
+    def epoch_done(self, row: EpochRow, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
         self.rows.append(row)
 
-    def save(self, step: int, state: dict[str, object], rows: list[Row], timings: list[Timing]) -> None:
+    def save(self, step: int, state: dict[str, object], rows: list[EpochRow], timings: list[Timing]) -> None:
         self.saved.append(step)
 
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.training.images import Preparation, prepare
-from resnet_spec.training.weights import (
+from resnet_spec.weights.file import (
     PREFIX,
-    Facts,
+    WeightsFacts,
     in_order,
     preparation_data,
     read_facts,
@@ -29,7 +29,7 @@ from tests.training.small import data, from_files, in_memory, recipe
 
 pytestmark = pytest.mark.torch
 PREPARED = Preparation(3, (8, 6), (10, 12), "bicubic", (8, 6), (0.1, 0.2, 0.3), (0.4, 0.5, 1e-7))
-FACTS = Facts("net", "v1:abc", "spec: 1\nname: net\n", ("cat", "dog"), PREPARED, "quick", "folder:images", 3, 120)
+FACTS = WeightsFacts("net", "v1:abc", "spec: 1\nname: net\n", ("cat", "dog"), PREPARED, "quick", "folder:images", 3, 120)
 ODD = ["", " ", "a\nb", "\x1b[31mred", "<b>", "日本語", "\u202eevil", "a\0b", "'\"\\", "x" * 300, "007", "null", "\U0001f600"]
 
 
@@ -37,7 +37,7 @@ def small() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(3, 2))
 
 
-def facts_of(path: Path, facts: Facts) -> Facts:
+def facts_of(path: Path, facts: WeightsFacts) -> WeightsFacts:
     write_weights(path, small(), facts)
     return read_facts(path)
 
@@ -165,7 +165,7 @@ def test_metadata_that_are_not_what_they_should_be_are_refused(number: int, tmp_
 def test_the_least_that_is_needed_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "named after the file.safetensors"
     path.write_bytes(save({"a": torch.zeros(1)}, {PREFIX + "classes": '["cat"]', PREFIX + "preparation": changed()}))
-    assert read_facts(path) == Facts("named after the file", "", "", ("cat",), PREPARED, "", "", 0, 0)
+    assert read_facts(path) == WeightsFacts("named after the file", "", "", ("cat",), PREPARED, "", "", 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from resnet_spec.diagnostics import Source
+from resnet_spec.language.reader import MappingNode, ScalarNode, parse
 
-from .source import Mapping, Scalar, parse
+_LIBRARY = Path(__file__).resolve().parent
+_PACKAGE = _LIBRARY.parent.parent
+_BLOCKS = _LIBRARY / "blocks"
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_BLOCKS = _PACKAGE / "library" / "blocks"
-
-Kind = Literal["spec", "recipe"]  # the kinds of documents that are shipped whole
+DocumentKind = Literal["spec", "recipe"]  # the kinds of documents that are shipped whole
 
 
 @cache
@@ -27,29 +27,29 @@ def library_block_names() -> tuple[str, ...]:
 
 
 @cache
-def library_block(name: str) -> Mapping | None:
+def library_block(name: str) -> MappingNode | None:
     """The body of a library block, or None where the library has none of this name."""
     if name not in library_block_names():
         return None
     path = _BLOCKS / f"{name}.yaml"
     source = Source(f"library/blocks/{name}.yaml", path.read_text(encoding="utf-8"), "library")
     body, _ = parse(source)
-    if not isinstance(body, Mapping):
+    if not isinstance(body, MappingNode):
         raise TypeError(f"{path} is not a mapping")
     return body
 
 
 @cache
-def shipped_root(kind: Kind = "spec") -> Path:
+def shipped_root(kind: DocumentKind = "spec") -> Path:
     """The folder of the shipped specs (inside the package in a wheel, beside it in a checkout), or of the recipes."""
     if kind == "recipe":
-        return _PACKAGE / "library" / "recipes"
+        return _LIBRARY / "recipes"
     inside = _PACKAGE / "specs"
     return inside if inside.is_dir() else _PACKAGE.parent / "specs"
 
 
 @cache
-def shipped_names(kind: Kind = "spec") -> tuple[str, ...]:
+def shipped_names(kind: DocumentKind = "spec") -> tuple[str, ...]:
     """The names of the shipped networks (`resnet50`, `variants/...`) or recipes, sorted; mixins are not networks."""
     return tuple(sorted(name for name in _shipped(kind) if not name.startswith("mixins/")))
 
@@ -60,17 +60,17 @@ def shipped_mixins() -> tuple[str, ...]:
     return tuple(sorted(name for name in _shipped("spec") if name.startswith("mixins/")))
 
 
-def _shipped(kind: Kind) -> list[str]:
+def _shipped(kind: DocumentKind) -> list[str]:
     root = shipped_root(kind)
     return [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml")]
 
 
-def shipped_name(path: Path, kind: Kind = "spec") -> str:
+def shipped_name(path: Path, kind: DocumentKind = "spec") -> str:
     """What a shipped file is called in messages, wherever the package is installed: `specs/resnet50.yaml`."""
     return f"{kind}s/{path.resolve().relative_to(shipped_root(kind).resolve()).as_posix()}"
 
 
-def shipped_path(name: str, kind: Kind = "spec") -> Path | None:
+def shipped_path(name: str, kind: DocumentKind = "spec") -> Path | None:
     """The file of a shipped spec, mixin or recipe, named with or without `.yaml`; None for an unknown name."""
     root = shipped_root(kind)
     parts = name.removesuffix(".yaml").split("/")
@@ -91,8 +91,8 @@ def is_file(path: Path) -> bool:
 @cache
 def explanations() -> dict[str, str]:
     """What each code of a finding means, by code."""
-    path = _PACKAGE / "library" / "codes.yaml"
-    document, _ = parse(Source("library/codes.yaml", path.read_text(encoding="utf-8"), "library"))
-    if not isinstance(document, Mapping):
+    path = _PACKAGE / "diagnostics" / "codes.yaml"
+    document, _ = parse(Source("diagnostics/codes.yaml", path.read_text(encoding="utf-8"), "library"))
+    if not isinstance(document, MappingNode):
         raise TypeError(f"{path} is not a mapping")
-    return {code: text.text for code in document.entries if isinstance(text := document.get(code), Scalar)}
+    return {code: text.text for code in document.entries if isinstance(text := document.get(code), ScalarNode)}

@@ -1,0 +1,1 @@
+"""Using trained weights: evaluation on data sets, and predictions for images."""

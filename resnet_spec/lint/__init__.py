@@ -1,0 +1,1 @@
+"""Warnings about networks that work: rules over the graph and over the spec."""
