@@ -17,7 +17,7 @@ import torch
 
 import resnet_spec
 
-from .command_line import inside, run
+from .command_line import Done, inside, run
 from .training import (
     CPU,
     EXPECTED,
@@ -52,21 +52,20 @@ def exact() -> bool:
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the recorded runs, all at their ends: those that were stopped have been gone on with."""
+def went_on(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Done]]:
+    """A folder with the recorded runs, all at their ends, and what going on with those that were stopped came to."""
     folder = tmp_path_factory.mktemp("ended")
     copy_fixtures(folder)
     with inside(folder):
-        for name in STOPPED:
-            good(run("train", "--resume", name, *CPU))
-    return folder
+        return folder, {name: run("train", "--resume", name, *CPU) for name in STOPPED}
 
 
 @pytest.fixture
-def there(ended: Path) -> Iterator[Path]:
+def there(went_on: tuple[Path, dict[str, Done]]) -> Iterator[Path]:
     """That folder, as the working directory."""
-    with inside(ended):
-        yield ended
+    folder, _ = went_on
+    with inside(folder):
+        yield folder
 
 
 @pytest.fixture
@@ -94,6 +93,11 @@ def test_nobody_has_changed_the_fixtures() -> None:
         assert [path.name for path in paths] == checkpoints
         assert all(path.stem.endswith(sha256(path)) for path in paths)
     assert sha256(RUNS / "drawn.safetensors") == TOLD["drawn"]["drawn.safetensors"]
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_a_stopped_run_is_gone_on_with(went_on: tuple[Path, dict[str, Done]], name: str) -> None:
+    good(went_on[1][name])
 
 
 @pytest.mark.parametrize("name", STARTED)
