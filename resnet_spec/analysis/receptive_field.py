@@ -7,13 +7,13 @@ operations that enlarge they are lines: `start + i * jump` and `start + i * jump
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, gcd, lcm
 
 from resnet_spec.graph.model import INPUT, Graph
-from resnet_spec.ops import ONE_PIXEL, Operation, Pair, Reads, Shape
+from resnet_spec.ops import ONE_PIXEL, Pair, Reads, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class AxisField:
 
     def then(self, by: Reads) -> AxisField:
         """The field behind an operation that reads so."""
+        if len(self.firsts) == 1 and isinstance(by.step, int) and isinstance(by.start, int) and isinstance(by.size, int):
+            first = self.firsts[0] + by.start * self.shift  # the usual case, made fast
+            last = self.lasts[0] + (by.start + by.size - 1) * self.shift
+            return AxisField((first,), (last,), self.shift * by.step)
         step = Fraction(by.step)
         period = len(self.firsts) * step.denominator
         period //= gcd(period, step.numerator)
@@ -48,6 +52,8 @@ class AxisField:
 
     def beside(self, other: AxisField) -> AxisField:
         """The smallest field around two that advance at the same rate."""
+        if len(self.firsts) == len(other.firsts) == 1:
+            return AxisField((min(self.firsts[0], other.firsts[0]),), (max(self.lasts[0], other.lasts[0]),), self.shift)
         period = lcm(len(self.firsts), len(other.firsts))
         phases = range(period)
         return AxisField(
@@ -55,6 +61,10 @@ class AxisField:
             tuple([max(self.last(i), other.last(i)) for i in phases]),
             self.shift * (period // len(self.firsts)),
         )
+
+    def keeps_pace(self, other: AxisField) -> bool:
+        """Whether two fields advance at the same rate."""
+        return self.shift * len(other.firsts) == other.shift * len(self.firsts)
 
     @property
     def jump(self) -> Fraction:
@@ -108,31 +118,44 @@ def receptive_fields(
     height, width = (AxisField((0,), (size - 1,), 0) for size in input[1:])
     whole = ReceptiveField(height, width, whole=True)
     found: list[ReceptiveField] = []
-    known: dict[tuple[object, ...], ReceptiveField] = {}
+    reads: dict[int, tuple[Reads | None, Reads | None]] = {}
+    known: dict[tuple[int, ...], ReceptiveField] = {}
     for position, node in enumerate(graph.nodes):
-        entering = tuple([_INPUT_FIELD if value == INPUT else found[value] for value in node.inputs])
-        ungated = [field for value, field in zip(node.inputs, entering, strict=True) if value not in gates]
-        if len(ungated) == 1 and len(entering) > 1:
-            found.append(ungated[0])
-            continue
-        key = (id(node.op), *map(id, entering))
+        entering = [_INPUT_FIELD if value == INPUT else found[value] for value in node.inputs]
+        if len(entering) > 1:
+            ungated = [field for value, field in zip(node.inputs, entering, strict=True) if value not in gates]
+            if len(ungated) == 1:
+                found.append(ungated[0])
+                continue
+        op = node.op
+        key = (id(op), *map(id, entering))
         field = known.get(key)
         if field is None:
+            by = reads.get(id(op))
+            if by is None:
+                by = reads[id(op)] = (op.reads(0), op.reads(1))
             x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
-            field = known[key] = _after(node.op, entering, x, shapes[position], whole)
+            image = len(x) == len(shapes[position]) == 3
+            field = known[key] = _after(*by, entering, whole) if image else whole
         found.append(field)
     return tuple(found)
 
 
-def _after(op: Operation, inputs: tuple[ReceptiveField, ...], x: Shape, output: Shape, whole: ReceptiveField) -> ReceptiveField:
-    height, width = op.reads(0), op.reads(1)
-    if height is None or width is None or any(field.whole for field in inputs) or len(output) < 3 or len(x) < 3:
+def _after(
+    height: Reads | None, width: Reads | None, inputs: Sequence[ReceptiveField], whole: ReceptiveField
+) -> ReceptiveField:
+    """The field behind an operation that reads so along each axis."""
+    if height is None or width is None or any(field.whole for field in inputs):
         return whole
     before = inputs[0]
     for other in inputs[1:]:
-        if other.jump != before.jump:
+        if not (before.height.keeps_pace(other.height) and before.width.keeps_pace(other.width)):
             return whole
-        before = ReceptiveField(before.height.beside(other.height), before.width.beside(other.width))
+        tall = before.height.beside(other.height)
+        same = before.height is before.width and other.height is other.width
+        before = ReceptiveField(tall, tall if same else before.width.beside(other.width))
     if height is width is ONE_PIXEL:
         return before
-    return ReceptiveField(before.height.then(height), before.width.then(width))
+    tall = before.height.then(height)
+    same = before.height is before.width and height == width
+    return ReceptiveField(tall, tall if same else before.width.then(width))
