@@ -7,8 +7,10 @@ import pytest
 import resnet_spec
 from resnet_spec.diagnostics import Source
 from resnet_spec.language.merge import resolve
-from resnet_spec.language.reader import MappingNode, SequenceNode, YamlNode, mark_invalid, parse
-from resnet_spec.language.spec import ParsedSpec, Spec, Stage, Use, library, parse_partial
+from resnet_spec.language.nodes import MappingNode, SequenceNode, YamlNode, mark_invalid
+from resnet_spec.language.parsing import ParsedSpec, parse_partial
+from resnet_spec.language.reader import parse
+from resnet_spec.language.spec import Spec, Stage, Use, library
 from resnet_spec.lowering.names import check_names
 
 

@@ -35,7 +35,7 @@ def whole(data: object) -> list[Diagnostic]:
     return [
         finding
         for finding in validate_whole(tree(data)).findings
-        if finding.message != "the spec does not say the size of its input"
+        if finding.message != "the spec does not give the size of its input"
     ]
 
 
