@@ -5,14 +5,24 @@
 >>> analysis.output, analysis.total.params
 ((1000,), 21797672)
 >>> model = resnet_spec.build("resnet34")               # an nn.Module
->>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # a run folder, and what it came to
+>>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # a run folder, and its results
 """
 
 from typing import TYPE_CHECKING
 
 from resnet_spec.api import analyze, build, draw, load
 from resnet_spec.compiler import Analysis
-from resnet_spec.diagnostics import Diagnostic, Span, SpecError
+from resnet_spec.diagnostics import (
+    ArgumentError,
+    DataError,
+    Diagnostic,
+    RecipeError,
+    ResnetSpecError,
+    Span,
+    SpecError,
+    TrainingError,
+    WeightsError,
+)
 
 __version__ = "0.1.0"
 
@@ -24,9 +34,15 @@ _LATE = {"train": "runs", "resume": "runs", "evaluate": "trained", "predict": "t
 
 __all__ = [
     "Analysis",
+    "ArgumentError",
+    "DataError",
     "Diagnostic",
+    "RecipeError",
+    "ResnetSpecError",
     "Span",
     "SpecError",
+    "TrainingError",
+    "WeightsError",
     "__version__",
     "analyze",
     "build",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_BOXES_PNG = 500
 MOST_BOXES = 5000
-SpecLike = str | Path | Mapping[str, object]
+SpecLike = str | Path | Mapping[str, object] | Spec
 
 
 def load(spec: SpecLike, *, set: Iterable[str] = (), spec_root: str | Path | None = None) -> Spec:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import click
 
-from resnet_spec.cli.common import findings_options, show_findings
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.cli.common import findings_options, show_error
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
 
@@ -51,8 +51,8 @@ def command(
     keep_memory()
     try:
         found = trained.predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
-    except SpecError as error:
-        ctx.exit(show_findings(error.diagnostics, message_format))
+    except ResnetSpecError as error:
+        ctx.exit(show_error(error, message_format))
     if style == "json":
         rows = [
             {"image": each.image, "classes": [{"name": name, "probability": value} for name, value in each.classes]}

@@ -55,7 +55,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
     if any(block.everywhere for block in resolved.blocks.values()):
         pending = [resolved.root, *bodies.values()]
         while pending:
-            for word in _words(pending.pop()):
+            for word in _strings(pending.pop()):
                 if word in library_block_names() and word not in bodies:
                     body = library_block(word)
                     assert body is not None
@@ -66,7 +66,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
     return _dumped(root, None, 120)
 
 
-def _words(node: YamlNode) -> Iterator[str]:
+def _strings(node: YamlNode) -> Iterator[str]:
     """Every string of a tree; among them are the names of the blocks it uses."""
     match node:
         case ScalarNode():
@@ -74,7 +74,7 @@ def _words(node: YamlNode) -> Iterator[str]:
                 yield node.value
         case SequenceNode():
             for item in node.items:
-                yield from _words(item)
+                yield from _strings(item)
         case MappingNode():
             for entry in node.entries.values():
-                yield from _words(entry.value)
+                yield from _strings(entry.value)

@@ -170,7 +170,7 @@ def test_sarif_has_what_code_scanning_asks_for() -> None:
     assert " " not in result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
 
 
-def test_colours_are_the_only_difference_between_coloured_and_plain() -> None:
-    coloured = render(hostile_findings(), colour=True)
-    assert "\x1b[1;31merror[invalid-name]\x1b[0m" in coloured
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render(hostile_findings())
+def test_colors_are_the_only_difference_between_colored_and_plain() -> None:
+    colored = render(hostile_findings(), color=True)
+    assert "\x1b[1;31merror[invalid-name]\x1b[0m" in colored
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == render(hostile_findings())
