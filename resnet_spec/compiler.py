@@ -16,7 +16,7 @@ anything else that is raised is a mistake of ours. Nothing here imports torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +30,10 @@ from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
-from resnet_spec.language.merge import Resolved, parse_set, read_file, resolve, spec_root
+from resnet_spec.language.merge import parse_set, read_file, resolve, spec_root
 from resnet_spec.language.provenance import with_origins
 from resnet_spec.language.reader import MappingNode, from_data, suppressions
-from resnet_spec.language.spec import Expect, Spec, parse_broken, parse_spec
+from resnet_spec.language.spec import Expect, Spec, parse_partial, parse_spec
 from resnet_spec.language.writer import write_spec
 from resnet_spec.lint.rules import lint
 from resnet_spec.lint.unused import check_unused
@@ -177,11 +177,11 @@ def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Dia
     resolved = resolve(target.source, target.folder, target.root, patches)
     if resolved.warnings:
         resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not _taken_back(each)))
-    try:
-        spec = parse_spec(resolved)
-    except SpecError as error:
-        told = [*error.diagnostics, *_independent(resolved, error.diagnostics)]
-        raise SpecError(with_origins(told, resolved.root.span.source, resolved.replaced)) from None
+    parsed = parse_partial(resolved)
+    if (spec := parsed.spec) is None or parsed.findings:
+        found = [*parsed.findings, *resolved.warnings]
+        more = [] if spec is None else more_findings(spec, found, parsed.whole)
+        raise SpecError(with_origins([*found, *more], resolved.root.span.source, resolved.replaced))
     more = [finding for finding in (*_turned(spec), *_unknown_codes(resolved.source)) if not _taken_back(finding)]
     return spec, (*resolved.warnings, *more), resolved.overridden
 
@@ -204,12 +204,6 @@ def _unknown_codes(source: Source) -> Iterator[Diagnostic]:
                 span = Span(source, line, column, line, column + len(code))
                 mend = suggestion(code, list(library.explanations()), most=0) or "`resnet-spec explain` lists the codes"
                 yield Diagnostic("unknown-code", f"there is no code `{code}`", span, help=mend, severity="warning")
-
-
-def _independent(resolved: Resolved, told: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """What is wrong with the names and shapes of a spec, apart from what its wrong form has led to."""
-    broken = parse_broken(resolved)
-    return [] if broken is None else more_findings(broken.spec, told, broken.failed, broken.whole)
 
 
 def flat_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:

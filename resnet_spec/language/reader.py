@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,12 +29,16 @@ ScalarValue = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """One value. `text` is what was written, `unquoted` whether it stood without quotes."""
+    """One value. `text` is what was written, `unquoted` whether it was written without quotes.
+
+    `invalid`, here and on the other nodes: a finding about the form of the document is about this very node.
+    """
 
     value: ScalarValue
     span: Span
     text: str = ""
     unquoted: bool = True
+    invalid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class SequenceNode:
 
     items: tuple[YamlNode, ...]
     span: Span
+    invalid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class MappingNode:
 
     entries: dict[str, Entry]
     span: Span
+    invalid: bool = False
 
     def get(self, key: str) -> YamlNode | None:
         entry = self.entries.get(key)
@@ -66,6 +72,7 @@ class MappingNode:
 
 
 YamlNode = ScalarNode | SequenceNode | MappingNode
+NodePath = tuple[str | int, ...]  # the keys and indices that lead to a node
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -153,6 +160,28 @@ def to_data(node: YamlNode) -> object:
             return [to_data(item) for item in node.items]
         case MappingNode():
             return {key: to_data(entry.value) for key, entry in node.entries.items()}
+
+
+def mark_invalid(node: YamlNode, paths: Iterable[NodePath]) -> YamlNode:
+    """The tree with the nodes at `paths` marked as invalid; a path that leads to no node marks nothing."""
+    here = False
+    below: dict[str | int, list[NodePath]] = {}
+    for path in paths:
+        if path:
+            below.setdefault(path[0], []).append(path[1:])
+        else:
+            here = True
+    match node:
+        case MappingNode() if below:
+            entries = {
+                key: Entry(entry.key, mark_invalid(entry.value, below[key])) if key in below else entry
+                for key, entry in node.entries.items()
+            }
+            return MappingNode(entries, node.span, here)
+        case SequenceNode() if below:
+            items = tuple(mark_invalid(item, below.get(number, ())) for number, item in enumerate(node.items))
+            return SequenceNode(items, node.span, here)
+    return replace(node, invalid=True) if here else node
 
 
 def path_to(root: MappingNode, key: str) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, SpecError, suggestion
 from resnet_spec.language.library import library_block, library_block_names, shipped_names
 from resnet_spec.language.merge import BlockText, Resolved
-from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
-from resnet_spec.language.validation import operation_names, validate_block, validate_whole
+from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, mark_invalid
+from resnet_spec.language.validation import Validation, operation_names, validate_block, validate_whole
 
 __all__ = ["Argument", "ArgumentValue", "Block", "Expect", "ScalarNode", "SequenceNode", "Spec", "Stage", "Use", "parse_spec"]
 
@@ -25,6 +25,7 @@ Role = Literal["norm", "act"]
 ROLES: tuple[Role, ...] = ("norm", "act")
 FACTS = ("in_channels", "out_channels", "first", "stage_index", "block_index", "block_count", "channels")
 STAGE_WORDS = ("block", "depth", "op", "ops", "if", "from", "init", "insert_before", "insert_after")
+_NEEDED_PARTS = ("stem", "stages", "head", "blocks", "params", "norm", "act")  # without one of these the rest is a guess
 _NOT_ARGUMENTS = ("op", "if", "from", "init", "ops", "insert_before", "insert_after")
 # Names a child of a torch.nn.Module cannot have; a test compares the list with torch's own.
 MODULE_ATTRIBUTES = frozenset(
@@ -55,9 +56,12 @@ class Argument:
     value: ArgumentValue
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Use:
-    """An operation, a role or a block where it is used, under its name."""
+    """An operation, a role or a block where it is used, under its name. Two uses are equal only if they are the same use.
+
+    `invalid`: a finding was reported about it, so what follows from it is not examined.
+    """
 
     name: str
     key: Span
@@ -68,6 +72,7 @@ class Use:
     when: ScalarNode | None = None  # `if`
     inputs: tuple[ScalarNode, ...] = ()  # `from`
     init: ScalarNode | None = None
+    invalid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,13 @@ class Stage:
     stride: Argument | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A kind of block. `everywhere`: it is the library's, or patches the library's for every use."""
+    """A kind of block. Two blocks are equal only if they are the same block.
+
+    `everywhere`: it is the library's, or patches the library's for every use. `invalid`: a finding was reported about it as
+    a whole, so its uses are not expanded.
+    """
 
     name: str
     key: Span
@@ -97,6 +106,7 @@ class Block:
     join: Use | None
     after: tuple[Use, ...]
     everywhere: bool
+    invalid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,62 +141,82 @@ class Spec:
     blocks: dict[str, Block]
     expect: Expect | None
     replaced: dict[Span, YamlNode]  # where a value stands -> the value of a file below that it took the place of
+    marked: dict[str, Block] = field(default_factory=dict)  # library blocks in which a use is invalid because of this spec
 
     def find_block(self, name: str, written: Span) -> Block | None:
         """The block a name means where it is `written`: inside the library, a spec's own new block does not count."""
         own = self.blocks.get(name)
         if own is not None and (own.everywhere or written.source.origin != "library"):
             return own
-        return library(name)
+        return self.marked.get(name) or library(name)
 
     def block_names(self) -> list[str]:
         """All names that a use may give, the spec's own first."""
         return list(dict.fromkeys([*self.blocks, *library_block_names()]))
 
 
-def parse_spec(resolved: Resolved) -> Spec:
-    """The Spec of a merged document; raises SpecError with everything that is wrong with its form."""
-    reader = _SpecReader()
-    reader.findings.extend(validate_whole(resolved.root))
-    for text in resolved.blocks.values():
-        reader.findings.extend(validate_block(text.body))
-    if reader.findings:
-        raise SpecError([*reader.findings, *resolved.warnings])
-    spec = reader.spec(resolved)
-    if reader.findings:  # the top-level `block` is read once for each stage, and tells its findings once
-        raise SpecError([*dict.fromkeys(reader.findings), *resolved.warnings])
-    return spec
-
-
 @dataclass(frozen=True, slots=True)
-class BrokenSpec:
-    """What could be read of a spec with mistakes of form. `failed` are the `id`s of the uses and blocks that this is about.
+class ParsedSpec:
+    """The Spec of a merged document, or what could be read of one with mistakes, and the findings about its form.
 
-    `whole`: stem, stages, head and input are known, so that shapes can be worked out.
+    `spec` is None where most of it would be a guess. What the findings are about is marked as invalid in it. `whole`: stem,
+    stages, head and input are known, so that shapes can be computed.
     """
 
-    spec: Spec
-    failed: frozenset[int]
-    whole: bool
+    findings: tuple[Diagnostic, ...]
+    spec: Spec | None
+    whole: bool = True
 
 
-def parse_broken(resolved: Resolved) -> BrokenSpec | None:
-    """As much of a spec as can be read where `parse_spec` refuses it; None where most of it would be guessed."""
-    reader = _SpecReader(set())
-    told = validate_whole(resolved.root, reader.failed_nodes)
-    for text in resolved.blocks.values():
-        told += validate_block(text.body, reader.failed_nodes)
-    entries = resolved.root.entries
-    if any(finding.code == "unknown-field" and finding.span in {entry.key for entry in entries.values()} for finding in told):
-        return None  # a misspelt `stem` or `classes` would be missed everywhere
-    reader.whole = "input" in entries and id(entries["input"].value) not in reader.failed_nodes
-    for key in ("stem", "stages", "head", "blocks", "params", "norm", "act"):
-        if key in entries and id(entries[key].value) in reader.failed_nodes:
-            return None
+def parse_spec(resolved: Resolved) -> Spec:
+    """The Spec of a merged document.
+
+    Raises:
+        SpecError: with everything that is wrong with the form of the document.
+    """
+    parsed = parse_partial(resolved)
+    if parsed.spec is None or parsed.findings:
+        raise SpecError([*parsed.findings, *resolved.warnings])
+    return parsed.spec
+
+
+def parse_partial(resolved: Resolved) -> ParsedSpec:
+    """As much of a merged document as can be read, with the findings about its form."""
+    resolved, findings = _check_form(resolved)
+    reader = _SpecReader(well_formed=not findings)
+    if findings:
+        entries = resolved.root.entries
+        keys = {entry.key for entry in entries.values()}
+        if any(finding.code == "unknown-field" and finding.span in keys for finding in findings):
+            return ParsedSpec(findings, None)  # a misspelled `stem` or `classes` would be missed everywhere
+        if any(entries[key].value.invalid for key in _NEEDED_PARTS if key in entries):
+            return ParsedSpec(findings, None)
+        reader.whole = "input" in entries and not entries["input"].value.invalid
     spec = reader.spec(resolved)
+    if not findings:  # the top-level `block` is read once for each stage, and its findings are reported once
+        findings = tuple(dict.fromkeys(reader.findings))
     if any(finding.code == "role-cycle" for finding in reader.findings):
-        return None
-    return BrokenSpec(spec, frozenset(reader.failed), reader.whole)
+        return ParsedSpec(findings, None)
+    return ParsedSpec(findings, spec, reader.whole)
+
+
+def _check_form(resolved: Resolved) -> tuple[Resolved, tuple[Diagnostic, ...]]:
+    """The document with the nodes marked that do not have the form the schema asks for, and the findings about them."""
+    found = validate_whole(resolved.root)
+    findings = list(found.findings)
+    root = _marked(resolved.root, found)
+    blocks: dict[str, BlockText] = {}
+    for name, text in resolved.blocks.items():
+        found = validate_block(text.body)
+        findings += found.findings
+        blocks[name] = replace(text, body=_marked(text.body, found)) if found.findings else text
+    return (replace(resolved, root=root, blocks=blocks) if findings else resolved), tuple(findings)
+
+
+def _marked(mapping: MappingNode, found: Validation) -> MappingNode:
+    marked = mark_invalid(mapping, found.paths)
+    assert isinstance(marked, MappingNode)
+    return marked
 
 
 _LIBRARY: dict[str, Block] = {}
@@ -205,13 +235,13 @@ def library(name: str) -> Block | None:
 class _SpecReader:
     """Trees to typed values, gathering findings about names and places.
 
-    The trees are valid, unless `failed_nodes` has the `id`s of those that are not; what is made of them goes into `failed`.
+    The trees have the form that the schema asks for, unless `well_formed` is false: then nodes that have not are marked as
+    invalid, and so is what is made of them.
     """
 
-    def __init__(self, failed_nodes: set[int] | None = None) -> None:
+    def __init__(self, well_formed: bool = True) -> None:
         self.findings: list[Diagnostic] = []
-        self.failed_nodes = failed_nodes if failed_nodes is not None else set[int]()
-        self.failed: set[int] = set()
+        self.well_formed = well_formed
         self.blocks: Container[str] = ()
         self.blockless = False
         self.whole = True  # but for the operations
@@ -250,7 +280,7 @@ class _SpecReader:
             stages=stages,
             head=head,
             blocks={name: self.own_block(text) for name, text in resolved.blocks.items()},
-            expect=None if self.failed_nodes else _expect(root.get("expect")),
+            expect=_expect(root.get("expect")) if self.well_formed else None,
             replaced=resolved.replaced,
         )
 
@@ -273,15 +303,13 @@ class _SpecReader:
             self.take(name, entry.key, names)
         before = len(self.findings)
         made = self.use_of(name, entry)
-        if len(self.findings) > before:
-            self.failed.add(id(made))
-        if self.failed_nodes:
+        invalid = len(self.findings) > before
+        if not self.well_formed:
             heads = [entry.value]
             if isinstance(entry.value, MappingNode):
                 heads += [node for key in _NOT_ARGUMENTS if (node := entry.value.get(key)) is not None]
-            if any(id(node) in self.failed_nodes for node in heads):
-                self.failed.add(id(made))
-        return made
+            invalid = invalid or any(node.invalid for node in heads)
+        return replace(made, invalid=True) if invalid else made
 
     def use_of(self, name: str, entry: Entry) -> Use:
         value = entry.value
@@ -396,10 +424,7 @@ class _SpecReader:
                 continue
             arguments[key] = self.argument(each)
         depth, stride = body.entries.get("depth"), body.entries.get("stride")
-        made = Use(name, entry.key, chosen.op, chosen.op_span, arguments)
-        if id(chosen) in self.failed or id(body) in self.failed_nodes:
-            self.failed.discard(id(chosen))  # an `id` lasts as long as what it is of
-            self.failed.add(id(made))
+        made = Use(name, entry.key, chosen.op, chosen.op_span, arguments, invalid=chosen.invalid or body.invalid)
         return Stage(
             name,
             entry.key,
@@ -432,7 +457,7 @@ class _SpecReader:
         if own is None or not isinstance(own.value, MappingNode):
             return base
         patch = {key: self.argument(each) for key, each in own.value.entries.items()}
-        return Use(name, base.key, base.op, base.op_span, {**base.arguments, **patch})
+        return replace(base, arguments={**base.arguments, **patch})
 
     def variables(self, node: YamlNode | None, what: str) -> dict[str, Argument]:
         if not isinstance(node, MappingNode):
@@ -453,12 +478,11 @@ class _SpecReader:
             mend = "a block's name is letters, digits and underscores"
             self.refuse("invalid-name", f"`{text.name}` cannot be a name", text.key, mend)
         made = self.block(text)
-        if self.failed_nodes:
-            nodes = [text.body, *(entry.value for entry in text.body.entries.values())]
-            nodes += [item for node in nodes if isinstance(node, SequenceNode) for item in node.items]
-            if any(id(node) in self.failed_nodes for node in nodes):
-                self.failed.add(id(made))
-        return made
+        if self.well_formed:
+            return made
+        nodes = [text.body, *(entry.value for entry in text.body.entries.values())]
+        nodes += [item for node in nodes if isinstance(node, SequenceNode) for item in node.items]
+        return replace(made, invalid=True) if any(node.invalid for node in nodes) else made
 
     def block(self, text: BlockText) -> Block:
         body = text.body

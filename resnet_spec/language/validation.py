@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, closest, suggestion
 from resnet_spec.language.conformance import conforms, member_for
 from resnet_spec.language.library import DocumentKind
-from resnet_spec.language.reader import MappingNode, ScalarNode, SequenceNode, YamlNode, path_to, to_data
+from resnet_spec.language.reader import MappingNode, NodePath, ScalarNode, SequenceNode, YamlNode, path_to, to_data
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -79,24 +80,30 @@ def _without_requirements(node: Any) -> Any:
     return loose
 
 
-def validate_whole(root: MappingNode, failed: set[int] | None = None) -> list[Diagnostic]:
-    """What is wrong with a merged document; its `blocks` are checked one by one with `validate_block`.
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What is wrong with the form of a tree, and the nodes that the findings are about."""
 
-    The `id` of every node that a finding is about goes into `failed`.
-    """
-    findings = _validate("", root, failed=failed)
+    findings: tuple[Diagnostic, ...]
+    paths: tuple[NodePath, ...] = ()
+
+
+def validate_whole(root: MappingNode) -> Validation:
+    """Check the form of a merged spec. Its `blocks` are checked one by one, with `validate_block`."""
+    found = _validate("", root)
     known = schema_document()["properties"]
     if "input" not in root.entries and not any(
         closest(key, ("extends", "input")) for key in root.entries if key not in known
     ):  # a misspelt one is told as such
         message = "the spec does not say the size of its input"
-        findings.append(Diagnostic("missing-field", message, root.span, help="write `input: 3x224x224` (C x H x W)"))
-    return findings
+        missing = Diagnostic("missing-field", message, root.span, help="write `input: 3x224x224` (C x H x W)")
+        return replace(found, findings=(*found.findings, missing))
+    return found
 
 
-def validate_block(body: MappingNode, failed: set[int] | None = None) -> list[Diagnostic]:
-    """What is wrong with the merged body of one block."""
-    return _validate("block", body, failed=failed)
+def validate_block(body: MappingNode) -> Validation:
+    """Check the form of the merged body of one block."""
+    return _validate("block", body)
 
 
 @cache
@@ -107,25 +114,22 @@ def operation_names() -> frozenset[str]:
 
 
 def validate_recipe(root: MappingNode) -> list[Diagnostic]:
-    """What is wrong with a merged recipe."""
-    return _validate("", root, "recipe")
+    """What is wrong with the form of a merged recipe."""
+    return list(_validate("", root, "recipe").findings)
 
 
-def _validate(
-    definition: str, node: MappingNode, kind: DocumentKind = "spec", failed: set[int] | None = None
-) -> list[Diagnostic]:
+def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -> Validation:
     document = schema_document(kind)
     data = to_data(node)
     if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
-        return []
+        return Validation(())
     errors = list(_validator(definition, kind).iter_errors(data))
     of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     told = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
-    if failed is not None:
-        failed.update(id(at) for error in told if (at := _walk(node, list(error.absolute_path))[0]) is not None)
     findings = list(dict.fromkeys(finding for error in told for finding in _diagnose(error, node)))
     at_anchors = {(finding.code, finding.span) for finding in findings}
-    return [f for f in findings if f.span is None or f.span.anchor is None or (f.code, f.span.anchor) not in at_anchors]
+    kept = [f for f in findings if f.span is None or f.span.anchor is None or (f.code, f.span.anchor) not in at_anchors]
+    return Validation(tuple(kept), tuple(dict.fromkeys(tuple(error.absolute_path) for error in told)))
 
 
 @cache

@@ -6,7 +6,7 @@ can be known without a number; `scope` evaluates; `expand` builds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.graph.model import Graph
@@ -20,30 +20,30 @@ __all__ = ["Partial", "lower", "lower_partial", "more_findings"]
 
 def lower(spec: Spec) -> Graph:
     """The graph of a spec; raises SpecError."""
-    findings, failed = check_names(spec)
+    findings, marked = check_names(spec)
     if findings:
-        raise SpecError([*findings, *_beyond(spec, findings, failed)])
+        raise SpecError([*findings, *_beyond(marked, findings)])
     return expand(spec)
 
 
 def lower_partial(spec: Spec) -> Partial:
     """As much of a spec's graph as can be built; raises SpecError where its words and names mean nothing."""
-    findings, failed = check_names(spec)
+    findings, marked = check_names(spec)
     if findings:
-        raise SpecError([*findings, *_beyond(spec, findings, failed)])
+        raise SpecError([*findings, *_beyond(marked, findings)])
     return expand_partial(spec)
 
 
-def more_findings(spec: Spec, told: Sequence[Diagnostic], failed: Collection[int], whole: bool) -> list[Diagnostic]:
-    """What else is wrong with a spec whose form was `told` to be wrong in places; `failed` are the uses and blocks there.
+def more_findings(spec: Spec, told: Sequence[Diagnostic], whole: bool) -> list[Diagnostic]:
+    """What else is wrong with a spec in which the uses and blocks that were `told` about are marked as invalid.
 
-    `whole`: the sequence of its operations is known, so that shapes can be said too.
+    `whole`: the sequence of its operations is known, so that shapes can be checked too.
     """
-    named, nameless = check_names(spec, failed)
+    named, marked = check_names(spec)
     named = independent(named, told)
-    return [*named, *(_beyond(spec, [*told, *named], nameless) if whole else ())]
+    return [*named, *(_beyond(marked, [*told, *named]) if whole else ())]
 
 
-def _beyond(spec: Spec, told: Sequence[Diagnostic], failed: Collection[int]) -> list[Diagnostic]:
+def _beyond(spec: Spec, told: Sequence[Diagnostic]) -> list[Diagnostic]:
     """The conflicts that have nothing to do with what was told."""
-    return independent(expand_partial(spec, failed).findings, told)
+    return independent(expand_partial(spec).findings, told)

@@ -61,9 +61,9 @@ class Partial:
     findings: tuple[Diagnostic, ...]
 
 
-def expand_partial(spec: Spec, failed: Collection[int] = ()) -> Partial:
-    """As much of a spec's graph as can be built. `failed` are the `id`s of uses and blocks that were told already."""
-    expansion = _Expansion(spec, failed)
+def expand_partial(spec: Spec) -> Partial:
+    """As much of a spec's graph as can be built. Uses and blocks that are marked as invalid are passed over."""
+    expansion = _Expansion(spec)
     body = Body()
     value = expansion.network(body)
     graph = Graph(spec.name, spec.input, tuple(body.nodes), tuple(body.regions), value.id, spec.init)
@@ -75,7 +75,7 @@ def _with_repeats(expansion: _Expansion) -> tuple[Diagnostic, ...]:
     found = expansion.found
     if found.conflicts:
         body = Body()
-        _Expansion(expansion.spec, expansion.failed, mended=True).network(body)
+        _Expansion(expansion.spec, mended=True).network(body)
         for key, part in found.conflicts.items():
             if key in found.all and (note := repeats(part.name, part, body.broken)):
                 found.all[key] = replace(found.all[key], notes=(*found.all[key].notes, note))
@@ -83,9 +83,8 @@ def _with_repeats(expansion: _Expansion) -> tuple[Diagnostic, ...]:
 
 
 class _Expansion:
-    def __init__(self, spec: Spec, failed: Collection[int] = (), mended: bool = False) -> None:
+    def __init__(self, spec: Spec, mended: bool = False) -> None:
         self.spec = spec
-        self.failed = failed
         self.mended = mended  # go on behind a conflict as if it were none, to see what else has it
         self.found = Findings(spec)
         self.globals = SpecScope(spec.params, spec.classes)
@@ -134,7 +133,7 @@ class _Expansion:
     def stage(self, stage: Stage, index: int, value: Val, body: Body) -> Val:
         depth = self.depths.get(stage.name)
         block = self.spec.find_block(stage.block.op, stage.block.op_span)
-        if depth is None or block is None or (self.failed and id(stage.block) in self.failed):
+        if depth is None or block is None or stage.block.invalid:
             return replace(value, shape=None)
         if not self.found.lists_fit(stage, depth):
             return replace(value, shape=None)
@@ -204,7 +203,7 @@ class _Expansion:
         self, block: Block, given: Mapping[str, Given], facts: Mapping[str, Number], value: Val, around: Body
     ) -> tuple[Template, frozenset[str]]:
         """A block for its arguments and the shape that enters, expanded unless an equal one was; and the facts it read."""
-        if self.failed and id(block) in self.failed:
+        if block.invalid:
             raise UnknownValueError
         if len(self.found.frames) > MAX_NESTING:
             mend = f"does `{block.name}` use itself?"
@@ -213,7 +212,7 @@ class _Expansion:
         scope = BlockScope(block, given, facts, value.shape[0], self.globals)
         arguments = tuple([(name, scope.lookup(name)) for name in given])
         typed = tuple([(name, type(argument), argument) for name, argument in arguments])
-        key = (id(block), value.shape, typed)
+        key = (block, value.shape, typed)
         known = self.templates.setdefault(key, {})
         for names, by_value in known.items():
             if (template := by_value.get(tuple([facts.get(name) for name in names]))) is not None:
@@ -245,8 +244,7 @@ class _Expansion:
 
     def chain(self, uses: tuple[Use, ...], place: ExpansionContext, value: Val, body: Body) -> Val:
         for use in uses:
-            told = self.failed and id(use) in self.failed
-            inputs = [] if told else [self.earlier(name, place) for name in use.inputs]
+            inputs = [] if use.invalid else [self.earlier(name, place) for name in use.inputs]
             value = self.operation(use, place, value, body, inputs)
             place.values[use.name] = value
         return value
@@ -259,7 +257,7 @@ class _Expansion:
         return place.values.get(name.text, Val(INPUT, None))
 
     def join(self, block: Block, join: Use, place: ExpansionContext, shortcut: Val, branch: Val, body: Body) -> Val:
-        if self.failed and id(join) in self.failed:
+        if join.invalid:
             return Val(INPUT, None)
         if shortcut.shape is not None and branch.shape is not None:
             result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
@@ -309,7 +307,7 @@ class _Expansion:
         Where its `if` is false there is nothing, and the value before it is handed on: an absent projection of a
         pre-activation block leaves the raw input, whatever it would have read.
         """
-        if self.failed and id(use) in self.failed:
+        if use.invalid:
             return Val(INPUT, None)
         inputs = [*named] or [before]
         scope = WithChannels(place.scope, inputs[0].channels)

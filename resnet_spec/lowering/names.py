@@ -5,13 +5,14 @@ Everything a spec uses is walked once, whether or not an `if` will leave it out,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
 from resnet_spec.language import expressions
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, SequenceNode, Spec, Stage, Use, library
 from resnet_spec.lowering.conflict import uses_of
+from resnet_spec.lowering.invalid import mark_invalid
 from resnet_spec.ops import OPERATIONS, Field, fields_of
 
 _TRUTH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -20,14 +21,12 @@ MOST_LINES = 12
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
-def check_names(spec: Spec, failed: Collection[int] = ()) -> tuple[list[Diagnostic], frozenset[int]]:
-    """Findings about words and names, in the order in which things are used; and the `id`s of the uses that they are about.
-
-    `failed` are the `id`s of uses and blocks whose form was told already.
-    """
-    walk = _Walk(spec, failed)
+def check_names(spec: Spec) -> tuple[list[Diagnostic], Spec]:
+    """Findings about words and names, in the order in which things are used; and the spec with the uses and blocks that
+    they are about marked as invalid. Blocks that are marked already are passed over."""
+    walk = _Walk(spec)
     walk.whole()
-    return _once(walk.findings), frozenset(walk.failed)
+    return _once(walk.findings), mark_invalid(spec, walk.invalid, walk.seen)
 
 
 def _once(findings: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -51,12 +50,12 @@ def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
 
 
 class _Walk:
-    def __init__(self, spec: Spec, failed: Collection[int]) -> None:
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.findings: list[Diagnostic] = []
-        self.failed = set(failed)
+        self.invalid: set[Use | Block] = set()
         self.current: list[Use] = []  # the uses around what is looked at
-        self.seen: set[int] = set()
+        self.seen: set[Block] = set()
         self.pending: list[Block] = []  # blocks that were used and are still to be walked
         self.inside: Block | None = None  # the block whose body is walked
         self.undeclared: dict[str, set[str]] = {}  # by block: what its uses give and it mentions, and does not declare
@@ -68,7 +67,11 @@ class _Walk:
     def append(self, finding: Diagnostic) -> None:
         self.findings.append(finding)
         if self.current:
-            self.failed.add(id(self.current[-1]))
+            self.invalid.add(self.current[-1])
+
+    def passed_over(self, block: Block) -> bool:
+        """Whether a block is invalid as a whole, as was reported before."""
+        return block.invalid or block in self.invalid
 
     def whole(self) -> None:
         spec = self.spec
@@ -115,7 +118,7 @@ class _Walk:
         if self.shadows_the_library(block, given):
             return
         visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
-        if stage.stride is not None and id(block) not in self.failed:
+        if stage.stride is not None and not self.passed_over(block):
             self.expressions(
                 {"stride": stage.stride}, (*self.globals, *(fact for fact in BLOCK_FACTS if fact != "out_channels"))
             )
@@ -125,7 +128,7 @@ class _Walk:
                 if block.key.source.origin == "library":
                     mend = "put a pool between the stages, or use a block that strides"
                 self.add("unknown-field", message, stage.stride.key, mend)
-        if id(block) in self.failed:
+        if self.passed_over(block):
             return
         self.arguments(use, block, stage.key, stage=True)
         self.expressions(use.arguments, visible)
@@ -149,7 +152,7 @@ class _Walk:
                 return
             meaning = role
         if meaning.op in self.spec.blocks and meaning.op in OPERATIONS:  # told already: no block can be called so
-            self.failed.add(id(use))
+            self.invalid.add(use)
             return
         if use.when is not None:
             self.expression(use.when, visible)
@@ -172,7 +175,7 @@ class _Walk:
                 message = f"there is no operation or block `{meaning.op}`"
                 self.add("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
                 return
-            if id(block) in self.failed:
+            if self.passed_over(block):
                 return
             if use.init is not None:
                 message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
@@ -211,12 +214,12 @@ class _Walk:
             return False
         takes, taken = (*block.args, *block.defaults), (*patched.args, *patched.defaults)
         lacking = [name for name in given if name in taken and name not in takes]
-        if lacking and id(block) not in self.failed:
+        if lacking and not self.passed_over(block):
             message = f"`{block.name}` is a new block here, which replaces the library's, and it takes no `{lacking[0]}`"
             mend = f"write `extends: {block.name}` in it, to patch the library's"
             related = (Label(given[lacking[0]].key, f"`{lacking[0]}` is given here"),)
             self.append(Diagnostic("unknown-field", message, block.key, related=related, help=mend))
-            self.failed.add(id(block))
+            self.invalid.add(block)
         return bool(lacking)
 
     def arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
@@ -228,7 +231,7 @@ class _Walk:
         self.undeclared.setdefault(block.name, set()).update(undeclared & use.arguments.keys())
         for name, argument in use.arguments.items():
             if name not in known and name in undeclared:  # told where the block mentions it
-                self.failed.add(id(use))
+                self.invalid.add(self.current[-1])
             elif name not in known:
                 message = f"the block `{block.name}` takes no `{name}`"
                 mend = suggestion(name, shown, _ARGUMENT_SYNONYMS)
@@ -249,9 +252,9 @@ class _Walk:
 
     def block(self, block: Block) -> None:
         """The body of a block, once."""
-        if id(block) in self.seen or id(block) in self.failed:
+        if block in self.seen or self.passed_over(block):
             return
-        self.seen.add(id(block))
+        self.seen.add(block)
         own = (*block.args, *block.defaults, *block.let)
         visible = (*own, *(name for name in self.globals if name not in own), *BLOCK_FACTS)
         hidden = () if block.out_channels is not None else ("out_channels",)
@@ -265,11 +268,11 @@ class _Walk:
         for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
             self.use(use, (*visible, "channels"), earlier, section=use is block.join)
             earlier.append(use.name)
-        if block.join is None or id(block.join) in self.failed:
+        if block.join is None or block.join.invalid or block.join in self.invalid:
             return
         if not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
-            self.failed.add(id(block.join))
+            self.invalid.add(block.join)
             message = f"`{block.join.op}` does not join two values"
             self.add("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
 
