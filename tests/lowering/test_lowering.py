@@ -632,3 +632,27 @@ def test_a_condition_on_channels_explains_an_absent_projection() -> None:
     )
     (finding,) = refusals(f"blocks: {{b: {block}}}\nblock: b\nstages: {{s: {{}}}}\n")
     assert [label.text for label in finding.related] == ["false here, so `d` is absent", "joined here", "4 channels from here"]
+
+
+@pytest.mark.parametrize("join", ["add", "multiply", "concat"])
+@pytest.mark.parametrize(
+    ("sections", "flat"),
+    [
+        ("branch: {f: flatten}", "branch"),
+        ("branch: {p: {op: adaptive_avg_pool2d, output_size: 1}, f: flatten}", "branch"),
+        ("branch: {r: relu}, shortcut: {f: flatten}", "shortcut"),
+    ],
+)
+def test_a_vector_does_not_join_an_image(join: str, sections: str, flat: str) -> None:
+    (finding,) = refusals(f"blocks: {{b: {{{sections}, join: {join}}}}}\nblock: b\nstages: {{s: {{}}}}\n")
+    assert finding.code == "shape-mismatch"
+    assert finding.help.startswith(f"remove the flatten from the {flat}")
+
+
+@pytest.mark.parametrize(("fields", "padding"), [("kernel_size: [1, 3]", "[0, 1]"), ("kernel_size: 3, dilation: 2", "2")])
+def test_the_padding_that_is_suggested_makes_a_join_fit(fields: str, padding: str) -> None:
+    block = f"{{branch: {{c: {{op: conv2d, out_channels: 8, {fields}PPP}}}}, join: add}}"
+    text = f"blocks: {{b: {block}}}\nblock: b\nstages: {{s: {{}}}}\n"
+    (finding,) = refusals(text.replace("PPP", ""))
+    assert finding.help.startswith(f"write `padding: {padding}`")
+    assert graph_of(text.replace("PPP", f", padding: {padding}")).nodes[-1].shape == (8, 16, 16)
