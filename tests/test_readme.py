@@ -52,6 +52,19 @@ def test_the_commands_and_options_exist(page: str, tmp_path: Path, monkeypatch: 
         command.make_context(name, arguments)
 
 
+def test_the_messages_that_are_quoted_are_printed() -> None:
+    """Each in a golden text of `tests/invalid`, which may have other names of files."""
+
+    def without_files(text: str) -> str:
+        return re.sub(r"[\w./]+\.yaml", "FILE", text)
+
+    section = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Findings")[2].partition("\n## ")[0]
+    quoted = [a or b for a, b in re.findall(r"`` (.*?) ``|(?<!`)`((?:the|and) [^`]*)`", section)]
+    golden = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "invalid").glob("*.txt"))
+    assert len(quoted) == 5
+    assert [phrase for phrase in quoted if without_files(phrase) not in without_files(golden)] == []
+
+
 @pytest.mark.torch
 def test_the_python_runs() -> None:
     names: dict[str, object] = {}

@@ -1,4 +1,4 @@
-"""What a spec defines and nothing uses: its own blocks, params, and the `let` and defaults of blocks."""
+"""What a spec defines and never uses: its own blocks, params, and the `let` variables of blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resnet_spec.language.spec import Argument, Block, ScalarNode, Spec, Stage, 
 
 
 def check_unused(spec: Spec) -> list[Diagnostic]:
-    """A warning for each definition of the file itself that changes nothing; those it extends may serve others."""
+    """A warning for each definition of the file itself that is never used. Those of files that it extends may be for others."""
     used = _Used(spec)
     places: list[tuple[str, dict[str, Span]]] = [
         ("block", {name: block.key for name, block in spec.blocks.items() if id(block) not in used.blocks}),
@@ -18,19 +18,19 @@ def check_unused(spec: Spec) -> list[Diagnostic]:
     ]
     for block in spec.blocks.values():
         if id(block) in used.blocks:
-            places.append(("let", {name: each.key for name, each in block.let.items() if name not in used.names}))
+            places.append(("`let` variable", {name: each.key for name, each in block.let.items() if name not in used.names}))
     return [finding for what, unused in places for finding in _unused(what, unused, spec.span.source)]
 
 
 def _unused(what: str, places: dict[str, Span], main: Source) -> Iterator[Diagnostic]:
     for name, span in places.items():
         if span.source is main:
-            message = f"nothing uses the {what} `{name}`"
+            message = f"the {what} `{name}` is never used"
             yield Diagnostic("unused-definition", message, span, help="remove it, or use it", severity="warning")
 
 
 class _Used:
-    """The blocks that a network reaches, and every name that an expression in them mentions."""
+    """The blocks that a network uses, directly or not, and every name in their expressions."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec

@@ -130,7 +130,7 @@ class Expander:
         self.findings.report_conflict(operation_problem(self.spec, present, problem), broken, trail.to(present.use))
 
     def _expand_sequence(self, present: PresentUse) -> Val:
-        """The operations of a `sequential`, which belong to the role if it is what a role means."""
+        """The operations of a `sequential`, written at the use or in the role."""
         use, meaning, context = present.use, present.meaning, present.context
         body, value = context.body, present.inputs[0]
         self._check_size(body, 0, use.key, 1)
@@ -151,7 +151,8 @@ class Expander:
         given: dict[str, Given] = {}
         for key, (argument, scope) in present.arguments.items():
             if not isinstance(argument.value, ScalarNode):
-                raise refuse("wrong-type", f"`{key}` is one value here; lists are for stages", argument.value.span, "write one")
+                message = f"`{key}` must be one value here: only stages take lists"
+                raise refuse("wrong-type", message, argument.value.span, "write one value")
             given[key] = Evaluated(number(argument.value, scope), argument.value, scope)
         context, value = present.context, present.inputs[0]
         facts: Mapping[str, Number] = {"block_count": self.block_count}
@@ -171,8 +172,8 @@ class Expander:
         if block.invalid:
             raise UnknownValueError
         if len(trail.uses) > MAX_NESTING:
-            help = f"does `{block.name}` use itself?"
-            raise refuse("too-deep", f"blocks are nested deeper than {MAX_NESTING}", trail.uses[-1].key, help)
+            help = f"check whether `{block.name}` uses itself"
+            raise refuse("too-deep", f"blocks are nested more than {MAX_NESTING} levels deep", trail.uses[-1].key, help)
         assert value.shape is not None
         scope = BlockScope(block, given, facts, value.shape[0], self.scope)
         arguments = [(name, scope.lookup(name)) for name in given]
@@ -195,7 +196,7 @@ class Expander:
                 value = self._expand_join(join, shortcut, value, context)
             context.values[join.name] = value
         value = self._expand_section(block.after, value, context)
-        if not self._keeps_its_promise(value, context):
+        if not self._has_declared_channels(value, context):
             value = replace(value, shape=None)
         return Template(block.name, body, value, frozenset(scope.read))
 
@@ -209,8 +210,8 @@ class Expander:
     def _earlier(self, name: ScalarNode, context: ExpansionContext) -> Val:
         """The value that `from` names. If it is written in the block and not there, it was in a shortcut that is left out."""
         if name.text not in context.values:
-            message = f"there is no `{name.text}` here: the `if` of `join` is false, and then there is no shortcut"
-            finding = Diagnostic("unknown-name", message, name.span, help="take a value of the branch, or `input`")
+            message = f"there is no `{name.text}` here: the `if` of `join` is false, so the shortcut is absent"
+            finding = Diagnostic("unknown-name", message, name.span, help="use a value of the branch, or `input`")
             self.findings.report(finding, context.trail)
         return context.values.get(name.text, UNKNOWN)
 
@@ -236,19 +237,19 @@ class Expander:
                 return branch if self.ignore_conflicts else UNKNOWN
         return self.expand_use(replace(join, when=None), branch, context, [shortcut, branch])
 
-    def _keeps_its_promise(self, value: Val, context: ExpansionContext) -> bool:
-        """Whether the output of a block has the channels that its `out_channels` says."""
+    def _has_declared_channels(self, value: Val, context: ExpansionContext) -> bool:
+        """Whether the output of a block has the number of channels that its `out_channels` declares."""
         scope = context.block
         if scope is None or scope.block.out_channels is None or value.shape is None:
             return True
         try:
-            promised = scope.lookup("out_channels")
+            declared = scope.lookup("out_channels")
         except UnknownValueError as unknown:
             self.findings.report_unknown(unknown, context.trail)
             return False
-        if promised == value.shape[0]:
+        if declared == value.shape[0]:
             return True
-        self.findings.report(wrong_out_channels(context, value, promised), context.trail)
+        self.findings.report(wrong_out_channels(context, value, declared), context.trail)
         return self.ignore_conflicts
 
     def append_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
@@ -269,7 +270,7 @@ def _check_init(operation: Operation, init: ScalarNode) -> None:
     """Refuse an `init` for an operation without a weight, or one for matrices where the weight is a vector."""
     weight = next((tensor for tensor in operation.tensors() if tensor.name == "weight"), None)
     if weight is None:
-        raise refuse("init-without-weight", f"`{operation.name}` has no weight that `init` could draw", init.span, "remove it")
+        raise refuse("init-without-weight", f"`{operation.name}` has no weight to initialize", init.span, "remove it")
     if len(weight.shape) < 2 and init.text not in ("zeros", "ones", "pytorch"):
-        message = f"`init: {init.text}` draws matrices, and the weight of `{operation.name}` is a vector"
-        raise refuse("init-without-weight", message, init.span, "`zeros` or `ones` would do")
+        message = f"`init: {init.text}` is for matrices, and the weight of `{operation.name}` is a vector"
+        raise refuse("init-without-weight", message, init.span, "use `zeros` or `ones`")

@@ -1,4 +1,4 @@
-"""A spec whose names are known to be good, expanded into a graph: its operations in order, and its stages block by block."""
+"""A spec whose names were checked, expanded into a graph: its operations in order, and its stages block by block."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def expand(spec: Spec) -> Graph:
         raise SpecError(partial.findings)
     if not partial.graph.nodes:
         message = "there is nothing to build: every operation is absent"
-        help = "let an `if` be true, or give the network an operation without one"
+        help = "make an `if` true, or add an operation without one"
         raise SpecError([Diagnostic("no-network", message, spec.span, help=help)])
     return partial.graph
 

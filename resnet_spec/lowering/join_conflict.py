@@ -1,4 +1,4 @@
-"""The finding for a join whose inputs do not fit: what made each of them, where they come apart, and what to write."""
+"""The finding for a join whose inputs do not fit: what made each of them, where they begin to differ, and a suggested fix."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def _resizing(side: _Side, conflict: _JoinConflict) -> Iterator[Label]:
             yield Label(node.span, f"{show(before[1:])} becomes {show(node.shape[1:])} here")
 
 
-# --- what to write ----------------------------------------------------------------------------------------------------------
+# --- suggested fixes ---------------------------------------------------------------------------------------------------------
 
 
 def suggested_fix(conflict: _JoinConflict) -> str:
-    """What the author can write to make both inputs equal: the most specific advice that applies."""
+    """What the author can write to make both inputs fit: the most specific advice that applies."""
     return (
         _fix_axes(conflict)
         or _fix_gate(conflict)
@@ -151,11 +151,11 @@ def _fix_axes(conflict: _JoinConflict) -> str:
 
 
 def _fix_gate(conflict: _JoinConflict) -> str:
-    """For a gate: it may be one pixel large, but nothing in between."""
+    """For a gate, which has the size of the other side or of one pixel."""
     if conflict.join.op != "multiply" or conflict.channels_differ:
         return ""
-    gate = f"{conflict.branch.shape[0]}x1x1"
-    return f"give both sides the same size, or end the branch in `{{op: adaptive_avg_pool2d, output_size: 1}}`: {gate}"
+    pool, gate = "{op: adaptive_avg_pool2d, output_size: 1}", f"{conflict.branch.shape[0]}x1x1"
+    return f"give both sides the same size, or end the branch in `{pool}`, which gives {gate}"
 
 
 def _fix_shortcut(conflict: _JoinConflict) -> str:
@@ -165,8 +165,8 @@ def _fix_shortcut(conflict: _JoinConflict) -> str:
     if not conflict.channels_differ and "stride" in conflict.block.defaults:
         for use in conflict.block.shortcut:
             if use.op not in OPERATIONS and "stride" not in use.arguments:
-                return f"write `stride: stride` at `{use.name}`, so that it strides as the branch does"
-    return f"let the shortcut give {show(conflict.branch.shape)} too: the channels and the strides of the branch"
+                return f"add `stride: stride` to `{use.name}`, so that it has the stride of the branch"
+    return f"make the shortcut output {show(conflict.branch.shape)} too: it needs the channels and strides of the branch"
 
 
 def _fix_padding(conflict: _JoinConflict) -> str:
@@ -179,14 +179,14 @@ def _fix_padding(conflict: _JoinConflict) -> str:
     high, wide = (d * (k - 1) // 2 for d, k in zip(convolution.dilation, convolution.kernel_size, strict=True))
     padding = str(high) if high == wide else f"[{high}, {wide}]"
     kernel = show(convolution.kernel_size)
-    return f"write `padding: {padding}`, which keeps the size with a kernel of {kernel}, or leave the join out"
+    return f"write `padding: {padding}`, which keeps the size with a kernel of {kernel}, or remove the join"
 
 
 def _fix_condition(conflict: _JoinConflict) -> str:
     """For a shortcut with a condition that was false."""
     if all(use.when is None for use in conflict.block.shortcut):
         return ""
-    return "let the shortcut project where channels change too: `project: stride != 1 or in_channels != out_channels`"
+    return "project the shortcut where channels change too: `project: stride != 1 or in_channels != out_channels`"
 
 
 def _add_shortcut(conflict: _JoinConflict) -> str:
@@ -200,4 +200,4 @@ def _add_shortcut(conflict: _JoinConflict) -> str:
             stride = ", stride: stride"
         elif all(after and before // after > 1 for before, after in sizes):
             stride = f", stride: {shortcut.shape[1] // branch.shape[1]}"
-    return f"give the block a shortcut that follows: `shortcut: {{downsample: {{op: projection, width: {width}{stride}}}}}`"
+    return f"add a shortcut to the block: `shortcut: {{downsample: {{op: projection, width: {width}{stride}}}}}`"

@@ -40,7 +40,8 @@ class _NameChecker:
         self.undeclared: dict[str, set[str]] = {}  # by block: arguments that its uses give and it reads, but does not declare
         self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
 
-    def _report(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
+    def refuse(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
+        """Report a finding about the use that is being checked."""
         self._add(Diagnostic(code, message, span, related=related, help=help))
 
     def _add(self, finding: Diagnostic) -> None:
@@ -56,7 +57,7 @@ class _NameChecker:
         spec = self.spec
         if not (spec.stem or spec.stages or spec.head):
             message = "there is nothing to build: the spec has no stem, stages or head"
-            self._report("no-network", message, spec.span, "write them, or name a network that has them with `extends`")
+            self.refuse("no-network", message, spec.span, "add one of them, or extend a network: `extends: NAME`")
         self._check_values(spec.params, self.globals)
         for role in spec.roles.values():
             self.check_use(role, (*self.globals, "channels"))
@@ -81,16 +82,16 @@ class _NameChecker:
 
     def _check_stage(self, stage: Stage) -> None:
         use = stage.block
-        if not use.op:  # told already: it does not say what its blocks are
+        if not use.op:  # reported already: the stage has no block
             return
         if stage.depth is not None:
             self._check_value(stage.depth, self.globals)
         block = self.spec.find_block(use.op, use.op_span)
         if block is None:
-            what = "an operation" if use.op in OPERATIONS else "no block"
-            names = self.spec.block_names()
-            message = f"`{use.op}` is {what}; a stage is made of blocks"
-            self._report("unknown-block", message, use.op_span, suggestion(use.op, names))
+            message = f"there is no block `{use.op}`"
+            if use.op in OPERATIONS:
+                message = f"`{use.op}` is an operation, and a stage is made of blocks"
+            self.refuse("unknown-block", message, use.op_span, suggestion(use.op, self.spec.block_names()))
             return
         given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
         if self._replaces_library_block(block, given):
@@ -100,11 +101,11 @@ class _NameChecker:
             facts = (fact for fact in BLOCK_FACTS if fact != "out_channels")
             self._check_values({"stride": stage.stride}, (*self.globals, *facts))
             if "stride" not in block.args and "stride" not in block.defaults:
-                message = f"the block `{block.name}` takes no `stride`"
-                help = "give it a default: `defaults: {stride: 1}`"
+                message = f"the block `{block.name}` has no argument `stride`"
+                help = "add it to the block: `defaults: {stride: 1}`"
                 if block.key.source.origin == "library":
-                    help = "put a pool between the stages, or use a block that strides"
-                self._report("unknown-field", message, stage.stride.key, help)
+                    help = "add a pool between the stages, or use a block that has a stride"
+                self.refuse("unknown-field", message, stage.stride.key, help)
         if self._is_invalid(block):
             return
         self._check_arguments(use, block, stage.key, stage=True)
@@ -124,11 +125,11 @@ class _NameChecker:
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
             if role is None:
-                help = f"say what it means at the top of the spec: `{use.op}: {'batch_norm' if use.op == 'norm' else 'relu'}`"
-                self._report("unknown-name", f"the role `{use.op}` means nothing here", use.op_span, help)
+                help = f"define it at the top of the spec: `{use.op}: {'batch_norm' if use.op == 'norm' else 'relu'}`"
+                self.refuse("unknown-name", f"the role `{use.op}` is not defined", use.op_span, help)
                 return
             meaning = role
-        if meaning.op in self.spec.blocks and meaning.op in OPERATIONS:  # told already: no block can be called so
+        if meaning.op in self.spec.blocks and meaning.op in OPERATIONS:  # reported already: the name is taken
             self.invalid.add(use)
             return
         if use.when is not None:
@@ -140,7 +141,8 @@ class _NameChecker:
                 self.check_use(inner, visible)
             if use is not meaning and use.arguments:
                 extra = next(iter(use.arguments.values()))
-                self._report("unknown-field", f"`{use.op}` means `sequential` here, which has no fields", extra.key)
+                message = f"`{use.op}` means `sequential` here, which has no fields"
+                self.refuse("unknown-field", message, extra.key, "remove it")
         elif meaning.op in OPERATIONS:
             if use is not meaning:
                 self._check_role_fields(use, meaning)
@@ -154,13 +156,13 @@ class _NameChecker:
         if block is None:
             names = [*OPERATIONS, "sequential", *ROLES, *self.spec.block_names()]
             message = f"there is no operation or block `{meaning.op}`"
-            self._report("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
+            self.refuse("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
             return
         if self._is_invalid(block):
             return
         if use.init is not None:
-            message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
-            self._report("unknown-field", message, use.init.span, "write it at an operation of the block")
+            message = f"`init` is for operations, and `{meaning.op}` is a block"
+            self.refuse("unknown-field", message, use.init.span, "add it to an operation inside the block")
         whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
         if self._replaces_library_block(block, whole.arguments):
             return
@@ -173,60 +175,59 @@ class _NameChecker:
         for name, argument in use.arguments.items():
             if name not in known:
                 message = f"`{use.op}` means `{meaning.op}` here, which has no field `{name}`"
-                related = (Label(meaning.key, f"`{use.op}` gets its meaning here"),)
-                self._report("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
+                related = (Label(meaning.key, f"`{use.op}` is defined here"),)
+                self.refuse("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
 
     def _check_inputs(self, use: Use, meaning: Use, earlier: Sequence[str] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
-            self._report("missing-field", f"`{meaning.op}` joins two or more values", use.key, "add `from: [NAME, NAME]`")
+            self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, "add `from: [NAME, NAME]`")
         if not joins and len(use.inputs) > 1:
-            self._report(
-                "wrong-length", f"`{meaning.op}` takes one value", use.inputs[1].span, "join the values first: `concat`"
-            )
+            message = f"`{meaning.op}` takes one input"
+            self.refuse("wrong-length", message, use.inputs[1].span, "join them first, for example with `concat`")
         for name in use.inputs:
             if earlier is not None and name.text not in earlier:
-                message = f"`{name.text}` is no earlier value of the block"
-                self._report("unknown-name", message, name.span, suggestion(name.text, earlier))
+                message = f"`{name.text}` is not an earlier value of the block"
+                self.refuse("unknown-name", message, name.span, suggestion(name.text, earlier))
 
     def _replaces_library_block(self, block: Block, given: Mapping[str, Argument]) -> bool:
-        """Whether a block under the name of a library's lacks what that takes and is `given` here; told once."""
+        """Whether a new block has the name of a library block and lacks one of its arguments that is `given` here."""
         patched = library(block.name)
         if patched is None or block.everywhere:
             return False
         takes, taken = (*block.args, *block.defaults), (*patched.args, *patched.defaults)
         lacking = [name for name in given if name in taken and name not in takes]
         if lacking and not self._is_invalid(block):
-            message = f"`{block.name}` is a new block here, which replaces the library's, and it takes no `{lacking[0]}`"
-            help = f"write `extends: {block.name}` in it, to patch the library's"
+            message = f"`{block.name}` is a new block here, which replaces the library's and has no argument `{lacking[0]}`"
+            help = f"add `extends: {block.name}` to it, to patch the library's block instead"
             related = (Label(given[lacking[0]].key, f"`{lacking[0]}` is given here"),)
             self._add(Diagnostic("unknown-field", message, block.key, related=related, help=help))
             self.invalid.add(block)
         return bool(lacking)
 
     def _check_arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
-        """Whether a use gives a block what it takes."""
+        """Whether a use gives a block the arguments that it has."""
         known = [*block.args, *block.defaults]
         shown = [*known, "depth"] if stage else known
-        meant: set[str | None] = set()  # by a misspelt argument, which is not missing as well
+        meant: set[str | None] = set()  # by misspelled arguments: these are not missing as well
         undeclared = names_in(block) - {*block.let, *self.globals, *FACTS} if {*use.arguments} - {*known} else set()
         self.undeclared.setdefault(block.name, set()).update(undeclared & use.arguments.keys())
         for name, argument in use.arguments.items():
-            if name not in known and name in undeclared:  # told where the block mentions it
+            if name not in known and name in undeclared:  # reported where the block reads it
                 self.invalid.add(self.current[-1])
             elif name not in known:
-                message = f"the block `{block.name}` takes no `{name}`"
-                help = suggestion(name, shown, _ARGUMENT_SYNONYMS)
-                if help.startswith("known"):
+                message = f"the block `{block.name}` has no argument `{name}`"
+                help, near = suggestion(name, shown, _ARGUMENT_SYNONYMS), closest(name, shown, _ARGUMENT_SYNONYMS)
+                if near is None:
                     blocks = [taker for each in self.spec.block_names() if (taker := library(each)) is not None]
                     takers = [taker.name for taker in blocks if name in taker.args or name in taker.defaults]
-                    help += f"; `{takers[0]}` takes `{name}`" if takers else ""
-                self._report("unknown-field", message, argument.key, help)
-                meant.add(closest(name, shown, _ARGUMENT_SYNONYMS))
+                    help += f"; `{takers[0]}` has `{name}`" if takers else ""
+                self.refuse("unknown-field", message, argument.key, help)
+                meant.add(near)
         for name in block.args:
             if name not in use.arguments and name not in meant and not (stage and name == "stride"):
                 help = f"add `{name}: {'64' if name == 'width' else '...'}`"
-                self._report("missing-field", f"the block `{block.name}` needs `{name}`", key, help)
+                self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help)
 
     def check_block(self, block: Block) -> None:
         """The body of a block, once."""
@@ -251,13 +252,13 @@ class _NameChecker:
         if not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
             self.invalid.add(block.join)
-            message = f"`{block.join.op}` does not join two values"
-            self._report("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
+            message = f"`{block.join.op}` cannot join two values"
+            self.refuse("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
 
     def _check_values(
         self, arguments: Mapping[str, Argument], visible: Sequence[str], fields: Mapping[str, Field] | None = None
     ) -> None:
-        """The values of arguments; where `fields` are given, their words are no expressions."""
+        """The values of arguments; where `fields` are given, their keywords are not expressions."""
         for name, argument in arguments.items():
             field = fields.get(name) if fields is not None else None
             if field is not None and field.kind == "word":
@@ -269,7 +270,7 @@ class _NameChecker:
                     self._check_value(item, visible)
 
     def _check_value(self, scalar: ScalarNode, visible: Sequence[str]) -> None:
-        """A value that may be an expression: its form, and whether its names can be seen."""
+        """A value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
         parsed = expressions.parse(scalar.value)
@@ -279,18 +280,19 @@ class _NameChecker:
         for name, start, stop in parsed.names:
             if name not in visible:
                 span = expressions.span_of(scalar, start, stop)
-                message, help = f"`{name}` means nothing here", self._help_for(name, visible)
+                message, help = f"`{name}` is not defined here", self._help_for(name, visible)
                 if (meant := _YAML_1_1_BOOLEANS.get(name.lower())) is not None:
-                    message = f"`{name}` is a word like any other in YAML 1.2, and no truth value"
+                    message = f"`{name}` is not a boolean in YAML 1.2"
                     help = f"write `{meant}`"
-                self._report("unknown-name", message, span, help)
+                self.refuse("unknown-name", message, span, help)
 
     def _help_for(self, name: str, visible: Sequence[str]) -> str:
-        """What to do about a name that means nothing."""
+        """What to do about a name that is not defined."""
         if name == "classes":
-            return "say how many: `classes: 1000` at the top of the spec"
-        near = suggestion(name, visible, SYNONYMS)
+            return "add the number of classes at the top of the spec: `classes: 1000`"
         block = self.inside
-        if block is not None and (name in self.undeclared.get(block.name, ()) or not near.startswith("did")):
-            return f"declare it in the block: `args: [{name}]`"
-        return near
+        if block is not None:
+            undeclared = name in self.undeclared.get(block.name, ())
+            if undeclared or closest(name, visible, SYNONYMS) is None:
+                return f"declare it in the block: `args: [{name}]`"
+        return suggestion(name, visible, SYNONYMS)

@@ -1,4 +1,4 @@
-"""Findings about operations that cannot be built, blocks that break their promises, and lists of the wrong length."""
+"""Findings about operations that cannot be built, wrong `out_channels` of blocks, and lists of the wrong length."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _blamed(problem: Problem, present: PresentUse) -> tuple[Label | None, list[L
             elif isinstance(value, ScalarNode) and value.text:
                 others.append(Label(span, f"`{field}` is {value.text} here"))
             else:
-                others.append(Label(span, f"`{field}` is said here"))
+                others.append(Label(span, f"`{field}` is set here"))
         for item in value.items if isinstance(value, SequenceNode) else (value,):
             if isinstance(item, ScalarNode):
                 others.extend(origin_labels(item, scope))
@@ -85,8 +85,8 @@ def _size_changes(spec: Spec, present: PresentUse) -> list[SizeChange]:
     return found
 
 
-def wrong_out_channels(context: ExpansionContext, value: Val, promised: Number) -> Diagnostic:
-    """The finding for a block whose output has other channels than its `out_channels` says."""
+def wrong_out_channels(context: ExpansionContext, value: Val, declared: Number) -> Diagnostic:
+    """The finding for a block whose output has another number of channels than its `out_channels` declares."""
     assert context.block is not None
     assert value.shape is not None
     block, scope = context.block.block, context.block
@@ -95,9 +95,9 @@ def wrong_out_channels(context: ExpansionContext, value: Val, promised: Number) 
     assert isinstance(written, ScalarNode)
     why = f" ({text})" if (text := calculation(written, scope)) else ""
     name = context.trail.dotted() or block.name
-    message = f"{name}: the block `{block.name}` says `out_channels` is {promised}{why}, and it gives {channels}"
+    message = f"{name}: the block `{block.name}` declares `out_channels` as {declared}{why}, and its output has {channels}"
     made = channels_of(block, context.body, value.id, scope)
-    help = f"write `out_channels: {made.written.text if made else channels}`, or mend the block's last convolution"
+    help = f"write `out_channels: {made.written.text if made else channels}`, or change the block's last convolution"
     related = () if made is None else (Label(made.written.span, f"{channels} channels from here"),)
     return Diagnostic("out-channels", message, written.span, related=related, help=help)
 

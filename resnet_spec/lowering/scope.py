@@ -43,7 +43,7 @@ class SpecScope:
                 raise UnknownValueError
             written = self.classes if name == "classes" else self.params[name].value
             if not isinstance(written, ScalarNode):
-                raise refuse("wrong-type", f"the param `{name}` is a list, and one value is needed", self.params[name].key)
+                raise refuse("wrong-type", f"the param `{name}` must be one value, not a list", self.params[name].key)
             _refuse_cycle(name, self.active, written.span)
             self.active.append(name)
             try:
@@ -176,7 +176,7 @@ class BlockScope:
                 return self.around.lookup(name)
             raise refuse("unknown-name", f"`{name}` is not known in the block `{self.block.name}`", None)
         if not isinstance(written.value, ScalarNode):
-            raise refuse("wrong-type", f"`{name}` is one value, not a list", written.key)
+            raise refuse("wrong-type", f"`{name}` must be one value, not a list", written.key)
         if name == "out_channels":
             return integer(written.value, self, name, 1)
         return number(written.value, self)
@@ -184,7 +184,7 @@ class BlockScope:
     def _fact(self, name: str) -> Number:
         self.read.add(name)
         if name not in self.facts:
-            message = f"`{name}` is known in the blocks of a stage only"
+            message = f"`{name}` is only defined in the blocks of a stage"
             raise refuse("unknown-name", message, None, "use the block in a stage, or pass a value as an argument")
         return self.facts[name]
 
@@ -210,12 +210,12 @@ class StageScope:
 
 def _refuse_cycle(name: str, active: list[str], span: Span | None, given: bool = False) -> None:
     if len(active) >= MAX_NAMES:
-        raise refuse("too-deep", f"more than {MAX_NAMES} names need each other, one behind the other", span)
+        raise refuse("too-deep", f"more than {MAX_NAMES} names depend on each other in a chain", span)
     if name in active:
         steps = [*active[active.index(name) :], name]
         chain = " -> ".join(f"`{step}`" for step in steps)
-        message, help = f"`{name}` needs itself: {chain}", "give one of them a number"
+        message, help = f"`{name}` depends on itself: {chain}", "set one of them to a number"
         if len(steps) == 2 and given:
-            message = f"`{name}: {name}` says nothing: there is no param `{name}` that it could mean"
-            help = f"write a number, or say it once for the spec: `params: {{{name}: 64}}`"
+            message = f"`{name}: {name}` refers to itself: there is no param `{name}`"
+            help = f"write a number, or define the param: `params: {{{name}: 64}}`"
         raise refuse("name-cycle", message, span, help)

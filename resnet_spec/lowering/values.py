@@ -45,7 +45,7 @@ def number(scalar: ScalarNode, scope: Scope) -> Number:
             raise parsed
         return expressions.evaluate(parsed, scope.lookup)
     except RecursionError:  # long expressions of names of long expressions, before MAX_NAMES is reached
-        raise refuse("too-deep", "names need each other too deeply here", scalar.span) from None
+        raise refuse("too-deep", "the names in this expression depend on each other too deeply", scalar.span) from None
     except ExpressionError as error:
         related = origin_labels(scalar, scope)
         raise UnknownValueError(replace(expressions.diagnose(error, scalar), related=related)) from None
@@ -60,7 +60,7 @@ def boolean(scalar: ScalarNode, scope: Scope) -> bool:
     value = number(scalar, scope)
     if not isinstance(value, bool):
         help = f"write `{scalar.text} != 0`" if isinstance(scalar.value, str) else "write true or false"
-        message = f"a truth value is needed here, and this is {value}"
+        message = f"a boolean is needed here, and this is {value}"
         raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
     return value
 
@@ -70,7 +70,7 @@ def integer(scalar: ScalarNode, scope: Scope, what: str, least: float | None = N
     value = number(scalar, scope)
     if isinstance(value, bool) or not isinstance(value, int):
         help = "divide with `//`, or use `round`" if isinstance(value, float) else ""
-        message = f"`{what}` is a whole number, and this is {str(value).lower()}{_in_brackets(scalar, scope)}"
+        message = f"`{what}` must be an integer, and this is {str(value).lower()}{_in_brackets(scalar, scope)}"
         raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
     _check_bounds(value, what, scalar, scope, least, most)
     return value
@@ -79,7 +79,7 @@ def integer(scalar: ScalarNode, scope: Scope, what: str, least: float | None = N
 def _real(field: Field, written: ScalarNode, scope: Scope) -> float:
     value = number(written, scope)
     if isinstance(value, bool):
-        message = f"`{field.name}` is a number, and this is {str(value).lower()}"
+        message = f"`{field.name}` must be a number, and this is {str(value).lower()}"
         raise refuse("expression-type", message, written.span, related=origin_labels(written, scope))
     _check_bounds(value, field.name, written, scope, field.least, field.most)
     return float(value)
@@ -121,15 +121,15 @@ def field_value(field: Field, argument: Argument, scope: Scope) -> FieldValue:
             size = integer(written, scope, field.name, field.least, field.most)
             return (size, size)
         case "word":
-            help = "one of " + ", ".join(f"`{word}`" for word in field.words)
+            help = "use one of " + ", ".join(f"`{word}`" for word in field.words)
             raise refuse("unknown-word", f"`{field.name}` cannot be `{written.text}`", written.span, help)
         case "ints":
-            raise refuse("wrong-type", f"`{field.name}` is a list", written.span)
+            raise refuse("wrong-type", f"`{field.name}` must be a list", written.span, "write a list: `[...]`")
 
 
 def _list_value(field: Field, written: SequenceNode, scope: Scope) -> tuple[int, ...]:
     if field.kind not in ("pair", "ints"):
-        raise refuse("wrong-type", f"`{field.name}` is one value, not a list", written.span)
+        raise refuse("wrong-type", f"`{field.name}` must be one value, not a list", written.span)
     lengths = field.lengths or (2,)
     if len(written.items) not in lengths:
         counts = " or ".join(map(str, lengths))

@@ -44,12 +44,12 @@ def inputs(graph: Graph, name: str) -> list[str]:
 
 
 def rates(text: str, *sets: str) -> dict[str, float]:
-    """Each dropout and its `p`: a dropout takes any number from 0 to 1, so it shows what an expression came to."""
+    """Each dropout and its `p`: a dropout takes any number from 0 to 1, so it shows the value of an expression."""
     return {node.name: node.op.p for node in graph_of(text, *sets).nodes if isinstance(node.op, Dropout)}
 
 
 def pads(text: str, *sets: str) -> list[int]:
-    """What is added on the left by each `pad`: a whole number for each block."""
+    """What is added on the left by each `pad`: an integer for each block."""
     return [node.op.padding[0] for node in graph_of(text, *sets).nodes if isinstance(node.op, Pad)]
 
 
@@ -87,7 +87,7 @@ def test_an_argument_in_a_stage_sees_params_facts_stride_and_arguments(written: 
 def test_an_argument_in_a_stage_does_not_see_the_blocks_own_names(written: str, name: str) -> None:
     text = "blocks: {b: {args: [p], let: {hidden: 1}, branch: {d: {op: dropout, p: p}}}}\n"
     (finding,) = refusals(f"{text}block: b\nstages: {{s: {{p: {written}}}}}\n")
-    assert (finding.code, finding.message) == ("unknown-name", f"`{name}` means nothing here")
+    assert (finding.code, finding.message) == ("unknown-name", f"`{name}` is not defined here")
 
 
 def test_a_param_of_the_arguments_name_is_passed_on() -> None:
@@ -105,7 +105,7 @@ def test_an_argument_wins_over_a_param_inside_the_block() -> None:
 
 def test_without_a_param_an_argument_of_its_own_name_needs_itself() -> None:
     (finding,) = refusals(f"{SHOW}block: show\nstages: {{s: {{p: p}}}}\n")
-    assert (finding.code, finding.message) == ("name-cycle", "`p: p` says nothing: there is no param `p` that it could mean")
+    assert (finding.code, finding.message) == ("name-cycle", "`p: p` refers to itself: there is no param `p`")
 
 
 def test_an_argument_of_a_nested_use_is_evaluated_in_the_block_around_it() -> None:
@@ -123,7 +123,7 @@ def test_an_argument_of_a_nested_use_is_evaluated_in_the_block_around_it() -> No
 def test_a_nested_block_does_not_see_the_names_of_the_block_around_it() -> None:
     text = "blocks: {inner: {branch: {d: {op: dropout, p: q}}}, outer: {let: {q: 0.5}, branch: {i: inner}}}\n"
     (finding,) = refusals(f"{text}block: outer\nstages: {{s: {{}}}}\n")
-    assert finding.message == "`q` means nothing here"
+    assert finding.message == "`q` is not defined here"
 
 
 def test_defaults_and_let_are_one_lazy_scope() -> None:
@@ -175,7 +175,10 @@ def test_out_channels_is_the_blocks_and_not_the_operations() -> None:
 
 def test_what_a_block_says_of_its_out_channels_is_checked() -> None:
     (finding,) = refusals("blocks: {b: {out_channels: 9, branch: {r: relu}}}\nblock: b\nstages: {s: {}}\n")
-    assert (finding.code, finding.message) == ("out-channels", "s.0: the block `b` says `out_channels` is 9, and it gives 8")
+    assert (finding.code, finding.message) == (
+        "out-channels",
+        "s.0: the block `b` declares `out_channels` as 9, and its output has 8",
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,11 +222,11 @@ def test_a_nested_block_has_the_facts_of_the_block_around_it() -> None:
 
 def test_a_block_outside_of_a_stage_has_no_position() -> None:
     (finding,) = refusals("blocks: {b: {branch: {d: {op: dropout, p: block_index}}}}\nstem: {x: b}\n")
-    assert finding.message == "`block_index` is known in the blocks of a stage only"
+    assert finding.message == "`block_index` is only defined in the blocks of a stage"
 
 
-def test_equal_arguments_written_differently_are_told_apart_by_the_facts_they_need() -> None:
-    """The first block of `t` equals that of `s`, and the next ones do not: they must not be taken for its copies."""
+def test_equal_arguments_written_differently_are_distinguished_by_the_facts_they_need() -> None:
+    """The first block of `t` equals that of `s`, and the next ones do not: they must not become its copies."""
     block = "{args: [p], branch: {d: {op: pad, padding: [p, 0]}, c: {op: adaptive_avg_pool2d, output_size: 16}}}"
     assert pads(f"blocks: {{b: {block}}}\nblock: b\nstages: {{s: {{p: 1}}, t: {{p: block_index, depth: 3}}}}\n") == [1, 1, 2, 3]
 
@@ -589,19 +592,19 @@ def test_a_failed_value_does_not_cascade() -> None:
     assert [finding.code for finding in refusals(text)] == ["out-of-range"]
 
 
-def test_a_mistake_in_a_repeated_block_is_told_once() -> None:
+def test_a_mistake_in_a_repeated_block_is_reported_once() -> None:
     text = "blocks: {b: {branch: {c: {op: conv2d, out_channels: 8, kernel_size: 99}}}}\nblock: b\nstages: {s: {depth: 9}}\n"
     assert [finding.code for finding in refusals(text)] == ["kernel-too-large"]
 
 
-def test_independent_mistakes_are_told_at_once() -> None:
+def test_independent_mistakes_are_reported_together() -> None:
     text = "stem: {a: rleu, b: {op: dropout, p: q}}\nblock: basik\nstages: {s: {width: 8, depth: m}}\n"
     text += "head: {c: {op: norm, epz: 1}}\n"
     assert sorted(finding.message for finding in refusals(text)) == [
-        "`basik` is no block; a stage is made of blocks",
-        "`m` means nothing here",
+        "`m` is not defined here",
         "`norm` means `batch_norm` here, which has no field `epz`",
-        "`q` means nothing here",
+        "`q` is not defined here",
+        "there is no block `basik`",
         "there is no operation or block `rleu`",
     ]
 
@@ -618,7 +621,7 @@ def test_independent_mistakes_are_told_at_once() -> None:
         "block: basic\nblocks: {basic: {extends: basic, branch: {conv2: {padding: 0}}}}\nstages: {s: {width: 8}}\n",
     ],
 )
-def test_what_goes_wrong_inside_a_library_block_is_told_in_the_users_file(text: str) -> None:
+def test_what_goes_wrong_inside_a_library_block_is_reported_in_the_users_file(text: str) -> None:
     for finding in refusals(text):
         assert finding.span is not None
         assert finding.span.source.origin == "spec", finding
