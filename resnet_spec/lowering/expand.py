@@ -166,20 +166,24 @@ class _NetworkExpansion:
             if value.shape is None:
                 break
             name = f"{stage.name}.{number}"
-            trail = Trail((stage.block,), (name,), ((self.body, value.id),))
             try:
                 stride = self._stride(position, number, value.shape)
                 template = same.get((stride, value.shape))
                 if template is None:
                     given, facts = position.arguments(number, stride), position.facts(number, self.block_count)
-                    template, read = self.expander.block_template(position.block, given, facts, value, trail)
+                    template, read = self.expander.block_template(
+                        position.block, given, facts, value, self._trail_into(stage, name, value)
+                    )
                     if may_repeat and not read:
                         same[stride, value.shape] = template
                 value = self.expander.append_block(template, name, value, stage.key, self.body)
             except UnknownValueError as unknown:
-                self.findings.report_unknown(unknown, trail)
+                self.findings.report_unknown(unknown, self._trail_into(stage, name, value))
                 value = replace(value, shape=None)
         return value
+
+    def _trail_into(self, stage: Stage, name: str, value: Val) -> Trail:
+        return Trail((stage.block,)).into(name, self.body, value.id)
 
     def _stride(self, position: _StagePosition, number: int, entering: Shape) -> int:
         """The stride of one block: a single number is for the first one."""

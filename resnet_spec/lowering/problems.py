@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resnet_spec.analysis.trace import SizeChange, changes, lines, told
+from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, lines
 from resnet_spec.diagnostics import Diagnostic, Label
 from resnet_spec.graph.model import INPUT
 from resnet_spec.language.expressions import Number
@@ -27,7 +27,7 @@ def operation_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diag
     labels = [*_entering_shapes(present), *dict.fromkeys(others)]
     notes: tuple[str, ...] = ()
     if problem.by_size:
-        history = told(spec.input, _size_changes(spec, present), spec.span.source)
+        history = describe_sizes(spec.input, _size_changes(spec, present), spec.span.source)
         notes = (history,) if history else ()
         if not any(each.span.source is spec.input_span.source for each in (Label(span), *labels)):
             labels.append(Label(spec.input_span, "the size of the input"))
