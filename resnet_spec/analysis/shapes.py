@@ -37,7 +37,7 @@ def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
 
 
 def _does_not_fit(graph: Graph, shapes: Sequence[Shape], problem: Problem, input: Shape) -> Diagnostic:
-    """A problem at another size, describe_sizes at the line of the user's file that led to it; `shapes` are those before it."""
+    """A problem at another size, told at the line of the user's file that led to it; `shapes` are those before it."""
     position = len(shapes)
     node = graph.nodes[position]
     span, related = graph.place(position)

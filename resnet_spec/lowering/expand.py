@@ -171,9 +171,8 @@ class _NetworkExpansion:
                 template = same.get((stride, value.shape))
                 if template is None:
                     given, facts = position.arguments(number, stride), position.facts(number, self.block_count)
-                    template, read = self.expander.block_template(
-                        position.block, given, facts, value, self._trail_into(stage, name, value)
-                    )
+                    trail = self._trail_into(stage, name, value)
+                    template, read = self.expander.block_template(position.block, given, facts, value, trail)
                     if may_repeat and not read:
                         same[stride, value.shape] = template
                 value = self.expander.append_block(template, name, value, stage.key, self.body)
