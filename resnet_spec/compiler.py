@@ -15,7 +15,6 @@ anything else that is raised is a mistake of ours. Nothing here imports torch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
+from resnet_spec.diagnostics.arguments import require_patches, require_size
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
@@ -154,21 +154,17 @@ def _missing(target: str) -> Diagnostic:
     return Diagnostic("missing-file", f"{what} {target}", None, help=mend or "see `resnet-spec list`")
 
 
-def parse_size(text: str | ImageSize) -> ImageSize:
-    """`3x224x224` as (3, 224, 224); raises SpecError."""
-    if not isinstance(text, str):
-        channels, height, width = text
-        return channels, height, width
-    found = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text.strip())
-    if found is None:
-        mend = "write channels x height x width in pixels: `3x224x224`"
-        raise SpecError([Diagnostic("invalid-input", f"`{text}` is not a size", None, help=mend)])
-    return int(found[1]), int(found[2]), int(found[3])
+def parse_size(size: object) -> ImageSize:
+    """`"3x224x224"`, or three integers, as (C, H, W); raises ArgumentError."""
+    return require_size(size)
 
 
-def each_of(sets: str | Iterable[str]) -> list[str]:
-    """Patches as a list; a single one may come alone, and is not taken for its letters."""
-    return [sets] if isinstance(sets, str) else [*sets]
+def each_of(sets: object, name: str = "set") -> list[str]:
+    """Patches as a list of `key.path=value`; one may come alone, or all as a mapping. Raises ArgumentError.
+
+    `name` is what the argument is called.
+    """
+    return require_patches(sets, name)
 
 
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:

@@ -22,6 +22,7 @@ from resnet_spec.analysis.axis import (
     intersection,
     simplified,
 )
+from resnet_spec.diagnostics.arguments import require_height_and_width
 from resnet_spec.graph.model import INPUT, Graph
 from resnet_spec.ops import Operation
 from resnet_spec.ops.convolution import Linear
@@ -46,8 +47,10 @@ class Accepted:
     squares_alone: Sizes
     unsolved: str = ""
 
-    def __contains__(self, size: tuple[int, int]) -> bool:
-        return any(contains(heights, size[0]) and contains(widths, size[1]) for heights, widths in self.rectangles)
+    def __contains__(self, size: object) -> bool:
+        """Whether images of (height, width) pixels are accepted; one integer is a square. Raises ArgumentError for others."""
+        height, width = require_height_and_width(size)
+        return any(contains(heights, height) and contains(widths, width) for heights, widths in self.rectangles)
 
     def __repr__(self) -> str:
         return f"<Accepted: {self.describe()}>"
