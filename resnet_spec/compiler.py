@@ -35,8 +35,7 @@ from resnet_spec.language.provenance import with_origins
 from resnet_spec.language.reader import MappingNode, from_data, suppressions
 from resnet_spec.language.spec import Expect, Spec, parse_broken, parse_spec
 from resnet_spec.language.writer import write_spec
-from resnet_spec.lint.rules import lint
-from resnet_spec.lint.unused import check_unused
+from resnet_spec.lint.rules import LintContext, lint
 from resnet_spec.lowering import lower, lower_partial, more_findings
 from resnet_spec.ops import Shape, show
 
@@ -92,8 +91,7 @@ class Analysis:
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, less those that a comment on their line takes back."""
-        named = None if self.overridden else self.spec.name_span
-        found = [*check_unused(self.spec), *lint(self.graph, self.accepted, named)]
+        found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
         return tuple(finding for finding in found if not _taken_back(finding))
 
     @property

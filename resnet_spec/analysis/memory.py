@@ -1,7 +1,6 @@
 """The memory a network needs, in bytes: for training, for inference, and for its weights.
 
-Goes in: a graph with its shapes, a batch size, the bytes of a number. Comes out: `Memory`. Counted are the tensors that torch
-holds, as it would run the module on a CPU; scratch space inside a convolution is not.
+Counted are the tensors that torch holds when it runs the module on a CPU; scratch space inside a convolution is not.
 """
 
 from __future__ import annotations
@@ -16,27 +15,27 @@ from resnet_spec.ops import Saved, Shape
 
 INDEX_BYTES = 8
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
-OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "adam": 2}
+OPTIMIZER_STATES = {"sgd": 0, "momentum": 1, "adam": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes. `saved` is kept from forward to backward; `peak` is the most that is alive at once in inference.
+    """Bytes. `saved` is kept from forward to backward; `peak` is the most that is allocated at once in inference.
 
-    `optimiser` is the state of SGD with momentum (one number for each parameter); Adam needs twice as much.
+    `optimizer` is the state of SGD with momentum (one number for each parameter); Adam needs twice as much.
     """
 
     params: int
     buffers: int
     gradients: int
-    optimiser: int
+    optimizer: int
     saved: int
     peak: int
 
     @property
     def training(self) -> int:
-        """Weights, gradients, optimiser state and what is kept for backward."""
-        return self.params + self.buffers + self.gradients + self.optimiser + self.saved
+        """Weights, gradients, optimizer state and what is kept for backward."""
+        return self.params + self.buffers + self.gradients + self.optimizer + self.saved
 
     @property
     def inference(self) -> int:
@@ -51,23 +50,23 @@ def measure(
     cost: Cost,
     batch: int = 1,
     number: int = 4,
-    optimiser: str = "momentum",
+    optimizer: str = "momentum",
 ) -> Memory:
     """The memory for `batch` images of `input` (C, H, W) with numbers of `number` bytes."""
     params = cost.params * number
-    states = OPTIMISER_STATES[optimiser]
+    states = OPTIMIZER_STATES[optimizer]
     saved = saved_for_backward(graph, input, shapes, batch, number)
     peak = batch * peak_of_inference(graph, input, shapes, number)
     return Memory(params, cost.buffers * number, params, params * states, saved, peak)
 
 
 def storages(graph: Graph, training: bool) -> tuple[int, ...]:
-    """For each node, the value whose memory its output lies in: its own, or that of a value it hands on or writes over."""
+    """For each node, the value whose memory its output uses: its own, or that of a value it returns or overwrites."""
     over = overwritten(graph)
     found: list[int] = []
     for position, node in enumerate(graph.nodes):
         source = over.get(position)
-        if source is None and node.op.returns_input and not (training and node.op.saved((1,), (1,)).values):
+        if source is None and node.op.returns_input(training):
             source = node.inputs[0]
         if source is None:
             found.append(position)
@@ -93,7 +92,7 @@ def saved_for_backward(graph: Graph, input: Shape, shapes: tuple[Shape, ...], ba
 
 
 def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], number: int) -> int:
-    """The most bytes alive at once for one image, the input included, when the module runs without gradients.
+    """The most bytes allocated at once for one image, the input included, when the module runs without gradients.
 
     A value lives until its last reader has run, and what enters a stage or block until the whole of it has, as the caller
     holds it.
@@ -121,7 +120,8 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
         if places[position] == position:
             alive += prod(shapes[position]) * number
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
-        made = Saved() if node.op.returns_input else node.op.saved(x, shapes[position])  # made in evaluation too, then dropped
+        reused = node.op.returns_input(training=False)
+        made = Saved() if reused else node.op.saved(x, shapes[position])  # allocated in evaluation too, then freed
         peak = max(peak, alive + made.values * number + made.indices * INDEX_BYTES)
         alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
     return peak

@@ -14,7 +14,6 @@ from resnet_spec.analysis.trace import SizeChange, changes, lines, told
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
 from resnet_spec.graph.model import INPUT, Graph
 from resnet_spec.ops import Problem, Shape, show
-from resnet_spec.ops.reshaping import Flatten
 
 
 def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
@@ -56,7 +55,7 @@ def _sizes(graph: Graph, shapes: Sequence[Shape], value: int, input: Shape, at: 
         return input if value == INPUT else shapes[value]
 
     flat = value
-    while flat != INPUT and not isinstance(graph.nodes[flat].op, Flatten):
+    while flat != INPUT and not graph.flattens(flat):
         flat = graph.nodes[flat].inputs[-1]
     if flat != INPUT:
         value = graph.nodes[flat].inputs[0]

@@ -16,7 +16,7 @@ from typing import Literal
 
 from resnet_spec.analysis.cost import Cost, total
 from resnet_spec.analysis.memory import Memory, bytes_text
-from resnet_spec.analysis.receptive_field import ReceptiveField
+from resnet_spec.analysis.receptive_field import Length, ReceptiveField
 from resnet_spec.diagnostics import printable
 from resnet_spec.graph.model import INPUT, Graph, Item, tree
 from resnet_spec.ops import Shape, Window, show
@@ -138,7 +138,7 @@ def _collapsed(rows: list[SummaryRow]) -> list[SummaryRow]:
     return found
 
 
-def _pair(pair: tuple[int, int]) -> str:
+def _pair(pair: tuple[Length, Length]) -> str:
     return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
@@ -256,7 +256,7 @@ def memory_text(memory: Memory, batch: int, dtype: str) -> str:
     lines = [
         f"memory for a batch of {batch} in {dtype}:",
         f"  training   {bytes_text(memory.training):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
-        f" + gradients {bytes_text(memory.gradients)} + momentum {bytes_text(memory.optimiser)} (Adam: twice that)"
+        f" + gradients {bytes_text(memory.gradients)} + momentum {bytes_text(memory.optimizer)} (Adam: twice that)"
         f" + kept for backward {bytes_text(memory.saved)}",
         f"  inference  {bytes_text(memory.inference):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
         f" + live values at the peak {bytes_text(memory.peak)}",
