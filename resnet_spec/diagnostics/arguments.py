@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from reprlib import Repr
 from typing import TypeVar
 
-from resnet_spec.diagnostics.model import ArgumentError, Diagnostic, closest, printable
+from resnet_spec.diagnostics.model import ArgumentError, Diagnostic, closest
+from resnet_spec.diagnostics.text import printable
 
 Choice = TypeVar("Choice", bound=str)
 MAX_SIDE = 999_999_999  # pixels, or channels
@@ -57,7 +58,11 @@ def require_choice(
 def require_choices(
     name: str, values: object, choices: Sequence[Choice], synonyms: dict[str, str] | None = None
 ) -> tuple[Choice, ...]:
-    """`values` where each is one of `choices`: any iterable of them, or a string with commas between them. Raises ArgumentError."""
+    """`values` where each is one of `choices`: an iterable of them, or a string with commas between them.
+
+    Raises:
+        ArgumentError: as `require_choice`.
+    """
     if isinstance(values, str):
         values = [part.strip() for part in values.split(",") if part.strip()]
     if isinstance(values, bytes | Mapping) or not isinstance(values, Iterable):
