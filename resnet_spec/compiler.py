@@ -23,6 +23,7 @@ from pathlib import Path
 from resnet_spec.analysis.axis import Piece, describe
 from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
+from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
 from resnet_spec.diagnostics.arguments import require_patches, require_size
@@ -72,6 +73,11 @@ class Analysis:
     def __repr__(self) -> str:
         name, counts = self.spec.name, self.total
         return f"<Analysis of {name}: {show(self.input)} to {show(self.output)}, {counts.params:,} parameters>"
+
+    @property
+    def sized(self) -> SizedGraph:
+        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        return SizedGraph(self.graph, self.input, self.shapes, self.costs)
 
     @cached_property
     def total(self) -> Cost:
@@ -248,6 +254,11 @@ class Sketch:
     costs: tuple[Cost, ...]
     broken: tuple[BrokenNode, ...]
     findings: tuple[Diagnostic, ...]
+
+    @property
+    def sized(self) -> SizedGraph:
+        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        return SizedGraph(self.graph, self.input, self.shapes, self.costs)
 
 
 def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:

@@ -59,6 +59,12 @@ def test_json_has_the_batch_where_one_is_given() -> None:
     assert (document["input"], document["output"]) == ([4, 3, 224, 224], [4, 1000])
 
 
+def test_json_has_the_memory_under_its_old_key_too() -> None:
+    memory = json.loads(summary("resnet18", "--format", "json").output)["memory"]
+    assert memory["optimiser"] == memory["optimizer"] == 4 * 11689512  # the momentum of each parameter
+    assert {"batch", "dtype", "params", "buffers", "gradients", "optimiser", "saved", "peak"} <= set(memory)
+
+
 def test_markdown_is_a_table_of_equal_rows() -> None:
     lines = summary("resnet18", "--format", "markdown").output.splitlines()
     assert all(line.startswith("|") for line in lines)
@@ -90,7 +96,7 @@ def test_a_head_that_does_not_fit_another_size_is_told_with_both_sizes() -> None
 def test_another_size_than_the_specs() -> None:
     done = summary("resnet18", "--input", "3x256x320")
     assert done.output.splitlines()[0] == "resnet18: 3x256x320 -> 1000"
-    assert "`expect` speaks of the spec as written, and was not checked" in done.output
+    assert "`expect` is about the spec as written, and was not checked" in done.output
     assert "height: floor((256 + 2*3 - 7) / 2) + 1 = 128; width: floor((320 + 2*3 - 7) / 2) + 1 = 160" in (
         summary("resnet18", "--input", "3x256x320", "--arithmetic").output
     )
