@@ -328,8 +328,8 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     for position, (node, shape) in enumerate(zip(analysis.graph.nodes, analysis.shapes, strict=True)):
         found: Shape | None = measured.get(node.name)
         if found != (batch, *shape) and (found is not None or failure is None):
-            gives = "does not run it" if found is None else f"gives {show(found)}"
-            message = f"{node.name}: the analysis says {show((batch, *shape))}, and torch {gives}"
+            gives = "does not run it" if found is None else f"computes {show(found)}"
+            message = f"{node.name}: the analysis computes {show((batch, *shape))}, and torch {gives}"
             span, related = analysis.graph.place(position)
             findings.append(Diagnostic("analysis-differs", message, span, related=related, help=_OUR_BUG))
     if failure is not None:

@@ -1,6 +1,6 @@
 """Arguments of the Python functions: what is accepted, and one clear error for everything else.
 
-A value is either understood, and returned in its usual form, or refused with `ArgumentError`, which says what is accepted.
+A value is either understood, and returned in its usual form, or refused with an `ArgumentError` that lists what is accepted.
 """
 
 from __future__ import annotations

@@ -79,14 +79,14 @@ def test_repeated_blocks_are_one_row_with_what_all_cost() -> None:
 
 
 @pytest.mark.parametrize(("detail", "rows"), [("stage", 11), ("op", 60 + 9)])
-def test_detail_says_what_a_row_is(detail: str, rows: int) -> None:
+def test_detail_decides_what_a_row_is(detail: str, rows: int) -> None:
     """resnet18: 4 + 3 operations around 4 stages; 8 blocks of 7 operations, of which 3 have a projection of two."""
     layers = json.loads(summary("resnet18", "--detail", detail, "--format", "json").output)["layers"]
     assert len(layers) == (7 + 4 if detail == "stage" else 7 + 8 * 7 + 3 * 2)
     assert len(layers) == rows
 
 
-def test_a_head_that_does_not_fit_another_size_is_told_with_both_sizes() -> None:
+def test_a_head_that_does_not_fit_another_size_is_reported_with_both_sizes() -> None:
     done = CliRunner().invoke(group, ["summary", "variants/resnet34_avgpool7", "--input", "3x448x448"])
     assert done.exit_code == 1
     assert "fc at input 3x448x448: linear was built for 512 features, and 2048 enter" in done.output

@@ -95,12 +95,12 @@ def test_a_hostile_name_is_text_and_nothing_else() -> None:
     assert "\u202e" not in svg
 
 
-def test_tooltips_tell_each_operation() -> None:
+def test_tooltips_describe_each_operation() -> None:
     svg = resnet_spec.draw("resnet18", detail="op")
     assert "layer1.0.conv1: conv2d, 64x56x56 to 64x56x56, 36,864 parameters" in svg
 
 
-def test_shortcuts_are_told_apart() -> None:
+def test_kinds_of_shortcuts_are_distinguished() -> None:
     dot = dot_of("resnet18", Style(detail="block"))
     assert dot.count('tooltip="shortcut (changed on its way)"') == 3
     assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
@@ -135,7 +135,7 @@ def test_what_the_branch_of_a_pre_activation_block_uses_too_is_no_shortcut() -> 
     ]
 
 
-def test_an_inset_says_every_stride_of_its_blocks_and_a_stage_says_its_own() -> None:
+def test_an_inset_shows_every_stride_of_its_blocks_and_a_stage_its_own() -> None:
     dot = dot_of("resnet50")
     assert "conv2: conv 3x3, 64, /1 or /2" in dot
     assert "layer1: 3 × bottleneck\\n" in dot  # noqa: RUF001
@@ -264,7 +264,7 @@ def test_a_dot_file_needs_no_renderer(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     drawing = resnet_spec.draw("resnet18", tmp_path / "x.dot")
     assert drawing == (tmp_path / "x.dot").read_text(encoding="utf-8") == dot_of("resnet18")
-    with pytest.raises(NotImplementedError):  # by which a notebook knows that it has to show the text
+    with pytest.raises(NotImplementedError):  # a notebook then shows the text
         drawing._repr_svg_()
     with pytest.raises(NoRendererError):
         resnet_spec.draw("resnet18")
@@ -336,7 +336,7 @@ def test_a_single_block_can_be_drawn() -> None:
 
 
 @pytest.mark.parametrize("detail", ["stage", "block", "op"])
-def test_a_single_block_stands_without_frames(detail: Literal["stage", "block", "op"]) -> None:
+def test_a_single_block_has_no_frames(detail: Literal["stage", "block", "op"]) -> None:
     target = pipeline.find("block:bottleneck", "64x56x56")
     picture = api.picture(pipeline.sketch(target, ["width=64"]), Style(detail=detail))
     assert "subgraph" not in picture.dot
@@ -344,7 +344,7 @@ def test_a_single_block_stands_without_frames(detail: Literal["stage", "block", 
     assert 'label="downsample.0: conv 1x1, 256\\n' in picture.dot
 
 
-def test_memory_is_in_the_units_of_the_tables_and_the_title_says_whose() -> None:
+def test_memory_is_in_the_units_of_the_tables_and_the_title_explains_it() -> None:
     dot = dot_of("resnet18", Style(show=frozenset({"memory"})))
     assert "bytes: the outputs of all operations in a box, for one image in float32" in dot
     assert '"conv1: conv 7x7, 64, /2\\n3.1 MiB"' in dot  # 64 * 112 * 112 numbers of 4 bytes
