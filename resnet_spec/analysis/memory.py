@@ -5,12 +5,13 @@ Counted are the tensors that torch holds when it runs the module on a CPU; scrat
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from resnet_spec.analysis.cost import Cost
 from resnet_spec.graph.in_place import overwritten
-from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.graph.model import INPUT, Graph, Node
 from resnet_spec.ops import Saved, Shape
 
 INDEX_BYTES = 8
@@ -76,19 +77,45 @@ def storages(graph: Graph, training: bool) -> tuple[int, ...]:
 
 
 def saved_for_backward(graph: Graph, input: Shape, shapes: tuple[Shape, ...], batch: int, number: int) -> int:
-    """Bytes that autograd keeps of the activations, every storage once."""
+    """Bytes that autograd keeps of the activations, every storage once. The network's input needs no gradient."""
     places = storages(graph, training=True)
+    differentiable = _differentiable(graph)
     kept: set[int] = set()
     extra = 0
     for position, node in enumerate(graph.nodes):
+        if not differentiable[position]:
+            continue
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
         saved = node.op.saved(x, shapes[position])
         if saved.inputs:
-            kept.update(INPUT if value == INPUT else places[value] for value in node.inputs)
+            kept.update(INPUT if value == INPUT else places[value] for value in _read_backward(node, differentiable))
         if saved.output:
             kept.add(places[position])
         extra += batch * (saved.values * number + saved.indices * INDEX_BYTES) + saved.statistics * number
     return extra + batch * number * sum(prod(input if value == INPUT else shapes[value]) for value in kept)
+
+
+def _differentiable(graph: Graph) -> list[bool]:
+    """For each node, whether its output needs a gradient: it has parameters, or one of its inputs needs one."""
+    found: list[bool] = []
+    known: dict[int, bool] = {}
+    for node in graph.nodes:
+        learns = known.get(id(node.op))
+        if learns is None:
+            learns = known[id(node.op)] = any(not tensor.buffer for tensor in node.op.tensors())
+        found.append(learns or any(value != INPUT and found[value] for value in node.inputs))
+    return found
+
+
+def _read_backward(node: Node, differentiable: Sequence[bool]) -> Iterator[int]:
+    """The inputs that the backward pass of a node reads: of a product, those whose other factor needs a gradient."""
+    if len(node.inputs) == 1:
+        yield node.inputs[0]
+        return
+    for place, value in enumerate(node.inputs):
+        others = (other for at, other in enumerate(node.inputs) if at != place)
+        if any(other != INPUT and differentiable[other] for other in others):
+            yield value
 
 
 def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], number: int) -> int:

@@ -255,7 +255,9 @@ class _Solver:
     def applied(self, node: Node, x: _Value) -> tuple[_Value, _Conditions | None]:
         """What an operation makes of the axes of a value, and what it requires of the input size."""
         op, built = node.op, self.graph.shape_of(node.inputs[0])
-        conditions = _Conditions()
+        if len(x) == 3 and op.depends in ("pointwise", "channels") and node.shape[0] == x[0]:
+            return x, None
+        conditions = _NOTHING
         axes = list(x)
         for axis, length in op.fixes_size(built).items():
             conditions = _fixing(conditions, axes[axis], length)
@@ -284,8 +286,9 @@ class _Solver:
                         needed[axis - 1] = entering.reaches(by.least)
         if len(made) == 3:
             made[0] = node.shape[0]
-        conditions = replace(conditions, least=(needed[0], needed[1]))
-        return self.interned(tuple(made)), None if conditions == _NOTHING else conditions
+        if needed != [1, 1]:
+            conditions = replace(conditions, least=(needed[0], needed[1]))
+        return self.interned(tuple(made)), None if conditions is _NOTHING else conditions
 
     def join(self, node: Node, inputs: list[_Value], case: _Case) -> Iterator[tuple[_Value, _Case]]:
         """The ways in which values can be combined: equal axes, or gates of one pixel times an image."""

@@ -19,14 +19,14 @@ RegionKind = Literal["stage", "block", "sequential"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation. `name` is dotted and prefixes its `state_dict` keys; `shape` is what leaves it at the graph's input."""
+    """One operation. `name` is dotted and prefixes its `state_dict` keys; `shape` is its output at the graph's input."""
 
     name: str
     op: Operation
     inputs: tuple[int, ...]
     shape: Shape
     span: Span = field(compare=False)
-    init: str = ""  # how its weight is drawn, where not as the rest of the graph
+    init: str = ""  # how its weight is initialized, where the graph's `init` does not apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A node or a region as its surroundings see it: `name` without theirs, the values it reads, the one it gives."""
+    """A node or a region seen from outside: its name relative to its parent, the values it reads, and its output."""
 
     name: str
     start: int

@@ -164,9 +164,9 @@ def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
         if position in gates:
             continue
         if field.whole:
-            if last is not None and any(size < n for size, n in zip(fields[last].pixels, graph.input[1:], strict=True)):
+            if last is not None and any(size < n for size, n in zip(fields[last].size, graph.input[1:], strict=True)):
                 message = (
-                    f"a pixel that enters {node.name} depends on {show(fields[last].pixels)} pixels of the"
+                    f"a pixel that enters {node.name} depends on {show(fields[last].size)} pixels of the"
                     f" {show(graph.input[1:])} image"
                 )
                 help = "with more strides, pools or blocks it would depend on all"

@@ -147,7 +147,7 @@ class Tanh(Operation):
 
 
 class Identity(Operation):
-    """hands its input on (torch.nn.Identity); `norm: identity` means no norm"""
+    """returns its input (torch.nn.Identity); `norm: identity` means no norm"""
 
     __slots__ = ()
     name: ClassVar[str] = "identity"

@@ -158,7 +158,7 @@ class AdaptiveAvgPool2d(AdaptivePool):
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
 
     def saved(self, x: Shape, output: Shape) -> Saved:
-        return Saved(inputs=self.output_size != (1, 1))  # torch takes the mean of one part, which keeps nothing
+        return Saved(inputs=self.output_size != (1, 1))  # for one part torch computes a mean, which keeps nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +191,7 @@ class BlurPool2d(Operation):
 
     @property
     def pad(self) -> int:
-        """Pixels added on each side: half of what a stride-s window of this size leaves over."""
+        """Pixels added on each side (as timm computes them): half of `stride - 1 + kernel_size - 1`."""
         return (self.stride - 1 + self.kernel_size - 1) // 2
 
     def axis_size(self, n: int, axis: int) -> int:

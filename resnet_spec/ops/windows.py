@@ -22,7 +22,7 @@ def window_size(n: int, kernel: int, stride: int, before: int, after: int, dilat
 
 
 def window_map(size: Callable[[int], int], kernel: int, stride: int, dilation: int, least: int = 1) -> AxisMap | None:
-    """The axis map of a window: it fits from the first size of at least `least` that gives a pixel. None if it keeps all."""
+    """The axis map of a window, which fits from the first size of at least `least` that gives a pixel; None if all are kept."""
     if stride == 1 and least <= 1 and size(1) == 1:
         return None
     fits = bisect_left(range(dilation * (kernel - 1) + 2), 1, key=size)

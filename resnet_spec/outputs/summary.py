@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from itertools import groupby
 from math import prod
 from typing import Literal
 
 from resnet_spec.analysis.cost import Cost, total
 from resnet_spec.analysis.memory import Memory, bytes_text
-from resnet_spec.analysis.receptive_field import Length, ReceptiveField
+from resnet_spec.analysis.receptive_field import ReceptiveField
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.diagnostics.text import display_width, pad, printable
 from resnet_spec.graph.model import INPUT, Item, tree
@@ -119,7 +120,7 @@ def _collapsed(rows: list[SummaryRow]) -> list[SummaryRow]:
     return found
 
 
-def _pair(pair: tuple[Length, Length]) -> str:
+def _pair(pair: tuple[int | Fraction, int | Fraction]) -> str:
     return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
@@ -144,6 +145,12 @@ _RIGHT = {"parameters"}
 
 def _headings(rows: Sequence[SummaryRow]) -> tuple[str, ...]:
     return (*_HEADINGS, *_FIELD_HEADINGS) if any(row.field is not None for row in rows) else _HEADINGS
+
+
+def _field_data(field: ReceptiveField) -> dict[str, object]:
+    """A receptive field as JSON data, in pixels of the input."""
+    jump = [value if isinstance(value, int) else float(value) for value in field.jump]
+    return {"size": field.size, "jump": jump, "start": field.start, "whole": field.whole}
 
 
 def _field_cells(field: ReceptiveField | None) -> tuple[str, ...]:
@@ -217,11 +224,11 @@ def json_document(facts: Mapping[str, object], rows: Sequence[SummaryRow], batch
             "padding": row.padding,
             **asdict(row.cost),
             **({"arithmetic": row.arithmetic} if row.arithmetic else {}),
-            **({"field": asdict(row.field)} if row.field is not None else {}),
+            **({"field": _field_data(row.field)} if row.field is not None else {}),
         }
         for row in rows
     ]
-    return json.dumps({"version": JSON_VERSION, **facts, "layers": layers}, indent=2, default=float) + "\n"  # fractions
+    return json.dumps({"version": JSON_VERSION, **facts, "layers": layers}, indent=2) + "\n"
 
 
 def totals_text(cost: Cost) -> str:
