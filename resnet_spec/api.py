@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 SpecLike = str | Path | Mapping[str, object]
 Patches = Iterable[str] | Mapping[str, object]
 _OUR_BUG = "this is a bug in resnet-spec; please report it"
-_COSTS = {"flops": "macs", "gflops": "macs", "mac": "macs", "parameters": "params", "shape": "shapes", "bytes": "memory"}
+_Show = Literal["shapes", "params", "macs", "memory"]
+_SYNONYMS = {"flops": "macs", "gflops": "macs", "mac": "macs", "parameters": "params", "shape": "shapes", "bytes": "memory"}
 
 
 def load(spec: SpecLike, *, set: Patches = (), spec_root: str | Path | None = None) -> Spec:
@@ -236,7 +237,7 @@ def draw(
     expand: bool = False,
     direction: Literal["down", "right"] = "down",
     theme: Literal["light", "dark"] = "light",
-    show: Iterable[Literal["shapes", "params", "macs", "memory"]] = ("shapes", "params"),
+    show: _Show | Iterable[_Show] = ("shapes", "params"),
     heat: Literal["params", "macs", "memory"] | None = None,
 ) -> Drawing:
     """Draw a network. A spec with a conflict is drawn as far as it works, with the conflict in red.
@@ -244,11 +245,12 @@ def draw(
     Args:
         spec, input, set, spec_root: as for `analyze`.
         path: where to write the diagram; the suffix is the format: svg, png, pdf or dot. By default nothing is written.
-        detail: what a box is. Equal neighbors are drawn as one box, unless `expand` is set.
-        direction: where the arrows point.
-        show: what boxes show: output shapes, parameters, multiply-adds for one image, bytes of the outputs for one image in
-            float32. One name may be given alone.
-        heat: color boxes by this cost.
+        detail: what a box is: "stage", "block" or "op". Equal neighbors are drawn as one box, unless `expand` is set.
+        direction: where the arrows point: "down" or "right".
+        theme: "light" or "dark".
+        show: what boxes show: "shapes" of outputs, "params", "macs" (multiply-adds for one image), "memory" (bytes of the
+            outputs for one image in float32). One name may be given alone.
+        heat: color boxes by a cost: "params", "macs" or "memory".
 
     Returns:
         Drawing: the diagram as SVG text, which a notebook shows. For a `.dot` file it is the DOT text: no renderer is needed.
@@ -260,7 +262,7 @@ def draw(
         OSError: `path` cannot be written.
     """
     from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Show, Style
-    from resnet_spec.outputs.render_dot import find_format
+    from resnet_spec.outputs.render_dot import find_format, render_picture
 
     _require_spec(spec)
     style = Style(
@@ -268,19 +270,21 @@ def draw(
         expand,
         require_choice("direction", direction, get_args(Direction)),
         require_choice("theme", theme, get_args(DiagramTheme)),
-        frozenset(require_choices("show", show, get_args(Show), _COSTS)),
-        None if heat is None else require_choice("heat", heat, get_args(Heat), _COSTS, optional=True),
+        frozenset(require_choices("show", show, get_args(Show), _SYNONYMS)),
+        None if heat is None else require_choice("heat", heat, get_args(Heat), _SYNONYMS, optional=True),
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
     found = pipeline.sketch(pipeline.find(spec, input, spec_root), set, input)
-    data, _ = draw_bytes(found, style, form)
+    drawn = picture(found, style)
+    data = render_picture(drawn.dot, drawn.boxes, form)
     if path is not None:
         write_atomically(Path(path), data)
     if form == "dot":
-        drawing = Drawing(data.decode("utf-8"))
-        drawing._unrendered = picture(found, style)
+        drawing = Drawing(drawn.dot)
+        drawing._unrendered = drawn
         return drawing
-    return Drawing((data if form == "svg" else draw_bytes(found, style, "svg")[0]).decode("utf-8"))
+    svg = data if form == "svg" else render_picture(drawn.dot, drawn.boxes, "svg")
+    return Drawing(svg.decode("utf-8"))
 
 
 def picture(found: Sketch, style: Style) -> Picture:
