@@ -15,7 +15,7 @@ wrong argument in ArgumentError; any other exception is a bug in resnet-spec. No
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,8 +24,10 @@ from pathlib import Path
 from resnet_spec.analysis.axis import Piece, describe
 from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
+from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, Span, SpecError, suggestion
+from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
 from resnet_spec.diagnostics.text import shorten
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
@@ -81,6 +83,11 @@ class Analysis:
         name, counts = self.spec.name, self.total
         return f"<Analysis of {name}: {show(self.input)} to {show(self.output)}, {counts.params:,} parameters>"
 
+    @property
+    def sized(self) -> SizedGraph:
+        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        return SizedGraph(self.graph, self.input, self.shapes, self.costs)
+
     @cached_property
     def total(self) -> Cost:
         """Parameters, buffers and multiply-adds of the whole network."""
@@ -108,18 +115,13 @@ class Analysis:
         return self.input if self.graph.output < 0 else self.shapes[self.graph.output]
 
 
-def find(
-    target: str | Path | Mapping[str, object] | Spec,
-    input: str | ImageSize | None = None,
-    root: str | Path | None = None,
-) -> Target:
+def find(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
     """The text that a target means: a spec that was loaded, data, YAML text (it has a line break), `block:NAME`, a path, or the
     name of a shipped spec.
 
     Raises:
-        ArgumentError: there is none of that name, or its file cannot be read.
+        ArgumentError: `target` is no spec, there is none of that name, or its file cannot be read.
         SpecError: data or a file that cannot be text of a spec.
-        TypeError: `target` is of another type.
     """
     if isinstance(target, Spec):
         return Target(target.document.source, None, None, document=target.document)
@@ -129,11 +131,11 @@ def find(
         return Target(Source("<text>", target), Path.cwd(), Path(root) if root else Path.cwd())
     if isinstance(target, str) and target.startswith(BLOCK_PREFIX):
         return _single_block(target, input)
-    try:
-        path = Path(target)
-    except TypeError:
-        message = f"a spec is a path, a name, YAML text, a dict or what `load` returned, not {type(target).__name__}"
-        raise TypeError(message) from None
+    if not isinstance(target, str | os.PathLike):
+        help = "decode it first: `data.decode()`" if isinstance(target, bytes | bytearray) else ""
+        accepted = "a path, the name of a shipped spec, YAML text, a dict, or what `load` returned"
+        raise wrong_argument(f"a spec is {accepted}, not {quote(target)}", help)
+    path = Path(target)
     if not library.is_file(path):
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
         if shipped is None and library.is_folder(path):
@@ -172,21 +174,17 @@ def _missing(target: str) -> Diagnostic:
     return Diagnostic("missing-file", f"{what} {shorten(target, MOST_COLUMNS)}", None, help=help)
 
 
-def parse_size(text: str | ImageSize) -> ImageSize:
-    """`3x224x224` as (3, 224, 224); raises ArgumentError."""
-    if not isinstance(text, str):
-        channels, height, width = text
-        return channels, height, width
-    found = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text.strip())
-    if found is None:
-        mend = "write channels x height x width in pixels: `3x224x224`"
-        raise ArgumentError([Diagnostic("invalid-input", f"`{text}` is not a size", None, help=mend)])
-    return int(found[1]), int(found[2]), int(found[3])
+def parse_size(size: object) -> ImageSize:
+    """`"3x224x224"`, or three integers, as (C, H, W); raises ArgumentError."""
+    return require_size(size)
 
 
-def each_of(sets: str | Iterable[str]) -> list[str]:
-    """Patches as a list; a single one may come alone, and is not taken for its letters."""
-    return [sets] if isinstance(sets, str) else [*sets]
+def each_of(sets: object, name: str = "set") -> list[str]:
+    """Patches as a list of `key.path=value`; one may come alone, or all as a mapping. Raises ArgumentError.
+
+    `name` is what the argument is called.
+    """
+    return require_patches(sets, name)
 
 
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
@@ -275,6 +273,11 @@ class Sketch:
     costs: tuple[Cost, ...]
     broken: tuple[BrokenNode, ...]
     findings: tuple[Diagnostic, ...]
+
+    @property
+    def sized(self) -> SizedGraph:
+        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        return SizedGraph(self.graph, self.input, self.shapes, self.costs)
 
 
 def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:

@@ -25,6 +25,7 @@ from resnet_spec.analysis.axis import (
     intersection,
     simplified,
 )
+from resnet_spec.diagnostics.arguments import require_height_and_width
 from resnet_spec.graph.model import INPUT, Graph, Node
 from resnet_spec.ops import Fixed, Joined, Kept, Mapped, Operation, Problem, Shape
 
@@ -48,10 +49,12 @@ class Accepted:
     unsolved: str = ""
     runs: Callable[[int, int], bool] | None = field(default=None, compare=False, repr=False)
 
-    def __contains__(self, size: tuple[int, int]) -> bool:
+    def __contains__(self, size: object) -> bool:
+        """Whether images of (height, width) pixels are accepted; one integer is a square. Raises ArgumentError for others."""
+        height, width = require_height_and_width(size)
         if self.unsolved and self.runs is not None:
-            return self.runs(size[0], size[1])
-        return any(contains(heights, size[0]) and contains(widths, size[1]) for heights, widths in self.rectangles)
+            return self.runs(height, width)
+        return any(contains(heights, height) and contains(widths, width) for heights, widths in self.rectangles)
 
     def __repr__(self) -> str:
         return f"<Accepted: {self.describe()}>"
