@@ -19,7 +19,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # What makes findings: its first, second or third argument is a code.
 MAKERS = {
     *("Diagnostic", "Problem", "ExpressionError", "refuse", "_refuse", "report", "add", "append", "error", "_stop"),
-    *("_warning", "_report_nothing"),
+    *("warning", "_report_nothing"),
 }
 CLASSES = {name for name in diagnostics.__all__ if name.endswith("Error")}
 # Exit code 2 of the command line, as version 0.1.0 gave it for findings without a place in a text.
