@@ -78,7 +78,7 @@ class Analysis:
     overridden: bool  # by `--set`, so that the network is not the one that was named
 
     def __repr__(self) -> str:
-        name, counts = self.spec.name, self.total
+        name, counts = shorten(self.spec.name, MOST_COLUMNS), self.total
         return f"<Analysis of {name}: {show(self.input)} to {show(self.output)}, {counts.params:,} parameters>"
 
     @cached_property
@@ -119,7 +119,7 @@ def find(
 
     Raises:
         ArgumentError: there is none of that name, or its file cannot be read.
-        SpecError: data or a file that cannot be text of a spec.
+        SpecError: the data contain what YAML cannot hold, or the file is not UTF-8.
         TypeError: `target` is of another type.
     """
     if isinstance(target, Spec):
@@ -180,8 +180,8 @@ def parse_size(text: str | ImageSize) -> ImageSize:
         return channels, height, width
     found = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text.strip())
     if found is None:
-        mend = "write channels x height x width in pixels: `3x224x224`"
-        raise ArgumentError([Diagnostic("invalid-input", f"`{text}` is not a size", None, help=mend)])
+        help = "write channels x height x width in pixels: `3x224x224`"
+        raise ArgumentError([Diagnostic("invalid-input", f"`{text}` is not a size", None, help=help)])
     return int(found[1]), int(found[2]), int(found[3])
 
 
