@@ -80,7 +80,7 @@ class Analysis:
     overridden: bool  # by `--set`, so that the network is not the one that was named
 
     def __repr__(self) -> str:
-        name, counts = self.spec.name, self.total
+        name, counts = shorten(self.spec.name, MOST_COLUMNS), self.total
         return f"<Analysis of {name}: {show(self.input)} to {show(self.output)}, {counts.params:,} parameters>"
 
     @property
@@ -121,7 +121,7 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
 
     Raises:
         ArgumentError: `target` is no spec, there is none of that name, or its file cannot be read.
-        SpecError: data or a file that cannot be text of a spec.
+        SpecError: the data contain what YAML cannot hold, or the file is not UTF-8.
     """
     if isinstance(target, Spec):
         return Target(target.document.source, None, None, document=target.document)

@@ -21,16 +21,16 @@ Examples:
 def command(code: str | None, style: str) -> None:
     """Explain the code of a finding, or list all codes."""
     known = catalog()
-    if code is not None and code not in known:
-        help = suggestion(code, list(known), most=0) or "see `resnet-spec explain`"
-        raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
-    chosen = known if code is None else {code: known[code]}
+    chosen = known if code is None else {code: known[code]} if code in known else {}
     if style == "markdown":
         click.echo("# Findings\n")
         for name, explanation in chosen.items():
             click.echo(f"## {name}\n\n{explanation.text}\n")
             if not explanation.text.startswith("A warning"):
                 click.echo(f"In Python: {_raised_as(explanation)}.\n")
+    elif code is not None and code not in known:
+        help = suggestion(code, list(known), most=0) or "see `resnet-spec explain`"
+        raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
     elif code is None:
         for name, explanation in chosen.items():
             click.echo(f"{name}: {explanation.text}")

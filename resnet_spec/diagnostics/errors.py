@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from .model import Diagnostic, DocumentKind
+from .text import printable
 
 
 class ResnetSpecError(Exception):
@@ -31,14 +32,14 @@ class ResnetSpecError(Exception):
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
-        """Each finding on a line, followed by its notes and its help."""
+        """Each finding on a line, followed by its notes and its help. Untrusted text in them is made safe."""
         lines = []
-        for d in self.diagnostics:
-            place = f"{d.span}: " if d.span else ""
-            label = f" ({d.label})" if d.label else ""
-            lines.append(f"{place}{d.severity}[{d.code}]: {d.message}{label}")
-            lines += [f"  note: {note}" for note in d.notes] + ([f"  help: {d.help}"] if d.help else [])
-        return "\n".join(lines)
+        for found in self.diagnostics:
+            place = f"{found.span}: " if found.span else ""
+            label = f" ({found.label})" if found.label else ""
+            lines.append(f"{place}{found.severity}[{found.code}]: {found.message}{label}")
+            lines += [f"  note: {note}" for note in found.notes] + ([f"  help: {found.help}"] if found.help else [])
+        return "\n".join(map(printable, lines))
 
 
 class SpecError(ResnetSpecError):

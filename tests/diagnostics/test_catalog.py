@@ -88,6 +88,17 @@ def test_an_error_is_of_a_class_that_the_catalog_names_for_its_code(path: str) -
     assert wrong == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "invalid").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_golden_mistake_is_raised_in_a_class_of_its_code(path: Path) -> None:
+    error: ResnetSpecError | None = None
+    try:
+        resnet_spec.analyze(path)
+    except ResnetSpecError as raised:
+        error = raised
+    errors = [] if error is None else [each for each in error.diagnostics if each.severity == "error"]
+    assert [each.code for each in errors if type(error) not in catalog()[each.code].errors] == []
+
+
 def test_the_codes_that_end_a_command_with_2_are_those_of_arguments() -> None:
     assert {code for code, explanation in catalog().items() if ArgumentError in explanation.errors} >= TWO
 

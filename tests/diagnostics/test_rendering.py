@@ -174,3 +174,12 @@ def test_colors_are_the_only_difference_between_colored_and_plain() -> None:
     colored = render(hostile_findings(), color=True)
     assert "\x1b[1;31merror[invalid-name]\x1b[0m" in colored
     assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == render(hostile_findings())
+
+
+def test_the_text_of_an_error_is_inert_too() -> None:
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.analyze(HOSTILE)
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))
+    assert str(caught.value).startswith(
+        "<text>:4:3: error[invalid-name]: `a\\n::error::b,c:d%0A\\x1b[31m` is not a valid name\n"
+    )
