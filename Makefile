@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Tests run in as many processes as there are cores. Each starts with its own share of the tests, in order, and takes half of
+# another's rest when it is done: tests of one file mostly stay together, and so do the networks and runs they have in common.
+PARALLEL ?= --numprocesses auto --dist worksteal
 
-.PHONY: demo test soak lint bench evidence schema pictures findings clean
+.PHONY: demo quick test format soak lint bench evidence schema pictures findings clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,13 +21,20 @@ demo: $(VENV)/installed  ## install, build a real network, check every layer aga
 	rm -rf demo-out/run
 	$(BIN)/resnet-spec train specs/cifar_resnet20.yaml --data synthetic --recipe quick --out demo-out/run
 
+quick: $(VENV)/installed  ## under a minute: nothing is trained, no process is started
+	$(BIN)/python -m pytest $(PARALLEL) -q -m 'not slow and not training and not subprocess and not drill'
+
 lint: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint  ## the whole suite
-	$(BIN)/python -m pytest
+format: $(VENV)/installed  ## style, put right where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint  ## lint, then the whole suite
+	$(BIN)/python -m pytest $(PARALLEL)
 
 soak: $(VENV)/installed  ## kill and resume training 200 times
 	DRILLS=200 $(BIN)/python -m pytest -m drill -q
