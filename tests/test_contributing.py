@@ -33,11 +33,11 @@ def test_every_function_that_is_named_with_its_file_is_in_it(page: str) -> None:
     """Written as `compiler.py: analyze`."""
     for text in code(page):
         if found := re.fullmatch(r"([\w/]+\.py): ([\w.]+)", text):
-            tree = ast.parse((ROOT / "resnet_spec" / found[1]).read_text(encoding="utf-8"))
+            tree: ast.AST = ast.parse((ROOT / "resnet_spec" / found[1]).read_text(encoding="utf-8"))
             for name in found[2].split("."):
-                inner = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == name]
-                assert inner, text
-                tree = inner[0]  # type: ignore[assignment]
+                defined = {each.name: each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.ClassDef)}
+                assert name in defined, text
+                tree = defined[name]
 
 
 @pytest.mark.parametrize("page", PAGES)
