@@ -100,7 +100,7 @@ def build(
         refuse_beyond_memory(analysis)
     if weights is None:
         return build_module(analysis.graph, device, initialise)
-    network = build_module(analysis.graph, device, initialise=False)
+    network = build_module(analysis.graph, device, initialize=False)
     load_weights(network, analysis, Path(weights), any_fingerprint)
     return network
 
@@ -264,7 +264,7 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     """
     from resnet_spec.outputs.torch_module import build_module, measured_shapes
 
-    network = build_module(analysis.graph, "meta", initialise=False).eval()
+    network = build_module(analysis.graph, "meta", initialize=False).eval()
     measured, failure = measured_shapes(network, (batch, *analysis.input))
     findings: list[Diagnostic] = []
     for position, (node, shape) in enumerate(zip(analysis.graph.nodes, analysis.shapes, strict=True)):

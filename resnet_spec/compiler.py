@@ -35,13 +35,13 @@ from resnet_spec.language.provenance import with_origins
 from resnet_spec.language.reader import MappingNode, from_data, suppressions
 from resnet_spec.language.spec import Expect, Spec, parse_broken, parse_spec
 from resnet_spec.language.writer import write_spec
-from resnet_spec.lint.rules import lint
-from resnet_spec.lint.unused import check_unused
+from resnet_spec.lint.rules import LintContext, lint
 from resnet_spec.lowering import lower, lower_partial, more_findings
 from resnet_spec.ops import Shape, show
 
 ImageSize = tuple[int, int, int]
 BLOCK_PREFIX = "block:"
+SQUARES_TRIED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ class Analysis:
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, less those that a comment on their line takes back."""
-        named = None if self.overridden else self.spec.name_span
-        found = [*check_unused(self.spec), *lint(self.graph, self.accepted, named)]
+        found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
         return tuple(finding for finding in found if not _taken_back(finding))
 
     @property
@@ -282,15 +281,9 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
         message = f"`expect` says the output is {show(expect.output)}, and it is {show(analysis.output)}"
         mend = f"the network changed; if it should have, write `output: {list(analysis.output)}`"
         findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=mend))
-    if expect.squares is not None:
-        squares = analysis.accepted.squares
-        found = (squares[0].least, squares[-1].most) if squares else None
-        if found != expect.squares:
-            promise = (Piece(*expect.squares),)
-            message = f"`expect` says the network accepts squares of {describe(promise)}, and it accepts {describe(squares)}"
-            ends = "" if found is None else f"[{found[0]}, {'null' if found[1] is None else found[1]}]"
-            mend = f"the network changed; if it should have, write `squares: {ends}`" if ends else "it accepts no square at all"
-            findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=mend))
+    if expect.squares is not None and (found := _squares_differ(analysis.accepted, *expect.squares)):
+        message, help = found
+        findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help))
     for name, promised in expect.counts.items():
         counted = getattr(analysis.total, name)
         if counted != promised:
@@ -298,3 +291,31 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
             mend = f"the network changed; if it should have, write {counted}"
             findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=mend))
     return findings
+
+
+def _squares_differ(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
+    """How the accepted squares differ from what `expect` says, and a suggested fix; None where they do not.
+
+    Where the sizes are not solved, shape inference decides: at all sizes from 1 up to one beyond `most`, or up to
+    `SQUARES_TRIED` at the most.
+    """
+    expected = describe((Piece(least, most),))
+    if not accepted.unsolved:
+        squares = accepted.squares
+        if squares and (squares[0].least, squares[-1].most) == (least, most):
+            return None
+        message = f"`expect` says the network accepts squares of {expected}, and it accepts {describe(squares)}"
+        if not squares:
+            return message, "it accepts no square at all"
+        end = "null" if squares[-1].most is None else squares[-1].most
+        return message, f"the network changed; if it should have, write `squares: [{squares[0].least}, {end}]`"
+    last = SQUARES_TRIED if most is None else min(most + 1, SQUARES_TRIED)
+    wrong = [n for n in (least, *((most,) if most is not None else ())) if (n, n) not in accepted]
+    runs = [n for n in range(1, last + 1) if (n < least or (most is not None and n > most)) and (n, n) in accepted]
+    if not wrong and not runs:
+        return None
+    said = f"does not run on squares of {wrong[0]}" if wrong else f"runs on squares of {runs[0]}, too"
+    return (
+        f"`expect` says the network accepts squares of {expected}, and it {said}",
+        "write the sizes it accepts, or leave `squares` out",
+    )

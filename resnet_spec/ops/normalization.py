@@ -1,13 +1,28 @@
-"""Norms. They keep the shape and own a scale and a shift for each channel."""
+"""Norms. They keep the shape, and have a scale and a shift for each channel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from resnet_spec.ops.definition import FieldValue, Operation, Problem, Saved, Shape, Tensor, divisors, show, spec_field
+from resnet_spec.ops.definition import (
+    Dependence,
+    Family,
+    FieldValue,
+    Operation,
+    Problem,
+    Saved,
+    Shape,
+    Tensor,
+    divisors,
+    show,
+    spec_field,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
@@ -17,9 +32,12 @@ def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchNorm(Operation):
-    """normalises each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"""
+    """normalizes each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"""
 
     name: ClassVar[str] = "batch_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "pointwise"
+    removes_mean: ClassVar[bool] = True
 
     num_features: int
     rank: int  # axes without the batch: chooses BatchNorm1d or BatchNorm2d
@@ -32,14 +50,39 @@ class BatchNorm(Operation):
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return {"num_features": x[0], "rank": len(x)}
 
+    def problem(self) -> Problem | None:
+        if self.eps == 0:
+            return Problem("out-of-range", "`eps` of batch_norm is 0, and torch trains with positive ones only", "", ("eps",))
+        return None
+
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         if x[0] != self.num_features:
             return Problem("shape-mismatch", f"batch_norm was built for {self.num_features} channels, and {x[0]} enter")
+        if not self.track_running_stats and prod(x[1:]) == 1:  # torch refuses one image of it, in evaluation too
+            return Problem(
+                "too-few-values",
+                f"batch_norm without running statistics has one value in each channel of {show(x)}",
+                "write `track_running_stats: true`, or put it before the pool",
+                ("track_running_stats",),
+                by_size=True,
+            )
         return x
+
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {0: self.num_features}
+
+    def needs_two_pixels(self, training: bool) -> bool:
+        return training or not self.track_running_stats  # else it uses the statistics of the batch in evaluation too
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, statistics=2 * self.num_features)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from torch import nn
+
+        arguments = self.torch_args()
+        return (nn.BatchNorm2d if arguments.pop("rank") == 3 else nn.BatchNorm1d)(**arguments)
 
     def tensors(self) -> tuple[Tensor, ...]:
         learned = _scale_and_shift(self.num_features) if self.affine else ()
@@ -51,9 +94,11 @@ class BatchNorm(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupNorm(Operation):
-    """normalises groups of channels of one image (torch.nn.GroupNorm)"""
+    """normalizes groups of channels of one image (torch.nn.GroupNorm)"""
 
     name: ClassVar[str] = "group_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "channels"
     torch: ClassVar[str] = "GroupNorm"
 
     num_groups: int = spec_field("int", "groups; must divide the channels", least=1, examples=(32, "channels // 16"))
@@ -89,6 +134,12 @@ class GroupNorm(Operation):
             )
         return x
 
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {0: self.num_channels}
+
+    def needs_two_pixels(self, training: bool) -> bool:
+        return self.num_groups == self.num_channels
+
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, values=2 * self.num_groups)
 
@@ -98,9 +149,11 @@ class GroupNorm(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerNorm(Operation):
-    """normalises the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"""
+    """normalizes the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"""
 
     name: ClassVar[str] = "layer_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "channels"
 
     normalized_shape: int
     channels_first: bool
@@ -119,8 +172,19 @@ class LayerNorm(Operation):
             return Problem("shape-mismatch", f"layer_norm was built for {self.normalized_shape} channels, and {show(x)} enters")
         return x
 
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {0 if self.channels_first else len(x) - 1: self.normalized_shape}
+
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, values=2 * prod(x) // self.normalized_shape)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from torch import nn
+
+        from resnet_spec.ops import layers
+
+        arguments = self.torch_args()
+        return (layers.LayerNorm2d if arguments.pop("channels_first") else nn.LayerNorm)(**arguments)
 
     def tensors(self) -> tuple[Tensor, ...]:
         return _scale_and_shift(self.normalized_shape, self.bias) if self.elementwise_affine else ()

@@ -10,6 +10,7 @@ import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from itertools import groupby
 from math import prod
 from typing import Literal
@@ -138,7 +139,7 @@ def _collapsed(rows: list[SummaryRow]) -> list[SummaryRow]:
     return found
 
 
-def _pair(pair: tuple[int, int]) -> str:
+def _pair(pair: tuple[int | Fraction, int | Fraction]) -> str:
     return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
@@ -163,6 +164,12 @@ _RIGHT = {"parameters"}
 
 def _headings(rows: Sequence[SummaryRow]) -> tuple[str, ...]:
     return (*_HEADINGS, *_FIELD_HEADINGS) if any(row.field is not None for row in rows) else _HEADINGS
+
+
+def _field_data(field: ReceptiveField) -> dict[str, object]:
+    """A receptive field as JSON data, in pixels of the input."""
+    jump = [value if isinstance(value, int) else float(value) for value in field.jump]
+    return {"size": field.size, "jump": jump, "start": field.start, "whole": field.whole}
 
 
 def _field_cells(field: ReceptiveField | None) -> tuple[str, ...]:
@@ -236,7 +243,7 @@ def json_document(facts: Mapping[str, object], rows: Sequence[SummaryRow], batch
             "padding": row.padding,
             **asdict(row.cost),
             **({"arithmetic": row.arithmetic} if row.arithmetic else {}),
-            **({"field": asdict(row.field)} if row.field is not None else {}),
+            **({"field": _field_data(row.field)} if row.field is not None else {}),
         }
         for row in rows
     ]
@@ -256,7 +263,7 @@ def memory_text(memory: Memory, batch: int, dtype: str) -> str:
     lines = [
         f"memory for a batch of {batch} in {dtype}:",
         f"  training   {bytes_text(memory.training):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
-        f" + gradients {bytes_text(memory.gradients)} + momentum {bytes_text(memory.optimiser)} (Adam: twice that)"
+        f" + gradients {bytes_text(memory.gradients)} + momentum {bytes_text(memory.optimizer)} (Adam: twice that)"
         f" + kept for backward {bytes_text(memory.saved)}",
         f"  inference  {bytes_text(memory.inference):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
         f" + live values at the peak {bytes_text(memory.peak)}",
