@@ -137,7 +137,7 @@ def test_a_reader_that_goes_away_is_no_error(shell: Shell) -> None:
 def test_what_a_spec_says_cannot_steer_a_terminal(shell: Shell, text: str, style: str) -> None:
     shell.write("x.yaml", "spec: 1\n" + text)
     for command in ("check", "summary"):
-        done = shell(command, "x.yaml", "--message-format", style)
+        done = shell.here(command, "x.yaml", "--message-format", style)
         assert done.returncode in (0, 1)
         for character in "\x1b\x07\u202e":
             assert character.encode() not in done.stdout + done.stderr

@@ -37,10 +37,20 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was not disturbed."""
+    return undisturbed(tmp_path_factory, drill.RECIPE)
+
+
+@pytest.fixture(scope="module")
+def read_by_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with images that other processes read."""
+    return undisturbed(tmp_path_factory, drill.READ_BY_WORKERS)
+
+
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, recipe: str) -> Path:
     folder = tmp_path_factory.mktemp("drill") / "whole"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "write_pictures", lambda *_: None)
-        drill.begin(folder)
+        drill.begin(folder, recipe=recipe)
     return folder
 
 
@@ -93,13 +103,14 @@ def test_a_killed_run_ends_as_a_whole_one(whole: Path, tmp_path: Path, kind: str
 
 @pytest.mark.subprocess
 @pytest.mark.parametrize("kind", ["group", "terminal"])
-def test_a_signal_to_all_processes_leaves_those_that_read_images_at_work(tmp_path: Path, kind: str) -> None:
-    drill.begin(tmp_path / "whole", recipe=drill.READ_BY_WORKERS)
+def test_a_signal_to_all_processes_leaves_those_that_read_images_at_work(
+    read_by_workers: Path, tmp_path: Path, kind: str
+) -> None:
     assert killed(tmp_path / "run", kind, 3) == 130
     newest = checkpoints.newest(tmp_path / "run", pytest.fail)
     assert newest is not None
     assert newest.step == 3
-    assert_ends_as(tmp_path / "whole", tmp_path / "run")
+    assert_ends_as(read_by_workers, tmp_path / "run")
 
 
 def drills(count: int, seed: int) -> list[tuple[str, int]]:
