@@ -45,7 +45,7 @@ class Shell:
         for stream in (stdout, stderr):
             stream.flush()
         assert isinstance(ended.value.code, int)
-        return Done(list(arguments), ended.value.code, stdout.buffer.getvalue(), stderr.buffer.getvalue())  # type: ignore[attr-defined]
+        return Done(list(arguments), ended.value.code, stdout.buffer.getvalue(), stderr.buffer.getvalue())
 
     def write(self, name: str, text: str | bytes) -> str:
         path = self.folder / name
