@@ -23,7 +23,6 @@ IN_TORCH = 150 // PARTS
 SEED = 20161
 BASES = ("resnet34", "cifar_resnet20", "pokemon_resnet18", "variants/resnet18_96px", "variants/resnet34_wide_stages")
 PATCHES = ("resnet50", "resnet101", "cifar_resnet110", "variants/resnet152_biased_shortcut")
-pytestmark = pytest.mark.slow
 WORDS = [
     "norm",
     "act",

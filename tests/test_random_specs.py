@@ -21,7 +21,7 @@ from tests.measure import REFUSALS, measure
 from tests.naive_layers import Shape, naive_layer
 from tests.random_specs import JOINS, Drawer, Spec, random_specs, wild_operations
 
-pytestmark = [pytest.mark.torch, pytest.mark.slow]
+pytestmark = pytest.mark.torch
 
 EXAMPLES = 300
 GEOMETRY = {
