@@ -28,7 +28,7 @@ from resnet_spec.training import checkpoints
 from resnet_spec.training.feeding import Machine, subset, with_held_out
 from resnet_spec.training.images import prepare
 from resnet_spec.training.randomness import Purpose, order, seed_of
-from resnet_spec.training.recipe import Recipe, read_recipe, settled
+from resnet_spec.training.recipe import Recipe, read_recipe, reduce_to_one_batch, settle_precision
 from resnet_spec.training.run_folder import create, free_name, read_run, refuse_existing, write_json, writing
 from resnet_spec.training.scoring import computes_bf16
 from resnet_spec.training.session import Console, Result, Session, begin, environment
@@ -168,8 +168,8 @@ def ready(
         patches = pipeline.each_of(set)
         if weights is not None or patches:
             raise TypeError("`set` and `weights` are for specs; a module comes as it is")
-        found = settled(read_recipe(recipe or "quick", recipe_patches), computes_bf16(machine.device))
-        found = _overfitting(found, recipe_patches) if overfit_batch else found
+        found = settle_precision(read_recipe(recipe or "quick", recipe_patches), computes_bf16(machine.device))
+        found = reduce_to_one_batch(found) if overfit_batch else found
         subject = _of_module(spec, input)
         opened = _opened(found, data, input, subject.outputs, skip_bad, overfit_batch)
         if subject.outputs != len(opened.classes):
@@ -182,8 +182,8 @@ def ready(
         target = pipeline.find(spec, None, spec_root)
         patches = pipeline.each_of(set)
         analysis = pipeline.analyze(target, patches)
-        found = settled(_recipe_for(analysis, recipe, data, recipe_patches), computes_bf16(machine.device))
-        found = _overfitting(found, recipe_patches) if overfit_batch else found
+        found = settle_precision(_recipe_for(analysis, recipe, data, recipe_patches), computes_bf16(machine.device))
+        found = reduce_to_one_batch(found) if overfit_batch else found
         if found.init is not None:
             patches.append(f"init={found.init}")
             analysis = pipeline.analyze(target, patches)
@@ -246,15 +246,6 @@ def _opened(recipe: Recipe, text: str, input: tuple[int, int, int], classes: int
 
 def _outputs(analysis: Analysis) -> int | None:
     return analysis.output[0] if len(analysis.output) == 1 else None
-
-
-def _overfitting(recipe: Recipe, patches: Iterable[str]) -> Recipe:
-    """The recipe for one batch alone: nothing random, a constant rate; as long as `patches` say, if they do."""
-    changes = ["augment=", "hold_out=", "schedule=constant", "warmup=", "label_smoothing=0", "early_stopping=", "ema="]
-    present = [change for change in changes if not change.endswith("=") or change[:-1] in recipe.root.entries]
-    if not any(patch.startswith(("epochs=", "iterations=")) for patch in patches):
-        present.append(f"epochs={OVERFIT_EPOCHS}")
-    return read_recipe(recipe.text, present)
 
 
 def _for_classes(

@@ -514,8 +514,8 @@ def test_images_of_a_size_that_the_network_does_not_take_are_refused() -> None:
 
 
 def test_several_mistakes_of_a_recipe_are_told_at_once() -> None:
-    from resnet_spec.diagnostics import SpecError
+    from resnet_spec.diagnostics import ResnetSpecError
 
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         runs.train(SPEC, recipe(epochz=3, batch_size="many", schedule="cosin"), DATA, device="cpu")
     assert len(caught.value.diagnostics) == 3

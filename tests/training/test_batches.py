@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from resnet_spec.data import Split
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import SpecError
+from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training.batches import Batch, EvaluationBatches, ImageReader, Skipped, TrainingBatches, mix
 from resnet_spec.training.images import Each, bordered
 from resnet_spec.training.randomness import mixing, order
@@ -295,7 +295,7 @@ def test_a_batch_of_one_image_is_mixed_with_itself() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_image_is_an_error_that_names_it(workers: int) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         list(training(from_files(10, bad=[7]), workers=workers).epoch(0))
     (finding,) = caught.value.diagnostics
     assert (finding.code, finding.message) == ("bad-image", "cannot read the image image 7: damaged")
@@ -380,5 +380,5 @@ def test_bad_images_are_left_out_of_evaluation_and_counted() -> None:
     found = list(evaluation(from_files(10, bad=[0, 1, 2, 3, 9]), skipped, batch_size=4))
     assert [len(batch.labels) for batch in found] == [4, 1]
     assert list(skipped.names) == ["image 0", "image 1", "image 2", "image 3", "image 9"]
-    with pytest.raises(SpecError):
+    with pytest.raises(ResnetSpecError):
         list(evaluation(from_files(10, bad=[9])))

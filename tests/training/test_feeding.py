@@ -14,7 +14,7 @@ from PIL import Image
 from resnet_spec._system import machine as machine_module
 from resnet_spec.data import Data, Split
 from resnet_spec.data.folder import open_folder
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.training import feeding
 from resnet_spec.training.batches import Batch
 from resnet_spec.training.feeding import Feeds, Machine, feed, subset, with_held_out
@@ -35,7 +35,7 @@ def fed(found: Recipe, opened: Data, on: Machine | None = None, least: int = 1, 
 
 
 def refused(found: Recipe, opened: Data, on: Machine | None = None, least: int = 1) -> Diagnostic:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         fed(found, opened, on, least)
     (finding,) = caught.value.diagnostics
     return finding
@@ -263,7 +263,7 @@ def test_no_training_images() -> None:
 
 def refused_to_feed(opened: Data) -> Diagnostic:
     preparation = prepare(recipe(), data(in_memory(3)), INPUT)[0]
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         feed(opened, recipe(), preparation, machine(), 1)
     (finding,) = caught.value.diagnostics
     return finding
@@ -305,7 +305,7 @@ def test_a_bad_image_is_an_error_or_is_counted(
         parts = [part for step in feeds.training.epoch(0) for part in step] + list(feeds.validation)
         return [label for part in parts for label in part.labels.tolist()]
 
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         all_labels(fed(found, bad[which]))
     assert [(finding.code, finding.message) for finding in caught.value.diagnostics] == [
         ("bad-image", "cannot read the image image 7: damaged")

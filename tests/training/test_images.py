@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.preparation import Preparation, normalized
-from resnet_spec.diagnostics import SpecError
+from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training.images import COLUMNS, Each, bordered, cut, erase, prepare
 from resnet_spec.training.randomness import draws
 from resnet_spec.training.recipe import Augment
@@ -316,7 +316,7 @@ def test_statistics(word: object, channels: int, mean: tuple[float, ...], std: t
 def test_what_does_not_fit_is_refused(
     fields: dict[str, object], channels: int | None, size: tuple[int, int] | None, network: tuple[int, int, int], code: str
 ) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         prepare(recipe(**fields), data(TRAIN, channels=channels, size=size), network)
     (finding,) = caught.value.diagnostics
     assert finding.code == code

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from resnet_spec import build
-from resnet_spec.diagnostics import SpecError
+from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training import checkpoints, feeding, runs, session
 from tests.training import drill, tiny
 
@@ -175,7 +175,7 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
 
     folder = tmp_path / "run"
     assert killed(folder, "sigterm", 3) == 130
-    with pytest.raises(SpecError, match="data-changed"):
+    with pytest.raises(ResnetSpecError, match="data-changed"):
         runs.resume(folder, data="synthetic:classes=4,size=12,train=96,validation=30,test=30", console=runs.quiet())
 
 
