@@ -69,6 +69,11 @@ class Augment:
         """Whether it has a transform that torchvision applies to one image at a time."""
         return bool(self.rotation or self.rand_augment or self.trivial_augment or self.resized_crop)
 
+    @property
+    def mixes(self) -> bool:
+        """Whether each image is mixed with the one before it in its batch, which is then read with it."""
+        return bool(self.mixup or self.cutmix)
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
