@@ -22,6 +22,7 @@ from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import BadImage, Data, Split, open_data
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.decode import SUFFIXES, read_image, to_channels
+from resnet_spec.data.preparation import Preparation, normalized
 from resnet_spec.data.statistics import channel_statistics
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
 from resnet_spec.inference.folding import for_inference
@@ -29,7 +30,6 @@ from resnet_spec.ops import show
 from resnet_spec.report.record import Confusion
 from resnet_spec.training.batches import Skipped, refuse_bad_image
 from resnet_spec.training.feeding import Machine, evaluation, held_budget, with_held_out
-from resnet_spec.training.images import Preparation, normalized
 from resnet_spec.training.recipe import Precision, read_recipe
 from resnet_spec.training.run_folder import BEST, LAST, read_run
 from resnet_spec.training.runs import RecipeLike, find_device, refuse_size

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from resnet_spec.data import BadImage, Split
 from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.preparation import Preparation, normalized
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
-from resnet_spec.training.images import COLUMNS, Each, Preparation, bordered, cut, erase, normalized
+from resnet_spec.training.images import COLUMNS, Each, bordered, cut, erase
 from resnet_spec.training.randomness import draws, mixing, order
 from resnet_spec.training.recipe import Augment
 from resnet_spec.training.stop import leave_signals_to_parent

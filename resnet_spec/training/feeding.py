@@ -20,10 +20,11 @@ from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.duplicates import duplicate_notes
 from resnet_spec.data.holding import hold, holdable
 from resnet_spec.data.listing import Listed
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.data.statistics import channel_statistics
 from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.training.batches import EvaluationBatches, ImageReader, Skipped, TrainingBatches, refuse_bad_image
-from resnet_spec.training.images import Each, Preparation, bordered
+from resnet_spec.training.images import Each, bordered
 from resnet_spec.training.randomness import held_out
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.world import World, processes_here

@@ -1,8 +1,8 @@
-"""What is done to images between the data set and the network.
+"""What a recipe asks to be done to images between the data set and the network.
 
-Goes in: a recipe, a data set, the size the network takes. Comes out: `Preparation`, which says it in numbers, and the functions
-that do it. Cropping, flipping, erasing and normalising are done to whole batches; what torchvision does to one image after the
-other (rotation, policies, resized crops) comes before.
+`prepare` derives the `Preparation` of a run from its recipe, its data and the network's input size. The other functions augment
+training images: cropping, flipping and erasing work on whole batches; torchvision's transforms of single images (rotation,
+policies, resized crops) come before them.
 """
 
 from __future__ import annotations
@@ -20,54 +20,15 @@ from torch import Tensor
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data import Data
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.decode import to_channels
-from resnet_spec.data.resize import centre_crop, resize, resized
+from resnet_spec.data.preparation import PixelSize, Preparation, as_tensor
+from resnet_spec.data.resize import centre_crop
 from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Augment, Interpolation, Recipe, Statistic
 
-PixelSize = tuple[int, int]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 COLUMNS = 8  # random numbers for each sample
 _TOP, _LEFT, _FLIP, _ERASE, _AREA, _SHAPE, _ERASE_TOP, _ERASE_LEFT = range(COLUMNS)
-
-
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """How an image of any size becomes one that the network takes; kept with the weights.
-
-    `resize` and `crop` are in pixels (height, width), `size` is what enters the network, `mean` and `std` are of values in
-    0 to 1.
-    """
-
-    channels: int
-    size: PixelSize
-    resize: int | PixelSize | None
-    interpolation: Interpolation
-    crop: PixelSize | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def with_channels(self, image: Pixels) -> Pixels:
-        """An image with the channels the network takes."""
-        return to_channels(image, self.channels)
-
-    def resized(self, image: Pixels) -> Pixels:
-        """An image with the right channels and resized."""
-        image = self.with_channels(image)
-        return image if self.resize is None else resize(image, self.resize, self.interpolation)
-
-    def fixed(self, image: Pixels) -> Pixels:
-        """An image `(H, W, C)` as the network takes it, still in bytes."""
-        image = self.resized(image)
-        if self.crop is not None:
-            return centre_crop(image, self.crop)
-        return resize(image, self.size, self.interpolation)  # of another size than the images trained with, or as it is
-
-    def changes(self, height: int, width: int) -> bool:
-        """Whether an image of this size comes out of `fixed` as another one."""
-        is_resized = self.resize is not None and resized(height, width, self.resize) != (height, width)
-        return is_resized or (height, width) != self.size
 
 
 def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Preparation, tuple[str, ...]]:
@@ -140,7 +101,7 @@ class Each:
 
     def __call__(self, image: Pixels, epoch: int, index: int) -> Pixels:
         """One image `(H, W, C)`, with the random numbers of (seed, epoch, index); torch's own generator is left as it was."""
-        x = _bytes(np.ascontiguousarray(image)).permute(2, 0, 1)
+        x = as_tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))
             for transform in _transforms(self.augment, self.preparation):
@@ -148,11 +109,6 @@ class Each:
         pixels: Pixels = np.ascontiguousarray(x.permute(1, 2, 0).numpy())
         crop = self.preparation.crop
         return pixels if crop is None or pixels.shape[:2] == crop else centre_crop(pixels, crop)
-
-
-def _bytes(pixels: Pixels) -> Tensor:
-    """Bytes as torch has them; a copy where they may not be written to, of which torch would warn."""
-    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
 _MADE: dict[tuple[Augment, PixelSize, Interpolation], list[Callable[[Tensor], Tensor]]] = {}
@@ -205,18 +161,6 @@ def cut(wide: Pixels, chosen: NDArray[np.int64], rows: NDArray[np.float64], augm
         across = np.where(rows[:, _FLIP, None] < augment.flip, width - 1 - across, across)
     down = np.arange(height) + top[:, None]
     return wide[chosen[:, None, None], down[:, :, None], (across + left[:, None])[:, None, :]]
-
-
-def normalized(pixels: Pixels, preparation: Preparation, device: torch.device, channels_last: bool) -> Tensor:
-    """Bytes `(n, H, W, C)` as `(n, C, H, W)` numbers of 32 bits: divided by 255, less the mean, over the deviation."""
-    raw = _bytes(pixels)
-    if device.type == "cuda":
-        raw = raw.pin_memory()
-    x = raw.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    x = x.to(torch.float32, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    mean = torch.tensor(preparation.mean, device=device).view(-1, 1, 1)
-    std = torch.tensor(preparation.std, device=device).view(-1, 1, 1)
-    return x.div_(255).sub_(mean).div_(std)
 
 
 def erase(x: Tensor, rows: NDArray[np.float64], augment: Augment) -> Tensor:

@@ -20,12 +20,13 @@ from resnet_spec.analysis.memory import OPTIMISER_STATES, measure
 from resnet_spec.api import SpecLike
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data, open_data
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
 from resnet_spec.ops import show
 from resnet_spec.report.record import epoch_line
 from resnet_spec.training import checkpoints
 from resnet_spec.training.feeding import Machine, subset, with_held_out
-from resnet_spec.training.images import Preparation, prepare
+from resnet_spec.training.images import prepare
 from resnet_spec.training.randomness import Purpose, order, seed_of
 from resnet_spec.training.recipe import Recipe, read_recipe, settled
 from resnet_spec.training.run_folder import create, free_name, read_run, refuse_existing, write_json, writing

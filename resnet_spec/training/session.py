@@ -23,13 +23,13 @@ from torch import nn
 
 from resnet_spec._system.machine import available_memory
 from resnet_spec.data import Data
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
 from resnet_spec.report.pictures import write_pictures
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
 from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.feeding import Feeds, Machine, feed, workers_of
-from resnet_spec.training.images import Preparation
 from resnet_spec.training.loop import Loop, refuse_recipe
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run_folder import BEST, LAST, RunFolder, read_environment, write_json, writing

@@ -14,8 +14,8 @@ from pathlib import Path
 from torch import nn
 
 from resnet_spec._system.files import write_atomically
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
-from resnet_spec.training.images import Preparation
 
 PREFIX = "resnet_spec."
 MOST = 4096  # pixels or channels; what a file asks for is done without asking back

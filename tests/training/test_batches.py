@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_spec.data import Split
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.training.batches import Batch, EvaluationBatches, ImageReader, Skipped, TrainingBatches, mix
-from resnet_spec.training.images import Each, Preparation, bordered
+from resnet_spec.training.images import Each, bordered
 from resnet_spec.training.randomness import mixing, order
 from resnet_spec.training.recipe import Augment
 from resnet_spec.training.world import World
@@ -208,7 +209,7 @@ def test_an_epoch_can_be_given_up_and_another_read_by_the_same_workers() -> None
 ABANDONED = """
 import os, signal, time
 from resnet_spec.training.batches import Reader
-from resnet_spec.training.images import Preparation
+from resnet_spec.data.preparation import Preparation
 from tests.training.small import from_files
 
 LARGE = Preparation(3, (200, 200), (200, 200), "bilinear", None, (0.5,) * 3, (0.25,) * 3)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.preparation import Preparation, normalized
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.training.images import COLUMNS, Each, Preparation, bordered, cut, erase, normalized, prepare
+from resnet_spec.training.images import COLUMNS, Each, bordered, cut, erase, prepare
 from resnet_spec.training.randomness import draws
 from resnet_spec.training.recipe import Augment
 from tests.data.conftest import noise

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.training.batches import EvaluationBatches, ImageReader, Skipped
-from resnet_spec.training.images import Preparation
 from resnet_spec.training.scoring import Interrupted, Scores, evaluating, score
 from resnet_spec.training.world import World
 from tests.training.small import CPU, from_files, in_memory

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 from torch import nn
 
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.training.images import Preparation, prepare
+from resnet_spec.training.images import prepare
 from resnet_spec.weights.file import (
     PREFIX,
     WeightsFacts,
