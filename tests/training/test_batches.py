@@ -208,12 +208,12 @@ def test_an_epoch_can_be_given_up_and_another_read_by_the_same_workers() -> None
 
 ABANDONED = """
 import os, signal, time
-from resnet_spec.training.batches import Reader
+from resnet_spec.training.batches import ImageReader
 from resnet_spec.data.preparation import Preparation
 from tests.training.small import from_files
 
 LARGE = Preparation(3, (200, 200), (200, 200), "bilinear", None, (0.5,) * 3, (0.25,) * 3)
-batches = Reader(from_files(64), LARGE, None, 2, None).read([[(0, i)] for i in range(64)])
+batches = ImageReader(from_files(64), LARGE, None, 2, None).read([[(0, i)] for i in range(64)])
 next(batches)
 time.sleep(1)  # more is waiting than a pipe holds
 os.kill(os.getpid(), signal.SIGKILL)
