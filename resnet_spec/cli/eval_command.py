@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from resnet_spec.cli.common import findings_options, show_findings
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def command(
             skip_bad=skip_bad,
             precision=precision,
         )
-    except SpecError as error:
+    except ResnetSpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     click.echo(_json(found) if style == "json" else _text(found))
 

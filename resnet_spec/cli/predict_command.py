@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from resnet_spec.cli.common import findings_options, show_findings
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
 
@@ -51,7 +51,7 @@ def command(
     keep_memory()
     try:
         found = trained.predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
-    except SpecError as error:
+    except ResnetSpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     if style == "json":
         rows = [

@@ -8,7 +8,7 @@ import click
 
 from resnet_spec import compiler as pipeline
 from resnet_spec.cli.common import findings_options, show_findings
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
 MOST_CLASSES = 30
@@ -37,7 +37,7 @@ def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str
 
     try:
         found = trained.statistics(data, input=pipeline.parse_size(size), skip_bad=skip_bad)
-    except SpecError as error:
+    except ResnetSpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     if style == "json":
         click.echo(

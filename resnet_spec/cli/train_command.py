@@ -10,7 +10,7 @@ import click
 
 from resnet_spec.cli.common import findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.cli.progress import Bar
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def command(
                 result = runs.start(session, path, stop)
             else:
                 result = session.train(path, stop, found)
-        except SpecError as error:
+        except ResnetSpecError as error:
             bar.clear()
             ctx.exit(show_findings(error.diagnostics, message_format))
         except Interrupted:

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from resnet_spec.diagnostics import SpecError
+from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.inference import trained
 from resnet_spec.training import session
 from resnet_spec.training.session import Result
@@ -329,7 +329,7 @@ def test_facts_of_a_file_are_believed_in_nothing(run: Result, tmp_path: Path, ke
 
     path = changed(run.folder / "last.safetensors", tmp_path / "hostile.safetensors", change)
     (tmp_path / "secret.yaml").write_text("spec: 1\n", encoding="utf-8")
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         trained.load_trained(path, "cpu")
     assert codes <= {finding.code for finding in caught.value.diagnostics}
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from resnet_spec.api import SpecLike
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import runs
 from resnet_spec.training.loop import Loop
@@ -139,7 +139,7 @@ def loop_of(session: Session, ear: Ear) -> Loop:
 
 def refused(act: Callable[[], object]) -> Diagnostic:
     """The one finding that an act ends with."""
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         act()
     (found,) = caught.value.diagnostics
     assert found.message.isprintable()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import SpecError
+from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training.images import prepare
 from resnet_spec.weights.file import (
     PREFIX,
@@ -155,7 +155,7 @@ def test_metadata_that_are_not_what_they_should_be_are_refused(number: int, tmp_
     metadata = {PREFIX + key: value for key, value in told.items() if value is not None}
     path = tmp_path / "w.safetensors"
     path.write_bytes(save({"a": torch.zeros(1)}, metadata))
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         read_facts(path)
     (finding,) = caught.value.diagnostics
     assert finding.code == "weights-without-facts"
@@ -177,7 +177,7 @@ def test_what_is_no_file_of_weights_is_refused(content: bytes | None, tmp_path: 
     path = tmp_path / "w\x1b[31m.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         read_facts(path)
     (finding,) = caught.value.diagnostics
     assert finding.code in ("unreadable-file", "weights-without-facts")
@@ -187,7 +187,7 @@ def test_what_is_no_file_of_weights_is_refused(content: bytes | None, tmp_path: 
 def test_weights_without_our_metadata_are_refused(tmp_path: Path) -> None:
     for metadata in (None, {"format": "pt"}, {"classes": "[]"}):
         (tmp_path / "w").write_bytes(save({"a": torch.zeros(1)}, metadata))
-        with pytest.raises(SpecError) as caught:
+        with pytest.raises(ResnetSpecError) as caught:
             read_facts(tmp_path / "w")
         assert caught.value.diagnostics[0].code == "weights-without-facts"
 
