@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
-from resnet_spec._system.machine import available_memory
-from resnet_spec.compiler import Analysis, ImageSize, Sketch, Target
-from resnet_spec.diagnostics import Diagnostic, Source, SpecError, printable
+from resnet_spec.compiler import Analysis, ImageSize, Sketch
+from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import Spec
 from resnet_spec.language.validation import schema_document
@@ -90,10 +89,12 @@ def build(
         force: build even what this machine's free memory does not hold.
 
     Raises:
-        SpecError: as `analyze`; also where the weights are larger than the free memory, or belong to another network.
-        RuntimeError: keys or shapes of the file are not the network's (from `load_state_dict`).
+        SpecError: as `analyze`; also where the weights are larger than the free memory.
+        ArgumentError: the file of weights cannot be read.
+        WeightsError: the file belongs to another network. Where its keys or shapes differ, the error is a RuntimeError too.
     """
     from resnet_spec.outputs.torch_module import build_module
+    from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
 
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
     if str(device) != "meta" and not force:
@@ -103,75 +104,6 @@ def build(
     network = build_module(analysis.graph, device, initialise=False)
     load_weights(network, analysis, Path(weights), any_fingerprint)
     return network
-
-
-def load_weights(network: Network, analysis: Analysis, path: Path, any_fingerprint: bool = False) -> None:
-    """Load a safetensors file into a network, strictly; raises SpecError where it is another network's.
-
-    Weights take the network's dtype and device. Where those are the file's own, they stay in its pages until they are changed.
-    """
-    tensors, metadata = _read_weights(path)
-    found = metadata.get("resnet_spec.fingerprint", analysis.fingerprint)
-    if found != analysis.fingerprint and not any_fingerprint:
-        message = f"{path} holds weights of another network: {printable(found)}, not {analysis.fingerprint}"
-        mend = "say any_fingerprint=True if keys and shapes are all that matters"
-        raise SpecError([Diagnostic("other-fingerprint", message, None, help=mend)])
-    own = network.state_dict()
-    for key in own.keys() & tensors.keys():
-        tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
-    network.load_state_dict(tensors, strict=True, assign=True)
-
-
-def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors of a safetensors file, in its own pages, and what it says of itself; raises SpecError."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise SpecError([Diagnostic("unreadable-file", f"cannot read weights from {path}: {error}", None)]) from None
-
-
-def start_from(network: Network, analysis: Analysis, path: Path) -> str:
-    """Load what fits of a safetensors file into a network that is to be trained on, and say what was taken.
-
-    Every tensor must fit but those of the last layer with weights, which has one row for each class: with another number of
-    classes it stays as drawn. Raises SpecError where anything else differs. That the file is of a network that computes
-    something else with the same tensors is said, and no error.
-    """
-    tensors, metadata = _read_weights(path)
-    own = network.state_dict()
-    head = next((name for name in reversed(own) if name.endswith(".weight")), "").removesuffix("weight")
-    other = sorted(own.keys() ^ tensors.keys())
-    unequal = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
-    drawn = sorted(key for key in unequal if key.startswith(head) and own[key].shape[1:] == tensors[key].shape[1:])
-    wrong = [*other, *sorted(set(unequal) - set(drawn))]
-    if wrong:
-        message = f"{path} holds weights of another network than {analysis.spec.name}: {len(wrong)} differ, first `{wrong[0]}`"
-        raise SpecError([Diagnostic("other-weights", message, None, help="start from weights of this spec, or without any")])
-    network.load_state_dict({key: tensor for key, tensor in tensors.items() if key not in drawn}, strict=False)
-    taken = f"{len(own) - len(drawn)} tensors come from {path}"
-    taken += f"; {', '.join(drawn)} drawn anew for {analysis.output[0]} classes" if drawn else ""
-    return taken + (
-        "; they were trained in a network that computes something else" if _computes_other(analysis, metadata) else ""
-    )
-
-
-def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
-    """Whether a file of weights says that its network is another one, were the number of classes the same."""
-    told = metadata.get("resnet_spec.fingerprint", analysis.fingerprint)
-    if told == analysis.fingerprint:
-        return False
-    spec, classes = metadata.get("resnet_spec.spec"), analysis.spec.classes
-    if spec is None:
-        return True
-    sets = [] if classes is None else [f"classes={classes.text}"]
-    try:
-        theirs = pipeline.analyze(Target(Source("the spec of the weights", spec), None, None), sets)
-    except SpecError:
-        return True
-    return theirs.fingerprint != analysis.fingerprint
 
 
 class Drawing(str):
@@ -247,16 +179,6 @@ def draw_bytes(found: Sketch, style: Style, form: str) -> tuple[bytes, int]:
     return render_dot(drawn.dot, form), drawn.boxes
 
 
-def refuse_beyond_memory(analysis: Analysis) -> None:
-    """Raise SpecError where the weights alone, 4 bytes a number, are more than the memory that is free."""
-    needed = 4 * (analysis.total.params + analysis.total.buffers)
-    free = available_memory()
-    if free is not None and needed > free:
-        message = f"the weights of {analysis.spec.name} take {needed:,} bytes, and {free:,} are free on this machine"
-        mend = "make it smaller, or say --force (force=True in Python)"
-        raise SpecError([Diagnostic("beyond-memory", message, analysis.spec.span, help=mend)])
-
-
 def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     """Run the real module on the meta device and compare every operation's shape with the static one.
 
@@ -282,23 +204,20 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
 
 
 def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = False) -> int:
-    """Write freshly drawn weights as safetensors, with name and fingerprint inside; returns the bytes written.
+    """Write randomly initialized weights as safetensors, with name and fingerprint inside; returns the size in bytes.
 
     The random state of the caller is left as it was.
     """
     import torch
-    from safetensors.torch import save
 
-    from resnet_spec.weights.file import in_order
+    from resnet_spec.weights.file import save_weights
+    from resnet_spec.weights.metadata import to_metadata
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(analysis, force=force)
-    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
     facts = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "seed": str(seed)}
-    data = in_order(save(tensors, {"format": "pt"} | {f"resnet_spec.{key}": value for key, value in facts.items()}))
-    write_atomically(path, data)
-    return len(data)
+    return save_weights(path, network, to_metadata(facts))
 
 
 def spec_schema() -> dict[str, object]:

@@ -35,7 +35,8 @@ from resnet_spec.training.run_folder import BEST, LAST, read_run
 from resnet_spec.training.runs import RecipeLike, find_device, refuse_size
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.world import World
-from resnet_spec.weights.file import WeightsFacts, read_facts
+from resnet_spec.weights.file import read_facts
+from resnet_spec.weights.metadata import WeightsFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from resnet_spec.diagnostics import Diagnostic, SpecError, printable
 from resnet_spec.report.record import EpochRow, Timing, metrics_csv, metrics_jsonl, timing_csv
 from resnet_spec.training import checkpoints
 from resnet_spec.training.scoring import Scores
-from resnet_spec.weights.file import WeightsFacts, write_weights
+from resnet_spec.weights.file import write_weights
+from resnet_spec.weights.metadata import WeightsFacts
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 

@@ -35,7 +35,8 @@ from resnet_spec.training.session import Console, Result, Session, begin, enviro
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
 from resnet_spec.training.world import World, joined, launched, restarted
-from resnet_spec.weights.file import read_input, read_preparation
+from resnet_spec.weights.loading import start_from
+from resnet_spec.weights.metadata import read_input, read_preparation
 
 ALONE = World()
 RecipeLike = str | Path | Mapping[str, object]
@@ -305,7 +306,7 @@ def _of_spec(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(Purpose.WEIGHTS, recipe.seed))
         module = api.build(analysis, force=force)
-    notes = () if weights is None else (api.start_from(module, analysis, Path(weights)),)
+    notes = () if weights is None else (start_from(module, analysis, Path(weights)),)
     size = (analysis.spec.input[0], *preparation.size)
     at_size = analysis if size == analysis.input else pipeline.analyze(target, patches, size)
     states = _states(recipe.optimizer, recipe.optimizer_arguments)

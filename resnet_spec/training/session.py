@@ -37,7 +37,8 @@ from resnet_spec.training.scoring import Interrupted, Scores, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
 from resnet_spec.training.world import processes_here
-from resnet_spec.weights.file import WeightsFacts, preparation_data, write_weights
+from resnet_spec.weights.file import write_weights
+from resnet_spec.weights.metadata import WeightsFacts, preparation_data
 
 RUN_FORMAT = 1
 # What torch and the system say, on any device, of memory that is not there; and what torch says of its loader's processes.

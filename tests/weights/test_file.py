@@ -17,15 +17,8 @@ from torch import nn
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training.images import prepare
-from resnet_spec.weights.file import (
-    PREFIX,
-    WeightsFacts,
-    in_order,
-    preparation_data,
-    read_facts,
-    read_preparation,
-    write_weights,
-)
+from resnet_spec.weights.file import in_order, read_facts, write_weights
+from resnet_spec.weights.metadata import PREFIX, WeightsFacts, preparation_data, read_preparation
 from tests.training.small import data, from_files, in_memory, recipe
 
 pytestmark = pytest.mark.torch
