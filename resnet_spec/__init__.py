@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from resnet_spec.inference.trained import evaluate, predict
     from resnet_spec.training.runs import resume, train
 
-_LATE = {"train": "runs", "resume": "runs", "evaluate": "trained", "predict": "trained"}  # what imports torch
+_LATE = {  # what imports torch
+    **dict.fromkeys(("train", "resume"), "training.runs"),
+    **dict.fromkeys(("evaluate", "predict"), "inference.trained"),
+}
 
 __all__ = [
     "Analysis",
