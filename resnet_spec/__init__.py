@@ -17,12 +17,14 @@ from resnet_spec.diagnostics import Diagnostic, Span, SpecError
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from resnet_spec.inference.trained import evaluate, predict
+    from resnet_spec.inference.evaluate import evaluate
+    from resnet_spec.inference.predict import predict
     from resnet_spec.training.runs import resume, train
 
 _LATE = {  # what imports torch
     **dict.fromkeys(("train", "resume"), "training.runs"),
-    **dict.fromkeys(("evaluate", "predict"), "inference.trained"),
+    "evaluate": "inference.evaluate",
+    "predict": "inference.predict",
 }
 
 __all__ = [

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from resnet_spec.diagnostics import ArgumentError, DataError
-from resnet_spec.inference import trained
+from resnet_spec.inference.evaluate import evaluate
+from resnet_spec.inference.predict import predict
 from resnet_spec.training import session
 from resnet_spec.training.session import Result
 from tests.data.conftest import noise
@@ -43,10 +44,10 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gray_and_color_images_are_converted_for_either_network(runs: dict[int, Result], images: Path, channels: int) -> None:
-    found = trained.predict(runs[channels].folder, images, device="cpu")
+    found = predict(runs[channels].folder, images, device="cpu")
     assert [each.problem for each in found] == [""] * 4
     for other in (1, 3):
-        assert trained.evaluate(runs[channels].folder, f"{DATA},channels={other}", device="cpu").scores.images == 30
+        assert evaluate(runs[channels].folder, f"{DATA},channels={other}", device="cpu").scores.images == 30
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5])
@@ -55,9 +56,9 @@ def test_image_files_are_refused_for_a_network_of_other_channels(
 ) -> None:
     run = runs[channels].folder
     with pytest.raises(DataError, match=f"the network takes {channels} channels, and image files have 1 or 3"):
-        trained.predict(run, images, device="cpu")
+        predict(run, images, device="cpu")
     with pytest.raises(DataError, match=f"the network takes {channels} channels, and the images have 1 or 3"):
-        trained.evaluate(run, write_folder(tmp_path / "data", ("cat", "dog")), device="cpu")
+        evaluate(run, write_folder(tmp_path / "data", ("cat", "dog")), device="cpu")
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
@@ -65,9 +66,9 @@ def test_image_files_are_refused_for_a_network_of_other_channels(
 def test_images_in_memory_of_every_number_of_channels(runs: dict[int, Result], channels: int, other: int) -> None:
     data = f"{DATA},channels={other}"
     if other == channels or {channels, other} <= {1, 3}:
-        assert trained.evaluate(runs[channels].folder, data, device="cpu").scores.images == 30
+        assert evaluate(runs[channels].folder, data, device="cpu").scores.images == 30
         return
-    found = refused(lambda: trained.evaluate(runs[channels].folder, data, device="cpu"))
+    found = refused(lambda: evaluate(runs[channels].folder, data, device="cpu"))
     assert found.code == "data-channels"
     assert f"takes {channels} channel" in found.message
     assert f"have {other}" in found.message or other in (1, 3)
@@ -95,8 +96,8 @@ BAD_FOR_BOTH: list[tuple[dict[str, Any], str]] = [
 def test_what_both_functions_refuse(runs: dict[int, Result], images: Path, arguments: dict[str, Any], accepted: str) -> None:
     (name,) = arguments
     for act in (
-        lambda: trained.evaluate(runs[3].folder, **arguments),
-        lambda: trained.predict(runs[3].folder, images, **arguments),
+        lambda: evaluate(runs[3].folder, **arguments),
+        lambda: predict(runs[3].folder, images, **arguments),
     ):
         with pytest.raises(ArgumentError) as caught:
             act()
@@ -119,40 +120,47 @@ def test_what_both_functions_refuse(runs: dict[int, Result], images: Path, argum
 def test_what_evaluate_refuses(runs: dict[int, Result], arguments: dict[str, Any], accepted: str) -> None:
     (name,) = arguments
     with pytest.raises(ArgumentError) as caught:
-        trained.evaluate(runs[3].folder, **arguments)
+        evaluate(runs[3].folder, **arguments)
     assert f"`{name}`" in str(caught.value)
     assert accepted in str(caught.value)
 
 
 def test_a_split_that_is_almost_right_is_suggested(runs: dict[int, Result]) -> None:
     split: Any = "val"
-    found = refused(lambda: trained.evaluate(runs[3].folder, split=split))
+    found = refused(lambda: evaluate(runs[3].folder, split=split))
     assert "did you mean `validation`?" in found.help
 
 
 @pytest.mark.parametrize("top", [0, -1, "5", 1.5, None, True])
 def test_the_number_of_classes_to_name_is_a_positive_integer(runs: dict[int, Result], images: Path, top: Any) -> None:
-    with pytest.raises(ArgumentError, match="`top` is an integer, 1 or more"):
-        trained.predict(runs[3].folder, images, top=top, device="cpu")
+    with pytest.raises(ArgumentError, match="`top` takes an integer, 1 or more"):
+        predict(runs[3].folder, images, top=top, device="cpu")
 
 
 @pytest.mark.parametrize("given", [[], (), None, 5, [None], [5], b"a.png", [b"a.png"], {"a.png": 1, "b": 2}])
 def test_images_are_one_path_or_several(runs: dict[int, Result], given: Any) -> None:
     if isinstance(given, dict):  # an iterable of names; the first of them is missing
-        assert refused(lambda: trained.predict(runs[3].folder, given, device="cpu")).code == "missing-file"
+        assert refused(lambda: predict(runs[3].folder, given, device="cpu")).code == "missing-file"
         return
     with pytest.raises(ArgumentError, match="`images`"):
-        trained.predict(runs[3].folder, given, device="cpu")
+        predict(runs[3].folder, given, device="cpu")
 
 
 @pytest.mark.parametrize("path", [None, 5, b"runs/a", ["runs/a"]])
 def test_a_run_is_a_path(path: Any, images: Path) -> None:
-    for act in (lambda: trained.evaluate(path), lambda: trained.predict(path, images)):
+    for act in (lambda: evaluate(path), lambda: predict(path, images)):
         with pytest.raises(ArgumentError, match="`path`"):
             act()
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "", "cpu:x"])
 def test_a_device_that_there_is_not_is_refused(runs: dict[int, Result], images: Path, device: str) -> None:
-    assert refused(lambda: trained.evaluate(runs[3].folder, device=device)).code == "missing-device"
-    assert refused(lambda: trained.predict(runs[3].folder, images, device=device)).code == "missing-device"
+    assert refused(lambda: evaluate(runs[3].folder, device=device)).code == "missing-device"
+    assert refused(lambda: predict(runs[3].folder, images, device=device)).code == "missing-device"
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "\udcff", "/dev/null"])
+def test_a_path_that_no_file_has_is_refused(runs: dict[int, Result], path: str) -> None:
+    assert refused(lambda: evaluate(path)).code == "missing-file"
+    if path != "/dev/null":
+        assert refused(lambda: predict(runs[3].folder, path, device="cpu")).code == "missing-file"
