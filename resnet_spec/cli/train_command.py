@@ -112,7 +112,8 @@ def command(
         if any(said):
             message = "a run goes on as it began: beside --resume, only --data, --device and --workers can be said"
             raise click.UsageError(f"{message}; begin a new one for anything else")
-    from resnet_spec.training import allocator, runs
+    from resnet_spec._system import allocator
+    from resnet_spec.training import runs
     from resnet_spec.training.scoring import Interrupted
     from resnet_spec.training.stop import Stop
     from resnet_spec.training.world import joined

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from torch import nn
 
+from resnet_spec._system import allocator
 from resnet_spec._system.torchvision_import import import_torchvision
-from resnet_spec.training import allocator, runs
+from resnet_spec.training import runs
 from resnet_spec.training.scoring import Interrupted
 from resnet_spec.training.session import Console
 from resnet_spec.training.stop import Stop
