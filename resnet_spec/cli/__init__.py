@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 
 COMMANDS = ("new", "check", "summary", "build", "draw", "train", "eval", "predict", "stats", "list", "schema", "explain")
 
@@ -86,7 +86,7 @@ def main() -> None:
         code = 2
     except click.Abort:
         code = 130
-    except SpecError as error:
+    except ResnetSpecError as error:
         from resnet_spec.cli.common import show_findings
 
         code = show_findings(error.diagnostics)

@@ -8,7 +8,7 @@ import click
 
 from resnet_spec import compiler as pipeline
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.graph.printer import print_graph
 from resnet_spec.outputs import summary as report
@@ -60,7 +60,7 @@ def command(
         raise click.UsageError("-o takes a file that ends in .safetensors")
     try:
         analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size, hold_to_expect=False)
-    except SpecError as error:
+    except ResnetSpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     show_findings(analysis.warnings, message_format)
     if dump_ir:

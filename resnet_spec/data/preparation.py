@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.dataset import Data, Pixels
 from resnet_spec.data.decode import to_channels
 from resnet_spec.data.resize import Mode, centre_crop, resize, resized
+from resnet_spec.diagnostics import DataError, Diagnostic
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +53,40 @@ class Preparation:
         """Whether `fixed` changes an image of this size."""
         is_resized = self.resize is not None and resized(height, width, self.resize) != (height, width)
         return is_resized or (height, width) != self.size
+
+    def for_images_of(self, size: PixelSize | None) -> Preparation:
+        """A preparation that also resizes images of `size` (None: of several) whose size is not that of the training images.
+
+        Training images that all had one size may never have been resized, so this one may lack a `resize`.
+        """
+        if self.resize is not None or size == self.size:
+            return self
+        if self.crop is None:
+            return replace(self, resize=self.size)
+        is_large = size is not None and size[0] >= self.crop[0] and size[1] >= self.crop[1]
+        return self if is_large else replace(self, resize=max(self.crop))
+
+
+def refuse_channels(data: Data, channels: int) -> None:
+    """Raise DataError where the images of `data` cannot be given to a network that takes `channels`.
+
+    Gray images can be repeated, and color images reduced to gray. Nothing else is converted.
+    """
+    if data.channels == channels or (data.channels in (None, 1, 3) and channels in (1, 3)):
+        return
+    has = "1 or 3" if data.channels is None else data.channels
+    raise _other_channels(channels, f"the images have {has}")
+
+
+def refuse_image_files(channels: int) -> None:
+    """Raise DataError where no image file can be given to a network that takes `channels`."""
+    if channels not in (1, 3):
+        raise _other_channels(channels, "image files have 1 or 3")
+
+
+def _other_channels(channels: int, why: str) -> DataError:
+    takes = f"{channels} channel{'s' if channels > 1 else ''}"
+    return DataError([Diagnostic("data-channels", f"the network takes {takes}, and {why}", None)])
 
 
 def as_tensor(pixels: Pixels) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ import torch
 from resnet_spec.data.dataset import Pixels
 
 Mode = Literal["bilinear", "bicubic", "nearest"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def resized(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:

@@ -18,9 +18,9 @@ from .model import (
     TrainingError,
     WeightsError,
     closest,
-    printable,
     suggestion,
 )
+from .text import printable
 
 __all__ = [
     "SYNONYMS",

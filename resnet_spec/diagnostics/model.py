@@ -236,10 +236,3 @@ SYNONYMS: dict[str, str] = {
     **dict.fromkeys(("flip", "hflip", "horizontal_flip", "random_flip"), "random_horizontal_flip"),
     "crop": "random_crop",
 }
-
-
-def printable(text: str) -> str:
-    """Foreign text made inert for a terminal: control and invisible characters become escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -6,12 +6,12 @@ Goes in: diagnostics. Comes out: text. Nothing is printed here, and foreign text
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from resnet_spec.diagnostics import Diagnostic, Label, Span, printable
+from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.diagnostics.text import display_width, printable, uri, workflow_text
 
 MessageFormat = Literal["text", "concise", "json", "github", "sarif"]
 MESSAGE_FORMATS: tuple[MessageFormat, ...] = get_args(MessageFormat)
@@ -128,15 +128,8 @@ def _expanded(line: str, stop: int) -> tuple[str, int]:
             until = column
         piece = " " * (TAB - column % TAB) if character == "\t" else printable(character)
         shown.append(piece)
-        column += sum(_columns(c) for c in piece)
+        column += display_width(piece)
     return "".join(shown), until if stop < len(line) else column + max(0, stop - len(line))
-
-
-def _columns(character: str) -> int:
-    """Columns a character takes on a terminal."""
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _data(diagnostic: Diagnostic) -> dict[str, object]:
@@ -173,14 +166,9 @@ def _github(diagnostic: Diagnostic) -> str:
         fields = {"file": span.source.name, "line": str(span.line), "col": str(span.column), **fields}
         if span.end_line == span.line:
             fields["endColumn"] = str(span.end_column)
-    listed = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in fields.items())
+    listed = ",".join(f"{key}={workflow_text(value, ':,')}" for key, value in fields.items())
     mend = f" ({diagnostic.help})" if diagnostic.help else ""
-    return f"::{diagnostic.severity} {listed}::{_escaped(diagnostic.message + mend)}"
-
-
-def _escaped(text: str, more: str = "") -> str:
-    """Text for a workflow command: nothing in it starts another one."""
-    return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in printable(text))
+    return f"::{diagnostic.severity} {listed}::{workflow_text(diagnostic.message + mend)}"
 
 
 def _sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, object]:
@@ -205,9 +193,7 @@ def _sarif_result(diagnostic: Diagnostic) -> dict[str, object]:
 
 
 def _sarif_location(label: Label) -> dict[str, object]:
-    from urllib.parse import quote  # only this format needs it
-
     span = label.span
     region = {"startLine": span.line, "startColumn": span.column, "endLine": span.end_line, "endColumn": span.end_column}
-    place: dict[str, object] = {"physicalLocation": {"artifactLocation": {"uri": quote(span.source.name)}, "region": region}}
+    place: dict[str, object] = {"physicalLocation": {"artifactLocation": {"uri": uri(span.source.name)}, "region": region}}
     return place | ({"message": {"text": printable(label.text)}} if label.text else {})

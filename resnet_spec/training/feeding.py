@@ -19,7 +19,6 @@ import torch
 
 from resnet_spec._system.machine import available_memory
 from resnet_spec.data import BadImage, Data, Split
-from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.holding import hold, holdable
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.data.statistics import channel_statistics

@@ -114,7 +114,7 @@ class Each:
     seed: int
 
     def __call__(self, image: Pixels, epoch: int, index: int) -> Pixels:
-        """Transform an image `(H, W, C)` with random numbers of (seed, epoch, index); torch's own generator is left as it was."""
+        """Transform an image `(H, W, C)` with random numbers of (seed, epoch, index); torch's generator is left as it was."""
         x = as_tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))

@@ -223,9 +223,10 @@ class Loop:
         if self.average is not None and self.recipe.ema is not None and (step + 1) % self.recipe.ema[1] == 0:
             self.average.update_parameters(self.module)
         warmup = self.recipe.warmup
-        if warmup is not None and warmup.until is not None and self.progress.warm_end is None and (step + 1) % WINDOW == 0:
-            if self.sums.error_of_window(self.world) < warmup.until:
-                self.progress.warm_end = step + 1
+        if warmup is None or warmup.until is None or self.progress.warm_end is not None:
+            return
+        if (step + 1) % WINDOW == 0 and self.sums.error_of_window(self.world) < warmup.until:
+            self.progress.warm_end = step + 1
 
     def _batch_size(self, step: int) -> int:
         """Images in a step's batch over all processes; the last of an epoch may be smaller."""

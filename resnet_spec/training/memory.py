@@ -47,7 +47,8 @@ class MemoryEstimate:
         if batch:
             parts = -(-self.recipe.batch_size // batch) * self.recipe.accumulate
             effect = "fits" if known else "takes less"
-            ways.append(f"`--batch-size {batch}` {effect}; or the same batch in {parts} parts: `--set-recipe accumulate={parts}`")
+            ways.append(f"`--batch-size {batch}` {effect}")
+            ways.append(f"the same batch in {parts} parts: `--set-recipe accumulate={parts}`")
         if not self.recipe.segments:
             ways.append("keep less for the backward pass: `--set-recipe segments=-1`")
         return "; or ".join(ways) or "use smaller images, or a smaller network"

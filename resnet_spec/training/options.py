@@ -17,9 +17,9 @@ SpecLike = str | Path | Mapping[str, object]
 class TrainOptions:
     """What to train, on what, and how.
 
-    `spec` is a spec, or a module that takes images `(N, C, H, W)` and returns `(N, classes)`; then `input` is its (C, H, W). `set`
-    and `set_recipe` are patches of spec and recipe. `out` is the folder of the run; None names one. `recipe` None is the spec's
-    own. `workers` None are as many as are useful.
+    `spec` is a spec, or a module that takes images `(N, C, H, W)` and returns `(N, classes)`; then `input` is its (C, H, W) in
+    pixels. `set` and `set_recipe` are patches of spec and recipe. None means: the spec's own `recipe`, a new folder for `out`,
+    and as many `workers` as are useful.
     """
 
     spec: SpecLike | nn.Module

@@ -28,7 +28,8 @@ from resnet_spec.report.record import EpochRow, Timing, metrics_csv, metrics_jso
 from resnet_spec.training import checkpoints
 from resnet_spec.training.run_record import RUN_FILE
 from resnet_spec.training.scoring import Scores
-from resnet_spec.weights.file import WeightsFacts, write_weights
+from resnet_spec.weights.file import write_weights
+from resnet_spec.weights.metadata import WeightsFacts
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 

@@ -15,11 +15,12 @@ from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.training.feeding import Feeds
-from resnet_spec.weights.file import preparation_data, read_input, read_preparation
+from resnet_spec.weights.metadata import preparation_data, read_input, read_preparation
 
 _Value = TypeVar("_Value")
 RUN_FILE = "run.json"
 RUN_FORMAT = 1
+SPLITS = ("training", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class RunRecord:
     """What a run was started with.
 
     `counts` are the images of each split, None where there is no such split. `labels` and `images` are hashes of all labels and
-    names of images, in order; `held` are the splits that were in memory. `processes` and `steps_per_epoch` are those of the start.
-    The booleans are what was asked for; `module` and `weights` say that the run began with weights that its seed cannot give.
+    of all names of images; `held` are the splits that were in memory. The booleans are what was asked for;
+    `module` and `weights` mean that the run began with weights that its seed cannot give.
     """
 
     name: str
@@ -116,7 +117,9 @@ def _record_of_data(data: Any) -> RunRecord:
         data=_typed(data, "data", str),
         synthetic=_typed(data, "synthetic", bool),
         classes=_texts(data, "classes"),
-        counts={name: None if counts[name] is None else _typed(counts, name, int) for name in ("training", "validation", "test")},
+        counts={
+            name: None if counts[name] is None else _typed(counts, name, int) for name in ("training", "validation", "test")
+        },
         labels=_typed(data, "labels", str),
         images=_typed(data, "images", str),
         held=_texts(data, "held"),

@@ -12,7 +12,7 @@ from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, TrainingError, WeightsError, printable
+from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
 from resnet_spec.training import checkpoints
 from resnet_spec.training.console import Console
 from resnet_spec.training.device import find_device
@@ -37,6 +37,7 @@ from resnet_spec.training.splits import open_training_data
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject, subject_of_module
 from resnet_spec.training.world import World, joined, launched, restarted
+from resnet_spec.weights.loading import refuse_beyond_memory, start_from
 
 ALONE = World()
 
@@ -166,7 +167,7 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     preparation, notes = prepare(recipe, data, spec.analysis.input)
     check_size(spec.analysis, preparation)
     if not options.force:
-        check_weights_fit(spec.analysis)
+        refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)
     loaded = () if options.weights is None else (start_from(subject.module, spec.analysis, options.weights),)
     return _Parts(subject, recipe, data, preparation, (*adapted, *notes, *loaded))
@@ -192,9 +193,7 @@ def _recipe_for_machine(recipe: Recipe, options: TrainOptions, machine: Machine)
 def _open_data(
     text: str, recipe: Recipe, input: tuple[int, int, int], classes: int | None, asked: TrainOptions | RunRecord
 ) -> Data:
-    return open_training_data(
-        text, recipe, input, classes, skip_bad=asked.skip_bad, overfit_batch=asked.overfit_batch
-    )
+    return open_training_data(text, recipe, input, classes, skip_bad=asked.skip_bad, overfit_batch=asked.overfit_batch)
 
 
 def _record(session: Session, options: TrainOptions) -> RunRecord:
@@ -265,7 +264,9 @@ def open_run(
     _check_data(session, record, text)
     found = checkpoints.newest(folder, console.say)
     if found is None and record.unrepeatable:
-        message = f"{printable(str(folder))} has no checkpoint that can be read, and its seed cannot give the weights it began with"
+        message = (
+            f"{printable(str(folder))} has no checkpoint that can be read, and its seed cannot give the weights it began with"
+        )
         raise ArgumentError([Diagnostic("not-a-run", message, None, help="start a new run with the same weights")])
     return session, found
 

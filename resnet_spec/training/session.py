@@ -27,7 +27,8 @@ from resnet_spec.training.run_record import hash_labels, hash_names, write_json
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
-from resnet_spec.weights.file import WeightsFacts, write_weights
+from resnet_spec.weights.file import write_weights
+from resnet_spec.weights.metadata import WeightsFacts
 
 
 @dataclass(frozen=True, slots=True)

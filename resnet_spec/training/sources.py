@@ -16,7 +16,10 @@ from resnet_spec.training.recipe import Augment
 
 
 class ImageSource(Protocol):
-    """The images of a split, as bytes `(n, H, W, C)`, for each list of indices, with the indices of those that could be read."""
+    """The images of a split.
+
+    For each list of indices, it gives bytes `(n, H, W, C)` and the indices of the n images that could be read.
+    """
 
     def augmented(
         self, epoch: int, parts: Sequence[Indices], draws: NDArray[np.float64], augment: Augment

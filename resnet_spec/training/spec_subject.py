@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -65,7 +64,9 @@ def fit_classes(spec: CompiledSpec, data: Data) -> tuple[CompiledSpec, tuple[str
     span, help = analysis.spec.span, "write `classes: N` in the spec, and `out_features: classes` in its last linear"
     if len(analysis.output) > 1 and analysis.graph.nodes:
         last = analysis.graph.nodes[analysis.graph.output]
-        message = f"{analysis.spec.name} returns {show(analysis.output)}, and one number for each of {classes} classes is needed"
+        message = (
+            f"{analysis.spec.name} returns {show(analysis.output)}, and one number for each of {classes} classes is needed"
+        )
         span, _ = analysis.graph.place(analysis.graph.output)
         help = "end the head with `flatten: flatten` and `fc: {op: linear, out_features: classes}`"
         if last.op.name == "linear":

@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from resnet_spec.data import Split
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ResnetSpecError
-from resnet_spec.training.batches import Batch, EvaluationBatches, ImageReader, Skipped, TrainingBatches, mix
+from resnet_spec.training.batches import Batch, EvaluationBatches, TrainingBatches, mix
 from resnet_spec.training.images import Each, bordered
 from resnet_spec.training.randomness import mixing, order
+from resnet_spec.training.reading import ImageReader, Skipped
 from resnet_spec.training.recipe import Augment
+from resnet_spec.training.sources import HeldImages, ImageSource, StreamedImages
 from resnet_spec.training.world import World
 from tests.training.small import CPU, from_files, in_memory, one_by_one
 
@@ -41,6 +43,9 @@ def training(
     """Batches of a split: held in memory where it lies there, else read."""
     augment = fields.get("augment", Augment())
     pixels = split.pixels
+    images: ImageSource = StreamedImages(ImageReader(split, RESIZED, each, workers, skipped))
+    if pixels is not None:
+        images = HeldImages(bordered(pixels, augment))
     values: dict[str, Any] = {
         "labels": split.labels,
         "classes": CLASSES,
@@ -53,8 +58,7 @@ def training(
         "device": CPU,
         "channels_last": False,
         "least": 1,
-        "held": None if pixels is None else bordered(pixels, augment),
-        "reader": ImageReader(split, RESIZED, each, workers, skipped) if pixels is None else None,
+        "images": images,
         **fields,
     }
     return TrainingBatches(**values)
@@ -174,8 +178,8 @@ def test_images_that_are_read_give_the_batches_of_images_that_are_held(name: str
     split = in_memory(30)
     held = training(split, augment=AUGMENTS[name], batch_size=13, accumulate=2, channels_last=channels_last)
     read = training(one_by_one(split), augment=AUGMENTS[name], batch_size=13, accumulate=2, channels_last=channels_last)
-    assert held.reader is None
-    assert read.held is None
+    assert isinstance(held.images, HeldImages)
+    assert isinstance(read.images, StreamedImages)
     for epoch in range(2):
         assert_equal(together([held], epoch), together([read], epoch))
 
@@ -208,7 +212,7 @@ def test_an_epoch_can_be_given_up_and_another_read_by_the_same_workers() -> None
 
 ABANDONED = """
 import os, signal, time
-from resnet_spec.training.batches import ImageReader
+from resnet_spec.training.reading import ImageReader
 from resnet_spec.data.preparation import Preparation
 from tests.training.small import from_files
 
@@ -332,7 +336,9 @@ def test_an_image_whose_partner_is_bad_stays_as_it_is() -> None:
 
 
 def evaluation(split: Split, skipped: Skipped | None = None, **fields: Any) -> EvaluationBatches:
-    reader = ImageReader(split, RESIZED, None, 0, skipped) if split.pixels is None else None
+    images: ImageSource = StreamedImages(ImageReader(split, RESIZED, None, 0, skipped))
+    if split.pixels is not None:
+        images = HeldImages(split.pixels)
     return EvaluationBatches(
         **{
             "labels": split.labels,
@@ -341,8 +347,7 @@ def evaluation(split: Split, skipped: Skipped | None = None, **fields: Any) -> E
             "world": World(),
             "device": CPU,
             "channels_last": True,
-            "held": split.pixels,
-            "reader": reader,
+            "images": images,
             **fields,
         }
     )

@@ -17,10 +17,12 @@ from resnet_spec.data.folder import open_folder
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.training import feeding
 from resnet_spec.training.batches import Batch
-from resnet_spec.training.feeding import Feeds, Machine, feed, subset, with_held_out
+from resnet_spec.training.feeding import Feeds, Machine, feed
 from resnet_spec.training.images import prepare
 from resnet_spec.training.randomness import order
 from resnet_spec.training.recipe import Recipe
+from resnet_spec.training.sources import HeldImages, StreamedImages
+from resnet_spec.training.splits import subset, with_held_out
 from resnet_spec.training.world import World
 from tests.data.conftest import noise
 from tests.training.small import data, from_files, in_memory, machine, one_by_one, recipe
@@ -85,13 +87,13 @@ def test_what_does_not_fit_into_memory_is_read_and_is_the_same(name: str, kind: 
     roomy = fed(found, opened(kind))
     assert roomy.held is (not found.augment.each)
     assert roomy.validation is not None
-    assert roomy.validation.held is not None
+    assert isinstance(roomy.validation.images, HeldImages)
     monkeypatch.setattr(feeding, "available_memory", lambda: 100)
     tight = fed(found, opened(kind))
     assert not tight.held
-    assert tight.training.reader is not None
+    assert isinstance(tight.training.images, StreamedImages)
     assert tight.validation is not None
-    assert tight.validation.reader is not None
+    assert isinstance(tight.validation.images, StreamedImages)
     assert_equal(roomy, tight)
 
 
@@ -100,9 +102,11 @@ def test_images_that_lie_in_memory_as_the_network_takes_them_are_not_copied(monk
     split = in_memory(30)
     found = fed(recipe(), data(split, split))
     assert found.held
-    assert found.training.held is split.pixels
+    assert isinstance(found.training.images, HeldImages)
+    assert found.training.images.pixels is split.pixels
     assert found.validation is not None
-    assert found.validation.held is split.pixels
+    assert isinstance(found.validation.images, HeldImages)
+    assert found.validation.images.pixels is split.pixels
 
 
 def test_a_border_counts_as_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +128,7 @@ def test_all_splits_together_stay_within_what_is_free(monkeypatch: pytest.Monkey
         train, validation, test = (one_by_one(in_memory(10, seed=number)) for number in range(3))
         found = fed(recipe(batch_size=8), data(train, validation, test))
         evaluations = [each for each in (found.validation, found.test) if each is not None]
-        return [found.held, *(each.held is not None for each in evaluations)]
+        return [found.held, *(isinstance(each.images, HeldImages) for each in evaluations)]
 
     assert held(3) == [True, True, True]
     assert held(2.9) == [True, True, False]

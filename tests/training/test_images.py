@@ -230,13 +230,13 @@ FILES = from_files(4)
     [
         # images of one size
         ({}, (8, 6), None, None, (8, 6), []),
-        ({}, (9, 9), (8, 6), None, (8, 6), ["images are 9x9, and resized to the network's 8x6"]),
+        ({}, (9, 9), (8, 6), None, (8, 6), ["images are 9x9, and are resized to the network's 8x6"]),
         ({"crop": [8, 6]}, (9, 9), (9, 9), (8, 6), (8, 6), []),
         ({"crop": 4}, (9, 9), (9, 9), (4, 4), (4, 4), ["the network is built for 8x6 and is given 4x4"]),
         ({"resize": [10, 12]}, (8, 6), (10, 12), None, (10, 12), ["the network is built for 8x6 and is given 10x12"]),
         ({"resize": 10, "crop": [8, 6]}, (8, 6), 10, (8, 6), (8, 6), []),
         # images of many sizes
-        ({}, None, (8, 6), None, (8, 6), ["images are of the sizes their files have, and resized to the network's 8x6"]),
+        ({}, None, (8, 6), None, (8, 6), ["images are of different sizes, and are resized to the network's 8x6"]),
         ({"resize": 7}, None, 7, (7, 7), (7, 7), ["the network is built for 8x6 and is given 7x7"]),
         ({"resize": 9, "crop": [8, 6]}, None, 9, (8, 6), (8, 6), []),
         ({"crop": [8, 6]}, None, 8, (8, 6), (8, 6), []),
@@ -273,8 +273,8 @@ def test_an_image_of_a_size_that_was_not_trained_with_is_resized() -> None:
 @pytest.mark.parametrize(
     ("channels", "network", "note"),
     [(3, 3, ""), (1, 1, ""), (None, 3, ""), (None, 1, ""), (5, 5, ""),
-     (1, 3, "images are grey, and made red, green and blue for the network"),
-     (3, 1, "images are red, green and blue, and made grey for the network")],
+     (1, 3, "images are gray, and are converted to RGB for the network"),
+     (3, 1, "images are RGB, and are converted to gray for the network")],
 )  # fmt: skip
 def test_channels(channels: int | None, network: int, note: str) -> None:
     found, told = prepare(recipe(), data(TRAIN, channels=channels), (network, 8, 6))

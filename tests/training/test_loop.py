@@ -16,7 +16,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from resnet_spec import build
 from resnet_spec.report.record import EpochRow
 from resnet_spec.training import loop as loops
-from resnet_spec.training.loop import epochs_without_growth, first_not_finite
+from resnet_spec.training.divergence import first_not_finite
+from resnet_spec.training.progress import epochs_without_growth
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.session import Session
 from tests.training.tiny import DATA, SPEC, Ear, loop_of, ready, refused
@@ -304,12 +305,12 @@ def test_the_layer_is_named_only_while_its_weights_are_those_of_the_step() -> No
     with torch.no_grad():
         loop.module.get_parameter("fc.weight").fill_(math.nan)
     bad, good = torch.tensor(math.nan), torch.tensor(1.0)
-    loop._unseen = [(8, good), (9, bad)]
-    assert "step 10; the first layer whose output is not finite is fc" in refused(lambda: loop._look(parts)).message
-    loop._unseen = [(8, bad), (9, bad)]
-    assert refused(lambda: loop._look(parts)).message == "the loss is no longer a number at step 9"
-    loop._unseen = [(9, bad)]
-    assert refused(loop._look).message == "the loss is no longer a number at step 10"
+    loop.divergence.unseen = [(8, good), (9, bad)]
+    assert "step 10; the first layer whose output is not finite is fc" in refused(lambda: loop.divergence.look(parts)).message
+    loop.divergence.unseen = [(8, bad), (9, bad)]
+    assert refused(lambda: loop.divergence.look(parts)).message == "the loss is no longer finite at step 9"
+    loop.divergence.unseen = [(9, bad)]
+    assert refused(loop.divergence.look).message == "the loss is no longer finite at step 10"
 
 
 class Masked(nn.Module):

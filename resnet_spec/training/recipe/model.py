@@ -15,7 +15,8 @@ Unit = Literal["epochs", "iterations"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 RecipeLike = str | Path | Mapping[str, object]  # a shipped recipe's name, a path or YAML text; or the data themselves
-Statistic = Literal["data", "imagenet", "half", "none"] | tuple[float, ...]
+StatisticWord = Literal["data", "imagenet", "half", "none"]
+Statistic = StatisticWord | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from resnet_spec.training.recipe.model import (
     Schedule,
     ScheduleShape,
     Statistic,
+    StatisticWord,
     Unit,
     Warmup,
 )
@@ -31,6 +32,7 @@ from resnet_spec.training.recipe.section import Section, word_of
 _UNITS: tuple[Unit, ...] = get_args(Unit)
 _PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+_STATISTICS: tuple[StatisticWord, ...] = get_args(StatisticWord)
 _SCHEDULES: tuple[ScheduleShape, ...] = get_args(ScheduleShape)
 
 
@@ -225,4 +227,4 @@ def _statistic(normalize: Section, key: str) -> Statistic:
     value = normalize.value(key)
     if isinstance(value, list):
         return normalize.numbers(key)
-    return normalize.word(key, ("data", "imagenet", "half", "none"))
+    return normalize.word(key, _STATISTICS)

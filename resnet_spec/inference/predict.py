@@ -1,0 +1,129 @@
+"""Predicting the classes of images with trained weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from resnet_spec.data import BadImage
+from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.decode import SUFFIXES, read_image
+from resnet_spec.data.preparation import normalized, refuse_image_files
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
+from resnet_spec.inference.arguments import PRECISIONS, check_choice, check_integer, refuse_argument
+from resnet_spec.inference.folding import Inference, for_inference
+from resnet_spec.inference.trained import Trained, load_trained
+from resnet_spec.training.recipe import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The classes of one image with their probabilities, the most probable first; or the `problem` why it cannot be read."""
+
+    image: str
+    classes: tuple[tuple[str, float], ...]
+    problem: str = ""
+
+
+def predict(
+    path: str | Path,
+    images: str | Path | Iterable[str | Path],
+    *,
+    top: int = 5,
+    device: str = "auto",
+    batch_size: int = 64,
+    precision: Precision = "fp32",
+) -> list[Prediction]:
+    """Predict the classes of images.
+
+    Args:
+        path: a run folder, or one file of weights that `train` wrote.
+        images: a file, a folder (all images below it), or several of them.
+        top: how many of the most probable classes to return for each image.
+        device: as for `train`.
+        batch_size: images that are computed together; the predictions do not depend on it.
+        precision: the precision of weights and activations.
+
+    Returns:
+        A prediction for each image, in the order given; those of a folder are sorted by path.
+
+    Raises:
+        ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
+        DataError: the network takes a number of channels that no image file has.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
+    """
+    check_integer("top", top, 1)
+    check_integer("batch_size", batch_size, 1)
+    check_choice("precision", precision, PRECISIONS)
+    given = _paths(images)
+    trained = load_trained(path, device)
+    refuse_image_files(trained.facts.preparation.channels)
+    files = [file for each in given for file in _files(each)]
+    module = for_inference(trained.module, precision)
+    predictions: list[Prediction] = []
+    for start in range(0, len(files), batch_size):
+        predictions += _predict_batch(trained, module, files[start : start + batch_size], top)
+    return predictions
+
+
+def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: int) -> list[Prediction]:
+    """The predictions for some files, in their order."""
+    preparation, classes = trained.facts.preparation, trained.facts.classes
+    read = [_read(trained, file) for file in files]
+    good = [image for image in read if not isinstance(image, BadImage)]
+    rows: Iterator[torch.Tensor] = iter(())
+    if good:
+        with torch.inference_mode():
+            outputs = module(normalized(np.stack(good), preparation, trained.device, True))
+        rows = iter(outputs.softmax(1).cpu())
+    predictions = []
+    for file, image in zip(files, read, strict=True):
+        if isinstance(image, BadImage):
+            predictions.append(Prediction(str(file), (), image.why))
+            continue
+        values, indices = next(rows).topk(min(top, len(classes)))
+        best = tuple((classes[i], float(value)) for value, i in zip(values, indices.tolist(), strict=True))
+        predictions.append(Prediction(str(file), best))
+    return predictions
+
+
+def _read(trained: Trained, file: Path) -> Pixels | BadImage:
+    """An image as the network takes it, or why it cannot be read."""
+    try:
+        image = read_image(file)
+    except BadImage as bad:
+        return bad
+    return trained.facts.preparation.for_images_of((image.shape[0], image.shape[1])).fixed(image)
+
+
+def _paths(images: object) -> list[Path]:
+    """The paths that were given, one or several. Raises ArgumentError where that is not what was given."""
+    if isinstance(images, str | Path):
+        return [Path(images)]
+    if isinstance(images, bytes) or not isinstance(images, Iterable):
+        raise refuse_argument("images", "a path or several", images)
+    paths: list[Path] = []
+    for image in images:
+        if not isinstance(image, str | Path):
+            raise refuse_argument("images", "a path or several", image)
+        paths.append(Path(image))
+    if not paths:
+        raise refuse_argument("images", "one path or more", images)
+    return paths
+
+
+def _files(path: Path) -> list[Path]:
+    """The images that a path names: itself, or those below a folder, sorted. Raises ArgumentError where there are none."""
+    if os.path.isdir(path):
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        if not files:
+            raise ArgumentError([Diagnostic("missing-file", f"there are no images in {printable(str(path))}", None)])
+        return files
+    if not os.path.exists(path):
+        raise ArgumentError([Diagnostic("missing-file", f"there is no file {printable(str(path))}", None)])
+    return [path]
