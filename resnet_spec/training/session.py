@@ -27,7 +27,7 @@ from resnet_spec.training.run_record import hash_labels, hash_names, write_json
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
-from resnet_spec.weights.file import write_weights
+from resnet_spec.weights.file import read_weights, write_weights
 from resnet_spec.weights.metadata import WeightsFacts
 
 
@@ -147,7 +147,7 @@ class Session:
         module = loop.weights
         best = progress.best_epoch
         if best and best != len(progress.rows):
-            self._load_best(path, module, best)
+            module.load_state_dict(read_weights(path / BEST)[0])
         elif machine.world.writes and not (path / LAST).exists():
             with writing(path):
                 write_weights(path / LAST, module, facts)
@@ -175,16 +175,6 @@ class Session:
                 write_pictures(path, self, progress.rows, progress.timings, scores, best, started)
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
         return Result(path, module, rows, timings, best, test, self.data.classes, feeds.preparation, skipped)
-
-    def _load_best(self, path: Path, module: nn.Module, epoch: int) -> None:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            module.load_state_dict(load_file(path / BEST, device=str(self.machine.device)))
-        except (SafetensorError, OSError) as error:
-            message = f"cannot read the weights of epoch {epoch} from {printable(str(path / BEST))}: {printable(str(error))}"
-            raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
 
 
 def open_session(
