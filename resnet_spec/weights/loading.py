@@ -25,7 +25,7 @@ class WeightsMismatchError(WeightsError, RuntimeError):
 def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerprint: bool = False) -> None:
     """Load a safetensors file into the module of `analysis`, strictly.
 
-    Weights take the module's dtype and device. Where those are the file's own, the tensors stay memory-mapped until they change.
+    Weights take the module's dtype and device. Where those are the file's own, tensors stay memory-mapped until they change.
 
     Raises:
         ArgumentError: the file cannot be read.
@@ -35,7 +35,8 @@ def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerpr
     tensors, metadata = read_weights(path)
     stored = from_metadata(metadata).get("fingerprint", analysis.fingerprint)
     if stored != analysis.fingerprint and not any_fingerprint:
-        message = f"{printable(str(path))} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
+        shown = printable(str(path))
+        message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
         help = "pass any_fingerprint=True if it is enough that keys and shapes fit"
         raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
     own = module.state_dict()

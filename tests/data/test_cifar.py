@@ -99,7 +99,7 @@ def test_an_incomplete_folder_says_what_it_lacks(tmp_path: Path, refused: Refuse
     [
         (lambda raw: raw[:-1], "may be truncated"),
         (lambda raw: b"", "0 bytes"),
-        (lambda raw: raw[:3073] + b"\x0a" + raw[3074:], "image 1 has label 10; there are 10 classes"),
+        (lambda raw: raw[:3073] + b"\x0a" + raw[3074:], "has label 10 for image 1; there are 10 classes"),
     ],
 )
 def test_damaged_binary_files_are_named(tmp_path: Path, refused: Refused, change: Any, words: str) -> None:
