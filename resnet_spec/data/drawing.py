@@ -1,8 +1,8 @@
 """Drawing synthetic images.
 
 Position, size, rotation and colors are random, and neither the shape nor the background is brighter more often. So no single
-pixel reveals the class: a linear classifier is hardly better than chance, while a small convolutional network learns it within a
-few epochs. Image `i` of a split is a function of the seed, the split and `i`: random numbers are hashes of these and
+pixel reveals the class: a linear classifier is hardly better than chance, while a small convolutional network learns them
+within a few epochs. Image `i` of a split is a function of the seed, the split and `i`: random numbers are hashes of these and
 not the state of a generator, so that a larger split begins with the same images.
 """
 

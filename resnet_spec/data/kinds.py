@@ -65,9 +65,7 @@ KINDS: dict[str, DataKind] = _by_name(
         name="synthetic",
         usage="synthetic",
         help="generated images of shapes; options follow the colon, such as `synthetic:classes=5,size=64,train=2000`",
-        open=lambda request: open_synthetic(
-            request.text, request.options, request.input, request.seed, request.classes
-        ),
+        open=lambda request: open_synthetic(request.text, request.options, request.input, request.seed, request.classes),
         synonyms=("fake", "shapes"),
         has_folder=False,
     ),

@@ -66,9 +66,7 @@ def test_either_decoder_of_jpegs_gives_the_pixels_of_pillow(
         assert found.shape == (height, width, 1 if gray else 3)
 
 
-def test_what_the_faster_decoder_refuses_is_read_or_refused_by_pillow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_faster_decoder_refuses_is_read_or_refused_by_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Damaged files come out the same with it and without it: the same pixels, or the same message."""
     path = tmp_path / "a.jpg"
     Image.fromarray(noise(4, 40, 48, 3)).save(path, quality=60)
