@@ -64,7 +64,9 @@ def start_from(module: nn.Module, analysis: Analysis, path: Path) -> str:
 
     def is_for_other_classes(key: str) -> bool:
         mine, theirs = own.get(key), tensors.get(key)
-        return key.startswith(head) and mine is not None and theirs is not None and mine.shape[1:] == theirs.shape[1:]
+        if mine is None or theirs is None or not key.startswith(head):
+            return False
+        return mine.shape != theirs.shape and mine.shape[1:] == theirs.shape[1:]
 
     differing = differences(own, tensors)
     drawn = sorted(filter(is_for_other_classes, differing))
@@ -90,7 +92,21 @@ def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[
         elif tensor.shape != found[key].shape:
             there, wanted = _shape(found[key]), _shape(tensor)
             texts[key] = f"{name} is {there} and should be {wanted}"
+        elif not _converts(found[key], tensor):
+            dtypes = [str(each.dtype).removeprefix("torch.") for each in (found[key], tensor)]
+            texts[key] = f"{name} is {dtypes[0]}, which cannot be converted to {dtypes[1]}"
     return texts | {key: f"`{printable(key)}` is not expected" for key in sorted(found.keys() - own.keys())}
+
+
+def _converts(found: Tensor, wanted: Tensor) -> bool:
+    """Whether numbers of one type can be converted to another. Some small types are for storage only."""
+    if found.is_complex() and not wanted.is_complex():
+        return False
+    try:
+        found.flatten()[:1].to(wanted.dtype)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _shape(tensor: Tensor) -> str:
