@@ -15,7 +15,7 @@ from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.inference.arguments import PRECISIONS, SPLITS, check_choice, check_integer, refuse_argument
 from resnet_spec.inference.folding import for_inference
 from resnet_spec.inference.trained import load_trained
-from resnet_spec.report.record import Confusion
+from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.training.batches import Skipped, refuse_bad_image
 from resnet_spec.training.feeding import Machine, evaluation, held_budget, with_held_out
 from resnet_spec.training.recipe import Precision
@@ -35,7 +35,7 @@ class Evaluation:
     skipped: dict[str, str]
 
     @property
-    def confusion(self) -> Confusion:
+    def confusion(self) -> ConfusionMatrix:
         return self.scores.table(self.classes)
 
 

@@ -25,12 +25,12 @@ from resnet_spec._system.machine import available_memory
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import Diagnostic, SpecError, printable
-from resnet_spec.report.pictures import write_pictures
+from resnet_spec.report.pictures import FinalScores, FinishedRun, write_pictures
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
 from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.feeding import Feeds, Machine, feed, workers_of
-from resnet_spec.training.loop import Loop, refuse_recipe
+from resnet_spec.training.loop import Loop, Progress, refuse_recipe
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run_folder import BEST, LAST, RunFolder, read_environment, write_json, writing
 from resnet_spec.training.scoring import Interrupted, Scores, score
@@ -330,7 +330,7 @@ class Session:
             with writing(path):
                 write_json(path / "results.json", results)
                 started = read_environment(path) or environment()  # a resumed run was started by another command
-                write_pictures(path, self, progress.rows, progress.timings, scores, best, started)
+                write_pictures(path, self._finished_run(progress, scores, started))
         return Result(
             path,
             module,
@@ -341,6 +341,35 @@ class Session:
             self.data.classes,
             self.feeds.preparation,
             dict(self.feeds.skipped.names),
+        )
+
+    def _finished_run(self, progress: Progress, scores: Scores | None, started: dict[str, str]) -> FinishedRun:
+        """What the report is written from."""
+        subject, feeds = self.subject, self.feeds
+        splits = {"training": feeds.training, "validation": feeds.validation, "test": feeds.test}
+        final = None
+        if scores is not None:
+            matrix = scores.table(self.data.classes)
+            final = FinalScores(feeds.test is not None, scores.loss, scores.accuracy, scores.top5, matrix)
+        return FinishedRun(
+            name=subject.name,
+            params=subject.params,
+            macs=subject.macs,
+            spec=subject.spec,
+            fingerprint=subject.fingerprint,
+            diagram=None if subject.diagram is None else subject.diagram(),
+            recipe=self.recipe.name,
+            recipe_text=self.recipe.text,
+            data=self.data,
+            counts={name: len(batches.labels) for name, batches in splits.items() if batches is not None},
+            preparation=feeds.preparation,
+            notes=self.notes,
+            skipped=feeds.skipped.names,
+            rows=tuple(progress.rows),
+            timings=tuple(progress.timings),
+            best_epoch=progress.best_epoch,
+            scores=final,
+            environment=started,
         )
 
 
