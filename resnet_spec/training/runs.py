@@ -16,7 +16,7 @@ from torch import nn
 from resnet_spec import api
 from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
-from resnet_spec.analysis.memory import OPTIMISER_STATES, measure
+from resnet_spec.analysis.memory import OPTIMIZER_STATES, measure
 from resnet_spec.api import SpecLike
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data, open_data
@@ -312,7 +312,7 @@ def _of_spec(
     states = _states(recipe.optimizer, recipe.optimizer_arguments)
 
     def memory(batch: int) -> int:
-        whole = measure(at_size.graph, size, at_size.shapes, at_size.total, batch, optimiser=states)
+        whole = measure(at_size.graph, size, at_size.shapes, at_size.total, batch, optimizer=states)
         if recipe.precision == "fp32":
             return whole.training
         half = measure(at_size.graph, size, at_size.shapes, at_size.total, batch, 2, states)
@@ -348,10 +348,10 @@ def _of_spec(
 
 
 def _states(optimizer: str, arguments: Mapping[str, object]) -> str:
-    """The row of `OPTIMISER_STATES` that an optimizer falls under: numbers kept for each parameter."""
+    """The row of `OPTIMIZER_STATES` that an optimizer falls under: numbers kept for each parameter."""
     if optimizer == "SGD":
         return "momentum" if arguments.get("momentum") else "sgd"
-    assert "adam" in OPTIMISER_STATES
+    assert "adam" in OPTIMIZER_STATES
     return "adam"
 
 
