@@ -71,13 +71,13 @@ def test_what_the_faster_decoder_refuses_is_read_or_refused_by_pillow(tmp_path: 
     path = tmp_path / "a.jpg"
     Image.fromarray(noise(4, 40, 48, 3)).save(path, quality=60)
     good = path.read_bytes()
-    lot = np.random.default_rng(1)
+    random = np.random.default_rng(1)
     kinds = set()
     for trial in range(300):
         bad = bytearray(good)
-        for place in lot.integers(2, len(bad), 1 + trial % 2):
-            bad[place] = int(lot.integers(0, 256))
-        path.write_bytes(bad if trial % 3 else bad[: int(lot.integers(1, len(bad)))])
+        for place in random.integers(2, len(bad), 1 + trial % 2):
+            bad[place] = int(random.integers(0, 256))
+        path.write_bytes(bad if trial % 3 else bad[: int(random.integers(1, len(bad)))])
         found = []
         for decoder in (module._simplejpeg(), None):
             monkeypatch.setattr(module, "_SIMPLEJPEG", decoder)
@@ -185,14 +185,14 @@ def test_no_damage_makes_another_error(tmp_path: Path, suffix: str) -> None:
     options: dict[str, Any] = {"exif": exif} if suffix in ("jpg", "png", "tif", "webp") else {}
     Image.fromarray(noise(0, 16, 16, 3)).save(path, **options)
     good = path.read_bytes()
-    lot = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(200):
             bad = bytearray(good)
-            for place in lot.integers(0, min(len(bad), 400), 2):
-                bad[place] = int(lot.integers(0, 256))
-            path.write_bytes(bad[: int(lot.integers(1, 2 * len(bad)))])
+            for place in random.integers(0, min(len(bad), 400), 2):
+                bad[place] = int(random.integers(0, 256))
+            path.write_bytes(bad[: int(random.integers(1, 2 * len(bad)))])
             with contextlib.suppress(BadImage):
                 assert read_image(path).dtype == np.uint8
 

@@ -44,8 +44,8 @@ def test_a_kind_with_files_needs_a_folder_that_exists(refused: Refused, tmp_path
     assert refused(f"{kind}:{tmp_path}").code in ("missing-data", "no-images")
 
 
-def test_odd_paths_are_refused_and_not_stumbled_over(refused: Refused) -> None:
-    for path in ("~nobody-of-this-name/x", "a" * 5000, "a\0b", "\udcff", "."):
+def test_odd_paths_are_refused(refused: Refused) -> None:
+    for path in ("~no-such-user/x", "a" * 5000, "a\0b", "\udcff", "."):
         assert refused(f"cifar10:{path}").code == "missing-data"
 
 

@@ -1,4 +1,4 @@
-"""Runs that look like runs, and names that nobody should give a class but somebody will."""
+"""Runs with plausible figures, and hostile names of classes."""
 
 from __future__ import annotations
 
