@@ -167,7 +167,7 @@ def test_links_to_nothing_are_refused_or_left_out(tmp_path: Path, opened: Open, 
     assert "gone.png" in data.notes[0]
 
 
-def test_the_same_content_in_two_splits_or_classes_is_told(tmp_path: Path, opened: Open) -> None:
+def test_the_same_content_in_two_splits_or_classes_is_reported(tmp_path: Path, opened: Open) -> None:
     given(tmp_path)
     write_image(tmp_path / "train" / "cat" / "same.png", 77)
     write_image(tmp_path / "test" / "cat" / "other name.png", 77)
@@ -199,7 +199,7 @@ def test_classes_called_train_and_val_are_classes(tmp_path: Path, opened: Open) 
     assert opened(f"folder:{tmp_path}", split=(0.0, 0.0)).classes == ("bus", "train")
 
 
-def test_what_is_lacking_is_told(tmp_path: Path, opened: Open) -> None:
+def test_what_is_missing_is_reported(tmp_path: Path, opened: Open) -> None:
     given(tmp_path)
     write_image(tmp_path / "train" / "eel" / "1.png")
     (tmp_path / "train" / "fox").mkdir()

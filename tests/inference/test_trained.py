@@ -182,7 +182,7 @@ def test_labels_are_mapped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.scores.confusion == expected
 
 
-def test_a_split_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_that_does_not_exist_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "write_pictures", lambda *_: None)
     train(tmp_path / "run", "synthetic:classes=4,size=12,train=20,validation=0,test=0", epochs=1)
     found = refused(lambda: evaluate(tmp_path / "run", device="cpu"))
@@ -327,7 +327,9 @@ PREPARATION = {
         ("preparation", json.dumps(PREPARATION | {"resize": -3}), {"weights-without-facts"}),
     ],
 )
-def test_malformed_or_contradicting_facts_are_refused(run: Result, tmp_path: Path, key: str, value: str, codes: set[str]) -> None:
+def test_malformed_or_contradicting_facts_are_refused(
+    run: Result, tmp_path: Path, key: str, value: str, codes: set[str]
+) -> None:
     def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
         metadata[FACTS + key] = value
 
