@@ -66,7 +66,7 @@ def start_from(module: nn.Module, analysis: Analysis, path: Path) -> str:
         mine, theirs = own.get(key), tensors.get(key)
         if mine is None or theirs is None or not key.startswith(head):
             return False
-        return mine.shape != theirs.shape and mine.shape[1:] == theirs.shape[1:]
+        return tuple(mine.shape) != tuple(theirs.shape) and tuple(mine.shape[1:]) == tuple(theirs.shape[1:])
 
     differing = differences(own, tensors)
     drawn = sorted(filter(is_for_other_classes, differing))
