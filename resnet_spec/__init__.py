@@ -5,7 +5,7 @@
 >>> analysis.output, analysis.total.params
 ((1000,), 21797672)
 >>> model = resnet_spec.build("resnet34")               # an nn.Module
->>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # a run folder and its scores
+>>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # a run folder, and its scores
 """
 
 from resnet_spec.api import analyze, build, draw, evaluate, load, predict, resume, train

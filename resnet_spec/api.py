@@ -1,15 +1,23 @@
-"""The Python interface. Importing it does not import torch; the functions that need torch do."""
+"""The public functions. Importing this module does not import torch; `build` does.
+
+Shapes are without the batch: (C, H, W), channels, height and width in pixels. Errors that a user can correct are subclasses of
+`ResnetSpecError`, with every independent finding: `ArgumentError` for an argument that is not accepted or names a file that
+cannot be read, `SpecError` for a mistake in a spec.
+"""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
+from resnet_spec.diagnostics.arguments import quote, require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import Spec
 from resnet_spec.language.validation import schema_document
@@ -29,22 +37,27 @@ if TYPE_CHECKING:
     from resnet_spec.training.session import Result
     from resnet_spec.training.stop import Stop
 
-MOST_BOXES_PNG = 500
-MOST_BOXES = 5000
 SpecLike = str | Path | Mapping[str, object]
+Patches = Iterable[str] | Mapping[str, object]
+_OUR_BUG = "this is a bug in resnet-spec; please report it"
+_COSTS = {"flops": "macs", "gflops": "macs", "mac": "macs", "parameters": "params", "shape": "shapes", "bytes": "memory"}
 
 
-def load(spec: SpecLike, *, set: Iterable[str] = (), spec_root: str | Path | None = None) -> Spec:
-    """Read a spec, lay its patches on each other, and validate it. Nothing is evaluated yet.
+def load(spec: SpecLike, *, set: Patches = (), spec_root: str | Path | None = None) -> Spec:
+    """Read a spec, apply its patches, and validate it. Expressions are not evaluated yet.
 
     Args:
-        spec: a path, the name of a shipped spec (`"resnet50"`), YAML text (anything with a line break), or a dict.
-        set: patches such as `"stages.layer3.depth=23"`; the value is YAML, and an empty one deletes.
-        spec_root: the folder that `extends` may not leave; the working directory where the spec lies below it.
+        spec: a path, the name of a shipped spec (`"resnet50"`), YAML text (any string with a line break), or a dict.
+        set: patches: `["stages.layer3.depth=23"]`, where the value is YAML and an empty one deletes the key, or
+            `{"stages.layer3.depth": 23}`, where it is Python data and None deletes.
+        spec_root: the folder that `extends` may not leave. Default: the working directory if the spec is inside it, else the
+            spec's own folder.
 
     Raises:
-        SpecError: with every independent finding, each with its place.
+        ArgumentError: `spec` is not a spec or names a file that cannot be read; `set` is not a set of patches.
+        SpecError: the spec is wrong.
     """
+    _require_spec(spec)
     return pipeline.read_spec(pipeline.find(spec, root=spec_root), set)[0]
 
 
@@ -52,72 +65,101 @@ def analyze(
     spec: SpecLike,
     *,
     input: str | ImageSize | None = None,
-    set: Iterable[str] = (),
+    set: Patches = (),
     spec_root: str | Path | None = None,
 ) -> Analysis:
-    """Compile a spec and work out shapes, parameters and multiply-adds, without torch.
+    """Compile a spec and compute shapes, parameters and multiply-adds, without torch.
 
     Args:
-        spec: as for `load`; also `"block:NAME"`, one block of the library alone, with `set=["width=64"]` its arguments.
-        input: another input size than the spec's, `"3x224x224"` or `(3, 224, 224)`: channels, height, width in pixels.
+        spec: as for `load`; also `"block:NAME"`, one block of the library alone, with `set={"width": 64}` as its arguments.
+        input: an input size other than the spec's, `"3x224x224"` or `(3, 224, 224)`: channels, height and width in pixels.
         set, spec_root: as for `load`.
 
     Returns:
-        Analysis: `.output` is the output shape without the batch, `.total.params`, `.total.buffers` and `.total.macs` the
-        counts (multiply-adds of conv2d and linear for one image), `.graph`, `.shapes` and `.costs` the details.
+        Analysis: `.output` is the output shape without the batch; `.total.params`, `.total.buffers` and `.total.macs` are the
+        counts (multiply-adds of conv2d and linear for one image); `.graph`, `.shapes` and `.costs` have the details.
 
     Raises:
-        SpecError: the spec is wrong, does not keep its own `expect`, or does not run at `input`.
+        ArgumentError: as `load`; also where `input` is not a size.
+        SpecError: the spec is wrong, does not fulfill its own `expect`, or does not run at `input`.
     """
+    _require_spec(spec)
     return pipeline.analyze(pipeline.find(spec, input, spec_root), set, input)
+
+
+def _require_spec(spec: object) -> None:
+    """Raise ArgumentError for what cannot be a spec."""
+    if isinstance(spec, str | os.PathLike | Mapping | Spec):
+        return
+    help = "decode it first: `data.decode()`" if isinstance(spec, bytes | bytearray) else ""
+    accepted = "a path, the name of a shipped spec, YAML text, or a dict"
+    raise wrong_argument(f"a spec is {accepted}, not {quote(spec)}", help)
 
 
 def build(
     spec: SpecLike | Analysis,
     *,
-    set: Iterable[str] = (),
+    set: Patches = (),
     spec_root: str | Path | None = None,
     device: torch.device | str | None = None,
-    initialise: bool = True,
+    initialize: bool = True,
     weights: str | Path | None = None,
     any_fingerprint: bool = False,
     force: bool = False,
+    initialise: bool | None = None,
 ) -> Network:
     """Build the `nn.Module` of a spec, in training mode.
 
-    Its `forward` takes images `(N, C, H, W)`; its `state_dict` keys are the names in the spec.
+    Its `forward` takes images `(N, C, H, W)` and returns the output of the last operation, `(N, classes)` for a classifier; its
+    `state_dict` keys are the names in the spec.
 
     Args:
         spec: as for `load`, or what `analyze` returned.
-        device: where the weights go; `"meta"` for shapes only.
-        initialise: draw weights as the spec's `init` says. Without it, weights are left unset for a checkpoint to fill.
+        set, spec_root: as for `load`; not with what `analyze` returned.
+        device: where the weights are created; `"meta"` for shapes only.
+        initialize: initialize the weights as the spec's `init` says. Without it they are left uninitialized, for a checkpoint
+            to fill. (`initialise` is the old spelling.)
         weights: a safetensors file to load, strictly. Its fingerprint, if it has one, must be the network's.
-        any_fingerprint: load weights of a network that computes something else, as long as keys and shapes fit.
-        force: build even what this machine's free memory does not hold.
+        any_fingerprint: load weights of a network that computes something else, as long as keys and shapes match.
+        force: build a network even if its weights are larger than the free memory of this machine.
 
     Raises:
+        ArgumentError: as `load`; also where the file of weights cannot be read.
         SpecError: as `analyze`; also where the weights are larger than the free memory.
-        ArgumentError: the file of weights cannot be read.
-        WeightsError: the file belongs to another network. Where its keys or shapes differ, the error is a RuntimeError too.
+        WeightsError: the file holds weights of another network. Where keys or shapes differ, it is a RuntimeError too.
     """
     from resnet_spec.outputs.torch_module import build_module
     from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
 
+    if initialise is not None:
+        warnings.warn("`initialise` is now spelled `initialize`", DeprecationWarning, stacklevel=2)
+        initialize = initialise
+    if isinstance(spec, Analysis) and pipeline.each_of(set):
+        raise wrong_argument("`set` is for specs, and an Analysis is compiled already", "give `set` to `analyze`")
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
     if weights is None:
-        return build_module(analysis.graph, device, initialise)
-    network = build_module(analysis.graph, device, initialise=False)
+        return build_module(analysis.graph, device, initialize)
+    network = build_module(analysis.graph, device, initialize=False)
     load_weights(network, analysis, Path(weights), any_fingerprint)
     return network
 
 
 class Drawing(str):
-    """A diagram as SVG text, which notebooks show."""
+    """A diagram as SVG text, or as the DOT text that was written to a `.dot` file. A notebook shows the picture of either."""
+
+    _unrendered: Picture | None = None
 
     def _repr_svg_(self) -> str:
-        return str(self)
+        from resnet_spec.outputs.render_dot import NoRendererError, render_picture
+
+        if self._unrendered is None:
+            return str(self)
+        try:
+            return render_picture(self._unrendered.dot, self._unrendered.boxes, "svg").decode("utf-8")
+        except (NoRendererError, ResnetSpecError):
+            raise NotImplementedError from None  # a notebook then shows the text
 
 
 def draw(
@@ -125,7 +167,7 @@ def draw(
     path: str | Path | None = None,
     *,
     input: str | ImageSize | None = None,
-    set: Iterable[str] = (),
+    set: Patches = (),
     spec_root: str | Path | None = None,
     detail: Literal["stage", "block", "op"] = "stage",
     expand: bool = False,
@@ -134,79 +176,92 @@ def draw(
     show: Iterable[Literal["shapes", "params", "macs", "memory"]] = ("shapes", "params"),
     heat: Literal["params", "macs", "memory"] | None = None,
 ) -> Drawing:
-    """Draw a network. A broken one is drawn as far as it works, with the conflict in red.
+    """Draw a network. A spec with a conflict is drawn as far as it works, with the conflict in red.
 
     Args:
         spec, input, set, spec_root: as for `analyze`.
-        path: where to write; its suffix chooses svg, png, pdf or dot. Without one nothing is written.
-        detail: what a box is; equal neighbours are one box, unless `expand` unfolds them.
-        show: what boxes say; `heat` colours them by a cost.
+        path: where to write the diagram; the suffix is the format: svg, png, pdf or dot. By default nothing is written.
+        detail: what a box is. Equal neighbors are drawn as one box, unless `expand` is set.
+        direction: where the arrows point.
+        show: what boxes show: output shapes, parameters, multiply-adds for one image, bytes of the outputs for one image in
+            float32. One name may be given alone.
+        heat: color boxes by this cost.
 
     Returns:
-        Drawing: the diagram as SVG text; a notebook shows it.
+        Drawing: the diagram as SVG text, which a notebook shows. For a `.dot` file it is the DOT text: no renderer is needed.
 
     Raises:
-        SpecError: the spec cannot be read, or the picture would be too large to be one.
+        ArgumentError: as `analyze`; also for an option or a format that does not exist.
+        SpecError: the spec cannot be read, or the diagram has more boxes than the format can show.
         NoRendererError: neither pygraphviz nor `dot` is installed.
+        OSError: `path` cannot be written.
     """
-    from resnet_spec.outputs.diagram import Style
-    from resnet_spec.outputs.render_dot import render_dot
+    from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Show, Style
+    from resnet_spec.outputs.render_dot import find_format
 
-    style = Style(detail, expand, direction, theme, frozenset(show), heat)
+    _require_spec(spec)
+    style = Style(
+        require_choice("detail", detail, get_args(DiagramDetail)),
+        expand,
+        require_choice("direction", direction, get_args(Direction)),
+        require_choice("theme", theme, get_args(DiagramTheme)),
+        frozenset(require_choices("show", show, get_args(Show), _COSTS)),
+        None if heat is None else require_choice("heat", heat, get_args(Heat), _COSTS, optional=True),
+    )
+    form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
     found = pipeline.sketch(pipeline.find(spec, input, spec_root), set, input)
+    data, _ = draw_bytes(found, style, form)
     if path is not None:
-        data, _ = draw_bytes(found, style, Path(path).suffix.removeprefix(".").lower())
         write_atomically(Path(path), data)
-    return Drawing(render_dot(picture(found, style).dot, "svg").decode("utf-8"))
+    if form == "dot":
+        drawing = Drawing(data.decode("utf-8"))
+        drawing._unrendered = picture(found, style)
+        return drawing
+    return Drawing((data if form == "svg" else draw_bytes(found, style, "svg")[0]).decode("utf-8"))
 
 
 def picture(found: Sketch, style: Style) -> Picture:
     """The diagram of a sketch, as DOT."""
     from resnet_spec.outputs.diagram import draw_graph
 
-    return draw_graph(found.graph, found.input, found.shapes, found.costs, style, found.broken)
+    return draw_graph(found.sized, style, found.broken)
 
 
 def draw_bytes(found: Sketch, style: Style, form: str) -> tuple[bytes, int]:
-    """A diagram in one of the formats, and the number of boxes in it; raises SpecError where it would not be readable."""
-    from resnet_spec.outputs.render_dot import FORMATS, render_dot
+    """A diagram in one of the formats, and the number of boxes in it.
+
+    Raises:
+        ArgumentError: there is no such format.
+        SpecError: the diagram has more boxes than the format can show.
+        NoRendererError: the format needs a renderer, and none is installed.
+    """
+    from resnet_spec.outputs.render_dot import render_picture
 
     drawn = picture(found, style)
-    if form == "dot":
-        return drawn.dot.encode("utf-8"), drawn.boxes
-    if form not in FORMATS:
-        mend = "the name ends in .svg, .png, .pdf or .dot"
-        raise SpecError([Diagnostic("unknown-format", f"there is no picture of type `{form}`", None, help=mend)])
-    if drawn.boxes > (MOST_BOXES_PNG if form == "png" else MOST_BOXES):
-        mend = "draw it at `--detail stage`, without --expand" + (
-            "; or as .svg" if drawn.boxes <= MOST_BOXES else "; or as .dot"
-        )
-        message = f"{drawn.boxes:,} boxes are more than a {form} can show"
-        raise SpecError([Diagnostic("too-many-boxes", message, None, help=mend)])
-    return render_dot(drawn.dot, form), drawn.boxes
+    return render_picture(drawn.dot, drawn.boxes, form), drawn.boxes
 
 
 def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
-    """Run the real module on the meta device and compare every operation's shape with the static one.
+    """Run the real module on the meta device, on `(batch, C, H, W)`, and compare each operation's shape with the static one.
 
-    Returns one finding for each operation that differs; none means that the analysis and torch agree.
+    Returns:
+        One finding for each operation that differs; an empty list if the analysis and torch agree.
     """
     from resnet_spec.outputs.torch_module import build_module, measured_shapes
 
-    network = build_module(analysis.graph, "meta", initialise=False).eval()
+    network = build_module(analysis.graph, "meta", initialize=False).eval()
     measured, failure = measured_shapes(network, (batch, *analysis.input))
     findings: list[Diagnostic] = []
     for position, (node, shape) in enumerate(zip(analysis.graph.nodes, analysis.shapes, strict=True)):
         found: Shape | None = measured.get(node.name)
         if found != (batch, *shape) and (found is not None or failure is None):
-            gives = "does not run it" if found is None else f"gives {show(found)}"
-            message = f"{node.name}: the analysis says {show((batch, *shape))}, and torch {gives}"
+            gives = "does not run it" if found is None else f"computes {show(found)}"
+            message = f"{node.name}: the analysis computes {show((batch, *shape))}, and torch {gives}"
             span, related = analysis.graph.place(position)
-            mend = "this is a mistake of resnet-spec; please report it"
-            findings.append(Diagnostic("analysis-differs", message, span, related=related, help=mend))
+            findings.append(Diagnostic("analysis-differs", message, span, related=related, help=_OUR_BUG))
     if failure is not None:
         message = f"torch refuses what the analysis accepts: {failure}"
-        findings.append(Diagnostic("analysis-differs", message, analysis.spec.span, help="this is a mistake of resnet-spec"))
+        findings.append(Diagnostic("analysis-differs", message, analysis.spec.span, help=_OUR_BUG))
     return findings
 
 
@@ -228,7 +283,7 @@ def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = F
 
 
 def spec_schema() -> dict[str, object]:
-    """The JSON Schema of specs, for editors, with the operations and library blocks there are."""
+    """The JSON Schema of specs, for editors, with all operations and the blocks of the library."""
     return complete(schema_document(), library_block_names())
 
 
@@ -238,8 +293,8 @@ def train(
     data: str = "synthetic",
     *,
     out: str | Path | None = None,
-    set: Iterable[str] = (),
-    set_recipe: Iterable[str] = (),
+    set: Patches = (),
+    set_recipe: Patches = (),
     spec_root: str | Path | None = None,
     input: tuple[int, int, int] | None = None,
     weights: str | Path | None = None,
@@ -259,7 +314,7 @@ def train(
             data.
         data: `"synthetic"`, `"cifar10:DIR"`, `"folder:DIR"`, ... as on the command line.
         out: the folder of the run, which must not exist or be empty; by default `runs/NAME-RECIPE-1` and so on.
-        set, set_recipe: patches of spec and recipe, such as `"params.n=9"` and `"optimizer.lr=0.05"`.
+        set, set_recipe: patches of spec and recipe, as for `load`: `["params.n=9"]`, `{"optimizer.lr": 0.05}`.
         spec_root: as for `load`.
         input: (C, H, W) in pixels, for a module that is not from a spec.
         weights: a safetensors file to start from; a head for another number of classes is drawn at random.
@@ -280,16 +335,20 @@ def train(
         ArgumentError: an argument is wrong, or names something that is missing; or the folder cannot be written.
         Interrupted: the run was asked to stop, and has been saved; `resume` continues it.
     """
+    from torch import nn
+
     from resnet_spec.training import runs
     from resnet_spec.training.options import TrainOptions
 
+    if not isinstance(spec, nn.Module):
+        _require_spec(spec)
     options = TrainOptions(
         spec=spec,
         recipe=recipe,
         data=data,
         out=None if out is None else Path(out),
         set=tuple(pipeline.each_of(set)),
-        set_recipe=tuple(pipeline.each_of(set_recipe)),
+        set_recipe=tuple(pipeline.each_of(set_recipe, "set_recipe")),
         spec_root=None if spec_root is None else Path(spec_root),
         input=None if input is None else pipeline.parse_size(input),
         weights=None if weights is None else Path(weights),

@@ -15,7 +15,6 @@ anything else that is raised is a mistake of ours. Nothing here imports torch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,8 +23,10 @@ from pathlib import Path
 from resnet_spec.analysis.axis import Piece, describe
 from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
+from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
+from resnet_spec.diagnostics.arguments import require_patches, require_size
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
@@ -35,13 +36,13 @@ from resnet_spec.language.provenance import with_origins
 from resnet_spec.language.reader import MappingNode, from_data, suppressions
 from resnet_spec.language.spec import Expect, Spec, parse_broken, parse_spec
 from resnet_spec.language.writer import write_spec
-from resnet_spec.lint.rules import lint
-from resnet_spec.lint.unused import check_unused
+from resnet_spec.lint.rules import LintContext, lint
 from resnet_spec.lowering import lower, lower_partial, more_findings
 from resnet_spec.ops import Shape, show
 
 ImageSize = tuple[int, int, int]
 BLOCK_PREFIX = "block:"
+SQUARES_TRIED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ class Analysis:
         name, counts = self.spec.name, self.total
         return f"<Analysis of {name}: {show(self.input)} to {show(self.output)}, {counts.params:,} parameters>"
 
+    @property
+    def sized(self) -> SizedGraph:
+        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        return SizedGraph(self.graph, self.input, self.shapes, self.costs)
+
     @cached_property
     def total(self) -> Cost:
         """Parameters, buffers and multiply-adds of the whole network."""
@@ -92,8 +98,7 @@ class Analysis:
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, less those that a comment on their line takes back."""
-        named = None if self.overridden else self.spec.name_span
-        found = [*check_unused(self.spec), *lint(self.graph, self.accepted, named)]
+        found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
         return tuple(finding for finding in found if not _taken_back(finding))
 
     @property
@@ -154,21 +159,17 @@ def _missing(target: str) -> Diagnostic:
     return Diagnostic("missing-file", f"{what} {target}", None, help=mend or "see `resnet-spec list`")
 
 
-def parse_size(text: str | ImageSize) -> ImageSize:
-    """`3x224x224` as (3, 224, 224); raises SpecError."""
-    if not isinstance(text, str):
-        channels, height, width = text
-        return channels, height, width
-    found = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text.strip())
-    if found is None:
-        mend = "write channels x height x width in pixels: `3x224x224`"
-        raise SpecError([Diagnostic("invalid-input", f"`{text}` is not a size", None, help=mend)])
-    return int(found[1]), int(found[2]), int(found[3])
+def parse_size(size: object) -> ImageSize:
+    """`"3x224x224"`, or three integers, as (C, H, W); raises ArgumentError."""
+    return require_size(size)
 
 
-def each_of(sets: str | Iterable[str]) -> list[str]:
-    """Patches as a list; a single one may come alone, and is not taken for its letters."""
-    return [sets] if isinstance(sets, str) else [*sets]
+def each_of(sets: object, name: str = "set") -> list[str]:
+    """Patches as a list of `key.path=value`; one may come alone, or all as a mapping. Raises ArgumentError.
+
+    `name` is what the argument is called.
+    """
+    return require_patches(sets, name)
 
 
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
@@ -255,6 +256,11 @@ class Sketch:
     broken: tuple[BrokenNode, ...]
     findings: tuple[Diagnostic, ...]
 
+    @property
+    def sized(self) -> SizedGraph:
+        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        return SizedGraph(self.graph, self.input, self.shapes, self.costs)
+
 
 def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:
     """Compile as far as it goes, at `input` or the spec's own size."""
@@ -282,15 +288,9 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
         message = f"`expect` says the output is {show(expect.output)}, and it is {show(analysis.output)}"
         mend = f"the network changed; if it should have, write `output: {list(analysis.output)}`"
         findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=mend))
-    if expect.squares is not None:
-        squares = analysis.accepted.squares
-        found = (squares[0].least, squares[-1].most) if squares else None
-        if found != expect.squares:
-            promise = (Piece(*expect.squares),)
-            message = f"`expect` says the network accepts squares of {describe(promise)}, and it accepts {describe(squares)}"
-            ends = "" if found is None else f"[{found[0]}, {'null' if found[1] is None else found[1]}]"
-            mend = f"the network changed; if it should have, write `squares: {ends}`" if ends else "it accepts no square at all"
-            findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=mend))
+    if expect.squares is not None and (found := _squares_differ(analysis.accepted, *expect.squares)):
+        message, help = found
+        findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help))
     for name, promised in expect.counts.items():
         counted = getattr(analysis.total, name)
         if counted != promised:
@@ -298,3 +298,31 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
             mend = f"the network changed; if it should have, write {counted}"
             findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=mend))
     return findings
+
+
+def _squares_differ(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
+    """How the accepted squares differ from what `expect` says, and a suggested fix; None where they do not.
+
+    Where the sizes are not solved, shape inference decides: at all sizes from 1 up to one beyond `most`, or up to
+    `SQUARES_TRIED` at the most.
+    """
+    expected = describe((Piece(least, most),))
+    if not accepted.unsolved:
+        squares = accepted.squares
+        if squares and (squares[0].least, squares[-1].most) == (least, most):
+            return None
+        message = f"`expect` says the network accepts squares of {expected}, and it accepts {describe(squares)}"
+        if not squares:
+            return message, "it accepts no square at all"
+        end = "null" if squares[-1].most is None else squares[-1].most
+        return message, f"the network changed; if it should have, write `squares: [{squares[0].least}, {end}]`"
+    last = SQUARES_TRIED if most is None else min(most + 1, SQUARES_TRIED)
+    wrong = [n for n in (least, *((most,) if most is not None else ())) if (n, n) not in accepted]
+    runs = [n for n in range(1, last + 1) if (n < least or (most is not None and n > most)) and (n, n) in accepted]
+    if not wrong and not runs:
+        return None
+    said = f"does not run on squares of {wrong[0]}" if wrong else f"runs on squares of {runs[0]}, too"
+    return (
+        f"`expect` says the network accepts squares of {expected}, and it {said}",
+        "write the sizes it accepts, or leave `squares` out",
+    )

@@ -42,7 +42,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "compiler": (("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint"), ()),
     "outputs": (("diagnostics", "ops", "graph", "analysis"), ()),
     "outputs.diagram": (("diagnostics", "ops", "graph", "analysis"), ("graphviz",)),
-    "outputs.render_dot": ((), ("pygraphviz",)),
+    "outputs.render_dot": (("diagnostics",), ("pygraphviz",)),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),

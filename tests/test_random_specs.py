@@ -64,7 +64,7 @@ def test_shapes_and_counts_are_those_of_the_real_module() -> None:
         for name in {node.op.name for node in analysis.graph.nodes}:
             seen[name] += 1
             event(f"operation: {name}")
-        network = resnet_spec.build(analysis, device="meta", initialise=False).eval()
+        network = resnet_spec.build(analysis, device="meta", initialize=False).eval()
         found = measure(network, analysis.input)
         static = {node.name: shape for node, shape in zip(analysis.graph.nodes, analysis.shapes, strict=True)}
         assert {name: found.layers.get(name) for name in static} == static
@@ -92,7 +92,7 @@ def test_at_another_size_analysis_and_module_agree() -> None:
         analysis = compiled(spec)
         if analysis is None:
             return
-        network = resnet_spec.build(analysis, device="meta", initialise=False).eval()
+        network = resnet_spec.build(analysis, device="meta", initialize=False).eval()
         other = (analysis.input[0], *size)
         try:
             shapes = infer(analysis.graph, other)

@@ -1,1 +1,1 @@
-"""What the operating system and its packages are asked for: atomic files, free memory, the import of torchvision."""
+"""The operating system and installed packages: atomic files, free memory, the import of torchvision."""

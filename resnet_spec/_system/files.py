@@ -1,42 +1,65 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Writing a file so that no reader ever sees half of it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+MAX_NAME_BYTES = 255  # of one file name, on the file systems in use
+
 
 def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False) -> None:
-    """Write `data` to a temporary name beside `path`, then put it in place of `path`. Raises OSError, leaving `path` alone.
+    """Write `data` under a temporary name beside `path`, then rename it to `path`. What is no regular file, such as a pipe or
+    `/dev/null`, is written to directly.
 
-    With `durable` the bytes are on the disk before the name is, and the name before this returns: a power cut leaves the old
-    file or the new one.
+    The file gets the permissions that the umask gives to any new file, also where it replaces another one.
+
+    Args:
+        durable: put the bytes on the disk before the rename, and the new name before returning: after a power cut there is the
+            old file or the new one.
+
+    Raises:
+        OSError: with the name of `path`. An existing file is left as it was.
     """
-    import tempfile  # only who writes needs it
-
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+        return
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:  # told with the name the caller gave, not the temporary one
-        raise type(error)(error.errno, error.strerror, str(path)) from None
-    temporary = Path(name)
+        handle, temporary = _create_beside(path)
+    except OSError as error:  # reported with the name that the caller gave, not the temporary one
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
-    except OSError as error:  # a full disk does not say which file it was
+    except OSError as error:  # a full disk does not report which file it was
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _create_beside(path: Path) -> tuple[int, Path]:
+    """Create an empty file `.NAME.RANDOM.tmp` in the folder of `path`: its descriptor, open for writing, and its path.
+
+    The system applies the umask and the folder's default permissions while it creates the file. A process cannot read its own
+    umask without changing it for all of its threads.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        ending = f".{os.urandom(6).hex()}.tmp".encode("ascii")
+        begin = os.fsencode(f".{path.name}")[: MAX_NAME_BYTES - len(ending)].decode("utf-8", "ignore")
+        temporary = path.with_name(begin + ending.decode("ascii"))
+        try:
+            return os.open(temporary, flags, 0o666), temporary
+        except FileExistsError:  # by chance, once in 2^48
+            continue
 
 
 def _sync_folder(folder: Path) -> None:

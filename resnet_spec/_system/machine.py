@@ -1,4 +1,4 @@
-"""What this machine has: the memory that a program may still take."""
+"""The free memory of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Bytes of memory to be had without swapping, by the container's limit too; None where the system does not say."""
+    """Bytes that can be allocated without swapping, within the container's limit; None if the system does not report them."""
     found = [size for size in (_free_of_machine(), _free_of_container()) if size is not None]
     return min(found, default=None)
 
@@ -32,7 +32,7 @@ def _free_of_container() -> int | None:
         most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
         used = (_CGROUP / "memory.current").read_text(encoding="ascii").strip()
         lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-        cached = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)  # given back when asked
+        cached = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)  # freed when needed
         return None if most == "max" else max(0, int(most) - int(used) + cached)
     except (OSError, ValueError, IndexError):
         return None

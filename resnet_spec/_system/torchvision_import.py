@@ -1,9 +1,9 @@
 """The one place that imports torchvision.
 
-torchvision's wheel registers fakes for its own C++ operators when it is imported. Beside a CPU build of torch those operators
-are not loaded, and `import torchvision` fails with "operator torchvision::nms does not exist". Naming them first is enough: the
-package then imports, and everything but the operators themselves works (models, transforms, data sets). It is done only when
-the import fails in just this way.
+torchvision's wheel registers fake implementations of its own C++ operators when it is imported. With a CPU build of torch those
+operators are not loaded, and `import torchvision` fails with "operator torchvision::nms does not exist". Defining their names
+first is enough: everything but the operators themselves then works (models, transforms, data sets). This is done only if the
+import fails in exactly this way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIGNATURES = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_library: torch.library.Library | None = None  # the names live as long as this does
+_library: torch.library.Library | None = None  # the names exist as long as this object
 
 
 def import_torchvision() -> ModuleType:

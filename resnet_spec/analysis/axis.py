@@ -1,45 +1,51 @@
 """Sizes along one axis: exact step functions of the input size, and the sets of input sizes they decide.
 
-Every operation turns the pixels of an axis by floor arithmetic, so every value of a network has as many as a non-decreasing
-function says that repeats itself: `f(n + period) = f(n) + gain`. Where such functions are equal, at least something, or just
-something, is a finite union of intervals and residue classes.
+Operations change the size of an axis by floor arithmetic, so the size of every value is a non-decreasing function of the input
+size with `f(n + period) = f(n) + gain`. The input sizes at which two such functions are equal, or at which one has a given
+value or at least a given value, are a finite union of intervals and residue classes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import gcd, lcm
+from operator import gt
+
+from resnet_spec.ops import AxisMap
 
 MAX_PERIOD = 50_000
 
 
 class UnsolvedError(Exception):
-    """The sizes of this network are more than the solver takes on."""
+    """The accepted sizes of this network are not of a form that the solver handles, or exceed its limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """`values` are those at 1 to `len(values)` pixels, the period; each period further adds `gain`."""
+    """A function of the input size: `values` at 1 to `len(values)` pixels, its period, and `gain` more in each period after."""
 
     values: tuple[int, ...]
     gain: int
 
     def at(self, n: int) -> int:
+        """The value at an input size of `n` pixels (1 or more)."""
         periods, rest = divmod(n - 1, len(self.values))
         return self.values[rest] + periods * self.gain
 
-    def then(self, size: Callable[[int], int], stride: int) -> Steps:
-        """The function after an operation that gives one pixel more for `stride` more (0: always the same)."""
-        if stride == 0:
-            return Steps((size(1),), 0)
-        repeats = stride // gcd(self.gain, stride) if self.gain else 1
+    def then(self, by: AxisMap) -> Steps:
+        """The function after an operation with this axis map. Raises ValueError where the map breaks its own promise."""
+        repeats = by.period // gcd(self.gain, by.period) if self.gain else 1
         period = len(self.values) * repeats
         if period > MAX_PERIOD:
-            raise UnsolvedError(f"the strides repeat after {period:,} pixels only")
-        gain = self.gain * repeats // stride
-        return Steps(tuple([size(self.at(n)) for n in range(1, period + 1)]), gain)
+            raise UnsolvedError(f"the sizes repeat only after {period:,} pixels")
+        gain = self.gain * repeats // by.period * by.gain
+        values = tuple([by.size(self.at(n)) for n in range(1, period + 1)])
+        following = by.size(self.at(period + 1))
+        if following != values[0] + gain or any(map(gt, values, (*values[1:], following))):
+            raise ValueError(f"an axis map of {by.gain} pixels for {by.period} gives {(*values, following)}")
+        return Steps(values, gain)
 
     def reaches(self, bound: int) -> int | None:
         """The least size from which the value is at least `bound`, or None where it never is."""
@@ -49,14 +55,14 @@ class Steps:
         return bisect_left(range(last + 1), bound, lo=1, key=self.at)
 
     def level(self, value: int) -> Sizes:
-        """Where the function has just this value."""
+        """The sizes at which the function has this value."""
         start, stop = self.reaches(value), self.reaches(value + 1)
         if start is None or start == stop:
             return NONE
         return (Piece(start, None if stop is None else stop - 1),)
 
     def equals(self, other: Steps) -> Sizes:
-        """Where two functions agree."""
+        """The sizes at which two functions are equal."""
         if self == other:
             return ALL
         period = lcm(len(self.values), len(other.values))
@@ -115,13 +121,13 @@ def _both(a: Piece, b: Piece) -> Piece:
     ends = [end for end in (a.most, b.most) if end is not None]
     period = lcm(a.period, b.period)
     if period > MAX_PERIOD:
-        raise UnsolvedError(f"conditions repeat after {period:,} pixels only")
+        raise UnsolvedError(f"conditions repeat only after {period:,} pixels")
     residues = frozenset(r for r in range(period) if r % a.period in a.residues and r % b.period in b.residues)
     return Piece(max(a.least, b.least), min(ends) if ends else None, period, residues)
 
 
 def simplified(pieces: Iterable[Piece]) -> Sizes:
-    """The same sizes in as few pieces as are easily found: tight ends, small periods, neighbouring intervals in one."""
+    """The same sizes in as few pieces as are easy to find: tight ends, small periods, neighboring intervals in one."""
     tight = [made for piece in pieces if (made := _tightened(piece)) is not None]
     tight.sort(key=lambda piece: (piece.least, piece.period, sorted(piece.residues)))
     merged: list[Piece] = []

@@ -1,42 +1,42 @@
 """The memory a network needs, in bytes: for training, for inference, and for its weights.
 
-Goes in: a graph with its shapes, a batch size, the bytes of a number. Comes out: `Memory`. Counted are the tensors that torch
-holds, as it would run the module on a CPU; scratch space inside a convolution is not.
+Counted are the tensors that torch holds when it runs the module on a CPU; scratch space inside a convolution is not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from resnet_spec.analysis.cost import Cost
 from resnet_spec.graph.in_place import overwritten
-from resnet_spec.graph.model import INPUT, Graph
+from resnet_spec.graph.model import INPUT, Graph, Node
 from resnet_spec.ops import Saved, Shape
 
 INDEX_BYTES = 8
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
-OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "adam": 2}
+OPTIMIZER_STATES = {"sgd": 0, "momentum": 1, "adam": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes. `saved` is kept from forward to backward; `peak` is the most that is alive at once in inference.
+    """Bytes. `saved` is kept from forward to backward; `peak` is the most that is allocated at once in inference.
 
-    `optimiser` is the state of SGD with momentum (one number for each parameter); Adam needs twice as much.
+    `optimizer` is the state of SGD with momentum (one number for each parameter); Adam needs twice as much.
     """
 
     params: int
     buffers: int
     gradients: int
-    optimiser: int
+    optimizer: int
     saved: int
     peak: int
 
     @property
     def training(self) -> int:
-        """Weights, gradients, optimiser state and what is kept for backward."""
-        return self.params + self.buffers + self.gradients + self.optimiser + self.saved
+        """Weights, gradients, optimizer state and what is kept for backward."""
+        return self.params + self.buffers + self.gradients + self.optimizer + self.saved
 
     @property
     def inference(self) -> int:
@@ -51,23 +51,23 @@ def measure(
     cost: Cost,
     batch: int = 1,
     number: int = 4,
-    optimiser: str = "momentum",
+    optimizer: str = "momentum",
 ) -> Memory:
     """The memory for `batch` images of `input` (C, H, W) with numbers of `number` bytes."""
     params = cost.params * number
-    states = OPTIMISER_STATES[optimiser]
+    states = OPTIMIZER_STATES[optimizer]
     saved = saved_for_backward(graph, input, shapes, batch, number)
     peak = batch * peak_of_inference(graph, input, shapes, number)
     return Memory(params, cost.buffers * number, params, params * states, saved, peak)
 
 
 def storages(graph: Graph, training: bool) -> tuple[int, ...]:
-    """For each node, the value whose memory its output lies in: its own, or that of a value it hands on or writes over."""
+    """For each node, the value whose memory its output uses: its own, or that of a value it returns or overwrites."""
     over = overwritten(graph)
     found: list[int] = []
     for position, node in enumerate(graph.nodes):
         source = over.get(position)
-        if source is None and node.op.returns_input and not (training and node.op.saved((1,), (1,)).values):
+        if source is None and node.op.returns_input(training):
             source = node.inputs[0]
         if source is None:
             found.append(position)
@@ -77,23 +77,49 @@ def storages(graph: Graph, training: bool) -> tuple[int, ...]:
 
 
 def saved_for_backward(graph: Graph, input: Shape, shapes: tuple[Shape, ...], batch: int, number: int) -> int:
-    """Bytes that autograd keeps of the activations, every storage once."""
+    """Bytes that autograd keeps of the activations, every storage once. The network's input needs no gradient."""
     places = storages(graph, training=True)
+    differentiable = _differentiable(graph)
     kept: set[int] = set()
     extra = 0
     for position, node in enumerate(graph.nodes):
+        if not differentiable[position]:
+            continue
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
         saved = node.op.saved(x, shapes[position])
         if saved.inputs:
-            kept.update(INPUT if value == INPUT else places[value] for value in node.inputs)
+            kept.update(INPUT if value == INPUT else places[value] for value in _read_backward(node, differentiable))
         if saved.output:
             kept.add(places[position])
         extra += batch * (saved.values * number + saved.indices * INDEX_BYTES) + saved.statistics * number
     return extra + batch * number * sum(prod(input if value == INPUT else shapes[value]) for value in kept)
 
 
+def _differentiable(graph: Graph) -> list[bool]:
+    """For each node, whether its output needs a gradient: it has parameters, or one of its inputs needs one."""
+    found: list[bool] = []
+    known: dict[int, bool] = {}
+    for node in graph.nodes:
+        learns = known.get(id(node.op))
+        if learns is None:
+            learns = known[id(node.op)] = any(not tensor.buffer for tensor in node.op.tensors())
+        found.append(learns or any(value != INPUT and found[value] for value in node.inputs))
+    return found
+
+
+def _read_backward(node: Node, differentiable: Sequence[bool]) -> Iterator[int]:
+    """The inputs that the backward pass of a node reads: of a product, those whose other factor needs a gradient."""
+    if len(node.inputs) == 1:
+        yield node.inputs[0]
+        return
+    for place, value in enumerate(node.inputs):
+        others = (other for at, other in enumerate(node.inputs) if at != place)
+        if any(other != INPUT and differentiable[other] for other in others):
+            yield value
+
+
 def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], number: int) -> int:
-    """The most bytes alive at once for one image, the input included, when the module runs without gradients.
+    """The most bytes allocated at once for one image, the input included, when the module runs without gradients.
 
     A value lives until its last reader has run, and what enters a stage or block until the whole of it has, as the caller
     holds it.
@@ -121,7 +147,8 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
         if places[position] == position:
             alive += prod(shapes[position]) * number
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
-        made = Saved() if node.op.returns_input else node.op.saved(x, shapes[position])  # made in evaluation too, then dropped
+        reused = node.op.returns_input(training=False)
+        made = Saved() if reused else node.op.saved(x, shapes[position])  # allocated in evaluation too, then freed
         peak = max(peak, alive + made.values * number + made.indices * INDEX_BYTES)
         alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
     return peak

@@ -1,91 +1,161 @@
 """The receptive field of every value: which pixels of the input a pixel of it can depend on.
 
-Goes in: a graph and the shapes of its values. Comes out: one `Field` for each node. Pixel `i` along an axis reads the input
-pixels from `start + i * jump` to `start + i * jump + size - 1`; those before 0 or past the end are padding (Araujo et al. 2019,
-Computing Receptive Fields of Convolutional Neural Networks).
+Along one axis, pixel `i` depends on the input pixels from `first(i)` to `last(i)`; those before 0 or past the end are padding
+(Araujo et al. 2019, Computing Receptive Fields of Convolutional Neural Networks). Both are step functions of `i`. Without
+operations that enlarge they are lines: `start + i * jump` and `start + i * jump + size - 1`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import floor, gcd, lcm
 
 from resnet_spec.graph.model import INPUT, Graph
-from resnet_spec.ops import Operation, Pair, Shape
+from resnet_spec.ops import ONE_PIXEL, Pair, Reads, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class AxisField:
+    """The field along one axis: the first and the last input pixel of each phase, and the shift from one period to the next."""
+
+    firsts: tuple[int, ...]
+    lasts: tuple[int, ...]
+    shift: int
+
+    def first(self, i: int) -> int:
+        """The first input pixel that pixel `i` depends on."""
+        periods, phase = divmod(i, len(self.firsts))
+        return self.firsts[phase] + periods * self.shift
+
+    def last(self, i: int) -> int:
+        """The last input pixel that pixel `i` depends on."""
+        periods, phase = divmod(i, len(self.lasts))
+        return self.lasts[phase] + periods * self.shift
+
+    def then(self, by: Reads) -> AxisField:
+        """The field behind an operation that reads so."""
+        if len(self.firsts) == 1 and isinstance(by.step, int) and isinstance(by.start, int) and isinstance(by.size, int):
+            first = self.firsts[0] + by.start * self.shift  # the usual case, made fast
+            last = self.lasts[0] + (by.start + by.size - 1) * self.shift
+            return AxisField((first,), (last,), self.shift * by.step)
+        step = Fraction(by.step)
+        period = len(self.firsts) * step.denominator
+        period //= gcd(period, step.numerator)
+        starts = [by.start + i * step for i in range(period)]
+        return AxisField(
+            tuple([self.first(floor(start)) for start in starts]),
+            tuple([self.last(floor(start + by.size - 1)) for start in starts]),
+            int(period * step) * self.shift // len(self.firsts),
+        )
+
+    def beside(self, other: AxisField) -> AxisField:
+        """The smallest field around two that advance at the same rate."""
+        if len(self.firsts) == len(other.firsts) == 1:
+            return AxisField((min(self.firsts[0], other.firsts[0]),), (max(self.lasts[0], other.lasts[0]),), self.shift)
+        period = lcm(len(self.firsts), len(other.firsts))
+        phases = range(period)
+        return AxisField(
+            tuple([min(self.first(i), other.first(i)) for i in phases]),
+            tuple([max(self.last(i), other.last(i)) for i in phases]),
+            self.shift * (period // len(self.firsts)),
+        )
+
+    def keeps_pace(self, other: AxisField) -> bool:
+        """Whether two fields advance at the same rate."""
+        return self.shift * len(other.firsts) == other.shift * len(self.firsts)
+
+    @property
+    def jump(self) -> Fraction:
+        """Input pixels from one pixel to the next, on average."""
+        return Fraction(self.shift, len(self.firsts))
+
+    @property
+    def size(self) -> int:
+        """The most input pixels that one pixel depends on."""
+        return max(last - first + 1 for first, last in zip(self.firsts, self.lasts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """Per axis (height, width), in pixels of the input. `whole`: every pixel depends on the whole image.
+    """Per axis (height, width), in pixels of the input. `whole`: every pixel depends on the whole image."""
 
-    `padding` is how far the first pixel's field reaches out of the image.
-    """
-
-    size: Pair
-    jump: Pair
-    start: Pair
+    height: AxisField
+    width: AxisField
     whole: bool = False
 
     @property
+    def size(self) -> Pair:
+        """The most pixels that one pixel depends on."""
+        return self.height.size, self.width.size
+
+    @property
+    def jump(self) -> tuple[int | Fraction, int | Fraction]:
+        """The distance between the fields of neighboring pixels, on average."""
+        height, width = (int(jump) if jump.denominator == 1 else jump for jump in (self.height.jump, self.width.jump))
+        return height, width
+
+    @property
+    def start(self) -> Pair:
+        """Where the field of the first pixel begins."""
+        return self.height.first(0), self.width.first(0)
+
+    @property
     def padding(self) -> Pair:
+        """How far the field of the first pixel extends beyond the image."""
         return max(0, -self.start[0]), max(0, -self.start[1])
 
 
-ONE_PIXEL = ReceptiveField((1, 1), (1, 1), (0, 0))
+_PIXEL = AxisField((0,), (0,), 1)
+_INPUT_FIELD = ReceptiveField(_PIXEL, _PIXEL)
 
 
 def receptive_fields(
     graph: Graph, input: Shape, shapes: tuple[Shape, ...], gates: Collection[int] = ()
 ) -> tuple[ReceptiveField, ...]:
-    """The field of each node's output, for images of `input` (C, H, W); what a value depends on through `gates` is left out."""
-    whole = ReceptiveField((input[1], input[2]), (0, 0), (0, 0), whole=True)
+    """The field of each node's output, for images of `input` (C, H, W); dependence through the nodes in `gates` is left out."""
+    height, width = (AxisField((0,), (size - 1,), 0) for size in input[1:])
+    whole = ReceptiveField(height, width, whole=True)
     found: list[ReceptiveField] = []
-    known: dict[tuple[object, ...], ReceptiveField] = {}
+    reads: dict[int, tuple[Reads | None, Reads | None]] = {}
+    known: dict[tuple[int, ...], ReceptiveField] = {}
     for position, node in enumerate(graph.nodes):
-        entering = tuple([ONE_PIXEL if value == INPUT else found[value] for value in node.inputs])
-        ungated = [field for value, field in zip(node.inputs, entering, strict=True) if value not in gates]
-        if len(ungated) == 1 and len(entering) > 1:
-            found.append(ungated[0])
-            continue
-        key = (id(node.op), entering)
+        entering = [_INPUT_FIELD if value == INPUT else found[value] for value in node.inputs]
+        if len(entering) > 1:
+            ungated = [field for value, field in zip(node.inputs, entering, strict=True) if value not in gates]
+            if len(ungated) == 1:
+                found.append(ungated[0])
+                continue
+        op = node.op
+        key = (id(op), *map(id, entering))
         field = known.get(key)
         if field is None:
+            by = reads.get(id(op))
+            if by is None:
+                by = reads[id(op)] = (op.reads(0), op.reads(1))
             x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
-            field = known[key] = _after(node.op, entering, x, shapes[position], whole)
+            image = len(x) == len(shapes[position]) == 3
+            field = known[key] = _after(*by, entering, whole) if image else whole
         found.append(field)
     return tuple(found)
 
 
-def _after(op: Operation, inputs: tuple[ReceptiveField, ...], x: Shape, output: Shape, whole: ReceptiveField) -> ReceptiveField:
-    if any(field.whole for field in inputs) or len(output) < 3 or len(x) < 3 or op.name == "linear":
+def _after(
+    height: Reads | None, width: Reads | None, inputs: Sequence[ReceptiveField], whole: ReceptiveField
+) -> ReceptiveField:
+    """The field behind an operation that reads so along each axis."""
+    if height is None or width is None or any(field.whole for field in inputs):
         return whole
-    if len(inputs) > 1:
-        return _together(inputs, whole)
-    (before,) = inputs
-    window = op.window()
-    if window is None:
-        if op.name == "pad":
-            return _padded(op, before)
-        resized = op.along(0) is not None and output[1:] != x[1:]
-        return whole if resized else before
-    size = [before.size[axis] + window.dilation[axis] * (window.kernel[axis] - 1) * before.jump[axis] for axis in (0, 1)]
-    start = [before.start[axis] - window.padding[axis] * before.jump[axis] for axis in (0, 1)]
-    jump = [before.jump[axis] * window.stride[axis] for axis in (0, 1)]
-    return ReceptiveField((size[0], size[1]), (jump[0], jump[1]), (start[0], start[1]))
-
-
-def _padded(op: Operation, before: ReceptiveField) -> ReceptiveField:
-    sides: tuple[int, ...] = getattr(op, "padding")  # noqa: B009
-    top = sides[2] if len(sides) > 2 else 0
-    start = (before.start[0] - top * before.jump[0], before.start[1] - sides[0] * before.jump[1])
-    return ReceptiveField(before.size, before.jump, start)
-
-
-def _together(inputs: tuple[ReceptiveField, ...], whole: ReceptiveField) -> ReceptiveField:
-    """The smallest box around the fields of values that meet; without a common jump, the whole image."""
-    jump = inputs[0].jump
-    if any(field.jump != jump for field in inputs):
-        return whole
-    start = [min(field.start[axis] for field in inputs) for axis in (0, 1)]
-    stop = [max(field.start[axis] + field.size[axis] for field in inputs) for axis in (0, 1)]
-    return ReceptiveField((stop[0] - start[0], stop[1] - start[1]), jump, (start[0], start[1]))
+    before = inputs[0]
+    for other in inputs[1:]:
+        if not (before.height.keeps_pace(other.height) and before.width.keeps_pace(other.width)):
+            return whole
+        tall = before.height.beside(other.height)
+        same = before.height is before.width and other.height is other.width
+        before = ReceptiveField(tall, tall if same else before.width.beside(other.width))
+    if height is width is ONE_PIXEL:
+        return before
+    tall = before.height.then(height)
+    same = before.height is before.width and height == width
+    return ReceptiveField(tall, tall if same else before.width.then(width))

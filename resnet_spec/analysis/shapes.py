@@ -1,7 +1,6 @@
 """The shape of every value of a graph, for an input of any size.
 
-Goes in: a graph, and a size. Comes out: one shape for each node, by torch's floor arithmetic, or diagnostics: the network is
-built at `graph.input`, and another size may not fit it.
+Shapes follow torch's floor arithmetic. The network is built at `graph.input`, and another size may not fit it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from resnet_spec.analysis.trace import SizeChange, changes, lines, told
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
 from resnet_spec.graph.model import INPUT, Graph
 from resnet_spec.ops import Problem, Shape, show
-from resnet_spec.ops.reshaping import Flatten
 
 
 def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
@@ -37,7 +35,7 @@ def infer(graph: Graph, input: Shape) -> tuple[Shape, ...]:
 
 
 def _does_not_fit(graph: Graph, shapes: Sequence[Shape], problem: Problem, input: Shape) -> Diagnostic:
-    """A problem at another size, told at the line of the user's file that led to it; `shapes` are those before it."""
+    """A problem at another size, reported at the line of the user's file that led to it; `shapes` are those before it."""
     position = len(shapes)
     node = graph.nodes[position]
     span, related = graph.place(position)
@@ -50,13 +48,13 @@ def _does_not_fit(graph: Graph, shapes: Sequence[Shape], problem: Problem, input
 
 
 def _sizes(graph: Graph, shapes: Sequence[Shape], value: int, input: Shape, at: Span) -> Iterator[str]:
-    """How the image came to its size, and what a flatten on the way makes of it, here and where the network was built."""
+    """Why the image has its size, and how many features a flatten gives, here and at the size the network is built for."""
 
     def shape(value: int) -> Shape:
         return input if value == INPUT else shapes[value]
 
     flat = value
-    while flat != INPUT and not isinstance(graph.nodes[flat].op, Flatten):
+    while flat != INPUT and not graph.flattens(flat):
         flat = graph.nodes[flat].inputs[-1]
     if flat != INPUT:
         value = graph.nodes[flat].inputs[0]

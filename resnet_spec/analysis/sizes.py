@@ -1,13 +1,16 @@
-"""Which input sizes a network accepts: the exact set of (height, width) on which the module built at `input` runs.
+"""Which input sizes a network accepts: the exact set of (height, width) on which the module built at its own input runs.
 
-Goes in: a graph. Comes out: `Accepted`. Each axis is followed as a step function (see `axis`). Sums and concatenations ask that
-functions agree; a linear layer behind a flatten asks that height times width is what it was built for; in training, batch norm
-also asks for more than one value per channel. Channels must be those of the spec.
+Every axis of every value is followed as a function of the input's height or width (see `axis`), as the operations declare it.
+Sums and concatenations require that functions are equal; an operation built for a number of features requires that a flattened
+image has that many; in training, batch norm also requires more than one value in each channel. The channels of the input must
+be those of the spec.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from resnet_spec.analysis.axis import (
     ALL,
@@ -22,13 +25,11 @@ from resnet_spec.analysis.axis import (
     intersection,
     simplified,
 )
-from resnet_spec.graph.model import INPUT, Graph
-from resnet_spec.ops import Operation
-from resnet_spec.ops.convolution import Linear
-from resnet_spec.ops.normalization import BatchNorm, GroupNorm, LayerNorm
-from resnet_spec.ops.reshaping import Flatten
+from resnet_spec.diagnostics.arguments import require_height_and_width
+from resnet_spec.graph.model import INPUT, Graph, Node
+from resnet_spec.ops import Fixed, Joined, Kept, Mapped, Operation, Problem, Shape
 
-MAX_WORLDS = 64
+MAX_CASES = 64
 
 Rectangle = tuple[Sizes, Sizes]
 
@@ -37,17 +38,22 @@ Rectangle = tuple[Sizes, Sizes]
 class Accepted:
     """Input sizes in pixels: any height of a rectangle's first set with any width of its second.
 
-    `squares` are the sizes of square images; `squares_alone` those that also train in a batch of one image. `unsolved` says why
-    the solver gave up, and is empty otherwise.
+    `squares` are the sizes of square images; `squares_alone` those on which it can also be trained with one image in a batch.
+    `unsolved` says why the solver gave up, and is empty otherwise; then `in` runs the shape inference at that size.
     """
 
     rectangles: tuple[Rectangle, ...]
     squares: Sizes
     squares_alone: Sizes
     unsolved: str = ""
+    runs: Callable[[int, int], bool] | None = field(default=None, compare=False, repr=False)
 
-    def __contains__(self, size: tuple[int, int]) -> bool:
-        return any(contains(heights, size[0]) and contains(widths, size[1]) for heights, widths in self.rectangles)
+    def __contains__(self, size: object) -> bool:
+        """Whether images of (height, width) pixels are accepted; one integer is a square. Raises ArgumentError for others."""
+        height, width = require_height_and_width(size)
+        if self.unsolved and self.runs is not None:
+            return self.runs(height, width)
+        return any(contains(heights, height) and contains(widths, width) for heights, widths in self.rectangles)
 
     def __repr__(self) -> str:
         return f"<Accepted: {self.describe()}>"
@@ -65,67 +71,97 @@ class Accepted:
 def accepted_sizes(graph: Graph) -> Accepted:
     """The sizes a network accepts in evaluation, and the squares it can be trained on."""
     try:
-        worlds = _Solver(graph).solve()
+        cases = _Solver(graph).solve()
     except UnsolvedError as error:
-        return Accepted((), NONE, NONE, str(error))
-    rectangles = tuple(dict.fromkeys(rectangle for world in worlds for rectangle in world.allowed() if all(rectangle)))
+        return Accepted((), NONE, NONE, str(error), partial(runs_at, graph))
+    rectangles = tuple(dict.fromkeys(rectangle for case in cases for rectangle in case.allowed() if all(rectangle)))
     squares = simplified([piece for heights, widths in rectangles for piece in intersection(heights, widths)])
-    alone = simplified([piece for world in worlds for piece in world.squares_alone()])
+    alone = simplified([piece for case in cases for piece in case.squares_alone()])
     return Accepted(rectangles, squares, alone)
 
 
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """A value that still has height and width."""
+def runs_at(graph: Graph, height: int, width: int) -> bool:
+    """Whether every operation accepts what enters it for images of `height` x `width` pixels, by shape inference."""
+    if height < 1 or width < 1:
+        return False
+    shapes: list[Shape] = []
+    known: dict[tuple[object, ...], Shape | Problem] = {}
+    for node in graph.nodes:
+        entering = tuple([(graph.input[0], height, width) if value == INPUT else shapes[value] for value in node.inputs])
+        key = (id(node.op), entering)
+        shape = known.get(key)
+        if shape is None:
+            shape = known[key] = node.op.shape(*entering)
+        if isinstance(shape, Problem):
+            return False
+        shapes.append(shape)
+    return True
 
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """The length of an axis that a flatten joined: `factor` times a height times a width."""
+
+    factor: int
     height: Steps
     width: Steps
 
 
+_ONE = Steps((1,), 0)
+
+# A value by its axes, without the batch. An int does not depend on the size of the input.
+_Axis = int | Steps | _Product
+_Value = tuple[_Axis, ...]
+
+
 @dataclass(frozen=True, slots=True)
-class _Flat:
-    """A value with one axis of `factor` times height times width; `fixed` once something asked for its size."""
+class _Conditions:
+    """What one operation requires of the input size. `least`: height and width from which it runs, None: at none."""
 
-    factor: int
-    image: _Image
-    fixed: bool = False
-
-
-_Value = _Image | _Flat
-_UNIT = Steps((1,), 0)
+    least: tuple[int | None, int | None] = (1, 1)
+    heights: Sizes = ALL
+    widths: Sizes = ALL
+    products: tuple[tuple[_Product, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Conditions gathered on the way: least sizes and sets for each axis, products of the axes, and images that norms see."""
+    """The conditions of all operations so far: least sizes and sets for each axis, products of the axes, norms."""
 
     least: tuple[int, int] = (1, 1)
     heights: Sizes = ALL
     widths: Sizes = ALL
-    products: tuple[tuple[_Image, int], ...] = ()
-    normed: frozenset[_Image] = frozenset()
-    shared: frozenset[_Image] = frozenset()  # images that must have two pixels or more, in evaluation too
-    never_alone: bool = False
+    products: tuple[tuple[_Product, int], ...] = ()
+    two_pixels: frozenset[_Value] = frozenset()  # images of which every one must have two pixels or more
+    two_in_training: frozenset[_Value] = frozenset()  # the same, in training with one image in a batch
+    never_alone: bool = False  # a norm over vectors: a batch of one image can never be trained on
 
-    def needing(self, sizes: tuple[int | None, int | None]) -> _Case:
-        """The world in which height and width are at least so large."""
-        height, width = sizes
+    def given(self, conditions: _Conditions) -> _Case:
+        """The case with further conditions."""
+        height, width = conditions.least
         if height is None or width is None:
             return replace(self, heights=NONE)
-        if height <= self.least[0] and width <= self.least[1]:
-            return self
-        return replace(self, least=(max(self.least[0], height), max(self.least[1], width)))
+        least = (max(self.least[0], height), max(self.least[1], width))
+        if conditions.heights is ALL and conditions.widths is ALL and not conditions.products:
+            return self if least == self.least else replace(self, least=least)
+        heights = intersection(self.heights, conditions.heights)
+        widths = intersection(self.widths, conditions.widths)
+        products = (*self.products, *(each for each in conditions.products if each not in self.products))
+        return replace(self, least=least, heights=heights, widths=widths, products=products)
 
     def allowed(self) -> list[Rectangle]:
         """The rectangles of sizes that meet all conditions."""
         heights = intersection(self.heights, at_least(self.least[0]))
         widths = intersection(self.widths, at_least(self.least[1]))
         found = [(heights, widths)]
-        for image in self.shared:
-            tall, wide = at_least(image.height.reaches(2)), at_least(image.width.reaches(2))
+        for image in self.two_pixels:
+            tall, wide = (_sizes_of_two(axis) for axis in image)
             found = [pair for h, w in found for pair in ((intersection(h, tall), w), (h, intersection(w, wide))) if all(pair)]
-        for image, product in self.products:
-            pairs = [(image.height.level(divisor), image.width.level(product // divisor)) for divisor in _divisors(product)]
+        for product, length in self.products:
+            pairs = [
+                (product.height.level(divisor), product.width.level(length // product.factor // divisor))
+                for divisor in _divisors(length // product.factor)
+            ]
             found = [
                 (both, sides)
                 for h, w in found
@@ -139,152 +175,230 @@ class _Case:
         if self.never_alone:
             return NONE
         squares = simplified([piece for h, w in self.allowed() for piece in intersection(h, w)])
-        for image in self.normed:
-            starts = [start for axis in (image.height, image.width) if (start := axis.reaches(2)) is not None]
+        for image in self.two_in_training:
+            starts = [start for axis in image if (start := _reaches_two(axis)) is not None]
             squares = intersection(squares, at_least(min(starts, default=None)))
         return squares
 
 
+def _reaches_two(axis: _Axis) -> int | None:
+    """The input size from which an axis of an image has two pixels; None: at none."""
+    if isinstance(axis, int):
+        return 1 if axis > 1 else None
+    assert isinstance(axis, Steps)
+    return axis.reaches(2)
+
+
+def _sizes_of_two(axis: _Axis) -> Sizes:
+    return at_least(_reaches_two(axis))
+
+
 class _Solver:
+    """Follows the axes of every value through a graph."""
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.known: dict[tuple[int, int], tuple[_Image, tuple[int | None, int | None]]] = {}
-        self.images: dict[_Image, _Image] = {}
-        self.worlds = 0
+        self.known: dict[tuple[int, int], tuple[_Value, _Conditions | None]] = {}
+        self.values: dict[_Value, _Value] = {}
+        self.cases = 0
 
     def solve(self) -> list[_Case]:
         return self.run(0, [], _Case())
 
-    def run(self, start: int, values: list[_Value], world: _Case) -> list[_Case]:
-        """Follow the nodes from `start`; more than one world where a product may or may not be a gate."""
-        self.worlds += 1
-        if self.worlds > MAX_WORLDS:
+    def run(self, start: int, values: list[_Value], case: _Case) -> list[_Case]:
+        """Follow the nodes from `start`; there is more than one case where an input of a product may or may not be a gate."""
+        self.cases += 1
+        if self.cases > MAX_CASES:
             raise UnsolvedError("too many products that may be gates")
-        first = self.interned(_Image(IDENTITY, IDENTITY))
+        first = self.interned((self.graph.input[0], IDENTITY, IDENTITY))
         nodes = self.graph.nodes
         for position in range(start, len(nodes)):
             node = nodes[position]
             inputs = [first if value == INPUT else values[value] for value in node.inputs]
             if len(inputs) > 1:
-                ways = self.join(node.op, inputs, world)
+                ways = list(self.join(node, inputs, case))
                 if len(ways) > 1:
                     return [end for value, way in ways for end in self.run(position + 1, [*values, value], way)]
-                value, world = ways[0]
+                value, case = ways[0]
             else:
-                value, world = self.step(node.op, inputs[0], world, position)
+                value, case = self.step(node, inputs[0], case)
             values.append(value)
-        return [world]
+        return [case]
 
-    def interned(self, image: _Image) -> _Image:
-        return self.images.setdefault(image, image)
+    def interned(self, value: _Value) -> _Value:
+        return self.values.setdefault(value, value)
 
-    def step(self, op: Operation, x: _Value, world: _Case, position: int) -> tuple[_Value, _Case]:
+    def step(self, node: Node, x: _Value, case: _Case) -> tuple[_Value, _Case]:
         """One operation on one value."""
-        match op:
-            case Linear():
-                return self.linear(op, x, world)
-            case Flatten():
-                return self.flatten(op, x, position), world
-            case BatchNorm() if isinstance(x, _Flat):
-                if op.rank != 1:
-                    raise UnsolvedError("a norm over the channels of a flat value")
-                return self.fix(x, op.num_features, replace(world, never_alone=True))
-            case BatchNorm() if isinstance(x, _Image):
-                return x, (world if x in world.normed else replace(world, normed=world.normed | {x}))
-            case GroupNorm() if isinstance(x, _Image) and op.num_groups == op.num_channels:
-                return x, replace(world, shared=world.shared | {x})
-            case LayerNorm() if isinstance(x, _Flat):
-                return self.fix(x, op.normalized_shape, world)
-        if isinstance(x, _Flat):
-            return x, world
-        key = (id(op), id(x))
-        if key not in self.known:
-            self.known[key] = self.windows(op, x)
-        made, needed = self.known[key]
-        return made, world.needing(needed)
+        key = (id(node.op), id(x))
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = self.applied(node, x)
+        value, conditions = found
+        if conditions is not None:
+            case = case.given(conditions)
+        if node.op.needs_two_pixels(training=True):
+            case = self.with_norm(node.op, x, case)
+        return value, case
 
-    def windows(self, op: Operation, x: _Image) -> tuple[_Image, tuple[int | None, int | None]]:
-        """What an operation does to height and width, and the input sizes from which it runs (None: at none)."""
-        axes: list[Steps] = []
-        needed: list[int | None] = []
-        for axis, steps in enumerate((x.height, x.width)):
-            if axis and steps is x.height and op.square():
-                axes.append(axes[0])
-                needed.append(needed[0])
-                continue
-            along = op.along(axis)
-            axes.append(steps if along is None else steps.then(along.size, along.stride))
-            needed.append(1 if along is None else steps.reaches(along.least))
-        return self.interned(_Image(axes[0], axes[1])), (needed[0], needed[1])
+    def with_norm(self, op: Operation, x: _Value, case: _Case) -> _Case:
+        """The case in which a norm sees more than one value in each channel."""
+        if not op.needs_two_pixels(training=False):
+            if len(x) == 1:
+                return case if case.never_alone else replace(case, never_alone=True)
+            image = _pixels(x)
+            return case if image in case.two_in_training else replace(case, two_in_training=case.two_in_training | {image})
+        if all(isinstance(axis, int) for axis in x[1:]):
+            return case  # accepted at the graph's own input, so it is at every other
+        return replace(case, two_pixels=case.two_pixels | {_pixels(x)})
 
-    def linear(self, op: Linear, x: _Value, world: _Case) -> tuple[_Value, _Case]:
-        if isinstance(x, _Flat):
-            _, world = self.fix(x, op.in_features, world)
-            return _Flat(op.out_features, _Image(_UNIT, _UNIT), fixed=True), world
-        widths = intersection(world.widths, x.width.level(op.in_features))
-        width = Steps((op.out_features,), 0)
-        return self.interned(_Image(x.height, width)), replace(world, widths=widths)
+    def applied(self, node: Node, x: _Value) -> tuple[_Value, _Conditions | None]:
+        """What an operation makes of the axes of a value, and what it requires of the input size."""
+        op, built = node.op, self.graph.shape_of(node.inputs[0])
+        if len(x) == 3 and op.depends in ("pointwise", "channels") and node.shape[0] == x[0]:
+            return x, None
+        conditions = _NOTHING
+        axes = list(x)
+        for axis, length in op.fixes_size(built).items():
+            conditions = _fixing(conditions, axes[axis], length)
+            axes[axis] = length
+        made: list[_Axis] = []
+        needed: list[int | None] = [1, 1]  # height and width
+        for rule in op.axes(built):
+            match rule:
+                case Kept(axis):
+                    made.append(axes[axis])
+                case Fixed(size):
+                    made.append(size)
+                case Joined(first, last):
+                    made.append(_joined(axes, first, last))
+                case Mapped(axis, by):
+                    entering = axes[axis]
+                    if isinstance(entering, int):
+                        made.append(by.size(entering))
+                    elif isinstance(entering, _Product) or len(built) != 3:
+                        raise UnsolvedError(f"{op.name} of a flattened image")
+                    elif axis == 2 and axes[1] is entering and op.square():
+                        made.append(made[1])
+                        needed[1] = needed[0]
+                    else:
+                        made.append(entering.then(by))
+                        needed[axis - 1] = entering.reaches(by.least)
+        if len(made) == 3:
+            made[0] = node.shape[0]
+        if needed != [1, 1]:
+            conditions = replace(conditions, least=(needed[0], needed[1]))
+        return self.interned(tuple(made)), None if conditions is _NOTHING else conditions
 
-    def flatten(self, op: Flatten, x: _Value, position: int) -> _Flat:
-        if isinstance(x, _Flat):
-            return x
-        entering = self.graph.shape_of(self.graph.nodes[position].inputs[0])
-        first, last = op.axes(entering)
-        if last != 2 or first not in (0, 1):
-            raise UnsolvedError("a flatten of some axes only")
-        return _Flat(entering[0] if first == 0 else 1, x)
-
-    def fix(self, x: _Flat, size: int, world: _Case) -> tuple[_Flat, _Case]:
-        """Ask that a flat value has just this size, as what follows was built for it."""
-        if x.fixed:
-            return x, world
-        if size % x.factor:
-            raise UnsolvedError("a norm over the channels of a flat value")
-        condition = (x.image, size // x.factor)
-        products = world.products if condition in world.products else (*world.products, condition)
-        return replace(x, fixed=True), replace(world, products=products)
-
-    def join(self, op: Operation, inputs: list[_Value], world: _Case) -> list[tuple[_Value, _Case]]:
-        """The ways in which values can meet: equal axes, or a gate of one pixel times an image."""
-        flats = [value for value in inputs if isinstance(value, _Flat)]
-        if flats and op.name == "concat":
-            raise UnsolvedError("a concatenation of flat values")
-        if any(replace(flat, fixed=True) != replace(flats[0], fixed=True) for flat in flats):
-            raise UnsolvedError("a sum of flat values of different origin")
-        if flats:
-            return [(flats[0], world)]
-        images = [value for value in inputs if isinstance(value, _Image)]
-        if all(image is images[0] for image in images):
-            return [(images[0], world)]
-        if op.name != "multiply":
-            return [(images[0], _agreeing(images, world))]
-        unit = _Image(_UNIT, _UNIT)
-        wholes = [image for image in images if image != unit]
-        if len(wholes) < len(images):
-            if all(image is wholes[0] for image in wholes):
-                return [(wholes[0] if wholes else unit, world)]
-            return self.join(op, list(wholes), world)
+    def join(self, node: Node, inputs: list[_Value], case: _Case) -> Iterator[tuple[_Value, _Case]]:
+        """The ways in which values can be combined: equal axes, or gates of one pixel times an image."""
+        first, op = inputs[0], node.op
+        if all(value is first for value in inputs) and op.joins != "concatenation":
+            yield first, case
+            return
+        if len(first) != 3:
+            yield self.join_vectors(op, inputs), case
+            return
+        if not op.broadcasts:
+            yield self.interned((node.shape[0], *first[1:])), _agreeing(inputs, case)
+            return
+        images = [value for value in inputs if not _is_unit(value)]
+        if len(images) < len(inputs):
+            if all(image is images[0] for image in images):
+                yield (images[0] if images else first), case
+            else:
+                yield from self.join(node, images, case)
+            return
         if len(images) > 2:
             raise UnsolvedError("a product of more than two values that may be gates")
-        first, second = images
-        return [
-            (first, _agreeing(images, world)),
-            (first, _one_pixel(second, world)),
-            (second, _one_pixel(first, world)),
-        ]
+        second = images[1]
+        yield first, _agreeing(images, case)
+        yield first, _one_pixel(second, case)
+        yield second, _one_pixel(first, case)
+
+    def join_vectors(self, op: Operation, inputs: list[_Value]) -> _Value:
+        """Flattened images that meet: they are equal where they come from one image, or were fixed before."""
+        known = [value for value in inputs if all(isinstance(axis, int) for axis in value)]
+        if op.joins == "concatenation":
+            if len(known) < len(inputs):
+                raise UnsolvedError("a concatenation of flattened images")
+            return self.interned((sum(value[0] for value in known if isinstance(value[0], int)), *known[0][1:]))
+        if any(value != inputs[0] for value in inputs):
+            raise UnsolvedError("a sum of flattened images of different origin")
+        return inputs[0]
 
 
-def _agreeing(images: list[_Image], world: _Case) -> _Case:
-    heights, widths = world.heights, world.widths
+_NOTHING = _Conditions()
+
+
+def _pixels(value: _Value) -> _Value:
+    """The height and width of an image: norms of different channels on one image are one condition."""
+    if len(value) != 3:
+        raise UnsolvedError("a norm over the channels of a flattened image")
+    return value[1:]
+
+
+def _is_unit(value: _Value) -> bool:
+    return value[1:] == (1, 1)
+
+
+def _joined(axes: list[_Axis], first: int, last: int) -> _Axis:
+    """The length of the axes from `first` to `last` as one."""
+    factor, height, width = 1, _ONE, _ONE
+    for place in range(first, last + 1):
+        match axes[place]:
+            case int(length):
+                factor *= length
+            case _Product(inner, inner_height, inner_width) if height is width is _ONE:
+                factor, height, width = factor * inner, inner_height, inner_width
+            case Steps() as axis if place == len(axes) - 1 and width is _ONE:  # the width is the last axis
+                width = axis
+            case Steps() as axis if len(axes) == 3 and place == 1:
+                height = axis
+            case _:
+                raise UnsolvedError("a flatten of some axes only")
+    return factor if height is width is _ONE else _Product(factor, height, width)
+
+
+def _fixing(conditions: _Conditions, axis: _Axis, length: int) -> _Conditions:
+    """The conditions under which an axis has the length that an operation was built for."""
+    match axis:
+        case Steps():  # of images only the width can be the last axis
+            return replace(conditions, widths=intersection(conditions.widths, axis.level(length)))
+        case _Product(factor) if length % factor == 0:
+            return replace(conditions, products=(*conditions.products, (axis, length)))
+        case _Product():
+            return replace(conditions, heights=NONE)
+    return conditions
+
+
+def _agreeing(images: list[_Value], case: _Case) -> _Case:
+    heights, widths = case.heights, case.widths
     for image in images[1:]:
-        heights = intersection(heights, images[0].height.equals(image.height))
-        widths = intersection(widths, images[0].width.equals(image.width))
-    return replace(world, heights=heights, widths=widths)
+        heights = intersection(heights, _equal(images[0][1], image[1]))
+        widths = intersection(widths, _equal(images[0][2], image[2]))
+    return replace(case, heights=heights, widths=widths)
 
 
-def _one_pixel(image: _Image, world: _Case) -> _Case:
-    heights = intersection(world.heights, image.height.level(1))
-    return replace(world, heights=heights, widths=intersection(world.widths, image.width.level(1)))
+def _one_pixel(image: _Value, case: _Case) -> _Case:
+    heights = intersection(case.heights, _equal(image[1], 1))
+    return replace(case, heights=heights, widths=intersection(case.widths, _equal(image[2], 1)))
+
+
+def _equal(first: _Axis, second: _Axis) -> Sizes:
+    """The input sizes at which two axes of images are equally long."""
+    if first is second or first == second:
+        return ALL
+    match first, second:
+        case int(), int():
+            return NONE
+        case Steps(), int(length):
+            return first.level(length)
+        case int(length), Steps():
+            return second.level(length)
+        case Steps(), Steps():
+            return first.equals(second)
+    raise AssertionError("an axis of an image is no product")
 
 
 def _divisors(number: int) -> list[int]:

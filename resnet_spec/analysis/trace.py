@@ -1,7 +1,4 @@
-"""How an image came to its size: the operations between the input and a value that changed height or width.
-
-Goes in: nodes in order, what shape each has, and a value. Comes out: steps, and a sentence about them for a finding.
-"""
+"""Why an image has its size: the operations between the input and a value that changed height or width, for findings."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ MOST_STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class SizeChange:
-    """One change of height or width: who made it, the line of the author's file, and the sizes."""
+    """One change of height or width: the operation, the line of the user's file, and both sizes."""
 
     name: str
     span: Span
@@ -26,7 +23,7 @@ class SizeChange:
 
 
 def changes(nodes: Sequence[Node], shape: Callable[[int], Shape], value: int) -> Iterator[int]:
-    """The positions of the nodes on the way to `value` that change the size of an image, the last one first."""
+    """The positions of the nodes on the path to `value` that change the size of an image, the last one first."""
     while value != INPUT:
         before = nodes[value].inputs[-1]  # of a join: the branch, which holds the strides
         if len(shape(value)) == 3 and shape(before)[1:] != shape(value)[1:]:
@@ -35,7 +32,7 @@ def changes(nodes: Sequence[Node], shape: Callable[[int], Shape], value: int) ->
 
 
 def lines(nodes: Sequence[Node], regions: Iterable[Region], outside: Span | None = None) -> list[Span]:
-    """For each node the line of the author's file that led to it: its own, else that of the innermost block which has one,
+    """For each node the line of the user's file that led to it: its own, else that of the innermost block which has one,
     else `outside`."""
     found = [outside or node.span for node in nodes]
     for region in regions:  # the outer ones first

@@ -29,11 +29,11 @@ Examples:
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Images in the batch that --check-shape runs.  [default: 1]")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), default="block", show_default=True)
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write freshly drawn weights."
+    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write newly initialized weights."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the drawn weights.")
-@click.option("--force", is_flag=True, help="Write weights even if they are larger than the free memory.")
-@click.option("--dump-ir", is_flag=True, help="Print the graph, and nothing else.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the weights.")
+@click.option("--force", is_flag=True, help="Write the weights even if they are larger than the free memory.")
+@click.option("--dump-ir", is_flag=True, help="Print the graph and exit.")
 @set_option
 @spec_root_option
 @findings_options
@@ -54,10 +54,10 @@ def command(
 ) -> None:
     """Build the PyTorch module of a spec; check its shapes, or write its weights.
 
-    --check-shape runs the real module on torch's meta device and compares what every layer gives with the static analysis.
+    --check-shape runs the real module on torch's meta device and compares each layer's output shape with the static analysis.
     """
     if output is not None and not output.endswith(".safetensors"):
-        raise click.UsageError("-o takes a file that ends in .safetensors")
+        raise click.UsageError("the file of -o must end in .safetensors")
     try:
         analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size, hold_to_expect=False)
     except ResnetSpecError as error:
@@ -68,13 +68,13 @@ def command(
         return
     from resnet_spec import api
 
-    rows = report.make_rows(analysis.graph, analysis.input, analysis.shapes, analysis.costs, detail)
+    rows = report.make_rows(analysis.sized, detail)
     size_in, size_out = report.size_text(analysis.input, batch), report.size_text(analysis.output, batch)
     click.echo(f"{printable(analysis.spec.name)}: {size_in} -> {size_out}\n")
     click.echo(report.text_table(rows, batch))
     click.echo(report.totals_text(analysis.total), nl=False)
     findings = api.check_shapes(analysis, batch or 1)
-    if analysis.spec.expect is not None and analysis.expect_checked:  # after the layers, which may say why it is broken
+    if analysis.spec.expect is not None and analysis.expect_checked:  # after the layers, which may show the cause
         findings += pipeline.check_expect(analysis, analysis.spec.expect)
     if findings:
         ctx.exit(show_findings(findings, message_format))

@@ -11,12 +11,10 @@ from resnet_spec import api
 from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.outputs.diagram import SHOWS, DiagramDetail, DiagramTheme, Direction, Heat, Style
-from resnet_spec.outputs.render_dot import NoRendererError
-
-TYPES = ("svg", "png", "pdf", "dot")
+from resnet_spec.outputs.render_dot import FORMATS, NoRendererError, suffixes
 
 
 @click.command(
@@ -31,19 +29,19 @@ Examples:
 """,
 )
 @click.argument("spec")
-@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write: .svg, .png, .pdf or .dot; `-` is stdout.")
-@click.option("--type", "form", type=click.Choice(TYPES), help="The format, where the name of the file does not say it.")
+@click.option("-o", "--output", required=True, metavar="FILE", help=f"Where to write: {suffixes()}; `-` is stdout.")
+@click.option("--type", "form", type=click.Choice(list(FORMATS)), help="The format, if the file has no such suffix.")
 @click.option(
     "--detail", type=click.Choice(["stage", "block", "op"]), default="stage", show_default=True, help="What a box is."
 )
 @click.option("--expand", is_flag=True, help="Draw equal blocks one by one.")
-@click.option("--input", "size", metavar="CxHxW", help="Another input size than the spec's, in pixels.")
+@click.option("--input", "size", metavar="CxHxW", help="An input size other than the spec's, in pixels.")
 @click.option("--direction", type=click.Choice(["down", "right"]), default="down", show_default=True)
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
 @click.option(
-    "--show", default="shapes,params", show_default=True, help=f"What boxes say: {', '.join(SHOWS)}; `--show=` for none."
+    "--show", default="shapes,params", show_default=True, help=f"What boxes show: {', '.join(SHOWS)}; `--show=` for none."
 )
-@click.option("--heat", type=click.Choice(["params", "macs", "memory"]), help="Colour boxes by a cost.")
+@click.option("--heat", type=click.Choice(["params", "macs", "memory"]), help="Color boxes by a cost.")
 @set_option
 @spec_root_option
 @findings_options
@@ -64,13 +62,13 @@ def command(
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
-    """Draw a network. Needs neither torch nor an installed Graphviz.
+    """Draw a network. Requires neither torch nor an installed Graphviz.
 
     A spec with a conflict is drawn as far as it works, with the conflict in red, and the exit code is 1.
     """
     chosen = form or Path(output).suffix.removeprefix(".").lower()
-    if chosen not in TYPES:
-        raise click.UsageError("say the format: a file that ends in .svg, .png, .pdf or .dot, or --type")
+    if chosen not in FORMATS:
+        raise click.UsageError(f"the format is not known: give a file that ends in {suffixes()}, or --type")
     wanted = {word.strip() for word in show.split(",") if word.strip()}
     if unknown := wanted - set(SHOWS):
         raise click.UsageError(f"--show takes {', '.join(SHOWS)}, not {printable(', '.join(sorted(unknown)))}")
@@ -78,14 +76,14 @@ def command(
     try:
         found = pipeline.sketch(find_target(spec, size, spec_root), sets, size)
         data, boxes = api.draw_bytes(found, style, chosen)
-    except SpecError as error:
+    except ResnetSpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     except NoRendererError as error:
         click.echo(f"error: {error}; `pip install pygraphviz` is enough", err=True)
         if output != "-":
             beside = Path(output).with_suffix(".dot")
             write_atomically(beside, api.draw_bytes(found, style, "dot")[0])
-            click.echo(f"wrote {printable(str(beside))} instead, for any Graphviz to draw", err=True)
+            click.echo(f"wrote {printable(str(beside))} instead, which Graphviz can draw", err=True)
         ctx.exit(2)
     if output == "-":
         sys.stdout.buffer.write(data)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
+import unicodedata
 from pathlib import Path
 
 import click
 
 from resnet_spec._system.files import write_atomically
 from resnet_spec.diagnostics import printable
+from resnet_spec.language.writer import write_value
 
 STARTER = """\
 # yaml-language-server: $schema=spec.schema.json
@@ -56,9 +59,16 @@ Examples:
 def command(path: Path) -> None:
     """Write a commented starter spec to PATH. An existing file is left alone."""
     if path.suffix not in (".yaml", ".yml"):
-        raise click.UsageError("a spec's name ends in .yaml")
+        raise click.UsageError("the name of a spec ends in .yaml")
+    if len(str(path).splitlines()) > 1:
+        raise click.UsageError("the name of a spec has no line breaks")
     if path.exists():
-        raise click.UsageError(f"{printable(str(path))} is there already")
-    name = re.sub(r"[^A-Za-z0-9_]+", "_", path.stem).strip("_") or "my_network"
-    write_atomically(path, STARTER.format(name=name).encode("utf-8"))
-    click.echo(f"wrote {printable(str(path))}; now try: resnet-spec summary {printable(str(path))}")
+        raise click.UsageError(f"{printable(str(path))} exists already")
+    write_atomically(path, STARTER.format(name=write_value(_name_of(path))).encode("utf-8"))
+    argument = f"./{path}" if str(path).startswith("-") else str(path)
+    click.echo(f"wrote {printable(str(path))}; now try: resnet-spec summary {printable(shlex.quote(argument))}")
+
+
+def _name_of(path: Path) -> str:
+    """The name of the network in a file: the file's own, in letters, digits and underscores."""
+    return re.sub(r"\W+", "_", unicodedata.normalize("NFC", path.stem)).strip("_") or "my_network"

@@ -23,7 +23,7 @@ Examples:
 )
 @click.argument("run", metavar="RUN|FILE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, metavar="K", help="How many of the most probable classes to print.")
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, metavar="K", help="The K most probable classes.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")

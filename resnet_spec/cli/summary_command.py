@@ -10,7 +10,7 @@ from resnet_spec import compiler as pipeline
 from resnet_spec.analysis.memory import DTYPE_BYTES, measure
 from resnet_spec.analysis.receptive_field import receptive_fields
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.outputs import summary as report
 
@@ -27,7 +27,7 @@ Examples:
 """,
 )
 @click.argument("spec")
-@click.option("--input", "size", metavar="CxHxW", help="Another input size than the spec's, in pixels.")
+@click.option("--input", "size", metavar="CxHxW", help="An input size other than the spec's, in pixels.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Show sizes with a batch of N images.")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), help="What a row is.  [default: block]")
 @click.option("--format", "style", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True)
@@ -57,13 +57,13 @@ def command(
     """Show a network as a table: layers, sizes, kernels, parameters. Needs no torch."""
     try:
         analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size)
-    except SpecError as error:
+    except ResnetSpecError as error:
         ctx.exit(show_findings(error.diagnostics, message_format))
     show_findings(analysis.warnings, message_format)
     chosen: report.SummaryDetail = detail or ("op" if arithmetic or spec.startswith(pipeline.BLOCK_PREFIX) else "block")
     graph, shapes = analysis.graph, analysis.shapes
     fields = receptive_fields(graph, analysis.input, shapes) if field else None
-    rows = report.make_rows(graph, analysis.input, shapes, analysis.costs, chosen, fields)
+    rows = report.make_rows(analysis.sized, chosen, fields)
     name, total = analysis.spec.name, analysis.total
     needed = measure(graph, analysis.input, shapes, total, batch or 1, DTYPE_BYTES[dtype])
     match style:
@@ -76,7 +76,8 @@ def command(
                 "output": [*lead, *analysis.output],
                 "accepts": analysis.accepted.describe(),
                 **asdict(total),
-                "memory": {"batch": batch or 1, "dtype": dtype, **asdict(needed)},
+                # `optimiser` is the old spelling of a key that programs may read.
+                "memory": {"batch": batch or 1, "dtype": dtype, **asdict(needed), "optimiser": needed.optimizer},
             }
             click.echo(report.json_document(facts, rows, batch), nl=False)
         case "markdown":
@@ -91,7 +92,7 @@ def command(
             if memory:
                 click.echo(report.memory_text(needed, batch or 1, dtype), nl=False)
             if analysis.spec.expect is not None and not analysis.expect_checked:
-                click.echo("`expect` speaks of the spec as written, and was not checked")
+                click.echo("`expect` is about the spec as written, and was not checked")
             if arithmetic:
                 click.echo()
                 click.echo(report.arithmetic_text(rows), nl=False)

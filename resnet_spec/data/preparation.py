@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resnet_spec.data.dataset import Data, Pixels
 from resnet_spec.data.decode import to_channels
-from resnet_spec.data.resize import Mode, centre_crop, resize, resized
+from resnet_spec.data.resize import Mode, center_crop, resize, resized
 from resnet_spec.diagnostics import DataError, Diagnostic
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Preparation:
         """An image `(H, W, C)` of bytes as the network takes it, still in bytes: channels, size and crop applied."""
         image = self.resized(image)
         if self.crop is not None:
-            return centre_crop(image, self.crop)
+            return center_crop(image, self.crop)
         return resize(image, self.size, self.interpolation)  # returns the image itself where it has that size
 
     def changes(self, height: int, width: int) -> bool:

@@ -17,7 +17,7 @@ VERSION = "rs1"
 def fingerprint(graph: Graph) -> str:
     """`rs1:` and 32 hexadecimal digits of a SHA-256 over names, operations, wiring and attributes, in order.
 
-    The spec's `name`, `about` and `input`, the kinds of blocks and the initialisation change nothing that is computed from
+    The spec's `name`, `about` and `input`, the kinds of blocks and the initialization change nothing that is computed from
     given weights, and do not count. Fields at their default are left out, so that a field added later changes no fingerprint.
     """
     import hashlib  # takes longer to import than most networks to compile

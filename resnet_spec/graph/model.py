@@ -1,7 +1,7 @@
 """The graph: operations with all arguments known, in an order in which they can run, and the tree of names over them.
 
-A value is known by the position of the node that makes it; INPUT is the network's own input. Passes read graphs and return new
-things; nothing edits one.
+A value is identified by the position of the node that computes it; INPUT is the network's own input. Passes read graphs and
+return new objects; a graph is never modified.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ RegionKind = Literal["stage", "block", "sequential"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation. `name` is dotted and prefixes its `state_dict` keys; `shape` is what leaves it at the graph's input."""
+    """One operation. `name` is dotted and prefixes its `state_dict` keys; `shape` is its output at the graph's input."""
 
     name: str
     op: Operation
     inputs: tuple[int, ...]
     shape: Shape
     span: Span = field(compare=False)
-    init: str = ""  # how its weight is drawn, where not as the rest of the graph
+    init: str = ""  # how its weight is initialized, where the graph's `init` does not apply
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A stretch of nodes under one name: a stage, a block, or a sequence. Regions nest, the outer one first.
+    """A range of nodes under one name: a stage, a block, or a sequence. Regions nest, the outer one first.
 
     `label` is the name of the block or operation; it does not count in comparisons, as it changes nothing that is computed.
     """
@@ -72,6 +72,11 @@ class Graph:
         """The shape of a value at the graph's own input."""
         return self.input if value == INPUT else self.nodes[value].shape
 
+    def flattens(self, position: int) -> bool:
+        """Whether a node turns an image, C x H x W, into a value with fewer axes."""
+        node = self.nodes[position]
+        return len(self.shape_of(node.inputs[0])) == 3 > len(node.shape)
+
     def around(self, position: int) -> Iterator[Region]:
         """The regions around a node, the outermost first."""
         return (region for region in self.regions if region.start <= position < region.stop)
@@ -94,14 +99,14 @@ class Graph:
         return tuple(map(tuple, found))
 
     def gates(self) -> frozenset[int]:
-        """The positions of the nodes that do nothing but scale the channels of a value: C x 1 x 1 beside C x H x W."""
+        """The positions of the nodes that only scale the channels of another value: C x 1 x 1 beside C x H x W."""
         readers = self.readers()
         found: set[int] = set()
 
         def scales(position: int, reader: int) -> bool:
             node = self.nodes[reader]
             shape = self.nodes[position].shape
-            return reader in found or (node.op.name == "multiply" and shape[1:] == (1, 1) != node.shape[1:])
+            return reader in found or (node.op.broadcasts and shape[1:] == (1, 1) != node.shape[1:])
 
         for position in range(len(self.nodes) - 1, -1, -1):
             if readers[position] and all(scales(position, reader) for reader in readers[position]):
@@ -111,7 +116,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A node or a region as its surroundings see it: `name` without theirs, the values it reads, the one it gives."""
+    """A node or a region seen from outside: its name relative to its parent, the values it reads, and its output."""
 
     name: str
     start: int

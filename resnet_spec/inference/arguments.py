@@ -1,45 +1,47 @@
-"""Checks of the arguments that `evaluate` and `predict` take, which a caller in Python may get wrong."""
+"""The arguments that `evaluate` and `predict` share, and what they accept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, suggestion
+from resnet_spec.data.kinds import KINDS
+from resnet_spec.diagnostics.arguments import integer, quote, require_choice, wrong_argument
+from resnet_spec.training.recipe import Precision
 
-PRECISIONS = ("fp32", "bf16", "fp16")
-SPLITS = ("train", "validation", "test")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-_SYNONYMS = {"val": "validation", "valid": "validation", "dev": "validation", "half": "fp16", "float32": "fp32"}
+_PRECISION_SYNONYMS = {"half": "fp16", "float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "float": "fp32"}
 
 
-def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Raise ArgumentError where `value` is none of `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        near = suggestion(value, choices, _SYNONYMS, 0) if isinstance(value, str) else ""
-        raise refuse_argument(name, ", ".join(choices), value, near)
+def require_precision(value: object) -> Precision:
+    """A precision. Raises ArgumentError."""
+    return require_choice("precision", value, PRECISIONS, _PRECISION_SYNONYMS)
 
 
-def check_integer(name: str, value: object, least: int) -> None:
-    """Raise ArgumentError where `value` is not an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise refuse_argument(name, f"an integer, {least} or more", value)
+def require_integer(name: str, value: object, least: int) -> int:
+    """An integer of at least `least`. Raises ArgumentError."""
+    number = integer(value)
+    if number is None or number < least:
+        raise wrong_argument(f"`{name}` takes an integer, {least} or more, not {quote(value)}")
+    return number
 
 
-def check_device(value: object) -> None:
-    """Raise ArgumentError where `value` is not the name of a device. Whether the machine has it is checked later."""
-    if not isinstance(value, str):
-        raise refuse_argument("device", ", ".join(DEVICES), value)
-
-
-def check_path(name: str, value: object, what: str) -> None:
-    """Raise ArgumentError where `value` is not a path."""
+def require_run(value: object) -> Path:
+    """The path of a run folder or a file of weights. Raises ArgumentError; whether it exists is checked later."""
     if not isinstance(value, str | Path):
-        raise refuse_argument(name, what, value)
+        raise wrong_argument(f"`path` takes a run folder or a file of weights, not {quote(value)}")
+    return Path(value)
 
 
-def refuse_argument(name: str, accepted: str, value: object, help: str = "") -> ArgumentError:
-    """The error for an argument: its name, what is accepted, and what was given."""
-    shown = ascii(value)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return ArgumentError([Diagnostic("invalid-argument", f"`{name}` takes {accepted}, not {shown}", None, help=help)])
+def require_data(value: object) -> str:
+    """A `--data` argument. Raises ArgumentError; what it names is checked later."""
+    if not isinstance(value, str):
+        raise wrong_argument(f"`data` takes one of {', '.join(kind.usage for kind in KINDS.values())}, not {quote(value)}")
+    return value
+
+
+def require_device(value: object) -> str:
+    """The name of a device. Raises ArgumentError; whether the machine has it is checked later."""
+    if not isinstance(value, str):
+        raise wrong_argument(f"`device` takes the name of a device, {', '.join(DEVICES)}, not {quote(value)}")
+    return value

@@ -12,16 +12,21 @@ import numpy as np
 from resnet_spec.data import BadImage, Data, Split, open_data
 from resnet_spec.data.preparation import refuse_channels
 from resnet_spec.diagnostics import DataError, Diagnostic, printable
-from resnet_spec.inference.arguments import PRECISIONS, SPLITS, check_choice, check_integer, refuse_argument
+from resnet_spec.diagnostics.arguments import require_choice
+from resnet_spec.inference.arguments import require_data, require_integer, require_precision
 from resnet_spec.inference.folding import for_inference
 from resnet_spec.inference.trained import load_trained
-from resnet_spec.report.record import Confusion
+from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.training.feeding import Machine, make_evaluation
 from resnet_spec.training.reading import Skipped, refuse_bad_image
 from resnet_spec.training.recipe import Precision
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.splits import with_held_out
 from resnet_spec.training.world import World
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+SYNONYMS = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train", "testing": "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Evaluation:
     skipped: dict[str, str]
 
     @property
-    def confusion(self) -> Confusion:
+    def confusion(self) -> ConfusionMatrix:
         return self.scores.table(self.classes)
 
 
@@ -44,7 +49,7 @@ def evaluate(
     path: str | Path,
     data: str | None = None,
     *,
-    split: Literal["train", "validation", "test"] = "test",
+    split: SplitName = "test",
     device: str = "auto",
     batch_size: int = 256,
     workers: int | None = None,
@@ -66,13 +71,11 @@ def evaluate(
         DataError: the data do not fit the network, have no such split, or hold an image that cannot be read.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
     """
-    check_choice("split", split, SPLITS)
-    check_choice("precision", precision, PRECISIONS)
-    check_integer("batch_size", batch_size, 1)
-    if workers is not None:
-        check_integer("workers", workers, 0)
-    if data is not None and not isinstance(data, str):
-        raise refuse_argument("data", "a text such as 'folder:DIR'", data)
+    split = require_choice("split", split, SPLITS, SYNONYMS)
+    precision = require_precision(precision)
+    batch_size = require_integer("batch_size", batch_size, 1)
+    workers = None if workers is None else require_integer("workers", workers, 0)
+    data = None if data is None else require_data(data)
     trained = load_trained(path, device)
     facts = trained.facts
     text = data or facts.data
@@ -81,7 +84,7 @@ def evaluate(
     with suppress(ValueError):  # other data may have too few images to hold any out
         opened = with_held_out(opened, *facts.hold_out)
     opened = _with_classes(opened, facts.classes)
-    splits = {"train": opened.train, "validation": opened.validation, "test": opened.test}
+    splits: dict[SplitName, Split | None] = {"train": opened.train, "validation": opened.validation, "test": opened.test}
     chosen = splits[split]
     if chosen is None:
         existing = ", ".join(name for name, each in splits.items() if each is not None)

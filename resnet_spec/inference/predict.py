@@ -15,7 +15,8 @@ from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.decode import SUFFIXES, read_image
 from resnet_spec.data.preparation import normalized, refuse_image_files
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
-from resnet_spec.inference.arguments import PRECISIONS, check_choice, check_integer, refuse_argument
+from resnet_spec.diagnostics.arguments import quote, wrong_argument
+from resnet_spec.inference.arguments import require_integer, require_precision
 from resnet_spec.inference.folding import Inference, for_inference
 from resnet_spec.inference.trained import Trained, load_trained
 from resnet_spec.training.recipe import Precision
@@ -57,9 +58,9 @@ def predict(
         DataError: the network takes a number of channels that no image file has.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
     """
-    check_integer("top", top, 1)
-    check_integer("batch_size", batch_size, 1)
-    check_choice("precision", precision, PRECISIONS)
+    top = require_integer("top", top, 1)
+    batch_size = require_integer("batch_size", batch_size, 1)
+    precision = require_precision(precision)
     given = _paths(images)
     trained = load_trained(path, device)
     refuse_image_files(trained.facts.preparation.channels)
@@ -106,14 +107,14 @@ def _paths(images: object) -> list[Path]:
     if isinstance(images, str | Path):
         return [Path(images)]
     if isinstance(images, bytes) or not isinstance(images, Iterable):
-        raise refuse_argument("images", "a path or several", images)
+        raise wrong_argument(f"`images` takes a path or several, not {quote(images)}")
     paths: list[Path] = []
     for image in images:
         if not isinstance(image, str | Path):
-            raise refuse_argument("images", "a path or several", image)
+            raise wrong_argument(f"each of `images` is a path, not {quote(image)}")
         paths.append(Path(image))
     if not paths:
-        raise refuse_argument("images", "one path or more", images)
+        raise wrong_argument("`images` is empty", "give a file, a folder, or several of them")
     return paths
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from resnet_spec import compiler
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, WeightsError, printable
-from resnet_spec.inference.arguments import check_device, check_path
+from resnet_spec.inference.arguments import require_device, require_run
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.device import find_device
@@ -51,15 +51,14 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False) ->
         WeightsError: the file lacks what is needed beside the weights, or its weights do not fit its spec.
         SpecError: the spec in the file is wrong.
     """
-    check_path("path", path, "a run folder or a file of weights")
-    check_device(device)
-    file = _find_weights(Path(path))
+    device = require_device(device)
+    file = _find_weights(require_run(path))
     facts = read_facts(file)
     analysis = _analyze(file, facts)
     check_size(analysis, facts.preparation)
     if not force:
         refuse_beyond_memory(analysis)
-    network = build_module(analysis.graph, None, initialise=False)
+    network = build_module(analysis.graph, None, initialize=False)
     load_weights(network, analysis, file)
     where = find_device(device)
     return Trained(facts, analysis, network.to(where).eval(), where)

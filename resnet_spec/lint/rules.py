@@ -1,45 +1,68 @@
-"""What is allowed and most likely not meant: warnings about a network that works.
+"""Warnings about networks that work, and most likely are not what was meant. One registered function for each rule.
 
-Goes in: a graph, and the sizes it accepts. Comes out: warnings, each at a line of the user's file, repeats said once. Networks
-of the papers give none.
+A rule yields warnings, each at a line of the user's file. Repeats are reported once. The networks of the papers give none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from resnet_spec.analysis.receptive_field import receptive_fields
 from resnet_spec.analysis.sizes import Accepted
-from resnet_spec.diagnostics import Diagnostic, Span
+from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.graph.model import INPUT, Graph
-from resnet_spec.ops import Shape, show
-from resnet_spec.ops.convolution import Conv2d, Linear
-from resnet_spec.ops.normalization import BatchNorm
-from resnet_spec.ops.reshaping import Flatten
+from resnet_spec.language.spec import Spec
+from resnet_spec.lint.unused import check_unused
+from resnet_spec.ops import show
 
 _DEPTH_IN_NAME = re.compile(r"(?:^|[^a-z])(?:resnet|plain|vgg)_?(\d+)(?!\d)", re.IGNORECASE)
 
 
-def lint(graph: Graph, accepted: Accepted, name_span: Span | None) -> list[Diagnostic]:
-    """The warnings about a network at its own input; `name_span` is where its name stands, if that speaks of this network."""
-    shapes = tuple([node.shape for node in graph.nodes])
-    found = [
-        *_redundant_bias(graph),
-        *_unread_pixels(graph),
-        *_fixed_size(graph, accepted),
-        *_relu_before_sum(graph),
-        *_linear_over_width(graph),
-        *_small_field(graph, shapes),
-        *_depth_in_name(graph, name_span),
-    ]
-    return _once(found)
+@dataclass(frozen=True)
+class LintContext:
+    """What a rule looks at: a network at its own input. `overridden`: changed by `--set`, so that its name may not fit."""
+
+    spec: Spec
+    graph: Graph
+    accepted: Accepted
+    overridden: bool
+
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        return self.graph.readers()
+
+    @cached_property
+    def gates(self) -> frozenset[int]:
+        return self.graph.gates()
+
+    def warning(self, position: int, code: str, message: str, help: str) -> Diagnostic:
+        """A warning about a node, at the line of the user's file that led to it."""
+        span, related = self.graph.place(position)
+        return Diagnostic(code, message, span, related=related, help=help, severity="warning")
 
 
-def _warning(graph: Graph, position: int, code: str, message: str, mend: str) -> Diagnostic:
-    span, related = graph.place(position)
-    return Diagnostic(code, message, span, related=related, help=mend, severity="warning")
+Rule = Callable[[LintContext], Iterator[Diagnostic]]
+RULES: dict[str, Rule] = {}  # by the code of the finding
+
+
+def rule(code: str) -> Callable[[Rule], Rule]:
+    """Register a rule under the code of its findings, which the catalogue explains."""
+
+    def register(function: Rule) -> Rule:
+        if code in RULES:
+            raise ValueError(f"two rules are called {code}")
+        RULES[code] = function
+        return function
+
+    return register
+
+
+def lint(context: LintContext) -> list[Diagnostic]:
+    """The warnings of all rules about a network."""
+    return _once([finding for check in RULES.values() for finding in check(context)])
 
 
 def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -54,61 +77,88 @@ def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     ]
 
 
-def _redundant_bias(graph: Graph) -> Iterator[Diagnostic]:
-    readers = graph.readers()
+@rule("unused-definition")
+def unused_definition(context: LintContext) -> Iterator[Diagnostic]:
+    """A block, a param or a name of a block that nothing uses."""
+    yield from check_unused(context.spec)
+
+
+@rule("redundant-bias")
+def redundant_bias(context: LintContext) -> Iterator[Diagnostic]:
+    """A bias whose effect the batch norm behind it removes (Ioffe and Szegedy 2015, section 3.2)."""
+    graph = context.graph
     for position, node in enumerate(graph.nodes):
-        if not isinstance(node.op, Conv2d) or not node.op.bias or position == graph.output:
+        if node.op.family != "convolution" or position == graph.output:
             continue
-        after = [graph.nodes[reader] for reader in readers[position]]
-        if after and all(isinstance(reader.op, BatchNorm) for reader in after):
+        bias = next((tensor for tensor in node.op.tensors() if tensor.name == "bias"), None)
+        after = [graph.nodes[reader] for reader in context.readers[position]]
+        if bias is not None and after and all(reader.op.removes_mean for reader in after):
             message = f"{node.name} has a bias, and {after[0].name} subtracts it again with the mean"
-            mend = f"write `bias: false`; it saves {node.op.out_channels} parameters"
-            yield _warning(graph, position, "redundant-bias", message, mend)
+            help = f"write `bias: false`; it saves {bias.shape[0]} parameters"
+            yield context.warning(position, "redundant-bias", message, help)
 
 
-def _unread_pixels(graph: Graph) -> Iterator[Diagnostic]:
-    for position, node in enumerate(graph.nodes):
+@rule("unread-pixels")
+def unread_pixels(context: LintContext) -> Iterator[Diagnostic]:
+    """A stride larger than the kernel. A kernel of one with a stride drops pixels on purpose."""
+    for position, node in enumerate(context.graph.nodes):
         window = node.op.window()
-        if window is None or window.kernel == (1, 1):  # a kernel of one with a stride drops pixels on purpose
+        if window is None or window.kernel == (1, 1):
             continue
         reach = tuple(d * (k - 1) + 1 for k, d in zip(window.kernel, window.dilation, strict=True))
         if any(s > r for s, r in zip(window.stride, reach, strict=True)):
             message = (
                 f"{node.name} steps by {show(window.stride)} with a kernel of {show(reach)}, so it never reads some pixels"
             )
-            yield _warning(graph, position, "unread-pixels", message, "use a larger kernel, or a smaller stride")
+            yield context.warning(position, "unread-pixels", message, "use a larger kernel, or a smaller stride")
 
 
-def _fixed_size(graph: Graph, accepted: Accepted) -> Iterator[Diagnostic]:
+@rule("fixed-input-size")
+def fixed_input_size(context: LintContext) -> Iterator[Diagnostic]:
+    """A flatten before an operation that was built for a number of features."""
+    graph, accepted = context.graph, context.accepted
     if not accepted.squares or accepted.squares[-1].most is None:
         return
     for position, node in enumerate(graph.nodes):
-        if isinstance(node.op, Flatten) and any(isinstance(after.op, Linear) for after in graph.nodes[position:]):
-            message = f"{node.name} hands {show(node.shape)} features on, which fixes the input: the network accepts"
-            mend = "put `{op: adaptive_avg_pool2d, output_size: 1}` before it, and any size will do"
-            yield _warning(graph, position, "fixed-input-size", f"{message} {accepted.describe()}", mend)
+        if graph.flattens(position) and any(after.op.family == "linear" for after in graph.nodes[position:]):
+            message = (
+                f"{node.name} passes on {show(node.shape)} features, which fixes the size of the input: the network accepts"
+                f" {accepted.describe()}"
+            )
+            help = "put `{op: adaptive_avg_pool2d, output_size: 1}` before it, and any size is accepted"
+            yield context.warning(position, "fixed-input-size", message, help)
             return
 
 
-def _relu_before_sum(graph: Graph) -> Iterator[Diagnostic]:
+@rule("relu-before-sum")
+def relu_before_sum(context: LintContext) -> Iterator[Diagnostic]:
+    """A residual branch that ends in an activation without negative values (He et al. 2016b, section 4.1)."""
+    graph = context.graph
     for node in graph.nodes:
         branch = node.inputs[-1]
-        if node.op.name == "add" and branch != INPUT and graph.nodes[branch].op.name in ("relu", "relu6"):
-            message = f"{node.name} adds what {graph.nodes[branch].name} made non-negative, so the sum can only grow"
-            yield _warning(graph, branch, "relu-before-sum", message, "put the activation after the join")
+        if node.op.joins == "sum" and branch != INPUT and graph.nodes[branch].op.nonnegative:
+            message = (
+                f"{node.name} adds the output of {graph.nodes[branch].name}, which is never negative: the sum can only grow"
+            )
+            yield context.warning(branch, "relu-before-sum", message, "put the activation after the join")
 
 
-def _linear_over_width(graph: Graph) -> Iterator[Diagnostic]:
+@rule("linear-over-width")
+def linear_over_width(context: LintContext) -> Iterator[Diagnostic]:
+    """A linear layer on a map, where it works on the width."""
+    graph = context.graph
     for position, node in enumerate(graph.nodes):
         entering = graph.shape_of(node.inputs[0])
-        if isinstance(node.op, Linear) and len(entering) == 3:
-            message = f"{node.name} works on the width of {show(entering)}, pixel row by pixel row"
-            yield _warning(graph, position, "linear-over-width", message, "put a flatten before it, or use a 1x1 conv2d")
+        if node.op.family == "linear" and len(entering) == 3 and 2 in node.op.fixes_size(entering):
+            message = f"{node.name} is applied along the width of {show(entering)}, to each row of pixels"
+            yield context.warning(position, "linear-over-width", message, "put a flatten before it, or use a 1x1 conv2d")
 
 
-def _small_field(graph: Graph, shapes: tuple[Shape, ...]) -> Iterator[Diagnostic]:
-    gates = graph.gates()
-    fields = receptive_fields(graph, graph.input, shapes, gates)
+@rule("small-receptive-field")
+def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
+    """A receptive field smaller than the image in front of the first operation that depends on all of it."""
+    graph, gates = context.graph, context.gates
+    fields = receptive_fields(graph, graph.input, tuple([node.shape for node in graph.nodes]), gates)
     last = None
     for position, (node, field) in enumerate(zip(graph.nodes, fields, strict=True)):
         if position in gates:
@@ -119,29 +169,31 @@ def _small_field(graph: Graph, shapes: tuple[Shape, ...]) -> Iterator[Diagnostic
                     f"a pixel that enters {node.name} depends on {show(fields[last].size)} pixels of the"
                     f" {show(graph.input[1:])} image"
                 )
-                mend = "more strides, pools or blocks would let it see all"
-                yield _warning(graph, position, "small-receptive-field", message, mend)
+                help = "with more strides, pools or blocks it would depend on all"
+                yield context.warning(position, "small-receptive-field", message, help)
             return
         last = position
 
 
-def _depth_in_name(graph: Graph, name_span: Span | None) -> Iterator[Diagnostic]:
+@rule("depth-in-name")
+def depth_in_name(context: LintContext) -> Iterator[Diagnostic]:
+    """A name such as resnet50 on a network with another number of layers."""
+    graph, span = context.graph, context.spec.name_span
     found = _DEPTH_IN_NAME.search(graph.name)
     mixed = any(node.span.source.name.startswith("specs/mixins/") for node in graph.nodes)
-    if found is None or name_span is None or mixed:
+    if found is None or span is None or mixed or context.overridden:
         return
-    depth = _depth(graph)
+    depth = _depth(graph, context.gates)
     if depth != int(found[1]):
-        message = f"`{graph.name}` says {found[1]} layers, and the longest way through it has {depth} with weights"
-        mend = "count conv2d and linear layers, without those of shortcuts (6n + 2 in CIFAR ResNets)"
-        yield Diagnostic("depth-in-name", message, name_span, help=mend, severity="warning")
+        message = f"`{graph.name}` claims {found[1]} layers, and the longest path through it has {depth} layers with weights"
+        help = "count conv2d and linear layers, without those of shortcuts (6n + 2 in CIFAR ResNets)"
+        yield Diagnostic("depth-in-name", message, span, help=help, severity="warning")
 
 
-def _depth(graph: Graph) -> int:
-    """Layers with weights (conv2d and linear) on the longest way from the input to the output; gates are beside the way."""
-    gates = graph.gates()
+def _depth(graph: Graph, gates: frozenset[int]) -> int:
+    """Convolutions and linear layers on the longest path from the input to the output; gates are not part of a path."""
     longest: list[int] = []
     for node in graph.nodes:
         before = max(0 if value == INPUT or value in gates else longest[value] for value in node.inputs)
-        longest.append(before + isinstance(node.op, Conv2d | Linear))
+        longest.append(before + (node.op.family in ("convolution", "linear")))
     return longest[graph.output] if graph.output != INPUT else 0

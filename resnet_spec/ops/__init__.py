@@ -1,14 +1,21 @@
-"""The operations of the language, a file a family. Adding one is one class, and its name in the list below."""
+"""The operations of the language, one file for each family. To add one, write its class and add it to the list below."""
 
 from __future__ import annotations
 
 from resnet_spec.ops.convolution import Conv2d, Linear
 from resnet_spec.ops.definition import (
+    ONE_PIXEL,
+    AxisMap,
     Field,
     FieldValue,
+    Fixed,
+    Joined,
+    Kept,
+    Mapped,
     Operation,
     Pair,
     Problem,
+    Reads,
     Saved,
     Shape,
     Tensor,
@@ -51,12 +58,19 @@ OPERATIONS: dict[str, type[Operation]] = {
 }
 
 __all__ = [
+    "ONE_PIXEL",
     "OPERATIONS",
+    "AxisMap",
     "Field",
     "FieldValue",
+    "Fixed",
+    "Joined",
+    "Kept",
+    "Mapped",
     "Operation",
     "Pair",
     "Problem",
+    "Reads",
     "Saved",
     "Shape",
     "Tensor",

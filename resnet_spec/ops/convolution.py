@@ -1,4 +1,4 @@
-"""conv2d, and linear: the operations whose multiply-adds are counted."""
+"""conv2d and linear: the operations whose multiply-adds are counted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import ClassVar
 
 from resnet_spec.ops.definition import (
     AxisMap,
+    Dependence,
+    Family,
     FieldValue,
+    Fixed,
+    Kept,
     Operation,
+    OutputAxis,
     Pair,
     Problem,
     Saved,
@@ -30,7 +35,10 @@ class Conv2d(Operation):
     """2-D convolution (torch.nn.Conv2d)"""
 
     name: ClassVar[str] = "conv2d"
+    family: ClassVar[Family] = "convolution"
+    depends: ClassVar[Dependence] = "window"
     torch: ClassVar[str] = "Conv2d"
+    draws_weight: ClassVar[bool] = True
 
     in_channels: int
     out_channels: int = spec_field("int", "channels that leave", least=1, examples=(64, "width * expansion"))
@@ -45,7 +53,7 @@ class Conv2d(Operation):
         examples=(1, "same", "valid"),
     )
     dilation: Pair = spec_field("pair", "distance between the pixels a kernel reads", (1, 1), least=1)
-    groups: int = spec_field("int", "groups of channels that do not see each other", 1, least=1, examples=(32, "channels"))
+    groups: int = spec_field("int", "groups of channels that are convolved separately", 1, least=1, examples=(32, "channels"))
     bias: bool = spec_field("bool", "whether a bias is added", True)
     padding_mode: str = spec_field(
         "word", "what the padding holds", "zeros", words=("zeros", "reflect", "replicate", "circular")
@@ -136,6 +144,10 @@ class Conv2d(Operation):
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, (self.sides(0)[0], self.sides(1)[0]), self.dilation)
 
+    def caption(self) -> str:
+        grouped = f", {self.groups} groups" if self.groups > 1 else ""
+        return f"conv {show(self.kernel_size)}, {self.out_channels}{grouped}"
+
     def along(self, axis: int) -> AxisMap | None:
         pad = max(self.sides(axis))
         least = {"reflect": pad + 1, "circular": pad}.get(self.padding_mode, 1)
@@ -158,7 +170,10 @@ class Linear(Operation):
     """fully connected layer over the last axis (torch.nn.Linear)"""
 
     name: ClassVar[str] = "linear"
+    family: ClassVar[Family] = "linear"
+    depends: ClassVar[Dependence] = "whole"
     torch: ClassVar[str] = "Linear"
+    draws_weight: ClassVar[bool] = True
 
     in_features: int
     out_features: int = spec_field("int", "features that leave", least=1, examples=("classes", 1000))
@@ -178,6 +193,12 @@ class Linear(Operation):
                 by_size=True,
             )
         return (*x[:-1], self.out_features)
+
+    def axes(self, x: Shape) -> tuple[OutputAxis, ...]:
+        return (*(Kept(axis) for axis in range(len(x) - 1)), Fixed(self.out_features))
+
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {len(x) - 1: self.in_features}
 
     def tensors(self) -> tuple[Tensor, ...]:
         weight = Tensor("weight", (self.out_features, self.in_features))

@@ -1,7 +1,7 @@
-"""What an operation is: one class says its fields, shape rule, cost, tensors and torch layer, and everything else derives.
+"""What an operation declares. One class holds everything about it, and no other part of the package asks for its name.
 
 A shape is a tuple without the batch: `(C, H, W)` in pixels, or `(F,)` after a flatten. A rule that does not hold returns a
-`Problem`; who asked knows the place and makes a diagnostic of it.
+`Problem`; the caller knows the place in the spec and makes a diagnostic of it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
+from fractions import Fraction
 from math import gcd, prod
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
+Family = Literal[
+    "convolution",
+    "linear",
+    "normalization",
+    "activation",
+    "pooling",
+    "reshaping",
+    "regularization",
+    "identity",
+    "join",
+]
+Dependence = Literal["pointwise", "channels", "window", "whole"]
+Combination = Literal["sum", "product", "concatenation"]
 FieldValue = int | float | bool | str | tuple[int, ...]
 FieldKind = Literal["int", "float", "bool", "word", "pair", "ints"]
 
@@ -22,8 +39,8 @@ FieldKind = Literal["int", "float", "bool", "word", "pair", "ints"]
 class Problem:
     """Why a rule does not hold, without a place.
 
-    `fields` are those whose values are to blame, the first one most. `by_size`: so is the size that enters, which earlier
-    operations made.
+    `fields` are those whose values cause it, the most likely one first. `by_size`: so does the size of the input, which earlier
+    operations determine.
     """
 
     code: str
@@ -37,8 +54,8 @@ class Problem:
 class Field:
     """What the spec may write for one argument of an operation.
 
-    `kind` is what it is after evaluation; a pair is written as one number or as two (height, width). `words` are taken as
-    they stand, anything else written as a string is an expression. `least` and `most` are inclusive.
+    `kind` is its type after evaluation; a pair is written as one number or as two (height, width). `words` are keywords, taken
+    literally; any other string is an expression. `least` and `most` are inclusive.
     """
 
     name: str
@@ -96,7 +113,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How an operation reads its input: per axis (height, width), in pixels of its input."""
+    """The sliding window of an operation: per axis (height, width), in pixels of its input."""
 
     kernel: Pair
     stride: Pair
@@ -105,8 +122,21 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Reads:
+    """Which pixels of its input an output pixel reads along one axis.
+
+    Output pixel `i` reads the input pixels from `floor(start + i * step)` to `floor(start + i * step + size - 1)`. The step is
+    a fraction where an operation enlarges: an upsampling by 2 has `Reads(1, Fraction(1, 2), 0)`.
+    """
+
+    size: int | Fraction
+    step: int | Fraction
+    start: int | Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
-    """What torch's autograd keeps of an operation until its backward pass, beside parameters and buffers (on a CPU).
+    """What torch's autograd keeps of an operation until its backward pass, apart from parameters and buffers (on a CPU).
 
     `values` and `indices` (64-bit) count numbers for one image, `statistics` numbers for the whole batch.
     """
@@ -120,29 +150,75 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class AxisMap:
-    """What an operation makes of one axis: `size(n)` pixels of `n`, for every `n` of at least `least`.
+    """How many pixels an operation gives along one axis: `size(n)` for `n`, for every `n` of at least `least`.
 
-    Exactly one pixel more leaves for every `stride` more that enter; with stride 0 the size is always the same.
+    `size(n + period) == size(n) + gain` for every `n`, so the rate is the rational number `gain / period`: 1 / 2 for a stride
+    of 2, 2 / 1 for an upsampling by 2, 0 / 1 where the size is always the same.
     """
 
     size: Callable[[int], int]
-    stride: int
-    least: int
+    period: int
+    gain: int
+    least: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An output axis that is the input axis `axis`, as it is."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """An output axis that an axis map makes of the input axis `axis`."""
+
+    axis: int
+    by: AxisMap
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An output axis as long as the product of the input axes `first` to `last`."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """An output axis of `size`, whatever enters."""
+
+    size: int
+
+
+OutputAxis = Kept | Mapped | Joined | Fixed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
     """One operation with all its arguments known. Subclasses are the definitions; instances are in the graph.
 
-    Fields made by `spec_field` are written in specs; the others are inferred from what enters (`inferred`).
+    Fields made by `spec_field` are written in specs; the others are inferred from what enters (`inferred`). A definition must
+    declare `name`, `family` and `depends`, which have no defaults; the other declarations default to an operation that works on
+    each value by itself, has no tensors, and keeps the shape.
     """
 
-    name: ClassVar[str] = ""
-    torch: ClassVar[str] = ""  # the layer in torch.nn; empty: `outputs.torch_module` has an entry of its own
-    joins: ClassVar[bool] = False  # takes two or more inputs
-    keeps_output: ClassVar[bool] = False  # its backward reads its output, so nobody may overwrite that
-    returns_input: ClassVar[bool] = False  # its output may share memory with its input
-    inplace: ClassVar[bool] = False  # the torch layer takes `inplace`, and its backward needs only the output
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    depends: ClassVar[Dependence]
+    """What an output value at a pixel is computed from: the same value; all channels of the same pixel; a window of pixels (see
+    `reads`); or the whole input. The statistics of norms do not count, as in the literature on receptive fields."""
+
+    torch: ClassVar[str] = ""  # the layer in torch.nn; empty: the class has a `layer` of its own
+    joins: ClassVar[Combination | None] = None  # how it combines two or more inputs; None: it takes one
+    broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 may scale another of C x H x W
+    symbol: ClassVar[str] = ""  # what diagrams show instead of a name
+    draws_weight: ClassVar[bool] = False  # `init` of the spec applies to its weight; the layer is made without drawing it
+    nonnegative: ClassVar[bool] = False  # no output value is below zero
+    removes_mean: ClassVar[bool] = False  # subtracts the mean of each channel, so that a bias before it has no effect
+    keeps_output: ClassVar[bool] = False  # its backward pass reads its output, which therefore may not be overwritten
+    inplace: ClassVar[bool] = False  # can write its output over its last input (of at most two), and its layer takes `inplace`
 
     @classmethod
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
@@ -162,16 +238,63 @@ class Operation:
         """What is wrong with the arguments, whatever the size of the input."""
         return None
 
+    # --- shapes -----------------------------------------------------------------------------------------------------------
+
     def shape(self, *inputs: Shape) -> Shape | Problem:
         """The shape of the output, exactly as torch computes it."""
         return inputs[0]
+
+    def along(self, axis: int) -> AxisMap | None:
+        """How the height (axis 0) or the width (axis 1) of an image changes; None where it is kept, whatever it is."""
+        return None
+
+    def axes(self, x: Shape) -> tuple[OutputAxis, ...]:
+        """Where each axis of the output comes from, for an input with the rank of `x`; not asked of joins.
+
+        The number of channels of an image never depends on its size, so that entry may say anything.
+        """
+        if len(x) != 3:
+            return tuple(Kept(axis) for axis in range(len(x)))
+        maps = [self.along(axis) for axis in (0, 1)]
+        return (Kept(0), *(Kept(axis) if by is None else Mapped(axis, by) for axis, by in enumerate(maps, 1)))
+
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        """The input axes that must have the length the operation was built for, with that length; for the rank of `x`."""
+        return {}
+
+    def needs_two_pixels(self, training: bool) -> bool:
+        """Whether torch refuses a single image with one value in each channel, in training or in evaluation."""
+        return False
+
+    def square(self) -> bool:
+        """Whether height and width are treated alike."""
+        window = self.window()
+        return window is not None and all(a == b for a, b in (window.kernel, window.stride, window.padding, window.dilation))
+
+    # --- what an output pixel reads ---------------------------------------------------------------------------------------
+
+    def window(self) -> Window | None:
+        """The sliding window, where there is one: for tables, diagrams and warnings."""
+        return None
+
+    def reads(self, axis: int) -> Reads | None:
+        """The pixels that an output pixel reads along the height (axis 0) or the width (axis 1); None: the whole image."""
+        if self.depends == "whole":
+            return None
+        window = self.window()
+        if window is None:
+            return ONE_PIXEL
+        size = window.dilation[axis] * (window.kernel[axis] - 1) + 1
+        return Reads(size, window.stride[axis], -window.padding[axis])
+
+    # --- costs ------------------------------------------------------------------------------------------------------------
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Parameters and buffers, in the order of the `state_dict`."""
         return ()
 
     def macs(self, output: Shape) -> int:
-        """Multiply-adds of matrix work for one image; only conv2d and linear have any."""
+        """Multiply-adds of matrix work for one image; only convolutions and linear layers have any."""
         return 0
 
     def other_ops(self, output: Shape) -> int:
@@ -182,26 +305,43 @@ class Operation:
         """What is kept for the backward pass in training."""
         return Saved(inputs=True)
 
-    def window(self) -> Window | None:
-        """Which input pixels an output pixel reads; None where each reads its own only, or all."""
-        return None
+    def returns_input(self, training: bool) -> bool:
+        """Whether the output shares the memory of the input: it is the input, or a view of it."""
+        return False
 
-    def along(self, axis: int) -> AxisMap | None:
-        """What becomes of the height (axis 0) or the width (axis 1) of an image; None where it is kept, whatever it is."""
-        return None
+    # --- what is made of it -----------------------------------------------------------------------------------------------
 
-    def square(self) -> bool:
-        """Whether height and width are treated alike."""
-        window = self.window()
-        return window is not None and all(a == b for a, b in (window.kernel, window.stride, window.padding, window.dilation))
-
-    def arithmetic(self, x: Shape) -> str:
-        """The worked formula of the output size for the lesson `summary --arithmetic`; empty where nothing is computed."""
-        return ""
-
-    def torch_args(self) -> dict[str, object]:
+    def torch_args(self) -> dict[str, Any]:
         """The keyword arguments of the torch layer."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        """The torch layer. Where `draws_weight`, its weight and bias are not initialized: the caller draws or loads them."""
+        from torch import nn
+
+        arguments = self.torch_args() | ({"inplace": True} if inplace else {})
+        kind: type[nn.Module] = getattr(nn, self.torch)
+        if self.draws_weight:
+            from resnet_spec.ops.layers import without_drawing
+
+            return without_drawing(kind, arguments)
+        return kind(**arguments)
+
+    def caption(self) -> str:
+        """The operation in a few words for a diagram, without its stride: `conv 3x3, 64`."""
+        window = self.window()
+        return self.name if window is None else f"{self.name.removesuffix('2d').replace('_', ' ')} {show(window.kernel)}"
+
+    def as_drawn(self) -> Operation:
+        """The operation without what diagrams do not distinguish: blocks that differ in nothing else are drawn once."""
+        return self
+
+    def arithmetic(self, x: Shape) -> str:
+        """The worked formula of the output size for `summary --arithmetic`; empty where nothing is computed."""
+        return ""
+
+
+ONE_PIXEL = Reads(1, 1, 0)
 
 
 def fields_of(operation: type[Operation]) -> dict[str, Field]:
@@ -226,7 +366,7 @@ def show(shape: Shape) -> str:
 
 
 def needs_image(what: str, x: Shape) -> Problem | None:
-    """A problem where something that works on C x H x W is given anything else."""
+    """A problem where an operation on C x H x W is given any other shape."""
     if len(x) == 3:
         return None
     return Problem(
@@ -237,7 +377,7 @@ def needs_image(what: str, x: Shape) -> Problem | None:
 
 
 def divisors(*numbers: int) -> str:
-    """The numbers that divide all of these, as words: `1, 2, 4, 8 or 16`."""
+    """The numbers that divide all of these, as text: `1, 2, 4, 8 or 16`."""
     common = gcd(*numbers)
     found = [n for n in range(1, min(common, 4096) + 1) if common % n == 0]
     shown = found if len(found) <= 8 else [*found[:4], *found[-3:]]

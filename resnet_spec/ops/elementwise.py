@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from resnet_spec.ops.definition import FieldValue, Operation, Problem, Saved, Shape, needs_image, spec_field
+from resnet_spec.ops.definition import Dependence, Family, FieldValue, Operation, Problem, Saved, Shape, needs_image, spec_field
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Relu(Operation):
@@ -15,7 +18,10 @@ class Relu(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "relu"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "ReLU"
+    nonnegative: ClassVar[bool] = True
     keeps_output: ClassVar[bool] = True
     inplace: ClassVar[bool] = True
 
@@ -28,7 +34,10 @@ class Relu6(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "relu6"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "ReLU6"
+    nonnegative: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +45,8 @@ class LeakyRelu(Operation):
     """x, or x times a small slope below zero (torch.nn.LeakyReLU)"""
 
     name: ClassVar[str] = "leaky_relu"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "LeakyReLU"
 
     negative_slope: float = spec_field("float", "slope below zero", 0.01, least=0)
@@ -46,6 +57,8 @@ class Elu(Operation):
     """x, or alpha * (exp(x) - 1) below zero (torch.nn.ELU)"""
 
     name: ClassVar[str] = "elu"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "ELU"
 
     alpha: float = spec_field("float", "how far below zero it can go", 1.0, least=0)
@@ -56,6 +69,8 @@ class Silu(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "silu"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "SiLU"
 
 
@@ -64,6 +79,8 @@ class Gelu(Operation):
     """Gaussian error linear unit (torch.nn.GELU)"""
 
     name: ClassVar[str] = "gelu"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "GELU"
 
     approximate: str = spec_field("word", "whether to approximate by tanh", "none", words=("none", "tanh"))
@@ -74,6 +91,8 @@ class Mish(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "mish"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Mish"
 
 
@@ -82,6 +101,8 @@ class Hardswish(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "hardswish"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Hardswish"
 
 
@@ -90,7 +111,10 @@ class Hardsigmoid(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "hardsigmoid"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Hardsigmoid"
+    nonnegative: ClassVar[bool] = True
 
 
 class Sigmoid(Operation):
@@ -98,7 +122,10 @@ class Sigmoid(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "sigmoid"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Sigmoid"
+    nonnegative: ClassVar[bool] = True
     keeps_output: ClassVar[bool] = True
 
     def saved(self, x: Shape, output: Shape) -> Saved:
@@ -110,6 +137,8 @@ class Tanh(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "tanh"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Tanh"
     keeps_output: ClassVar[bool] = True
 
@@ -118,12 +147,13 @@ class Tanh(Operation):
 
 
 class Identity(Operation):
-    """hands its input on (torch.nn.Identity); `norm: identity` means no norm"""
+    """returns its input (torch.nn.Identity); `norm: identity` means no norm"""
 
     __slots__ = ()
     name: ClassVar[str] = "identity"
+    family: ClassVar[Family] = "identity"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Identity"
-    returns_input: ClassVar[bool] = True
 
     def other_ops(self, output: Shape) -> int:
         return 0
@@ -131,14 +161,18 @@ class Identity(Operation):
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved()
 
+    def returns_input(self, training: bool) -> bool:
+        return True
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropout(Operation):
     """in training, values become zero with probability p (torch.nn.Dropout)"""
 
     name: ClassVar[str] = "dropout"
+    family: ClassVar[Family] = "regularization"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Dropout"
-    returns_input: ClassVar[bool] = True
 
     p: float = spec_field("float", "probability of a zero", 0.5, least=0, most=1)
 
@@ -148,14 +182,21 @@ class Dropout(Operation):
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(values=prod(output) if 0 < self.p < 1 else 0)
 
+    def returns_input(self, training: bool) -> bool:
+        return not (training and 0 < self.p < 1)
+
+    def as_drawn(self) -> Operation:
+        return replace(self, p=0.0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropout2d(Operation):
     """in training, whole channels become zero with probability p (torch.nn.Dropout2d)"""
 
     name: ClassVar[str] = "dropout2d"
+    family: ClassVar[Family] = "regularization"
+    depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Dropout2d"
-    returns_input: ClassVar[bool] = True
 
     p: float = spec_field("float", "probability of a zero", 0.5, least=0, most=1)
 
@@ -169,13 +210,20 @@ class Dropout2d(Operation):
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(values=output[0] if 0 < self.p < 1 else 0)
 
+    def returns_input(self, training: bool) -> bool:
+        return not (training and 0 < self.p < 1)
+
+    def as_drawn(self) -> Operation:
+        return replace(self, p=0.0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropPath(Operation):
     """stochastic depth: in training, a whole image becomes zero with probability p (Huang et al. 2016)"""
 
     name: ClassVar[str] = "drop_path"
-    returns_input: ClassVar[bool] = True
+    family: ClassVar[Family] = "regularization"
+    depends: ClassVar[Dependence] = "pointwise"
 
     p: float = spec_field("float", "probability of a zero", 0.0, least=0, most=1)
 
@@ -184,3 +232,14 @@ class DropPath(Operation):
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(values=1 if self.p else 0)
+
+    def returns_input(self, training: bool) -> bool:
+        return not (training and self.p > 0)
+
+    def as_drawn(self) -> Operation:
+        return replace(self, p=0.0)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.DropPath(self.p)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from resnet_spec.ops.definition import Operation, Problem, Saved, Shape, show
+from resnet_spec.ops.definition import Combination, Dependence, Family, Operation, Problem, Saved, Shape, show
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def _unequal(what: str, inputs: tuple[Shape, ...], needs: str = "equal shapes") -> Problem:
     shapes = " and ".join(dict.fromkeys(map(show, inputs)))
-    mend = "give all of them the same strides and paddings"
+    fix = "give all of them the same strides and paddings"
     if what != "concat" and len({x[0] for x in inputs}) > 1:
-        mend = "give all of them the same channels (a 1x1 conv2d changes them)"
-        mend += ", or join with `concat`, which adds channels up" if len({x[1:] for x in inputs}) == 1 else " and strides"
-    return Problem("shape-mismatch", f"{what} needs {needs}, and {shapes} enter", mend)
+        fix = "give all of them the same channels (a 1x1 conv2d changes them)"
+        fix += ", or join with `concat`, which concatenates channels" if len({x[1:] for x in inputs}) == 1 else " and strides"
+    return Problem("shape-mismatch", f"{what} needs {needs}, and {shapes} enter", fix)
 
 
 class Add(Operation):
@@ -22,13 +25,22 @@ class Add(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "add"
-    joins: ClassVar[bool] = True
+    family: ClassVar[Family] = "join"
+    depends: ClassVar[Dependence] = "pointwise"
+    joins: ClassVar[Combination | None] = "sum"
+    symbol: ClassVar[str] = "+"
+    inplace: ClassVar[bool] = True
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved()
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
         return inputs[0] if all(x == inputs[0] for x in inputs) else _unequal("add", inputs)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.Add(inplace)
 
     def arithmetic(self, x: Shape) -> str:
         return f"{show(x)} + {show(x)}"
@@ -39,12 +51,21 @@ class Multiply(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "multiply"
-    joins: ClassVar[bool] = True
+    family: ClassVar[Family] = "join"
+    depends: ClassVar[Dependence] = "pointwise"
+    joins: ClassVar[Combination | None] = "product"
+    symbol: ClassVar[str] = "×"  # noqa: RUF001
+    broadcasts: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
         whole = max(inputs, key=prod)
         gate = (whole[0], 1, 1) if len(whole) == 3 else whole
         return whole if all(x in (whole, gate) for x in inputs) else _unequal("multiply", inputs)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.Multiply()
 
 
 class Concat(Operation):
@@ -52,7 +73,10 @@ class Concat(Operation):
 
     __slots__ = ()
     name: ClassVar[str] = "concat"
-    joins: ClassVar[bool] = True
+    family: ClassVar[Family] = "join"
+    depends: ClassVar[Dependence] = "pointwise"
+    joins: ClassVar[Combination | None] = "concatenation"
+    symbol: ClassVar[str] = "||"
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved()
@@ -65,3 +89,8 @@ class Concat(Operation):
 
     def other_ops(self, output: Shape) -> int:
         return 0
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.Concat()

@@ -1,13 +1,28 @@
-"""Norms. They keep the shape and own a scale and a shift for each channel."""
+"""Norms. They keep the shape, and have a scale and a shift for each channel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from resnet_spec.ops.definition import FieldValue, Operation, Problem, Saved, Shape, Tensor, divisors, show, spec_field
+from resnet_spec.ops.definition import (
+    Dependence,
+    Family,
+    FieldValue,
+    Operation,
+    Problem,
+    Saved,
+    Shape,
+    Tensor,
+    divisors,
+    show,
+    spec_field,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
@@ -17,9 +32,12 @@ def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchNorm(Operation):
-    """normalises each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"""
+    """normalizes each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"""
 
     name: ClassVar[str] = "batch_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "pointwise"
+    removes_mean: ClassVar[bool] = True
 
     num_features: int
     rank: int  # axes without the batch: chooses BatchNorm1d or BatchNorm2d
@@ -38,8 +56,20 @@ class BatchNorm(Operation):
             return Problem("shape-mismatch", f"batch_norm was built for {self.num_features} channels, and {x[0]} enter")
         return x
 
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {0: self.num_features}
+
+    def needs_two_pixels(self, training: bool) -> bool:
+        return training
+
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, statistics=2 * self.num_features)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from torch import nn
+
+        arguments = self.torch_args()
+        return (nn.BatchNorm2d if arguments.pop("rank") == 3 else nn.BatchNorm1d)(**arguments)
 
     def tensors(self) -> tuple[Tensor, ...]:
         learned = _scale_and_shift(self.num_features) if self.affine else ()
@@ -51,9 +81,11 @@ class BatchNorm(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupNorm(Operation):
-    """normalises groups of channels of one image (torch.nn.GroupNorm)"""
+    """normalizes groups of channels of one image (torch.nn.GroupNorm)"""
 
     name: ClassVar[str] = "group_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "channels"
     torch: ClassVar[str] = "GroupNorm"
 
     num_groups: int = spec_field("int", "groups; must divide the channels", least=1, examples=(32, "channels // 16"))
@@ -89,6 +121,12 @@ class GroupNorm(Operation):
             )
         return x
 
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {0: self.num_channels}
+
+    def needs_two_pixels(self, training: bool) -> bool:
+        return self.num_groups == self.num_channels
+
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, values=2 * self.num_groups)
 
@@ -98,9 +136,11 @@ class GroupNorm(Operation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerNorm(Operation):
-    """normalises the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"""
+    """normalizes the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"""
 
     name: ClassVar[str] = "layer_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "channels"
 
     normalized_shape: int
     channels_first: bool
@@ -119,8 +159,19 @@ class LayerNorm(Operation):
             return Problem("shape-mismatch", f"layer_norm was built for {self.normalized_shape} channels, and {show(x)} enters")
         return x
 
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {0 if self.channels_first else len(x) - 1: self.normalized_shape}
+
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, values=2 * prod(x) // self.normalized_shape)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from torch import nn
+
+        from resnet_spec.ops import layers
+
+        arguments = self.torch_args()
+        return (layers.LayerNorm2d if arguments.pop("channels_first") else nn.LayerNorm)(**arguments)
 
     def tensors(self) -> tuple[Tensor, ...]:
         return _scale_and_shift(self.normalized_shape, self.bias) if self.elementwise_affine else ()

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from resnet_spec.ops.definition import (
     AxisMap,
+    Dependence,
+    Family,
     FieldValue,
+    Fixed,
+    Kept,
     Operation,
+    OutputAxis,
     Pair,
     Problem,
     Saved,
@@ -23,10 +28,16 @@ from resnet_spec.ops.definition import (
 )
 from resnet_spec.ops.windows import both_axes, does_not_fit, window_formula, window_map, window_size
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowPool(Operation):
     """What max_pool2d and avg_pool2d share."""
+
+    family: ClassVar[Family] = "pooling"
+    depends: ClassVar[Dependence] = "window"
 
     kernel_size: Pair = spec_field("pair", "height and width of the window, in pixels", least=1, examples=(3, 2))
     stride: Pair = spec_field(
@@ -117,6 +128,9 @@ class AvgPool2d(WindowPool):
 class AdaptivePool(Operation):
     """What the adaptive pools share."""
 
+    family: ClassVar[Family] = "pooling"
+    depends: ClassVar[Dependence] = "whole"
+
     output_size: Pair = spec_field(
         "pair", "height and width that leave, whatever enters, in pixels", least=1, examples=(1, 7, (1, 2))
     )
@@ -129,8 +143,8 @@ class AdaptivePool(Operation):
         (x,) = inputs
         return needs_image(self.name, x) or (x[0], *self.output_size)
 
-    def along(self, axis: int) -> AxisMap:
-        return AxisMap(lambda n: self.output_size[axis], 0, 1)
+    def axes(self, x: Shape) -> tuple[OutputAxis, ...]:
+        return (Kept(0), *map(Fixed, self.output_size))
 
     def arithmetic(self, x: Shape) -> str:
         return f"{show(x[1:])} becomes {show(self.output_size)} whatever enters"
@@ -144,7 +158,7 @@ class AdaptiveAvgPool2d(AdaptivePool):
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
 
     def saved(self, x: Shape, output: Shape) -> Saved:
-        return Saved(inputs=self.output_size != (1, 1))  # torch takes the mean of one part, which keeps nothing
+        return Saved(inputs=self.output_size != (1, 1))  # for one part torch computes a mean, which keeps nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,6 +177,8 @@ class BlurPool2d(Operation):
     """binomial blur of each channel before the stride (Zhang 2019, Making Convolutional Networks Shift-Invariant Again)"""
 
     name: ClassVar[str] = "blur_pool2d"
+    family: ClassVar[Family] = "pooling"
+    depends: ClassVar[Dependence] = "window"
 
     channels: int
     kernel_size: int = spec_field("int", "height and width of the filter, in pixels", 3, least=2, most=9)
@@ -175,7 +191,7 @@ class BlurPool2d(Operation):
 
     @property
     def pad(self) -> int:
-        """Pixels added on each side: half of what a stride-s window of this size leaves over."""
+        """Pixels added on each side (as timm computes them): half of `stride - 1 + kernel_size - 1`."""
         return (self.stride - 1 + self.kernel_size - 1) // 2
 
     def axis_size(self, n: int, axis: int) -> int:
@@ -210,6 +226,11 @@ class BlurPool2d(Operation):
     def saved(self, x: Shape, output: Shape) -> Saved:
         padded = x[0] * (x[1] + 2 * self.pad) * (x[2] + 2 * self.pad)
         return Saved(inputs=self.mode != "constant", values=padded)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.BlurPool2d(**self.torch_args())
 
     def window(self) -> Window:
         return Window((self.kernel_size,) * 2, (self.stride,) * 2, (self.pad,) * 2, (1, 1))

@@ -5,9 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from resnet_spec.ops.definition import AxisMap, FieldValue, Operation, Problem, Saved, Shape, show, spec_field
+from resnet_spec.ops.definition import (
+    AxisMap,
+    Dependence,
+    Family,
+    FieldValue,
+    Joined,
+    Kept,
+    Mapped,
+    Operation,
+    OutputAxis,
+    Problem,
+    Reads,
+    Saved,
+    Shape,
+    show,
+    spec_field,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,13 +34,14 @@ class Flatten(Operation):
     """joins axes into one (torch.nn.Flatten); axis 0 is the batch"""
 
     name: ClassVar[str] = "flatten"
+    family: ClassVar[Family] = "reshaping"
+    depends: ClassVar[Dependence] = "whole"
     torch: ClassVar[str] = "Flatten"
-    returns_input: ClassVar[bool] = True
 
     start_dim: int = spec_field("int", "first axis to join, counting the batch as 0", 1)
     end_dim: int = spec_field("int", "last axis to join; -1 is the last there is", -1)
 
-    def axes(self, x: Shape) -> tuple[int, int]:
+    def joined(self, x: Shape) -> tuple[int, int]:
         """First and last axis of `x`, which has no batch, as non-negative numbers."""
         rank = len(x) + 1
         first, last = (axis + rank if axis < 0 else axis for axis in (self.start_dim, self.end_dim))
@@ -29,14 +49,14 @@ class Flatten(Operation):
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
-        first, last = self.axes(x)
+        first, last = self.joined(x)
         fields = ("start_dim", "end_dim")
         if not (-1 <= first < len(x) and -1 <= last < len(x)):
-            mend = f"axes are 0 (the batch) to {len(x)}; without fields, flatten joins all but the batch"
+            fix = f"axes are 0 (the batch) to {len(x)}; without fields, flatten joins all but the batch"
             message = (
                 f"flatten from axis {self.start_dim} to {self.end_dim}, and what enters has {len(x) + 1} axes: N x {show(x)}"
             )
-            return Problem("wrong-axis", message, mend, fields)
+            return Problem("wrong-axis", message, fix, fields)
         if first == -1:
             return Problem("wrong-axis", "flatten from axis 0 would join the images of a batch", "start at axis 1", fields)
         if first > last:
@@ -44,14 +64,22 @@ class Flatten(Operation):
             return Problem("wrong-axis", message, "write `start_dim: 1`, and leave `end_dim` out", fields)
         return (*x[:first], prod(x[first : last + 1]), *x[last + 1 :])
 
+    def axes(self, x: Shape) -> tuple[OutputAxis, ...]:
+        first, last = self.joined(x)
+        before, after = range(first), range(last + 1, len(x))
+        return (*map(Kept, before), Joined(first, last), *map(Kept, after))
+
     def other_ops(self, output: Shape) -> int:
         return 0
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved()
 
+    def returns_input(self, training: bool) -> bool:
+        return True
+
     def arithmetic(self, x: Shape) -> str:
-        first, last = self.axes(x)
+        first, last = self.joined(x)
         joined = x[first : last + 1]
         return f"{' * '.join(map(str, joined))} = {prod(joined)}" if len(joined) > 1 else ""
 
@@ -61,6 +89,8 @@ class Pad(Operation):
     """adds values around an image (torch.nn.functional.pad); with six numbers also around the channels"""
 
     name: ClassVar[str] = "pad"
+    family: ClassVar[Family] = "reshaping"
+    depends: ClassVar[Dependence] = "window"
 
     padding: tuple[int, ...] = spec_field(
         "ints",
@@ -116,10 +146,21 @@ class Pad(Operation):
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=self.mode in ("reflect", "replicate"))
 
+    def axes(self, x: Shape) -> tuple[OutputAxis, ...]:
+        return tuple(Mapped(axis, self.along(axis - len(x) + 2)) for axis in range(len(x)))
+
     def along(self, axis: int) -> AxisMap:
         before, after = self.sides(axis - 2)
         least = {"reflect": max(before, after) + 1, "circular": max(before, after)}.get(self.mode, 1)
-        return AxisMap(lambda n: n + before + after, 1, max(least, 1))
+        return AxisMap(lambda n: n + before + after, 1, 1, max(least, 1))
+
+    def reads(self, axis: int) -> Reads:
+        return Reads(1, 1, -self.sides(axis - 2)[0])
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.Pad(self.padding, self.mode, self.value)
 
     def arithmetic(self, x: Shape) -> str:
         parts = [

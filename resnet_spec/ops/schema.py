@@ -1,7 +1,6 @@
 """The operation part of the JSON Schema, generated from the definitions of the operations.
 
-Goes in: a schema document, and the names of the library's blocks. Comes out: the same document with the part about operations
-made anew. `resnet-spec schema` prints it, and the checked-in file is what it prints.
+`resnet-spec schema` prints the completed document, and the checked-in file is its output.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _TYPES: dict[FieldKind, list[str]] = {
 
 
 def complete(document: dict[str, Any], blocks: tuple[str, ...]) -> dict[str, Any]:
-    """`document` with `definitions.operation` made from the operations there are."""
+    """The document with `definitions.operation` generated; `blocks` are the names of the blocks in the library."""
     made = copy.deepcopy(document)
     names = [*OPERATIONS, "sequential"]
     common = _common([*names, *ROLES, *blocks])
@@ -37,7 +36,7 @@ def complete(document: dict[str, Any], blocks: tuple[str, ...]) -> dict[str, Any
 
 
 def _common(completions: list[str]) -> dict[str, Any]:
-    """What any operation may carry."""
+    """The keys that any operation may have."""
     name = {"$ref": "#/definitions/name"}
     words = {"title": "Operation", "description": "The operation, role or block.", "type": "string", "examples": completions}
     return {

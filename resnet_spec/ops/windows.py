@@ -22,11 +22,11 @@ def window_size(n: int, kernel: int, stride: int, before: int, after: int, dilat
 
 
 def window_map(size: Callable[[int], int], kernel: int, stride: int, dilation: int, least: int = 1) -> AxisMap | None:
-    """The axis map of a window: it fits from the first size of at least `least` that gives a pixel. None if it keeps all."""
+    """The axis map of a window, which fits from the first size of at least `least` that gives a pixel; None if all are kept."""
     if stride == 1 and least <= 1 and size(1) == 1:
         return None
     fits = bisect_left(range(dilation * (kernel - 1) + 2), 1, key=size)
-    return AxisMap(size, stride, max(least, fits, 1))
+    return AxisMap(size, stride, 1, max(least, fits, 1))
 
 
 def window_formula(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool, result: int) -> str:
@@ -39,7 +39,7 @@ def window_formula(n: int, kernel: int, stride: int, padding: int, dilation: int
 
 
 def both_axes(x: Shape, one_axis: Callable[[int, int], str]) -> str:
-    """A formula for height and width, said once where they agree."""
+    """A formula for height and width, written once where they agree."""
     height, width = one_axis(x[1], 0), one_axis(x[2], 1)
     return height if height == width else f"height: {height}; width: {width}"
 
@@ -66,6 +66,6 @@ def does_not_fit(what: str, x: Shape, kernel: Pair, padding: Pair, dilation: Pai
 
 
 def _digits_run_together(kernel: int) -> tuple[int, int] | None:
-    """`31` as 3 and 1, where an odd kernel and the padding that keeps the size were written without what parts them."""
+    """`31` as 3 and 1: an odd kernel and the padding that keeps the size, written without a separator."""
     size, padding = divmod(kernel, 10)
     return (size, padding) if size in (3, 5, 7, 9) and padding == size // 2 else None

@@ -1,15 +1,14 @@
-"""A network as a table: for people, for Markdown, and as JSON.
+"""A network as a table: for a terminal, as Markdown, and as JSON.
 
-Goes in: a graph with its shapes and costs. Comes out: rows, and text of them. The columns are those of the tutorials' tables:
-layer, input size, output size, channels, kernel, stride, padding, parameters.
+The columns are those of the tables in tutorials: layer, input size, output size, channels, kernel, stride, padding, parameters.
 """
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from itertools import groupby
 from math import prod
 from typing import Literal
@@ -17,8 +16,9 @@ from typing import Literal
 from resnet_spec.analysis.cost import Cost, total
 from resnet_spec.analysis.memory import Memory, bytes_text
 from resnet_spec.analysis.receptive_field import ReceptiveField
-from resnet_spec.diagnostics import printable
-from resnet_spec.graph.model import INPUT, Graph, Item, tree
+from resnet_spec.analysis.sized import SizedGraph
+from resnet_spec.diagnostics.text import display_width, pad, printable
+from resnet_spec.graph.model import INPUT, Item, tree
 from resnet_spec.ops import Shape, Window, show
 
 SummaryDetail = Literal["stage", "block", "op"]
@@ -27,7 +27,7 @@ JSON_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """One line: an operation, or a block or stage with all that is in it. Sizes are without the batch, in pixels."""
+    """One line: an operation, or a block or stage with everything in it. Shapes are without the batch."""
 
     name: str
     kind: str
@@ -40,45 +40,27 @@ class SummaryRow:
     arithmetic: str = ""
     count: int = 1
     last: str = ""  # the name of the last of several equal rows
-    field: ReceptiveField | None = None  # the receptive field of what leaves
+    field: ReceptiveField | None = None  # the receptive field of its output
 
     @property
     def title(self) -> str:
         return self.name if self.count == 1 else f"{self.name} ... {self.last}"
 
 
-def make_rows(
-    graph: Graph,
-    input: Shape,
-    shapes: Sequence[Shape],
-    costs: Sequence[Cost],
-    detail: SummaryDetail,
-    fields: Sequence[ReceptiveField] | None = None,
-) -> list[SummaryRow]:
-    """The rows of a network; equal neighbouring blocks are one row, with what all of them cost.
+def make_rows(sized: SizedGraph, detail: SummaryDetail, fields: Sequence[ReceptiveField] | None = None) -> list[SummaryRow]:
+    """The rows of a network; equal neighboring blocks are one row, with the cost of all of them.
 
-    With `fields` (from `ir.field`) rows say their receptive field, and then no two blocks are equal.
+    With `fields` (from `analysis.receptive_field`) rows show their receptive fields, and then no two blocks are equal.
     """
-    maker = _Rows(graph, input, shapes, costs, detail, fields)
-    rows = [row for item in tree(graph) for row in maker.rows(item, "")]
+    maker = _Rows(sized, detail, fields)
+    rows = [row for item in tree(sized.graph) for row in maker.rows(item, "")]
     return _collapsed(rows) if detail == "block" else rows
 
 
 class _Rows:
-    def __init__(
-        self,
-        graph: Graph,
-        input: Shape,
-        shapes: Sequence[Shape],
-        costs: Sequence[Cost],
-        detail: SummaryDetail,
-        fields: Sequence[ReceptiveField] | None,
-    ) -> None:
-        self.graph, self.input, self.shapes, self.costs = graph, input, shapes, costs
+    def __init__(self, sized: SizedGraph, detail: SummaryDetail, fields: Sequence[ReceptiveField] | None) -> None:
+        self.sized, self.graph = sized, sized.graph
         self.detail, self.fields = detail, fields
-
-    def shape(self, value: int) -> Shape:
-        return self.input if value == INPUT else self.shapes[value]
 
     def rows(self, item: Item, prefix: str) -> list[SummaryRow]:
         name = prefix + item.name
@@ -91,9 +73,9 @@ class _Rows:
 
     def operation(self, item: Item, name: str) -> SummaryRow:
         node = self.graph.nodes[item.start]
-        x, output, window = self.shape(node.inputs[0]), self.shapes[item.start], node.op.window()
+        x, output, window = self.sized.shape_of(node.inputs[0]), self.sized.shapes[item.start], node.op.window()
         kernel, stride, padding = ("", "", "") if window is None else _columns(window)
-        cost, lesson = self.costs[item.start], node.op.arithmetic(x)
+        cost, lesson = self.sized.costs[item.start], node.op.arithmetic(x)
         return SummaryRow(name, node.op.name, x, output, kernel, stride, padding, cost, lesson, field=self.field(item.start))
 
     def group(self, item: Item, name: str) -> SummaryRow:
@@ -105,15 +87,15 @@ class _Rows:
         kernels = ", ".join(_pair(window.kernel) for window in windows)
         strides = _pair((prod(w.stride[0] for w in windows), prod(w.stride[1] for w in windows))) if windows else ""
         paddings = ", ".join(_pair(window.padding) for window in windows)
-        cost = total(self.costs[item.start : item.stop])
-        entering, leaving = self.shape(item.inputs[0]), self.shape(item.output)
+        cost = self.sized.total(item.start, item.stop)
+        entering, leaving = self.sized.shape_of(item.inputs[0]), self.sized.shape_of(item.output)
         return SummaryRow(name, kind, entering, leaving, kernels, strides, paddings, cost, field=self.field(item.output))
 
     def field(self, value: int) -> ReceptiveField | None:
         return self.fields[value] if self.fields is not None and value != INPUT else None
 
     def main_path(self, item: Item) -> list[Window]:
-        """The windows on the way from a region's input to its output, through the branch where ways meet."""
+        """The windows from a region's input to its output, along the branch where a shortcut joins it."""
         found: list[Window] = []
         value = item.output
         while value != INPUT and value >= item.start:
@@ -126,7 +108,7 @@ class _Rows:
 
 
 def _collapsed(rows: list[SummaryRow]) -> list[SummaryRow]:
-    """Neighbours that differ in nothing but their name, as one row."""
+    """Rows in which neighbors that differ only in their names are one row."""
     found: list[SummaryRow] = []
     for _, group in groupby(rows, key=lambda row: (replace(row, name=""), row.name.rpartition(".")[0])):
         same = list(group)
@@ -138,7 +120,7 @@ def _collapsed(rows: list[SummaryRow]) -> list[SummaryRow]:
     return found
 
 
-def _pair(pair: tuple[int, int]) -> str:
+def _pair(pair: tuple[int | Fraction, int | Fraction]) -> str:
     return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
@@ -163,6 +145,12 @@ _RIGHT = {"parameters"}
 
 def _headings(rows: Sequence[SummaryRow]) -> tuple[str, ...]:
     return (*_HEADINGS, *_FIELD_HEADINGS) if any(row.field is not None for row in rows) else _HEADINGS
+
+
+def _field_data(field: ReceptiveField) -> dict[str, object]:
+    """A receptive field as JSON data, in pixels of the input."""
+    jump = [value if isinstance(value, int) else float(value) for value in field.jump]
+    return {"size": field.size, "jump": jump, "start": field.start, "whole": field.whole}
 
 
 def _field_cells(field: ReceptiveField | None) -> tuple[str, ...]:
@@ -195,9 +183,9 @@ def text_table(rows: Sequence[SummaryRow], batch: int | None = None) -> str:
     """The table for a terminal."""
     heads = _headings(rows)
     body = [heads, *cells(rows, batch)]
-    widths = [max(_width(line[column]) for line in body) for column in range(len(heads))]
+    widths = [max(display_width(line[column]) for line in body) for column in range(len(heads))]
     lines = [
-        "  ".join(_padded(cell, width, head) for cell, width, head in zip(line, widths, heads, strict=True)).rstrip()
+        "  ".join(pad(cell, width, head in _RIGHT) for cell, width, head in zip(line, widths, heads, strict=True)).rstrip()
         for line in body
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -205,11 +193,11 @@ def text_table(rows: Sequence[SummaryRow], batch: int | None = None) -> str:
 
 
 def arithmetic_text(rows: Sequence[SummaryRow]) -> str:
-    """The worked formula of each layer that computes its size: the lesson."""
+    """The worked formula of each layer's size or weights, a line for each layer that has one."""
     shown = [(printable(row.title), row.kind, row.arithmetic) for row in rows if row.arithmetic]
-    wide = max((_width(name) for name, _, _ in shown), default=0)
+    wide = max((display_width(name) for name, _, _ in shown), default=0)
     kinds = max((len(kind) for _, kind, _ in shown), default=0)
-    return "".join(f"{_padded(name, wide, '')}  {kind:<{kinds}}  {text}\n" for name, kind, text in shown)
+    return "".join(f"{pad(name, wide)}  {kind:<{kinds}}  {text}\n" for name, kind, text in shown)
 
 
 def markdown_table(rows: Sequence[SummaryRow], batch: int | None = None) -> str:
@@ -236,7 +224,7 @@ def json_document(facts: Mapping[str, object], rows: Sequence[SummaryRow], batch
             "padding": row.padding,
             **asdict(row.cost),
             **({"arithmetic": row.arithmetic} if row.arithmetic else {}),
-            **({"field": asdict(row.field)} if row.field is not None else {}),
+            **({"field": _field_data(row.field)} if row.field is not None else {}),
         }
         for row in rows
     ]
@@ -252,22 +240,13 @@ def totals_text(cost: Cost) -> str:
 
 
 def memory_text(memory: Memory, batch: int, dtype: str) -> str:
-    """What training and inference need, in binary units."""
+    """The memory that training and inference need, in binary units."""
     lines = [
         f"memory for a batch of {batch} in {dtype}:",
         f"  training   {bytes_text(memory.training):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
-        f" + gradients {bytes_text(memory.gradients)} + momentum {bytes_text(memory.optimiser)} (Adam: twice that)"
+        f" + gradients {bytes_text(memory.gradients)} + momentum {bytes_text(memory.optimizer)} (Adam: twice that)"
         f" + kept for backward {bytes_text(memory.saved)}",
         f"  inference  {bytes_text(memory.inference):>10}  = weights {bytes_text(memory.params + memory.buffers)}"
         f" + live values at the peak {bytes_text(memory.peak)}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
-
-
-def _padded(text: str, width: int, head: str) -> str:
-    fill = " " * (width - _width(text))
-    return fill + text if head in _RIGHT else text + fill

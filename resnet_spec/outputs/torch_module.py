@@ -1,21 +1,20 @@
 """Graph to `nn.Module`: a tree that reads like a hand-written network, and runs like one.
 
-Goes in: a Graph. Comes out: a module whose children have the names of the spec, so that its `state_dict` keys are the spec's
-names. Sequences call their children in order; only a block in which values meet keeps a small plan of who reads what. Each
-module is fetched by name when it runs, so replacing one (`model.fc = nn.Linear(...)`) works as everywhere in torch.
+The children of the module have the names of the spec, so that its `state_dict` keys are the spec's names. Sequences call their
+children in order; only a block in which values meet has a small plan of which child reads what. Each child is fetched by name
+when it runs, so replacing one (`model.fc = nn.Linear(...)`) works as with any module.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from resnet_spec.graph.in_place import overwritten
@@ -23,16 +22,16 @@ from resnet_spec.graph.model import Graph, Item, tree
 from resnet_spec.ops import Operation
 
 
-def build_module(graph: Graph, device: torch.device | str | None = None, initialise: bool = True) -> Network:
+def build_module(graph: Graph, device: torch.device | str | None = None, initialize: bool = True) -> Network:
     """The network of a graph, in training mode, on `device`.
 
     Its `forward` takes images `(N, C, H, W)` and returns what the last operation gives, `(N, classes)` for a classifier.
-    With `initialise` the weights are drawn as the spec says; without, those of conv2d and linear hold whatever memory held,
-    for callers that load them next.
+    With `initialize` the weights are drawn as the spec says. Without it, those of conv2d and linear hold whatever the memory
+    held, for callers that load them next.
     """
     with torch.device(device) if device is not None else nullcontext():
         network = _Builder(graph).network()
-    if initialise:
+    if initialize:
         draw_weights(network, graph)
     return network
 
@@ -51,7 +50,7 @@ class Named(nn.Module):
 class Chain(Named):
     """Children in order, each on the output of the one before."""
 
-    _runs_in_order = True  # as in nn.Sequential, so that who trains it may cut it between children
+    _runs_in_order = True  # as in nn.Sequential: activation checkpointing may cut it between children
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self._modules.values():
@@ -90,148 +89,6 @@ class Block(Named):
         return values[self._output]
 
 
-class Add(nn.Module):
-    """The sum of values of equal shape. `inplace` writes it over the last of them, as `out += identity` does."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, first: Tensor, *rest: Tensor) -> Tensor:
-        if self.inplace:
-            (last,) = rest
-            last += first
-            return last
-        for value in rest:
-            first = first + value
-        return first
-
-
-class Multiply(nn.Module):
-    """The product of values of equal shape, or of `(N, C, H, W)` with a gate of `(N, C, 1, 1)`."""
-
-    def forward(self, first: Tensor, *rest: Tensor) -> Tensor:
-        for value in rest:
-            first = first * value
-        return first
-
-
-class Concat(nn.Module):
-    """Values one after another along the channels."""
-
-    def forward(self, *values: Tensor) -> Tensor:
-        return torch.cat(values, dim=1)
-
-
-class Pad(nn.Module):
-    """`torch.nn.functional.pad` as a layer."""
-
-    def __init__(self, padding: tuple[int, ...], mode: str, value: float) -> None:
-        super().__init__()
-        self.padding, self.mode, self.value = padding, mode, value
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, self.padding, self.mode, self.value if self.mode == "constant" else None)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}" + (f", mode={self.mode}" if self.mode != "constant" else "")
-
-
-class LayerNorm2d(nn.LayerNorm):
-    """LayerNorm over the channels of `(N, C, H, W)`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 2, 3, 1)
-        return super().forward(x).permute(0, 3, 1, 2)
-
-
-class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016): in training an image is zero with probability `p`, else times 1 / (1 - p)."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.p == 0.0 or not self.training:
-            return x
-        keep = 1 - self.p
-        mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep)
-        if keep > 0.0:
-            mask.div_(keep)
-        return x * mask
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-class BlurPool2d(nn.Module):
-    """A binomial filter on each channel, then the stride (Zhang 2019)."""
-
-    filt: Tensor
-
-    def __init__(self, channels: int, kernel_size: int, stride: int, mode: str) -> None:
-        super().__init__()
-        self.channels, self.kernel_size, self.stride, self.mode = channels, kernel_size, stride, mode
-        self.pad = (stride - 1 + kernel_size - 1) // 2
-        row = torch.tensor([math.comb(kernel_size - 1, i) / 2 ** (kernel_size - 1) for i in range(kernel_size)])
-        self.register_buffer("filt", (row[:, None] * row[None, :])[None, None].repeat(channels, 1, 1, 1), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(x, (self.pad,) * 4, mode=self.mode)
-        return F.conv2d(x, self.filt, stride=self.stride, groups=self.channels)
-
-    def extra_repr(self) -> str:
-        return f"{self.channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-
-
-class _UndrawnConv2d(nn.Conv2d):
-    def reset_parameters(self) -> None:
-        """Nothing: weights are drawn once, by `draw_weights`, or loaded."""
-
-
-class _UndrawnLinear(nn.Linear):
-    def reset_parameters(self) -> None:
-        """Nothing: weights are drawn once, by `draw_weights`, or loaded."""
-
-
-def _batch_norm(rank: int, **arguments: Any) -> nn.Module:
-    return (nn.BatchNorm2d if rank == 3 else nn.BatchNorm1d)(**arguments)
-
-
-def _layer_norm(channels_first: bool, **arguments: Any) -> nn.Module:
-    return (LayerNorm2d if channels_first else nn.LayerNorm)(**arguments)
-
-
-_UNDRAWN: Mapping[str, type[nn.Module]] = {"conv2d": _UndrawnConv2d, "linear": _UndrawnLinear}
-_LAYERS: Mapping[str, Callable[..., nn.Module]] = {  # where torch has no such layer, or one for each rank
-    "batch_norm": _batch_norm,
-    "layer_norm": _layer_norm,
-    "blur_pool2d": BlurPool2d,
-    "pad": Pad,
-    "drop_path": DropPath,
-    "add": Add,
-    "multiply": Multiply,
-    "concat": Concat,
-}
-
-
-def make_layer(op: Operation, inplace: bool = False) -> nn.Module:
-    """The torch layer of one operation."""
-    arguments: dict[str, Any] = op.torch_args()
-    if inplace:
-        arguments["inplace"] = True
-    if op.name in _UNDRAWN:
-        bare = _UNDRAWN[op.name]
-        layer: nn.Module = bare(**arguments)
-        layer.__class__ = bare.__mro__[1]
-        return layer
-    if op.torch:
-        made: nn.Module = getattr(nn, op.torch)(**arguments)
-        return made
-    return _LAYERS[op.name](**arguments)
-
-
 class _Builder:
     """Modules for the items of a graph, from the inside out."""
 
@@ -247,7 +104,7 @@ class _Builder:
 
     def module(self, item: Item) -> nn.Module:
         if item.region is None:
-            return make_layer(self.graph.nodes[item.start].op, item.start in self.inplace)
+            return self.graph.nodes[item.start].op.layer(item.start in self.inplace)
         label = _class_name(item.region.label)
         module: nn.Module
         if not item.chain:
@@ -282,7 +139,7 @@ def _plan(block: Item) -> tuple[tuple[Step, ...], int, int]:
             count += 1
         registers[item.output] = free.pop()
         steps.append(Step(item.name, reads, registers[item.output]))
-        if item.output not in last:  # nobody reads it, but its place can be used again
+        if item.output not in last:  # nothing reads it, so its register is free again
             free.append(registers.pop(item.output))
     return tuple(steps), count, registers[block.output]
 
@@ -294,28 +151,28 @@ def _class_name(name: str) -> str:
 
 
 def draw_weights(network: nn.Module, graph: Graph) -> None:
-    """Draw every weight as the spec says; biases, and what the spec's word does not reach, as torch does."""
+    """Draw every weight as the spec says; biases, and layers that `init` does not apply to, as torch does."""
     modules = dict(network.named_modules())
     for node in graph.nodes:
         layer = modules[node.name]
         reset = getattr(layer, "reset_parameters", None)
         if reset is None:
             continue
-        word = node.init or _reaching(graph.init, node.op.name)
+        word = node.init or _word_for(graph.init, node.op)
         if word == "pytorch":
             reset()
         else:
             _draw(word, layer)
 
 
-def _reaching(word: str, operation: str) -> str:
-    """The spec's word where it reaches an operation: convolutions, and linear layers unless it is kaiming; else torch's own."""
-    reached = operation == "conv2d" or (operation == "linear" and not word.startswith("kaiming"))
-    return word if reached else "pytorch"
+def _word_for(word: str, op: Operation) -> str:
+    """The spec's `init` where it applies to an operation (the kaiming ones: to convolutions only), else torch's own."""
+    applies = op.draws_weight and (op.family == "convolution" or not word.startswith("kaiming"))
+    return word if applies else "pytorch"
 
 
 def _draw(word: str, layer: nn.Module) -> None:
-    """One layer: its weight by a word, its bias as torch draws those of convolutions and linear layers (norms: zero)."""
+    """Draw the weight of a layer by a value of `init`, and its bias as torch does (uniform; zero for norms)."""
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, nn.Parameter)
     if isinstance(bias, nn.Parameter):
@@ -336,7 +193,7 @@ def _draw(word: str, layer: nn.Module) -> None:
         case "ones":
             nn.init.ones_(weight)
         case _:
-            raise AssertionError(f"the schema admits `init: {word}`, which nothing draws")
+            raise AssertionError(f"the schema allows `init: {word}`, which is not implemented")
 
 
 def measured_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str, tuple[int, ...]], str | None]:
@@ -355,7 +212,7 @@ def measured_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str
     try:
         with torch.no_grad():
             network(torch.empty(size, device=device))
-    except (RuntimeError, ValueError, IndexError) as error:  # torch says no in each of these
+    except (RuntimeError, ValueError, IndexError) as error:  # torch refuses shapes with any of these
         return shapes, str(error).splitlines()[0]
     finally:
         for hook in hooks:

@@ -21,7 +21,7 @@ from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data import Data
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.preparation import PixelSize, Preparation, as_tensor
-from resnet_spec.data.resize import centre_crop
+from resnet_spec.data.resize import center_crop
 from resnet_spec.diagnostics import DataError, Diagnostic
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Augment, Interpolation, Recipe, Statistic
@@ -122,7 +122,7 @@ class Each:
                 x = transform(x)
         pixels: Pixels = np.ascontiguousarray(x.permute(1, 2, 0).numpy())
         crop = self.preparation.crop
-        return pixels if crop is None or pixels.shape[:2] == crop else centre_crop(pixels, crop)
+        return pixels if crop is None or pixels.shape[:2] == crop else center_crop(pixels, crop)
 
 
 _MADE: dict[tuple[Augment, PixelSize, Interpolation], list[Callable[[Tensor], Tensor]]] = {}

@@ -142,8 +142,6 @@ def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
     if input is None:
         help = "give it: input=(channels, height, width)"
         raise ArgumentError([Diagnostic("missing-input", "a module does not say the size of its input", None, help=help)])
-    if options.weights is not None or options.set:
-        raise TypeError("`set` and `weights` are for specs; a module is trained as it is")
     recipe = _recipe_for_machine(read_recipe(options.recipe or "quick", options.set_recipe), options, machine)
     subject = subject_of_module(module, input)
     data = _open_data(options.data, recipe, input, subject.outputs, options)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from resnet_spec.report.record import Confusion
+from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.recipe import Precision
 from resnet_spec.training.world import World
@@ -33,9 +33,9 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
     images: int
 
-    def table(self, classes: tuple[str, ...]) -> Confusion:
+    def table(self, classes: tuple[str, ...]) -> ConfusionMatrix:
         """The confusion with the names of the classes."""
-        return Confusion(classes, self.confusion)
+        return ConfusionMatrix(classes, self.confusion)
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -11,7 +11,7 @@ from torch import nn
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
-from resnet_spec.report.pictures import write_pictures
+from resnet_spec.report.pictures import FinalScores, FinishedRun, write_pictures
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
 from resnet_spec.training.console import Console
@@ -21,6 +21,7 @@ from resnet_spec.training.feeding import Feeds, Machine, feed
 from resnet_spec.training.fitting import check_recipe
 from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
+from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run_folder import BEST, LAST, RunFolder, read_environment, writing
 from resnet_spec.training.run_record import hash_labels, hash_names, write_json
@@ -172,9 +173,38 @@ class Session:
             with writing(path):
                 write_json(path / "results.json", results)
                 started = read_environment(path) or describe_environment()  # another command started a resumed run
-                write_pictures(path, self, progress.rows, progress.timings, scores, best, started)
+                write_pictures(path, self._finished_run(progress, scores, started))
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
         return Result(path, module, rows, timings, best, test, self.data.classes, feeds.preparation, skipped)
+
+    def _finished_run(self, progress: Progress, scores: Scores | None, environment: dict[str, str]) -> FinishedRun:
+        """What the report is written from."""
+        subject, feeds = self.subject, self.feeds
+        splits = {"training": feeds.training, "validation": feeds.validation, "test": feeds.test}
+        final = None
+        if scores is not None:
+            matrix = scores.table(self.data.classes)
+            final = FinalScores(feeds.test is not None, scores.loss, scores.accuracy, scores.top5, matrix)
+        return FinishedRun(
+            name=subject.name,
+            params=subject.params,
+            macs=subject.macs,
+            spec=subject.spec,
+            fingerprint=subject.fingerprint,
+            diagram=None if subject.diagram is None else subject.diagram(),
+            recipe=self.recipe.name,
+            recipe_text=self.recipe.text,
+            data=self.data,
+            counts={name: len(batches.labels) for name, batches in splits.items() if batches is not None},
+            preparation=feeds.preparation,
+            notes=self.notes,
+            skipped=feeds.skipped.names,
+            rows=tuple(progress.rows),
+            timings=tuple(progress.timings),
+            best_epoch=progress.best_epoch,
+            scores=final,
+            environment=environment,
+        )
 
 
 def open_session(

@@ -6,20 +6,19 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from resnet_spec.analysis.cost import Cost, count, total
-from resnet_spec.analysis.memory import OPTIMISER_STATES, measure
+from resnet_spec.analysis.cost import count
+from resnet_spec.analysis.memory import OPTIMIZER_STATES, measure
 from resnet_spec.analysis.shapes import infer
+from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.compiler import Analysis, Target, analyze, flat_text
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import DataError, Diagnostic, Source
-from resnet_spec.ops import Shape, show
+from resnet_spec.diagnostics import DataError, Diagnostic, Source, SpecError
+from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.subject import Subject
-
-MOST_BOXES = 5000  # of a diagram in the report of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def subject_of_spec(spec: CompiledSpec, recipe: Recipe, preparation: Preparation
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(Purpose.WEIGHTS, recipe.seed))
         module = build_module(analysis.graph)
-    sized = _SizedCosts(analysis, (analysis.spec.input[0], *preparation.size))
+    sized = _resize(analysis, (analysis.spec.input[0], *preparation.size))
     text = flat_text(spec.target, spec.patches, analysis.spec.name)
     if prove:
         again = analyze(Target(Source(f"{analysis.spec.name} as trained", text), None, None))
@@ -105,52 +104,47 @@ def subject_of_spec(spec: CompiledSpec, recipe: Recipe, preparation: Preparation
         input=analysis.input,
         outputs=analysis.output[0],
         params=analysis.total.params,
-        macs=sized.total.macs,
+        macs=sized.total().macs,
         spec=text,
         fingerprint=analysis.fingerprint,
-        memory=lambda batch: sized.training_memory(batch, recipe),
+        memory=lambda batch: _training_memory(sized, batch, recipe),
         diagram=lambda: _draw(analysis),
     )
 
 
-class _SizedCosts:
-    """Shapes and costs of a network at the size of the images that it is trained on."""
+def _resize(analysis: Analysis, input: tuple[int, int, int]) -> SizedGraph:
+    """The graph at the size of the images that it is trained on."""
+    if input == analysis.input:
+        return analysis.sized
+    shapes = infer(analysis.graph, input)
+    return SizedGraph(analysis.graph, input, shapes, count(analysis.graph, shapes))
 
-    def __init__(self, analysis: Analysis, size: Shape) -> None:
-        self.graph, self.size = analysis.graph, size
-        self.shapes: tuple[Shape, ...] = analysis.shapes
-        self.total: Cost = analysis.total
-        if size != analysis.input:
-            self.shapes = infer(analysis.graph, size)
-            self.total = total(count(analysis.graph, self.shapes))
 
-    def training_memory(self, batch: int, recipe: Recipe) -> int:
-        """Bytes that training takes in a process with `batch` images at once."""
-        states = _optimizer_states(recipe)
-        whole = measure(self.graph, self.size, self.shapes, self.total, batch, optimiser=states)
-        if recipe.precision == "fp32":
-            return whole.training
-        half = measure(self.graph, self.size, self.shapes, self.total, batch, 2, states)
-        return whole.training - whole.saved + half.saved + half.params  # autocast keeps copies of the weights, too
+def _training_memory(sized: SizedGraph, batch: int, recipe: Recipe) -> int:
+    """Bytes that training takes in a process with `batch` images at once."""
+    states, cost = _optimizer_states(recipe), sized.total()
+    whole = measure(sized.graph, sized.input, sized.shapes, cost, batch, optimizer=states)
+    if recipe.precision == "fp32":
+        return whole.training
+    half = measure(sized.graph, sized.input, sized.shapes, cost, batch, 2, states)
+    return whole.training - whole.saved + half.saved + half.params  # autocast keeps copies of the weights, too
 
 
 def _optimizer_states(recipe: Recipe) -> str:
-    """The key of `OPTIMISER_STATES` for an optimizer: how many numbers it keeps for each parameter."""
+    """The key of `OPTIMIZER_STATES` for an optimizer: how many numbers it keeps for each parameter."""
     if recipe.optimizer == "SGD":
         return "momentum" if recipe.optimizer_arguments.get("momentum") else "sgd"
-    assert "adam" in OPTIMISER_STATES
+    assert "adam" in OPTIMIZER_STATES
     return "adam"
 
 
 def _draw(analysis: Analysis) -> bytes | None:
     """The diagram of a network as SVG; None where nothing is installed that can draw it, or it is too large for a page."""
     from resnet_spec.outputs.diagram import Style, draw_graph
-    from resnet_spec.outputs.render_dot import NoRendererError, render_dot
+    from resnet_spec.outputs.render_dot import NoRendererError, render_picture
 
-    picture = draw_graph(analysis.graph, analysis.input, analysis.shapes, analysis.costs, Style())
-    if picture.boxes > MOST_BOXES:
-        return None
+    picture = draw_graph(analysis.sized, Style())
     try:
-        return render_dot(picture.dot, "svg")
-    except NoRendererError:
+        return render_picture(picture.dot, picture.boxes, "svg")
+    except (NoRendererError, SpecError):  # the run is worth more than its picture
         return None

@@ -6,16 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor, nn
 
 from resnet_spec._system.files import write_atomically
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, WeightsError, printable
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, facts_to_metadata
-
-if TYPE_CHECKING:
-    from safetensors import safe_open
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -40,7 +37,8 @@ def read_facts(path: Path) -> WeightsFacts:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[safe_open]:
+def _opened(path: Path) -> Iterator[Any]:
+    """A file opened by the library, which declares no types. Raises ArgumentError, also for what fails inside the `with`."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -25,7 +25,7 @@ class WeightsMismatchError(WeightsError, RuntimeError):
 def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerprint: bool = False) -> None:
     """Load a safetensors file into the module of `analysis`, strictly.
 
-    Weights take the module's dtype and device. Where those are the file's own, the tensors stay memory-mapped until they change.
+    Weights take the module's dtype and device. Where those are the file's own, tensors stay memory-mapped until they change.
 
     Raises:
         ArgumentError: the file cannot be read.
@@ -35,7 +35,8 @@ def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerpr
     tensors, metadata = read_weights(path)
     stored = from_metadata(metadata).get("fingerprint", analysis.fingerprint)
     if stored != analysis.fingerprint and not any_fingerprint:
-        message = f"{printable(str(path))} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
+        shown = printable(str(path))
+        message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
         help = "pass any_fingerprint=True if it is enough that keys and shapes fit"
         raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
     own = module.state_dict()
@@ -63,7 +64,9 @@ def start_from(module: nn.Module, analysis: Analysis, path: Path) -> str:
 
     def is_for_other_classes(key: str) -> bool:
         mine, theirs = own.get(key), tensors.get(key)
-        return key.startswith(head) and mine is not None and theirs is not None and mine.shape[1:] == theirs.shape[1:]
+        if mine is None or theirs is None or not key.startswith(head):
+            return False
+        return tuple(mine.shape) != tuple(theirs.shape) and tuple(mine.shape[1:]) == tuple(theirs.shape[1:])
 
     differing = differences(own, tensors)
     drawn = sorted(filter(is_for_other_classes, differing))
@@ -89,7 +92,21 @@ def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[
         elif tensor.shape != found[key].shape:
             there, wanted = _shape(found[key]), _shape(tensor)
             texts[key] = f"{name} is {there} and should be {wanted}"
+        elif not _converts(found[key], tensor):
+            dtypes = [str(each.dtype).removeprefix("torch.") for each in (found[key], tensor)]
+            texts[key] = f"{name} is {dtypes[0]}, which cannot be converted to {dtypes[1]}"
     return texts | {key: f"`{printable(key)}` is not expected" for key in sorted(found.keys() - own.keys())}
+
+
+def _converts(found: Tensor, wanted: Tensor) -> bool:
+    """Whether numbers of one type can be converted to another. Some small types are for storage only."""
+    if found.is_complex() and not wanted.is_complex():
+        return False
+    try:
+        found.flatten()[:1].to(wanted.dtype)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _shape(tensor: Tensor) -> str:

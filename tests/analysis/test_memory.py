@@ -36,7 +36,12 @@ def small(name: str) -> resnet_spec.Analysis:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_bytes_kept_for_backward_are_those_that_autograd_saves(name: str) -> None:
     analysis = small(name)
-    model = resnet_spec.build(analysis).train()
+    found = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total, batch=2).saved
+    assert found == saved_by_autograd(resnet_spec.build(analysis).train(), torch.randn(2, *analysis.input))
+
+
+def saved_by_autograd(model: torch.nn.Module, x: torch.Tensor) -> int:
+    """The bytes of the storages that autograd saves in a forward pass, without parameters and buffers."""
     own = own_storages(model)
     storages: dict[int, int] = {}
     kept: list[torch.Tensor] = []
@@ -48,10 +53,8 @@ def test_bytes_kept_for_backward_are_those_that_autograd_saves(name: str) -> Non
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        model(torch.randn(2, *analysis.input))
-    expected = sum(storages.values())
-    found = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total, batch=2).saved
-    assert found == expected
+        model(x)
+    return sum(storages.values())
 
 
 def own_storages(model: torch.nn.Module) -> set[int]:
@@ -97,11 +100,37 @@ class Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_peak_of_inference_is_what_is_alive_when_the_module_runs(name: str) -> None:
     analysis = small(name)
-    model = resnet_spec.build(analysis).eval()
-    x = torch.randn(1, *analysis.input)
+    found = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total).peak
+    assert found == peak_of_storages(resnet_spec.build(analysis).eval(), torch.randn(1, *analysis.input))
+
+
+def peak_of_storages(model: torch.nn.Module, x: torch.Tensor) -> int:
+    """The most bytes of storages that are alive at once while a module runs, without parameters and buffers."""
     alive = Alive(own_storages(model))
     alive.watch(x)
     with torch.no_grad(), alive:
         model(x)
-    found = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total).peak
-    assert found == alive.peak
+    return alive.peak
+
+
+BEFORE_ANY_WEIGHT = """
+spec: 1
+input: 3x12x12
+blocks:
+  gated:
+    branch: {conv: {op: conv2d, out_channels: 3, kernel_size: 3, padding: 1}, sig: sigmoid}
+    join: multiply
+stages:
+  relu: relu
+  pool: {op: max_pool2d, kernel_size: 2}
+  silu: silu
+  gate: gated
+  tanh: tanh
+"""
+
+
+def test_nothing_is_kept_of_operations_before_the_first_weight() -> None:
+    """The images need no gradient, so neither do values that no weight has touched."""
+    analysis = resnet_spec.analyze(BEFORE_ANY_WEIGHT)
+    found = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total, batch=2).saved
+    assert found == saved_by_autograd(resnet_spec.build(analysis).train(), torch.randn(2, *analysis.input))

@@ -48,14 +48,21 @@ def open_everything(model: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("spec", [MIXED, "resnet18", "cifar_resnet20", "pokemon_resnet18", "variants/resnet18_96px"])
 def test_fields_are_the_boxes_of_input_gradients(spec: str) -> None:
     analysis = resnet_spec.analyze(spec)
+    compare_with_gradients(analysis, open_everything(resnet_spec.build(analysis)))
+
+
+def compare_with_gradients(analysis: resnet_spec.Analysis, model: nn.Module, everywhere: bool = False) -> int:
+    """Assert that the fields are the support of input gradients; returns the number of pixels compared.
+
+    Of most nodes one pixel is looked at, or `everywhere` every pixel of the smallest row and column.
+    """
     fields = receptive_fields(analysis.graph, analysis.input, analysis.shapes)
-    model = open_everything(resnet_spec.build(analysis))
     outputs: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
             outputs[name] = output
-            return output.clone()  # what comes after may write over it
+            return output.clone()  # the next operation may overwrite it
 
         return hook
 
@@ -63,22 +70,30 @@ def test_fields_are_the_boxes_of_input_gradients(spec: str) -> None:
         model.get_submodule(node.name).register_forward_hook(keep(node.name))
     x = torch.ones(1, *analysis.input, dtype=torch.float64, requires_grad=True)
     model(x * 1.0)
+    compared = 0
     for number, (node, field, shape) in enumerate(zip(analysis.graph.nodes, fields, analysis.shapes, strict=True)):
-        if len(shape) != 3 or (number % 3 and number + 8 < len(fields)):
+        if len(shape) != 3 or (number % 3 and number + 8 < len(fields) and not everywhere):
             continue
-        at = (shape[1] // 2, shape[2] // 3)
-        (gradient,) = torch.autograd.grad(outputs[node.name][0, :, at[0], at[1]].sum(), x, retain_graph=True)
-        touched = gradient[0].abs().sum(0).nonzero()
-        for axis in (0, 1):
-            size = analysis.input[1 + axis]
-            start = 0 if field.whole else field.start[axis] + at[axis] * field.jump[axis]
-            stop = size if field.whole else start + field.size[axis]
-            assert int(touched[:, axis].min()) == max(0, start), node.name
-            found = int(touched[:, axis].max()) + 1
-            if stop <= size - 8:
-                assert found == stop, node.name
-            else:  # strides may leave the last pixels unread
-                assert size - 8 < found <= min(size, stop), node.name
+        middle = (shape[1] // 2, shape[2] // 3)
+        pixels = [middle]
+        if everywhere:
+            pixels = [(i, middle[1]) for i in range(shape[1])] + [(middle[0], j) for j in range(shape[2])]
+        for at in pixels:
+            values = outputs[node.name][0, :, at[0], at[1]]
+            weighted = values @ torch.arange(1, len(values) + 1, dtype=torch.float64)  # a softmax adds up to a constant
+            (gradient,) = torch.autograd.grad(weighted, x, retain_graph=True)
+            touched = gradient[0].abs().sum(0).nonzero()
+            compared += 1
+            for axis, along in enumerate((field.height, field.width)):
+                size = analysis.input[1 + axis]
+                start, stop = (0, size) if field.whole else (along.first(at[axis]), along.last(at[axis]) + 1)
+                assert int(touched[:, axis].min()) == max(0, start), node.name
+                found = int(touched[:, axis].max()) + 1
+                if everywhere or stop <= size - 8:
+                    assert found == min(size, stop), (node.name, at)
+                else:  # strides may leave the last pixels unread
+                    assert size - 8 < found <= min(size, stop), node.name
+    return compared
 
 
 def test_the_field_of_resnet_is_the_published_one() -> None:

@@ -147,7 +147,7 @@ def test_steps_are_the_sizes_that_pools_give(pools: list[dict[str, object]], lev
         along = pool.along(0)
         if along is not None:
             needed = max(needed, steps.reaches(along.least) or 0)
-            steps = steps.then(along.size, along.stride)
+            steps = steps.then(along)
         made.append(pool)
     wanted = steps.level(level)
     for n in range(1, 200):

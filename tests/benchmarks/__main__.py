@@ -41,7 +41,7 @@ def analysis_in_process() -> None:
         path = shipped_path(name)
         assert path is not None
         with torch.device("meta"):
-            model = resnet_spec.build(name, device="meta", initialise=False)
+            model = resnet_spec.build(name, device="meta", initialize=False)
         size = resnet_spec.analyze(name).input
         title = f"in process, spec to analysis of {name}; torchinfo on the meta device, module at hand"
         info = partial(summary, model, (1, *size), device="meta", verbose=0)

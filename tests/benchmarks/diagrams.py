@@ -20,7 +20,7 @@ from torchvision.models import {name}
 with torch.device("meta"):
     model = {name}()
 """
-OURS = "import resnet_spec; model = resnet_spec.build({name!r}, device='meta', initialise=False)"
+OURS = "import resnet_spec; model = resnet_spec.build({name!r}, device='meta', initialize=False)"
 
 
 def main() -> None:

@@ -59,6 +59,12 @@ def test_json_has_the_batch_where_one_is_given() -> None:
     assert (document["input"], document["output"]) == ([4, 3, 224, 224], [4, 1000])
 
 
+def test_json_has_the_memory_under_its_old_key_too() -> None:
+    memory = json.loads(summary("resnet18", "--format", "json").output)["memory"]
+    assert memory["optimiser"] == memory["optimizer"] == 4 * 11689512  # the momentum of each parameter
+    assert {"batch", "dtype", "params", "buffers", "gradients", "optimiser", "saved", "peak"} <= set(memory)
+
+
 def test_markdown_is_a_table_of_equal_rows() -> None:
     lines = summary("resnet18", "--format", "markdown").output.splitlines()
     assert all(line.startswith("|") for line in lines)
@@ -73,14 +79,14 @@ def test_repeated_blocks_are_one_row_with_what_all_cost() -> None:
 
 
 @pytest.mark.parametrize(("detail", "rows"), [("stage", 11), ("op", 60 + 9)])
-def test_detail_says_what_a_row_is(detail: str, rows: int) -> None:
+def test_detail_decides_what_a_row_is(detail: str, rows: int) -> None:
     """resnet18: 4 + 3 operations around 4 stages; 8 blocks of 7 operations, of which 3 have a projection of two."""
     layers = json.loads(summary("resnet18", "--detail", detail, "--format", "json").output)["layers"]
     assert len(layers) == (7 + 4 if detail == "stage" else 7 + 8 * 7 + 3 * 2)
     assert len(layers) == rows
 
 
-def test_a_head_that_does_not_fit_another_size_is_told_with_both_sizes() -> None:
+def test_a_head_that_does_not_fit_another_size_is_reported_with_both_sizes() -> None:
     done = CliRunner().invoke(group, ["summary", "variants/resnet34_avgpool7", "--input", "3x448x448"])
     assert done.exit_code == 1
     assert "fc at input 3x448x448: linear was built for 512 features, and 2048 enter" in done.output
@@ -90,7 +96,7 @@ def test_a_head_that_does_not_fit_another_size_is_told_with_both_sizes() -> None
 def test_another_size_than_the_specs() -> None:
     done = summary("resnet18", "--input", "3x256x320")
     assert done.output.splitlines()[0] == "resnet18: 3x256x320 -> 1000"
-    assert "`expect` speaks of the spec as written, and was not checked" in done.output
+    assert "`expect` is about the spec as written, and was not checked" in done.output
     assert "height: floor((256 + 2*3 - 7) / 2) + 1 = 128; width: floor((320 + 2*3 - 7) / 2) + 1 = 160" in (
         summary("resnet18", "--input", "3x256x320", "--arithmetic").output
     )

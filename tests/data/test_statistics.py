@@ -43,8 +43,8 @@ def test_images_that_are_read_give_the_same_and_may_be_prepared() -> None:
     pixels = noise(3, 12, 5, 5, 3)
     lazy = Split(np.zeros(12, np.int64), pixels.__getitem__, str)
     assert channel_statistics(lazy) == channel_statistics(of(pixels))
-    grey = np.stack([to_channels(image, 1) for image in pixels])
-    assert channel_statistics(of(pixels), lambda image: to_channels(image, 1)) == channel_statistics(of(grey))
+    gray = np.stack([to_channels(image, 1) for image in pixels])
+    assert channel_statistics(of(pixels), lambda image: to_channels(image, 1)) == channel_statistics(of(gray))
 
 
 def test_bad_images_are_raised_or_left_out() -> None:

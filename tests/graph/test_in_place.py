@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import resnet_spec
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.graph.in_place import overwritten
-from resnet_spec.outputs.torch_module import DropPath
+from resnet_spec.ops.layers import DropPath
 from tests.outputs.interpreter import interpret
 from tests.random_specs import Spec, random_specs
 

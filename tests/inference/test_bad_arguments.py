@@ -79,10 +79,10 @@ def test_images_in_memory_of_every_number_of_channels(runs: dict[int, Result], c
 BAD_FOR_BOTH: list[tuple[dict[str, Any], str]] = [
     ({"device": None}, "auto, cpu, cuda, mps"),
     ({"device": 0}, "auto, cpu, cuda, mps"),
-    ({"precision": "fp64"}, "fp32, bf16, fp16"),
-    ({"precision": "auto"}, "fp32, bf16, fp16"),
-    ({"precision": None}, "fp32, bf16, fp16"),
-    ({"precision": ["fp32"]}, "fp32, bf16, fp16"),
+    ({"precision": "fp64"}, "`fp32`, `bf16` or `fp16`"),
+    ({"precision": "auto"}, "`fp32`, `bf16` or `fp16`"),
+    ({"precision": None}, "`fp32`, `bf16` or `fp16`"),
+    ({"precision": ["fp32"]}, "`fp32`, `bf16` or `fp16`"),
     ({"batch_size": 0}, "1 or more"),
     ({"batch_size": -1}, "1 or more"),
     ({"batch_size": 1.5}, "1 or more"),
@@ -108,9 +108,9 @@ def test_what_both_functions_refuse(runs: dict[int, Result], images: Path, argum
 @pytest.mark.parametrize(
     ("arguments", "accepted"),
     [
-        ({"split": "val"}, "train, validation, test"),
-        ({"split": None}, "train, validation, test"),
-        ({"split": 1}, "train, validation, test"),
+        ({"split": "val"}, "`train`, `validation` or `test`"),
+        ({"split": None}, "`train`, `validation` or `test`"),
+        ({"split": 1}, "`train`, `validation` or `test`"),
         ({"workers": -1}, "0 or more"),
         ({"workers": "2"}, "0 or more"),
         ({"data": 5}, "folder:DIR"),

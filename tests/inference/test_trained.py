@@ -1,4 +1,4 @@
-"""Trained weights at work: from a run's folder or a file alone, on the data of training or on others, believed in nothing."""
+"""Evaluation and prediction with a run folder or a file of weights, on the data of training and on others; malformed files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def of_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
 # --- evaluate --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_results_of_a_run_are_found_again(run: Result) -> None:
+def test_the_results_of_a_run_are_reproduced(run: Result) -> None:
     results = json.loads((run.folder / "results.json").read_text(encoding="utf-8"))
     found = evaluate(run.folder, device="cpu")
     assert found.scores.accuracy == results["test_accuracy"]
@@ -182,7 +182,7 @@ def test_labels_are_mapped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.scores.confusion == expected
 
 
-def test_a_split_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_that_does_not_exist_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "write_pictures", lambda *_: None)
     train(tmp_path / "run", "synthetic:classes=4,size=12,train=20,validation=0,test=0", epochs=1)
     found = refused(lambda: evaluate(tmp_path / "run", device="cpu"))
@@ -327,7 +327,9 @@ PREPARATION = {
         ("preparation", json.dumps(PREPARATION | {"resize": -3}), {"weights-without-facts"}),
     ],
 )
-def test_facts_of_a_file_are_believed_in_nothing(run: Result, tmp_path: Path, key: str, value: str, codes: set[str]) -> None:
+def test_malformed_or_contradicting_facts_are_refused(
+    run: Result, tmp_path: Path, key: str, value: str, codes: set[str]
+) -> None:
     def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
         metadata[FACTS + key] = value
 
@@ -339,7 +341,7 @@ def test_facts_of_a_file_are_believed_in_nothing(run: Result, tmp_path: Path, ke
 
 
 @pytest.mark.parametrize("how", ["shape", "missing", "more", "half"])
-def test_tensors_of_another_network_are_told(run: Result, tmp_path: Path, how: str) -> None:
+def test_tensors_of_another_network_are_reported(run: Result, tmp_path: Path, how: str) -> None:
     def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
         match how:
             case "shape":
@@ -363,17 +365,17 @@ def test_tensors_of_another_network_are_told(run: Result, tmp_path: Path, how: s
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04", b"\xff" * 100, (1 << 40).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"[]"]
 )
-def test_files_that_hold_no_weights_are_told(tmp_path: Path, content: bytes) -> None:
+def test_files_that_hold_no_weights_are_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.safetensors").write_bytes(content)
     assert refused(lambda: load_trained(tmp_path / "file.safetensors")).code == "unreadable-file"
 
 
-def test_places_without_a_run_are_told(tmp_path: Path) -> None:
+def test_places_without_a_run_are_reported(tmp_path: Path) -> None:
     assert refused(lambda: load_trained(tmp_path)).code == "not-a-run"
     assert refused(lambda: load_trained(tmp_path / "nowhere")).code == "missing-file"
 
 
-def test_weights_without_facts_are_told(run: Result, tmp_path: Path) -> None:
+def test_weights_without_facts_are_reported(run: Result, tmp_path: Path) -> None:
     save_file(load_file(run.folder / "last.safetensors"), tmp_path / "bare.safetensors")
     found = refused(lambda: predict(tmp_path / "bare.safetensors", [tmp_path], device="cpu"))
     assert found.code == "weights-without-facts"

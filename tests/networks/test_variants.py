@@ -17,7 +17,7 @@ def test_a_readers_checkpoint_loads_strictly_and_computes_the_same(name: str) ->
     torch.manual_seed(0)
     theirs = NETWORKS[name]()
     analysis = resnet_spec.analyze(f"variants/{name}")
-    ours = resnet_spec.build(analysis, initialise=False)
+    ours = resnet_spec.build(analysis, initialize=False)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     size = analysis.input if (64, 64) not in analysis.accepted else (3, 64, 64)

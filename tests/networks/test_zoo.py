@@ -67,7 +67,7 @@ STRICT = {"seresnet50", "seresnet152d", "resnet50d", "resnet18d", "resnetblur50"
 def test_the_same_weights_give_the_same_bits(name: str) -> None:
     torch.manual_seed(0)
     twin = TWINS[name]()
-    model = resnet_spec.build(ZOO / f"{name}.yaml", initialise=False)
+    model = resnet_spec.build(ZOO / f"{name}.yaml", initialize=False)
     theirs, ours = twin.state_dict(), model.state_dict()
     if name.startswith("regnet"):
         assert sum(p.numel() for p in twin.parameters()) == sum(p.numel() for p in model.parameters())

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from resnet_spec.ops import OPERATIONS, Operation, Problem
-from resnet_spec.outputs.torch_module import make_layer
 from tests.measure import REFUSALS, measure
 from tests.naive_layers import Shape, naive_layer
 
@@ -63,7 +62,7 @@ def check(name: str, written: Mapping[str, Any], x: Shape, other: Shape | None =
     operation, shape = result
     assert shape == expected, f"{name} {written} at {x}"
     with torch.device("meta"):
-        made = make_layer(operation).eval()
+        made = operation.layer().eval()
     ours, theirs = measure(made, x, batch), measure(layer, x, batch)
     assert (ours.output, ours.params, ours.buffers, ours.macs) == (theirs.output, theirs.params, theirs.buffers, theirs.macs)
     assert operation.macs(shape) == theirs.macs

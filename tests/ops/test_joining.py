@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_spec.ops import OPERATIONS, Problem
-from resnet_spec.outputs.torch_module import make_layer
 from tests.measure import REFUSALS
 from tests.naive_layers import Shape, naive_layer
 
@@ -65,13 +64,13 @@ def test_concat_has_torchs_shape_or_is_refused_by_both(inputs: list[Shape]) -> N
 def test_the_layer_computes_what_the_function_does(name: str, count: int) -> None:
     values = [torch.randn(2, 3, 4, 5) for _ in range(count)]
     copies = [value.clone() for value in values]
-    torch.testing.assert_close(make_layer(OPERATIONS[name]())(*values), naive_layer(name, {}, (3, 4, 5))(*values))
+    torch.testing.assert_close(OPERATIONS[name]().layer()(*values), naive_layer(name, {}, (3, 4, 5))(*values))
     assert all(torch.equal(value, copy) for value, copy in zip(values, copies, strict=True))
 
 
 def test_a_gate_scales_each_channel() -> None:
     image, gate = torch.randn(2, 3, 4, 5), torch.rand(2, 3, 1, 1)
-    layer = make_layer(OPERATIONS["multiply"]())
+    layer = OPERATIONS["multiply"]().layer()
     expected = torch.einsum("nchw,nc->nchw", image, gate[:, :, 0, 0])
     torch.testing.assert_close(layer(image, gate), expected)
     torch.testing.assert_close(layer(gate, image), expected)
@@ -80,7 +79,7 @@ def test_a_gate_scales_each_channel() -> None:
 def test_an_add_in_place_writes_over_the_last_value_only() -> None:
     first, last = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
     kept, expected = first.clone(), first + last
-    output = make_layer(OPERATIONS["add"](), inplace=True)(first, last)
+    output = OPERATIONS["add"]().layer(inplace=True)(first, last)
     assert output.data_ptr() == last.data_ptr()
     assert torch.equal(output, expected)
     assert torch.equal(first, kept)

@@ -10,7 +10,6 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from resnet_spec.ops import Problem
-from resnet_spec.outputs.torch_module import make_layer
 from tests.measure import REFUSALS
 from tests.naive_layers import naive_layer
 from tests.ops.agreement import bound, check
@@ -68,7 +67,7 @@ def test_a_group_of_one_value_is_refused_by_both(x: tuple[int, ...]) -> None:
 def test_layer_norm_normalises_over_the_channels(written: dict[str, Any]) -> None:
     result = bound("layer_norm", written, (6, 5, 4))
     assert not isinstance(result, Problem)
-    ours, naive = make_layer(result[0]), naive_layer("layer_norm", written, (6, 5, 4))
+    ours, naive = result[0].layer(), naive_layer("layer_norm", written, (6, 5, 4))
     for parameter in naive.parameters():
         torch.nn.init.normal_(parameter)
     ours.load_state_dict(naive.state_dict())

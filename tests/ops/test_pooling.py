@@ -10,7 +10,6 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from resnet_spec.ops import OPERATIONS, Problem
-from resnet_spec.outputs.torch_module import make_layer
 from tests.naive_layers import naive_layer
 from tests.ops.agreement import bound, check
 from tests.ops.shapes import fields, images, pairs, sizes
@@ -104,7 +103,7 @@ def test_blur_pool2d_computes_what_timms_does(kernel_size: int, mode: str) -> No
     result = bound("blur_pool2d", written, (4, 11, 8))
     assert not isinstance(result, Problem)
     x = torch.randn(2, 4, 11, 8, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(make_layer(result[0])(x), naive_layer("blur_pool2d", written, (4, 11, 8))(x))
+    torch.testing.assert_close(result[0].layer()(x), naive_layer("blur_pool2d", written, (4, 11, 8))(x))
 
 
 @pytest.mark.parametrize(

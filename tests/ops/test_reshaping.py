@@ -10,7 +10,6 @@ from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from resnet_spec.ops import OPERATIONS, Problem
-from resnet_spec.outputs.torch_module import make_layer
 from tests.naive_layers import naive_layer
 from tests.ops.agreement import bound, check
 from tests.ops.shapes import anything, fields, sizes
@@ -72,7 +71,7 @@ def test_pad_adds_the_values_that_torchs_does(mode: str, padding: tuple[int, ...
     result = bound("pad", written, (3, 4, 5))
     assert not isinstance(result, Problem)
     x = torch.randn(2, 3, 4, 5)
-    assert torch.equal(make_layer(result[0])(x), naive_layer("pad", written, (3, 4, 5))(x))
+    assert torch.equal(result[0].layer()(x), naive_layer("pad", written, (3, 4, 5))(x))
 
 
 def test_pad_takes_no_negative_numbers() -> None:

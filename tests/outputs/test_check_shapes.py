@@ -57,7 +57,7 @@ def test_a_wrong_rule_is_found_and_its_layer_named(monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 1
     height = 58 if "226" in arguments[1] else 57
     wrong, right = f"1x64x{height}x{height - 1}", f"1x64x{height - 1}x{height - 1}"
-    assert f"error[analysis-differs]: maxpool: the analysis says {wrong}, and torch gives {right}" in result.stderr
+    assert f"error[analysis-differs]: maxpool: the analysis computes {wrong}, and torch computes {right}" in result.stderr
     assert "specs/resnet34.yaml:11:3" in result.stderr
     assert "checked" not in result.stdout
 

@@ -6,17 +6,29 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import ModuleType
+from typing import ClassVar, Literal, get_args
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 
 import resnet_spec
 from resnet_spec import api
 from resnet_spec import compiler as pipeline
+from resnet_spec.analysis.cost import count
+from resnet_spec.analysis.sized import SizedGraph
+from resnet_spec.cli import group
+from resnet_spec.diagnostics import Source, Span
+from resnet_spec.graph.model import Graph, Node
 from resnet_spec.language.library import shipped_names
-from resnet_spec.outputs.diagram import Style
+from resnet_spec.ops import OPERATIONS, Operation
+from resnet_spec.ops.definition import Family
+from resnet_spec.outputs.diagram import Style, draw_graph
+from resnet_spec.outputs.diagram.style import BOX_LOOKS
+from resnet_spec.outputs.render_dot import FORMATS, NoRendererError, PictureFormat
 
 GOLDEN = Path(__file__).parent / "golden"
 ZOO = Path(__file__).parent.parent / "networks" / "zoo"
@@ -83,12 +95,12 @@ def test_a_hostile_name_is_text_and_nothing_else() -> None:
     assert "\u202e" not in svg
 
 
-def test_tooltips_tell_each_operation() -> None:
+def test_tooltips_describe_each_operation() -> None:
     svg = resnet_spec.draw("resnet18", detail="op")
     assert "layer1.0.conv1: conv2d, 64x56x56 to 64x56x56, 36,864 parameters" in svg
 
 
-def test_shortcuts_are_told_apart() -> None:
+def test_kinds_of_shortcuts_are_distinguished() -> None:
     dot = dot_of("resnet18", Style(detail="block"))
     assert dot.count('tooltip="shortcut (changed on its way)"') == 3
     assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
@@ -123,7 +135,7 @@ def test_what_the_branch_of_a_pre_activation_block_uses_too_is_no_shortcut() -> 
     ]
 
 
-def test_an_inset_says_every_stride_of_its_blocks_and_a_stage_says_its_own() -> None:
+def test_an_inset_shows_every_stride_of_its_blocks_and_a_stage_its_own() -> None:
     dot = dot_of("resnet50")
     assert "conv2: conv 3x3, 64, /1 or /2" in dot
     assert "layer1: 3 × bottleneck\\n" in dot  # noqa: RUF001
@@ -207,13 +219,124 @@ def test_too_many_boxes_for_a_png_are_refused_with_what_works(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The formats that Graphviz was asked for, in order; nothing is rendered."""
+    asked: list[str] = []
+
+    class Graph:
+        def __init__(self, string: str) -> None:
+            assert string.startswith("// made by resnet-spec draw")
+
+        def draw(self, format: str, prog: str) -> bytes:
+            asked.append(format)
+            return f"<?xml {format}".encode()
+
+    module = ModuleType("pygraphviz")
+    module.AGraph = Graph  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pygraphviz", module)
+    return asked
+
+
+@pytest.mark.parametrize("path", [None, "x.svg", "x.png", "x.pdf"])
+def test_the_limit_on_boxes_holds_for_every_picture(path: str | None, tmp_path: Path, rendered: list[str]) -> None:
+    """Also where none is written: the rendering of 10,000 boxes would not end."""
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.draw("cifar_resnet1202", path and tmp_path / path, detail="op", expand=True, set={"params.n": 800})
+    assert [finding.code for finding in caught.value.diagnostics] == ["too-many-boxes"]
+    assert "or as .dot" in caught.value.diagnostics[0].help
+    assert rendered == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "formats"), [(None, ["svg"]), ("x.svg", ["svg"]), ("x.SVG", ["svg"]), ("x.png", ["png", "svg"]), ("x.dot", [])]
+)
+def test_nothing_is_rendered_twice(path: str | None, formats: list[str], tmp_path: Path, rendered: list[str]) -> None:
+    drawing = resnet_spec.draw("resnet18", path and tmp_path / path)
+    assert rendered == formats
+    if path is not None and "png" not in path:
+        assert (tmp_path / path).read_text(encoding="utf-8") == drawing
+
+
+def test_a_dot_file_needs_no_renderer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    drawing = resnet_spec.draw("resnet18", tmp_path / "x.dot")
+    assert drawing == (tmp_path / "x.dot").read_text(encoding="utf-8") == dot_of("resnet18")
+    with pytest.raises(NotImplementedError):  # a notebook then shows the text
+        drawing._repr_svg_()
+    with pytest.raises(NoRendererError):
+        resnet_spec.draw("resnet18")
+
+
+def test_a_notebook_shows_the_picture_of_a_dot_file(tmp_path: Path) -> None:
+    drawing = resnet_spec.draw("resnet18", tmp_path / "x.dot")
+    assert drawing._repr_svg_() == resnet_spec.draw("resnet18")
+
+
+def test_a_dot_file_has_no_limit_on_boxes_and_a_notebook_does_not_render_it(tmp_path: Path, rendered: list[str]) -> None:
+    drawing = resnet_spec.draw("cifar_resnet1202", tmp_path / "x.dot", detail="op", expand=True, set={"params.n": 800})
+    assert drawing.count(" [label=") > 5000
+    with pytest.raises(NotImplementedError):
+        drawing._repr_svg_()
+    assert rendered == []
+
+
+def test_a_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMATS, "txt", PictureFormat("txt", lambda dot: f"{len(dot)} characters".encode(), 30))
+    resnet_spec.draw("resnet18", tmp_path / "x.txt")
+    assert (tmp_path / "x.txt").read_text() == f"{len(dot_of('resnet18'))} characters"
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.draw("resnet18", tmp_path / "x.txt", detail="op", expand=True)
+    assert "more than a txt can show" in str(caught.value)
+    done = CliRunner().invoke(group, ["draw", "resnet18", "-o", str(tmp_path / "y.txt")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "y.txt").read_bytes() == (tmp_path / "x.txt").read_bytes()
+
+
+def test_every_family_of_operations_has_a_look_of_its_own_or_shares_the_plainest() -> None:
+    assert set(get_args(Family)) < set(BOX_LOOKS)
+    assert {op.family for op in OPERATIONS.values()} == set(get_args(Family))
+    shared = [family for family in get_args(Family) if BOX_LOOKS[family] == BOX_LOOKS["identity"]]
+    assert shared == ["reshaping", "regularization", "identity"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference(Operation):
+    """An operation that the package does not know."""
+
+    name: ClassVar[str] = "difference"
+    family: ClassVar[Family] = "join"
+    depends: ClassVar[Literal["pointwise"]] = "pointwise"
+    symbol: ClassVar[str] = "−"  # noqa: RUF001
+
+
+def test_a_new_operation_is_drawn_by_what_it_declares() -> None:
+    span = Span(Source("x", ""), 1, 1, 1, 1)
+    nodes = (Node("act", OPERATIONS["relu"](), (-1,), (3, 8, 8), span), Node("sub", Difference(), (-1, 0), (3, 8, 8), span))
+    graph = Graph("x", (3, 8, 8), nodes, (), 1, "pytorch")
+    shapes = tuple(node.shape for node in nodes)
+    sized = SizedGraph(graph, graph.input, shapes, count(graph, shapes))
+    dot = draw_graph(sized, Style(detail="op")).dot
+    (box,) = [line for line in dot.splitlines() if "sub: difference" in line]
+    assert "shape=circle" in box
+    assert "−" in box  # noqa: RUF001
+    assert [(tail, head) for tail, head, _ in arrows(dot)] == [("input", "act: relu"), ("input", "−"), ("act: relu", "−")]  # noqa: RUF001
+
+
+def test_diagrams_are_made_without_importing_graphviz_first() -> None:
+    code = "import resnet_spec.cli.draw_command, sys; sys.exit('graphviz' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_single_block_can_be_drawn() -> None:
     svg = resnet_spec.draw("block:bottleneck", input="64x56x56", set=["width=64"])
     assert "256x56x56" in svg
 
 
 @pytest.mark.parametrize("detail", ["stage", "block", "op"])
-def test_a_single_block_stands_without_frames(detail: Literal["stage", "block", "op"]) -> None:
+def test_a_single_block_has_no_frames(detail: Literal["stage", "block", "op"]) -> None:
     target = pipeline.find("block:bottleneck", "64x56x56")
     picture = api.picture(pipeline.sketch(target, ["width=64"]), Style(detail=detail))
     assert "subgraph" not in picture.dot
@@ -221,7 +344,7 @@ def test_a_single_block_stands_without_frames(detail: Literal["stage", "block", 
     assert 'label="downsample.0: conv 1x1, 256\\n' in picture.dot
 
 
-def test_memory_is_in_the_units_of_the_tables_and_the_title_says_whose() -> None:
+def test_memory_is_in_the_units_of_the_tables_and_the_title_explains_it() -> None:
     dot = dot_of("resnet18", Style(show=frozenset({"memory"})))
     assert "bytes: the outputs of all operations in a box, for one image in float32" in dot
     assert '"conv1: conv 7x7, 64, /2\\n3.1 MiB"' in dot  # 64 * 112 * 112 numbers of 4 bytes

@@ -49,7 +49,7 @@ def test_such_a_name_is_refused_in_a_spec(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["append", "extend", "insert", "pop", "keys", "weight", "p", "plan", "inplace", "op"])
-def test_other_names_work_wherever_they_stand(name: str) -> None:
+def test_other_names_work_everywhere(name: str) -> None:
     """`append` and its like belong to nn.Sequential, which is only used where the children are numbers."""
     ops = {name: "relu", "other": "identity"}
     spec = {

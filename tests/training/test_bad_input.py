@@ -20,10 +20,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import nn
 
 import resnet_spec
 from resnet_spec._system import files
-from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.diagnostics import ArgumentError, ResnetSpecError
 from resnet_spec.report.record import read_rows
 from resnet_spec.training import checkpoints, device, loop, reading, run_record, runs, session
 from resnet_spec.training import run_folder as folder
@@ -521,3 +522,43 @@ def test_several_mistakes_of_a_recipe_are_told_at_once() -> None:
     with pytest.raises(ResnetSpecError) as caught:
         resnet_spec.train(SPEC, recipe(epochz=3, batch_size="many", schedule="cosin"), DATA, device="cpu")
     assert len(caught.value.diagnostics) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"data": 5}, "`data` takes a string"),
+        ({"device": None}, "`device` takes the name of a device"),
+        ({"workers": -1}, "`workers` takes an integer, 0 or more, or None, not -1"),
+        ({"workers": 1.5}, "`workers` takes an integer"),
+        ({"recipe": 5}, "`recipe` takes a path, the name of a shipped recipe"),
+        ({"input": (3, 16, 16)}, "`input` is for modules; a spec has its own"),
+        ({"input": (3, 16.5, 16)}, "`input` takes three integers"),
+        ({"set_recipe": 5}, "`set_recipe` takes patches"),
+        ({"spec": 5}, "a spec is a path"),
+        ({"spec": nn.Flatten(), "input": (3, 16, 16), "set": ["classes=3"]}, "`set` and `weights` are for specs"),
+        ({"spec": nn.Flatten()}, "a module does not say the size of its input"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_is_accepted(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    arguments: dict[str, Any] = {"spec": SPEC, "recipe": recipe(), "out": tmp_path / "run", **options}
+    with pytest.raises(ArgumentError) as caught:
+        resnet_spec.train(**arguments)
+    assert words in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("plain")
+def test_patches_may_be_a_mapping(tmp_path: Path) -> None:
+    result = resnet_spec.train(
+        SPEC,
+        recipe(),
+        DATA,
+        out=tmp_path / "run",
+        set={"stages.layer1.width": 8},
+        set_recipe={"epochs": 1, "schedule": "constant", "optimizer.lr": 0.01},
+        device="cpu",
+        console=Console.silent(),
+    )
+    assert [row.lr for row in result.rows] == [0.01]
+    assert "width: 8" in (tmp_path / "run" / "spec.yaml").read_text(encoding="utf-8")

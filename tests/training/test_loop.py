@@ -344,7 +344,13 @@ def test_the_loss_that_is_shown_is_the_mean_of_all_parts() -> None:
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_batch_of_damaged_images_only_teaches_nothing(tmp_path: Path, precision: str, accumulate: int) -> None:
     """In fp16 there are no gradients in which the scaler could look for infinities, and it refuses to go on without."""
-    options = {"precision": precision, "accumulate": accumulate, "clip_norm": 1.0, "schedule": "constant", "epochs": 1}
+    options: dict[str, Any] = {
+        "precision": precision,
+        "accumulate": accumulate,
+        "clip_norm": 1.0,
+        "schedule": "constant",
+        "epochs": 1,
+    }
     data = write_folder(tmp_path, count=16)  # two batches of 16
     normalize = {"mean": "half", "std": "half"}
     started = ready(data, skip_bad=True, normalize=normalize, augment={"random_resized_crop": {}}, set=GROUP, **options)

@@ -87,7 +87,7 @@ def without_decay(made: torch.optim.Optimizer) -> list[Tensor]:
 @pytest.mark.parametrize("network", ["resnet18", "others"])
 def test_norms_and_biases_do_not_decay_where_the_recipe_says_so(no_decay: list[str], network: str) -> None:
     """On a ResNet what has one dimension is of a norm or a bias, and the only bias that is not a norm's is that of `fc`."""
-    module: nn.Module = Others() if network == "others" else resnet_spec.build("resnet18", initialise=False)
+    module: nn.Module = Others() if network == "others" else resnet_spec.build("resnet18", initialize=False)
     made = make_optimizer(module, recipe(optimizer={"op": "SGD", "lr": 0.1, "weight_decay": 0.01}, no_decay=no_decay))
     names = dict(module.named_parameters())
     bias = {"fc.bias", "conv.bias"} & names.keys()

@@ -19,6 +19,7 @@ from torch import nn
 import resnet_spec
 from resnet_spec import analyze, api, build
 from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.diagnostics import ArgumentError
 from resnet_spec.language.library import shipped_names
 from resnet_spec.report.record import read_rows
 from resnet_spec.training import checkpoints, runs, session
@@ -134,7 +135,7 @@ def test_a_run_of_a_module_is_gone_on_with_when_the_module_is_given(tmp_path: Pa
 
 def test_what_only_a_spec_has_is_refused_of_a_module() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
-    with pytest.raises(TypeError, match="specs"):
+    with pytest.raises(ArgumentError, match="specs"):
         ready(spec=module, input=(3, 12, 12), set=("classes=5",))
     assert refused(lambda: ready(spec=module)).code == "missing-input"
     assert refused(lambda: ready(spec=module, input=(3, 13, 13))).code == "data-size"

@@ -1,4 +1,4 @@
-"""Files of weights: what is written is read back, and what a stranger wrote is refused and never believed."""
+"""Files of weights: what is written is read back, and malformed files are refused."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_every_preparation_that_is_made_is_read_back(
     assert read_preparation(preparation_data(made)) == made
 
 
-# --- what a stranger wrote ------------------------------------------------------------------------------------------------
+# --- malformed files -----------------------------------------------------------------------------------------------------
 
 GOOD = preparation_data(PREPARED)
 
@@ -144,8 +144,8 @@ HOSTILE: list[Mapping[str, str | None]] = [
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 def test_metadata_that_are_not_what_they_should_be_are_refused(number: int, tmp_path: Path) -> None:
-    told: dict[str, str | None] = {"classes": '["cat", "dog"]', "preparation": changed(), "epoch": "1", **HOSTILE[number]}
-    metadata = {PREFIX + key: value for key, value in told.items() if value is not None}
+    values: dict[str, str | None] = {"classes": '["cat", "dog"]', "preparation": changed(), "epoch": "1", **HOSTILE[number]}
+    metadata = {PREFIX + key: value for key, value in values.items() if value is not None}
     path = tmp_path / "w.safetensors"
     path.write_bytes(save({"a": torch.zeros(1)}, metadata))
     with pytest.raises(ResnetSpecError) as caught:

@@ -56,6 +56,11 @@ def test_what_was_written_is_loaded(written: Path) -> None:
         ({"fc__weight": torch.zeros(4, 33)}, "`fc.weight` is 4x33 and should be 4x32"),
         ({"fc__bias": torch.zeros(())}, "`fc.bias` is a single number and should be 4"),
         ({"bn__num_batches_tracked": torch.zeros(1, dtype=torch.int64)}, "is 1 and should be a single number"),
+        ({"fc__bias": torch.zeros(4, dtype=torch.complex64)}, "`fc.bias` is complex64, which cannot be converted to float32"),
+        (
+            {"fc__bias": torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)},
+            "`fc.bias` is float4_e2m1fn_x2, which cannot be converted to float32",
+        ),
         ({"\x1b[31m": torch.zeros(1)}, "`\\x1b[31m` is not expected"),
     ],
 )
@@ -101,6 +106,25 @@ def test_a_file_that_cannot_be_read_is_an_argument_error(tmp_path: Path, name: s
     (finding,) = caught.value.diagnostics
     assert finding.code == "unreadable-file"
     assert finding.message.isprintable()
+
+
+def test_training_refuses_numbers_that_cannot_be_converted(written: Path) -> None:
+    analysis = resnet_spec.analyze({**SPEC, "classes": 7})
+    change(written, fc__bias=torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2))
+    start_from(resnet_spec.build(analysis), analysis, written)  # the head is drawn anew
+    analysis = resnet_spec.analyze(SPEC)
+    with pytest.raises(WeightsError, match=r"`fc.bias` is float4_e2m1fn_x2"):
+        start_from(resnet_spec.build(analysis), analysis, written)
+    change(written, conv__bias=torch.zeros(8, dtype=torch.uint8).view(torch.float4_e2m1fn_x2))
+    with pytest.raises(WeightsError, match=r"`conv.bias` is float4_e2m1fn_x2"):
+        start_from(resnet_spec.build(analysis), analysis, written)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.int8])
+def test_numbers_of_other_types_are_converted(written: Path, dtype: torch.dtype) -> None:
+    change(written, fc__bias=torch.ones(4).to(dtype))
+    network = resnet_spec.build(SPEC, weights=written)
+    assert torch.equal(network.get_parameter("fc.bias"), torch.ones(4))
 
 
 def test_training_starts_from_all_tensors_but_a_head_for_other_classes(written: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, RecipeError, Source, Span, suggestion
+from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.language.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
 from resnet_spec.language.merge import parse_set, read_file, resolve_recipe, spec_root
 from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, from_data, to_data
@@ -71,6 +72,8 @@ def _find(recipe: RecipeLike) -> tuple[Source, Path | None, Path | None]:
         return from_data({"recipe": 1, **recipe}, "<recipe>"), Path.cwd(), Path.cwd()
     if isinstance(recipe, str) and "\n" in recipe:
         return Source("<recipe>", recipe), Path.cwd(), Path.cwd()
+    if not isinstance(recipe, str | Path):
+        raise wrong_argument(f"`recipe` takes a path, the name of a shipped recipe, YAML text, or a dict, not {quote(recipe)}")
     path = Path(recipe)
     if is_file(path):
         return read_file(path), path.parent, spec_root(path)

@@ -1,0 +1,85 @@
+"""DOT text: boxes, frames and arrows with their attributes. No text of a spec is read as an escape sequence or as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from resnet_spec.diagnostics.text import dot_text
+
+from .style import Attributes, Direction, ThemeColors
+
+if TYPE_CHECKING:
+    from graphviz import Digraph
+
+
+def label(lines: Sequence[str]) -> str:
+    """Lines of any text as the value of an attribute."""
+    import graphviz
+
+    text: str = graphviz.nohtml("\\n".join(map(dot_text, lines)))
+    return text
+
+
+class DotWriter:
+    """Writes the text of one diagram. `top` is its outermost level, `boxes` counts the boxes in it."""
+
+    def __init__(self, title: Sequence[str], direction: Direction, colors: ThemeColors, insets: bool) -> None:
+        """`insets`: whether frames without arrows to the network are laid out beside it."""
+        import graphviz
+
+        self.boxes = self.frames = 0
+        self.colors = colors
+        self.arrows: list[tuple[str, str, Attributes]] = []
+        font = {"fontname": "Helvetica,Arial,sans-serif", "fontcolor": colors.ink}
+        looks = {
+            "bgcolor": colors.paper,
+            "rankdir": "TB" if direction == "down" else "LR",
+            "labelloc": "t",
+            "nodesep": "0.25",
+            "ranksep": "0.28",
+            "compound": "true",
+            "pad": "0.1",
+        }
+        if insets:
+            # The insets are laid out apart, in one line, in order, their tops aligned. Otherwise their boxes would be aligned
+            # with the rows of the network. A broken network cannot have this: its arrows would lose their labels.
+            looks |= {"pack": "12", "packmode": "array_ut999"}
+        self.top = graphviz.Digraph(comment="made by resnet-spec draw")
+        self.top.attr("graph", label=label([*title, " "]), fontsize="16", **font, **looks)
+        self.top.attr("node", fontsize="11", color=colors.frame, margin="0.12,0.05", height="0.3", **font)
+        self.top.attr("edge", color=colors.ink, arrowsize="0.6", fontsize="10", **font)
+
+    def box(self, parent: Digraph, lines: Sequence[str], tip: str, looks: Attributes) -> str:
+        """Add a box to the diagram or to a frame; returns its name."""
+        name = f"n{self.boxes}"
+        self.boxes += 1
+        parent.node(name, label=label(lines), tooltip=label([tip]), **looks)
+        return name
+
+    def fork(self, parent: Digraph, tail: str) -> str:
+        """Add a point, and a line to it from the box `tail`; returns its name."""
+        name = f"fork{self.frames}"
+        parent.node(name, shape="point", width="0.06", height="0.06", color=self.colors.ink)
+        self.arrow(tail, name, arrowhead="none")
+        return name
+
+    @contextmanager
+    def frame(self, parent: Digraph, title: str, **looks: str) -> Iterator[Digraph]:
+        """A frame around the boxes that are added to it."""
+        self.frames += 1
+        with parent.subgraph(name=f"cluster{self.frames}") as frame:
+            frame.attr(label=label([title]), color=self.colors.frame, labeljust="l", **looks)
+            yield frame
+
+    def arrow(self, tail: str, head: str, **looks: str) -> None:
+        """Add an arrow from one box to another."""
+        self.arrows.append((tail, head, looks))
+
+    def text(self) -> str:
+        """The DOT text; call it once."""
+        for tail, head, looks in self.arrows:  # outside all frames: an arrow inside a frame would move both its boxes into it
+            self.top.edge(tail, head, **looks)
+        source: str = self.top.source
+        return source

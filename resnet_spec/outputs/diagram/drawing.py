@@ -1,0 +1,254 @@
+"""The boxes and arrows of a network: what is in a frame, in a box of its own, in an inset, or marked as broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING
+
+from resnet_spec.analysis.sized import SizedGraph
+from resnet_spec.diagnostics import printable
+from resnet_spec.graph.model import INPUT, BrokenNode, Item, tree
+from resnet_spec.ops import Pair, show
+
+from .captions import TIMES, count_text, fact_lines, item_caption, operation_caption, stride_caption, wrap
+from .dot import DotWriter, label
+from .grouping import (
+    equal_neighbors,
+    is_block,
+    is_one_block,
+    kinds_of_blocks,
+    sections,
+    shortcut_arrows,
+    shortcut_of,
+    stride_of,
+    strides_of_kind,
+)
+from .style import BROKEN, HEAT_LABELS, THEMES, BoxKind, Style, box_attributes, shortcut_attributes
+
+if TYPE_CHECKING:
+    from graphviz import Digraph
+
+_NAME_ONLY = ("activation", "normalization")  # families of which a box shows no facts
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """DOT text, and how many boxes it has."""
+
+    dot: str
+    boxes: int
+
+
+def draw_graph(sized: SizedGraph, style: Style, broken: Sequence[BrokenNode] = ()) -> Picture:
+    """The diagram of a network. What is `broken` is drawn red, with the shapes of its inputs."""
+    drawing = _Drawing(sized, style, broken)
+    drawing.draw()
+    return Picture(drawing.writer.text(), drawing.writer.boxes)
+
+
+@dataclass(slots=True)
+class _Level:
+    """Where boxes are being put: the diagram or a frame, and which box gives each value.
+
+    `strides` are those of the operations that represent several with different strides.
+    """
+
+    dot: Digraph
+    gives: dict[int, str] = field(default_factory=dict)
+    strides: dict[int, set[Pair]] = field(default_factory=dict)
+
+
+class _Drawing:
+    def __init__(self, sized: SizedGraph, style: Style, broken: Sequence[BrokenNode]) -> None:
+        self.sized, self.style, self.broken = sized, style, broken
+        self.graph = sized.graph
+        self.colors = THEMES[style.theme]
+        self.writer = DotWriter(self.title(), style.direction, self.colors, insets=not broken)
+        self.shortcuts = shortcut_arrows(self.graph)
+        self.highest = max(map(self.heat_of, range(len(self.graph.nodes))), default=0.0)
+
+    def draw(self) -> None:
+        items = tree(self.graph)
+        level = _Level(self.writer.top)
+        size = show(self.sized.input)
+        level.gives[INPUT] = self.box(level.dot, ["input", size], "input", "the image that enters")
+        if is_one_block(items):
+            for item in items[0].items:
+                self.inset_item(item, level, "")
+        else:
+            self.sections(items, level)
+        for conflict in self.broken:
+            self.conflict(conflict, level)
+
+    def title(self) -> list[str]:
+        cost = self.sized.total()
+        counts = f"{count_text(cost.params)} parameters, {count_text(cost.macs)} multiply-adds"
+        sizes = f"{show(self.sized.input)} to {show(self.sized.output)}"
+        lines = [printable(self.graph.name), "does not work: see the red box" if self.broken else f"{sizes}, {counts}"]
+        if "memory" in self.style.show:
+            lines.append("bytes: the outputs of all operations in a box, for one image in float32")
+        if self.style.heat is not None:
+            lines.append(f"the darker, the more {HEAT_LABELS[self.style.heat]}")
+        return lines
+
+    def sections(self, items: Sequence[Item], level: _Level) -> None:
+        """Stem, stages and head in frames; where a box is a stage, also the kinds of block."""
+        for title, section in sections(items):
+            with self.writer.frame(level.dot, title, style="rounded", fontsize="12") as frame:
+                self.items(section, _Level(frame, level.gives))
+        if self.style.detail == "stage":
+            for blocks in kinds_of_blocks(self.graph, items):
+                self.inset(level.dot, blocks)
+
+    # --- boxes and arrows -----------------------------------------------------------------------------------------------
+
+    def box(self, dot: Digraph, lines: list[str], kind: BoxKind, tip: str, heat: float | None = None) -> str:
+        share = None if heat is None or self.style.heat is None else heat / self.highest if self.highest else 0.0
+        return self.writer.box(dot, lines, tip, box_attributes(kind, self.style.theme, share))
+
+    def heat_of(self, position: int) -> float:
+        """The cost of an operation that colors show."""
+        match self.style.heat:
+            case "macs":
+                return self.sized.costs[position].macs
+            case "memory":
+                return prod(self.sized.shapes[position])
+            case _:
+                return self.sized.costs[position].params
+
+    def tip(self, name: str, what: str, item: Item, output: int) -> str:
+        entering, leaving = show(self.sized.shape_of(item.inputs[0])), show(self.sized.shape_of(output))
+        return f"{name}: {what}, {entering} to {leaving}, {self.sized.total(item.start, item.stop).params:,} parameters"
+
+    # --- items ----------------------------------------------------------------------------------------------------------
+
+    def items(self, items: Sequence[Item], level: _Level) -> None:
+        """Items in order; equal neighboring blocks as the first of them, with their number."""
+        runs: Iterable[Sequence[Item]] = ([item] for item in items) if self.style.expand else equal_neighbors(self.graph, items)
+        for run in runs:
+            self.item(run[0], len(run), level)
+            for repeated in run[1:]:
+                level.gives[repeated.output] = level.gives[run[0].output]
+
+    def item(self, item: Item, times: int, level: _Level) -> None:
+        if item.region is None:
+            self.operation(item, level)
+        elif item.start == item.stop:
+            level.gives.setdefault(item.output, level.gives[item.inputs[0]])
+        elif self.is_open(item) or (times > 1 and self.shows_shortcut(item)):
+            self.group(item, level, times)
+        else:
+            self.closed(item, f"{item_caption(item, times)}: ", level, times)
+
+    def is_open(self, item: Item) -> bool:
+        """Whether what is in a stage, block or sequence is drawn."""
+        assert item.region is not None
+        return self.style.detail == "op" or (self.style.detail == "block" and item.region.kind == "stage")
+
+    def shows_shortcut(self, item: Item) -> bool:
+        """Whether the shortcut of a block is drawn beside its box."""
+        return self.style.detail == "block" and is_block(item) and shortcut_of(self.graph, item) is not None
+
+    def operation(self, item: Item, level: _Level, prefix: str = "") -> None:
+        node = self.graph.nodes[item.start]
+        op, shape = node.op, self.sized.shapes[item.start]
+        caption = operation_caption(op, level.strides.get(item.start, ()))
+        short = prefix + node.name.rpartition(".")[2]
+        if op.family == "join":
+            lines = [op.symbol or op.name]
+        elif op.family in _NAME_ONLY:
+            lines = [op.name if short == op.name else f"{short}: {caption}"]
+        else:
+            lines = [f"{short}: {caption}" if short != op.name else caption]
+            lines += fact_lines(self.style.show, shape, self.sized.costs[item.start], prod(shape))
+        tip = self.tip(node.name, op.name, item, item.start)
+        name = self.box(level.dot, lines, op.family, tip, self.heat_of(item.start))
+        for value in node.inputs:
+            kind = self.shortcuts.get((value, item.start))
+            self.writer.arrow(level.gives[value], name, **({} if kind is None else shortcut_attributes(kind)))
+        level.gives[item.start] = name
+
+    def closed(self, item: Item, prefix: str, level: _Level, times: int = 1) -> None:
+        """A stage, block or sequence as one box; where a box is a block, with its shortcut beside it."""
+        region = item.region
+        assert region is not None
+        nodes = range(item.start, item.stop)
+        if region.kind == "sequential":
+            what = ", ".join(operation_caption(self.graph.nodes[at].op) for at in nodes[:4])
+        else:
+            count = sum(map(is_block, item.items)) if region.kind == "stage" else times
+            what = f"{count} {TIMES} {printable(region.label)}" if count > 1 else printable(region.label)
+            what += stride_caption([stride_of(self.graph, item)])
+        output = item.output if item.output >= item.start else item.stop - 1  # a broken region has no output
+        numbers = sum(prod(self.sized.shapes[at]) for at in nodes)
+        cost = self.sized.total(item.start, item.stop)
+        lines = [f"{prefix}{what}", *fact_lines(self.style.show, self.sized.shape_of(output), cost, numbers, times)]
+        tip = printable(self.tip(region.name, region.label, item, output))
+        box = self.box(level.dot, lines, "stage", tip, max(map(self.heat_of, nodes), default=0.0))
+        self.writer.arrow(level.gives[item.inputs[0]], box)
+        if self.style.detail == "block" and is_block(item) and (shortcut := shortcut_of(self.graph, item)) is not None:
+            position, kind = shortcut
+            op = self.graph.nodes[position].op
+            tip = f"{region.name}: the shortcut ({kind}) meets the branch"
+            circle = self.box(level.dot, [op.symbol or op.name], "join", tip)
+            self.writer.arrow(box, circle)
+            self.writer.arrow(level.gives[item.inputs[0]], circle, **shortcut_attributes(kind))
+            box = circle
+        level.gives.update(dict.fromkeys(nodes, box))
+
+    def group(self, item: Item, level: _Level, times: int) -> None:
+        """A frame around what is in a stage, block or sequence, or around one of several equal blocks."""
+        region = item.region
+        assert region is not None
+        repeats = f", {TIMES} {times}" if times > 1 else ""
+        title = item_caption(item, times) + repeats  # short, as arrows enter through the middle of the frame
+        with self.writer.frame(level.dot, title, style="rounded") as frame:
+            penwidth = "2" if times > 1 else "1"
+            frame.attr(fontsize="11", tooltip=label([f"{region.name}: {region.label}"]), penwidth=penwidth)
+            inner = _Level(frame, level.gives)
+            entering = level.gives[region.input]
+            if times > 1:  # the shortcut begins inside the frame, else it would go around all repetitions
+                level.gives[region.input] = self.writer.fork(frame, entering)
+            if self.is_open(item):
+                self.items(item.items, inner)
+            else:
+                self.closed(item, "", inner)
+            level.gives[region.input] = entering
+
+    # --- insets ---------------------------------------------------------------------------------------------------------
+
+    def inset(self, dot: Digraph, blocks: Sequence[Item]) -> None:
+        """The first of several blocks of one kind, with their names and the strides that any of them has."""
+        block, region = blocks[0], blocks[0].region
+        assert region is not None
+        names = [each.region.name for each in blocks if each.region is not None]
+        where = names[0] if len(names) == 1 else f"{len(names)} blocks, such as {names[0]}"
+        with self.writer.frame(dot, f"{region.label}: {where}", style="dashed,rounded") as frame:
+            frame.attr(fontsize="11", tooltip=label([", ".join(names[:12])]))
+            level = _Level(frame, strides=strides_of_kind(self.graph, blocks))
+            size = show(self.sized.shape_of(block.inputs[0]))
+            level.gives[block.inputs[0]] = self.box(frame, [size], "input", "what enters the block")
+            for item in block.items:
+                self.inset_item(item, level, "")
+
+    def inset_item(self, item: Item, level: _Level, prefix: str) -> None:
+        if item.region is None:
+            self.operation(item, level, prefix)
+        elif item.start == item.stop:
+            level.gives.setdefault(item.output, level.gives[item.inputs[0]])
+        else:
+            for each in item.items:
+                self.inset_item(each, level, f"{prefix}{item.name}.")
+
+    # --- conflicts ------------------------------------------------------------------------------------------------------
+
+    def conflict(self, broken: BrokenNode, level: _Level) -> None:
+        """An operation that could not be built, with the shapes of its inputs on the arrows."""
+        lines = [f"{broken.name}: {broken.op}", *wrap(broken.message)]
+        name = self.box(level.dot, lines, "broken", broken.message)
+        for value in broken.inputs:
+            if value in level.gives:
+                size = show(self.sized.shape_of(value))
+                self.writer.arrow(level.gives[value], name, color=BROKEN, penwidth="2", label=size)

@@ -1,0 +1,102 @@
+"""How a diagram looks: its options, the colors and shapes of boxes, and the colors of costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from resnet_spec.ops.definition import Family
+
+DiagramDetail = Literal["stage", "block", "op"]
+DiagramTheme = Literal["light", "dark"]
+Direction = Literal["down", "right"]
+Heat = Literal["params", "macs", "memory"]
+Show = Literal["shapes", "params", "macs", "memory"]
+SHOWS: tuple[Show, ...] = get_args(Show)
+
+Attributes = dict[str, str]  # of Graphviz
+BoxKind = Family | Literal["stage", "input", "broken"]
+ShortcutKind = Literal["identity", "changed on its way"]
+
+SHORTCUT = "#d55e00"
+BROKEN = "#c00000"
+_DARK_TEXT, _LIGHT_TEXT = "#222222", "#ffffff"
+_HEAT = ("#fff7ec", "#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59", "#ef6548", "#d7301f", "#990000")
+_LIGHT_TEXT_FROM = 5  # this entry of _HEAT on
+HEAT_LABELS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds", "memory": "memory of its output"}
+_SHORTCUT_LINES: dict[ShortcutKind, str] = {"identity": "bold", "changed on its way": "dashed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to draw. `expand` draws equal blocks one by one; `heat` colors boxes by a cost."""
+
+    detail: DiagramDetail = "stage"
+    expand: bool = False
+    direction: Direction = "down"
+    theme: DiagramTheme = "light"
+    show: frozenset[Show] = frozenset({"shapes", "params"})
+    heat: Heat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThemeColors:
+    """The colors of a theme outside the boxes."""
+
+    paper: str
+    ink: str  # of text and arrows
+    frame: str
+
+
+THEMES: dict[DiagramTheme, ThemeColors] = {
+    "light": ThemeColors("#ffffff", "#222222", "#8c8c8c"),
+    "dark": ThemeColors("#1e1e1e", "#e6e6e6", "#8c8c8c"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _BoxLook:
+    """`on_paper`: filled with the color of the paper, also in a dark theme."""
+
+    fill: str
+    shape: str
+    rounded: bool = False
+    on_paper: bool = False
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+_OTHER = _BoxLook("#e8d5e4", "note")
+# The colors are from the palette of Okabe and Ito, which color-blind readers can distinguish; the shapes differ too.
+BOX_LOOKS: dict[BoxKind, _BoxLook] = {
+    "convolution": _BoxLook("#9ecae9", "box"),
+    "linear": _BoxLook("#f5c26b", "box", more={"peripheries": "2"}),
+    "normalization": _BoxLook("#d9d9d9", "box", rounded=True),
+    "activation": _BoxLook("#f7ee8a", "ellipse"),
+    "pooling": _BoxLook("#8fd3bd", "box3d"),
+    "reshaping": _OTHER,
+    "regularization": _OTHER,
+    "identity": _OTHER,
+    "join": _BoxLook("#ffffff", "circle", on_paper=True, more={"color": SHORTCUT, "penwidth": "2", "margin": "0.02"}),
+    "stage": _BoxLook("#cfe3f3", "box", rounded=True, more={"penwidth": "1.5"}),
+    "input": _BoxLook("#ffffff", "oval", on_paper=True),
+    "broken": _BoxLook("#ffd6d6", "box", more={"color": BROKEN, "penwidth": "2.5"}),
+}
+
+
+def box_attributes(kind: BoxKind, theme: DiagramTheme, heat: float | None = None) -> Attributes:
+    """The attributes of a box. With `heat`, its share of the highest cost from 0 to 1, its color shows the cost."""
+    look = BOX_LOOKS[kind]
+    fill, text = look.fill, _DARK_TEXT
+    if heat is not None:
+        step = min(len(_HEAT) - 1, int(len(_HEAT) * min(1.0, heat) ** 0.5))
+        fill, text = _HEAT[step], _LIGHT_TEXT if step >= _LIGHT_TEXT_FROM else _DARK_TEXT
+    if look.on_paper and theme == "dark":
+        fill, text = THEMES[theme].paper, THEMES[theme].ink
+    style = "filled,rounded" if look.rounded else "filled"
+    return {"shape": look.shape, "style": style, "fillcolor": fill, "fontcolor": text, **look.more}
+
+
+def shortcut_attributes(kind: ShortcutKind) -> Attributes:
+    """The attributes of an arrow that is a shortcut: thick and orange, and dashed where it changes the value."""
+    return {"color": SHORTCUT, "penwidth": "2", "tooltip": f"shortcut ({kind})", "style": _SHORTCUT_LINES[kind]}

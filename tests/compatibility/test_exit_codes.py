@@ -1,0 +1,105 @@
+"""Each situation of `exit_codes.json` ends with the exit code and the findings that version 0.1.0 gave.
+
+Severity and code of a finding are held, words and places are not.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import resnet_spec
+
+from .command_line import inside, run
+from .situations import EXIT_CODES, INVALID, Situation, golden_arguments, golden_names, outcome, prepare, situations
+
+RECORDED: dict[str, Any] = json.loads(EXIT_CODES.read_text(encoding="utf-8"))
+ALL = situations()
+FREE = [each for each in ALL if not each.torch]
+TORCH = [each for each in ALL if each.torch]
+
+# Codes that no situation leads to, and why.
+NOT_LED_TO = {
+    "analysis-differs": "only a mistake of the program itself leads to it",
+    "invalid-split": "the recipe and the facts in a file of weights are checked before, so no command reaches it",
+    "missing-folder": "needs torchrun; tests/training/test_processes.py has it",
+    "not-data": "the Python interface alone can be given data that YAML cannot say; tested below",
+    "ranks-disagree": "needs several processes",
+    "recipe-precision": "needs a GPU that does not compute in bf16",
+    "recipe-sync": "needs several processes",
+    "unknown-format": "`draw` refuses the format as a usage error before; the Python interface gives it, tested below",
+    "worker-lost": "needs a process that reads images to be killed, at the right moment",
+}
+
+
+@pytest.fixture(scope="module")
+def free_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the situations that do without torch name."""
+    folder = tmp_path_factory.mktemp("free")
+    prepare(folder, torch=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def torch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with runs and weights."""
+    folder = tmp_path_factory.mktemp("torch")
+    with inside(folder):
+        prepare(folder, torch=True)
+    return folder
+
+
+def test_every_situation_is_recorded() -> None:
+    assert [each.name for each in ALL] == list(RECORDED["situations"])
+    assert golden_names() == list(RECORDED["golden"])
+
+
+@pytest.mark.parametrize("name", golden_names())
+def test_a_golden_mistake_ends_as_it_did(name: str, tmp_path: Path) -> None:
+    with inside(INVALID):
+        found = {command: outcome(run(*arguments)) for command, arguments in golden_arguments(name, tmp_path).items()}
+    assert found == RECORDED["golden"][name]
+
+
+@pytest.mark.parametrize("situation", FREE, ids=lambda each: each.name)
+def test_a_command_without_torch_ends_as_it_did(situation: Situation, free_folder: Path) -> None:
+    with inside(free_folder):
+        done = run(*situation.arguments, stdin=situation.stdin)
+    assert outcome(done) == RECORDED["situations"][situation.name], done.stdout + done.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("situation", TORCH, ids=lambda each: each.name)
+def test_a_command_with_torch_ends_as_it_did(situation: Situation, torch_folder: Path) -> None:
+    with inside(torch_folder):
+        done = run(*situation.arguments, stdin=situation.stdin)
+    assert outcome(done) == RECORDED["situations"][situation.name], done.stdout + done.stderr
+
+
+def test_no_situation_is_a_mistake_of_the_program() -> None:
+    ends = [*RECORDED["situations"].values(), *(end for each in RECORDED["golden"].values() for end in each.values())]
+    assert {end[0] for end in ends} == {0, 1, 2}
+
+
+def test_every_code_is_led_to_but_for_those_that_say_why() -> None:
+    ends = [*RECORDED["situations"].values(), *(end for each in RECORDED["golden"].values() for end in each.values())]
+    seen = {finding.partition(" ")[2] for _, findings in ends for finding in findings}
+    assert sorted(seen | NOT_LED_TO.keys()) == sorted(RECORDED["codes"])
+    assert not seen & NOT_LED_TO.keys()
+
+
+def test_every_code_there_was_is_still_explained() -> None:
+    codes = {line.partition(":")[0] for line in run("explain").stdout.splitlines()}
+    assert codes >= set(RECORDED["codes"])
+
+
+def test_codes_that_the_python_interface_alone_gives(tmp_path: Path) -> None:
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.analyze({"spec": 1, "name": {1, 2}})
+    assert [each.code for each in caught.value.diagnostics] == ["not-data"]
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.draw("cifar_resnet20", tmp_path / "x.gif")
+    assert [each.code for each in caught.value.diagnostics] == ["unknown-format"]
