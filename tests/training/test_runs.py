@@ -339,7 +339,7 @@ def test_the_page_of_a_resumed_run_has_the_command_that_started_it(
     told = json.loads(path.read_text(encoding="utf-8")) | {"command": "the first command", "started": "long ago"}
     path.write_text(json.dumps(told), encoding="utf-8")
     shown: list[Any] = []
-    monkeypatch.setattr(session, "write_pictures", lambda *arguments: shown.append(arguments[-1]))
+    monkeypatch.setattr(session, "write_pictures", lambda path, run: shown.append(run.environment))
     resnet_spec.resume(tmp_path / "run", device="cpu", console=Console.silent())
     assert shown == [told]
     path.write_text("[", encoding="utf-8")
