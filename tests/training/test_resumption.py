@@ -179,6 +179,13 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
         resnet_spec.resume(folder, data="synthetic:classes=4,size=12,train=96,validation=30,test=30", console=Console.silent())
 
 
+def test_data_whose_channels_cannot_be_converted_are_refused(tmp_path: Path) -> None:
+    """Names and labels of synthetic images do not depend on their channels."""
+    tiny.train(tmp_path / "run", epochs=1)
+    found = tiny.refused(lambda: resnet_spec.resume(tmp_path / "run", data=f"{tiny.DATA},channels=4", console=Console.silent()))
+    assert found.code == "data-channels"
+
+
 def test_only_as_many_checkpoints_as_wanted_are_kept(whole: Path) -> None:
     assert len(list((whole / "checkpoints").iterdir())) == 2
 
