@@ -56,21 +56,7 @@ def evaluate(
     skip_bad: bool = False,
     precision: Precision = "fp32",
 ) -> Evaluation:
-    """Evaluate trained weights on data.
-
-    Args:
-        path: a run folder, or one file of weights that `train` wrote.
-        data: as for `train`; by default what the weights were trained with. Its classes must have the names of the network's.
-        split: which images to use.
-        device, workers, skip_bad: as for `train`.
-        batch_size: images that are computed together; the scores do not depend on it.
-        precision: the precision of weights and activations.
-
-    Raises:
-        ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
-        DataError: the data do not fit the network, have no such split, or hold an image that cannot be read.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
-    """
+    """Evaluate trained weights on data. `resnet_spec.evaluate` describes the arguments and the errors."""
     split = require_choice("split", split, SPLITS, SYNONYMS)
     precision = require_precision(precision)
     batch_size = require_integer("batch_size", batch_size, 1)

@@ -40,24 +40,7 @@ def predict(
     batch_size: int = 64,
     precision: Precision = "fp32",
 ) -> list[Prediction]:
-    """Predict the classes of images.
-
-    Args:
-        path: a run folder, or one file of weights that `train` wrote.
-        images: a file, a folder (all images below it), or several of them.
-        top: how many of the most probable classes to return for each image.
-        device: as for `train`.
-        batch_size: images that are computed together; the predictions do not depend on it.
-        precision: the precision of weights and activations.
-
-    Returns:
-        A prediction for each image, in the order given; those of a folder are sorted by path.
-
-    Raises:
-        ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
-        DataError: the network takes a number of channels that no image file has.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
-    """
+    """Predict the classes of images. `resnet_spec.predict` describes the arguments and the errors."""
     top = require_integer("top", top, 1)
     batch_size = require_integer("batch_size", batch_size, 1)
     precision = require_precision(precision)
