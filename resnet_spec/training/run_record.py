@@ -98,11 +98,15 @@ def read_record(run: Path) -> RunRecord:
         message = f"{printable(str(run))} is not the folder of a run: {printable(why)}"
         raise ArgumentError([Diagnostic("not-a-run", message, None, help="name the folder that `train --out` made")]) from None
     try:
-        return _record_of_data(found)
+        record = _record_of_data(found)
     except (KeyError, ValueError, TypeError) as error:
         key = printable(str(error.args[0])) if error.args else "its form"
         message = f"{printable(str(run))}/{RUN_FILE} is not as it was written: {key}"
         raise ArgumentError([Diagnostic("not-a-run", message, None)]) from None
+    if record.format > RUN_FORMAT:
+        message = f"{printable(str(run))} is a run of a later version of resnet-spec"
+        raise ArgumentError([Diagnostic("not-a-run", message, None, help="update resnet-spec")])
+    return record
 
 
 def _record_of_data(data: Any) -> RunRecord:

@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,12 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import resnet_spec
-from resnet_spec import analyze, api, build
+from resnet_spec import analyze, api, build, compiler
 from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.analysis.memory import measure
+from resnet_spec.compiler import Analysis
 from resnet_spec.diagnostics import ArgumentError
 from resnet_spec.language.library import shipped_names
 from resnet_spec.report.record import read_rows
-from resnet_spec.training import checkpoints, runs, session
+from resnet_spec.training import checkpoints, runs, session, spec_subject
 from resnet_spec.training.console import Console
 from resnet_spec.training.plan import describe_plan
 from resnet_spec.training.randomness import Purpose, seed_of
@@ -425,3 +428,68 @@ def test_the_plan_says_what_will_be_done() -> None:
     assert "1 epoch, 5 steps" in describe_plan(ready(epochs=1))
     assert "a batch of 100 is all 80 images" in describe_plan(ready(batch_size=100))
     assert "1 image of each epoch's order left out" in describe_plan(ready("synthetic:classes=4,size=12,train=33"))
+
+
+# --- compiling -------------------------------------------------------------------------------------------------------------
+
+
+def compilations(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> int:
+    """How often a spec is compiled while something is done."""
+    count = 0
+    compile_once = spec_subject.analyze
+
+    def counted(*arguments: Any, **options: Any) -> Analysis:
+        nonlocal count
+        count += 1
+        return compile_once(*arguments, **options)
+
+    monkeypatch.setattr(spec_subject, "analyze", counted)
+    act()
+    return count
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({}, 1),
+        ({"init": "xavier_uniform"}, 1),
+        ({"resize": [14, 14]}, 1),
+        ({"data": "synthetic:classes=7,size=12,train=32"}, 2),  # once more with seven classes
+    ],
+)
+def test_a_spec_is_compiled_once_and_once_more_as_the_document_that_is_kept(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], times: int
+) -> None:
+    assert compilations(monkeypatch, lambda: ready(**options)) == times + 1
+
+
+def test_the_initialization_of_a_recipe_is_that_of_the_compiled_network() -> None:
+    """It is set on the graph, which must be the graph of the patched spec."""
+    spec = spec_subject.compile_spec(compiler.find(SPEC), ("stages.layer1.depth=2",))
+    changed = spec_subject.set_init(spec, "xavier_uniform")
+    again = compiler.analyze(compiler.find(SPEC), ["stages.layer1.depth=2", "init=xavier_uniform"])
+    assert changed.analysis.graph == again.graph
+    assert changed.analysis.spec.init == again.spec.init
+    assert changed.patches == ("stages.layer1.depth=2", "init=xavier_uniform")
+
+
+def test_the_estimate_at_another_size_is_that_of_the_network_compiled_at_it() -> None:
+    started = ready(resize=[20, 20])
+    analysis = analyze(SPEC, input=(3, 20, 20))
+    assert started.subject.macs == analysis.total.macs
+    assert started.subject.memory is not None
+    expected = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total, 16).training
+    assert started.subject.memory(16) == expected
+
+
+def test_a_base_that_is_edited_during_the_run_changes_nothing_of_its_report(tmp_path: Path) -> None:
+    """The diagram is that of the network that was trained, even where the files it came from are gone."""
+    (tmp_path / "base.yaml").write_text(SPEC, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text("spec: 1\nextends: base.yaml\nname: mine\n", encoding="utf-8")
+    train(tmp_path / "whole", spec=tmp_path / "mine.yaml", epochs=1)
+
+    def edit(step: int) -> None:
+        (tmp_path / "base.yaml").write_text("spec: 1\n", encoding="utf-8")
+
+    train(tmp_path / "run", spec=tmp_path / "mine.yaml", epochs=1, on_step=edit)
+    assert (tmp_path / "run" / "diagram.svg").read_bytes() == (tmp_path / "whole" / "diagram.svg").read_bytes()
