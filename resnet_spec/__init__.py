@@ -8,9 +8,7 @@
 >>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # a run folder, and its results
 """
 
-from typing import TYPE_CHECKING
-
-from resnet_spec.api import analyze, build, draw, load
+from resnet_spec.api import analyze, build, draw, evaluate, load, predict, resume, train
 from resnet_spec.compiler import Analysis
 from resnet_spec.diagnostics import (
     ArgumentError,
@@ -25,15 +23,6 @@ from resnet_spec.diagnostics import (
 )
 
 __version__ = "0.1.0"
-
-if TYPE_CHECKING:
-    from resnet_spec.inference.trained import evaluate, predict
-    from resnet_spec.training.runs import resume, train
-
-_LATE = {  # what imports torch
-    **dict.fromkeys(("train", "resume"), "training.runs"),
-    **dict.fromkeys(("evaluate", "predict"), "inference.trained"),
-}
 
 __all__ = [
     "Analysis",
@@ -56,15 +45,3 @@ __all__ = [
     "resume",
     "train",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)

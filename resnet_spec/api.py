@@ -14,26 +14,30 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
-from resnet_spec._system.machine import available_memory
-from resnet_spec.compiler import Analysis, ImageSize, Sketch, Target
-from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, Source, SpecError, printable
+from resnet_spec.compiler import Analysis, ImageSize, Sketch
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
-from resnet_spec.language.spec import Spec
+from resnet_spec.language.spec import Spec, SpecLike
 from resnet_spec.language.validation import schema_document
 from resnet_spec.ops import Shape, show
 from resnet_spec.ops.schema import complete
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-    from resnet_spec.outputs.diagram import Picture, Style
+    from resnet_spec.inference.evaluate import Evaluation
+    from resnet_spec.inference.predict import Prediction
+    from resnet_spec.outputs.diagram import Picture, Show, Style
     from resnet_spec.outputs.torch_module import Network
+    from resnet_spec.training.console import Console
+    from resnet_spec.training.recipe import Precision, RecipeLike
+    from resnet_spec.training.session import Result
+    from resnet_spec.training.stop import Stop
 
-SpecLike = str | Path | Mapping[str, object] | Spec
 Patches = Iterable[str] | Mapping[str, object]
 _OUR_BUG = "this is a bug in resnet-spec; please report it"
-_Show = Literal["shapes", "params", "macs", "memory"]
 _SYNONYMS = {"flops": "macs", "gflops": "macs", "mac": "macs", "parameters": "params", "shape": "shapes", "bytes": "memory"}
 
 
@@ -109,10 +113,10 @@ def build(
     Raises:
         ArgumentError: as `load`; also where the file of weights cannot be read.
         SpecError: as `analyze`; also where the weights are larger than the free memory.
-        WeightsError: the file holds weights of another network.
-        RuntimeError: keys or shapes of the file are not the network's (from `load_state_dict`).
+        WeightsError: the file holds weights of another network. Where keys or shapes differ, it is a RuntimeError too.
     """
     from resnet_spec.outputs.torch_module import build_module
+    from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
 
     if initialise is not None:
         warnings.warn("`initialise` is now spelled `initialize`", DeprecationWarning, stacklevel=2)
@@ -127,75 +131,6 @@ def build(
     network = build_module(analysis.graph, device, initialize=False)
     load_weights(network, analysis, Path(weights), any_fingerprint)
     return network
-
-
-def load_weights(network: Network, analysis: Analysis, path: Path, any_fingerprint: bool = False) -> None:
-    """Load a safetensors file into a network, strictly; raises SpecError where it is another network's.
-
-    Weights take the network's dtype and device. Where those are the file's own, they stay in its pages until they are changed.
-    """
-    tensors, metadata = _read_weights(path)
-    found = metadata.get("resnet_spec.fingerprint", analysis.fingerprint)
-    if found != analysis.fingerprint and not any_fingerprint:
-        message = f"{path} holds weights of another network: {printable(found)}, not {analysis.fingerprint}"
-        mend = "say any_fingerprint=True if keys and shapes are all that matters"
-        raise SpecError([Diagnostic("other-fingerprint", message, None, help=mend)])
-    own = network.state_dict()
-    for key in own.keys() & tensors.keys():
-        tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
-    network.load_state_dict(tensors, strict=True, assign=True)
-
-
-def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors of a safetensors file, in its own pages, and what it says of itself; raises SpecError."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise SpecError([Diagnostic("unreadable-file", f"cannot read weights from {path}: {error}", None)]) from None
-
-
-def start_from(network: Network, analysis: Analysis, path: Path) -> str:
-    """Load what fits of a safetensors file into a network that is to be trained on, and say what was taken.
-
-    Every tensor must fit but those of the last layer with weights, which has one row for each class: with another number of
-    classes it stays as drawn. Raises SpecError where anything else differs. That the file is of a network that computes
-    something else with the same tensors is said, and no error.
-    """
-    tensors, metadata = _read_weights(path)
-    own = network.state_dict()
-    head = next((name for name in reversed(own) if name.endswith(".weight")), "").removesuffix("weight")
-    other = sorted(own.keys() ^ tensors.keys())
-    unequal = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
-    drawn = sorted(key for key in unequal if key.startswith(head) and own[key].shape[1:] == tensors[key].shape[1:])
-    wrong = [*other, *sorted(set(unequal) - set(drawn))]
-    if wrong:
-        message = f"{path} holds weights of another network than {analysis.spec.name}: {len(wrong)} differ, first `{wrong[0]}`"
-        raise SpecError([Diagnostic("other-weights", message, None, help="start from weights of this spec, or without any")])
-    network.load_state_dict({key: tensor for key, tensor in tensors.items() if key not in drawn}, strict=False)
-    taken = f"{len(own) - len(drawn)} tensors come from {path}"
-    taken += f"; {', '.join(drawn)} drawn anew for {analysis.output[0]} classes" if drawn else ""
-    return taken + (
-        "; they were trained in a network that computes something else" if _computes_other(analysis, metadata) else ""
-    )
-
-
-def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
-    """Whether a file of weights says that its network is another one, were the number of classes the same."""
-    told = metadata.get("resnet_spec.fingerprint", analysis.fingerprint)
-    if told == analysis.fingerprint:
-        return False
-    spec, classes = metadata.get("resnet_spec.spec"), analysis.spec.classes
-    if spec is None:
-        return True
-    sets = [] if classes is None else [f"classes={classes.text}"]
-    try:
-        theirs = pipeline.analyze(Target(Source("the spec of the weights", spec), None, None), sets)
-    except SpecError:
-        return True
-    return theirs.fingerprint != analysis.fingerprint
 
 
 class Drawing(str):
@@ -225,7 +160,7 @@ def draw(
     expand: bool = False,
     direction: Literal["down", "right"] = "down",
     theme: Literal["light", "dark"] = "light",
-    show: _Show | Iterable[_Show] = ("shapes", "params"),
+    show: Show | Iterable[Show] = ("shapes", "params"),
     heat: Literal["params", "macs", "memory"] | None = None,
 ) -> Drawing:
     """Draw a network. A spec with a conflict is drawn as far as it works, with the conflict in red.
@@ -249,7 +184,8 @@ def draw(
         NoRendererError: neither pygraphviz nor `dot` is installed.
         OSError: `path` cannot be written.
     """
-    from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Show, Style
+    from resnet_spec.outputs import diagram
+    from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Style
     from resnet_spec.outputs.render_dot import find_format, render_picture
 
     style = Style(
@@ -257,7 +193,7 @@ def draw(
         expand,
         require_choice("direction", direction, get_args(Direction)),
         require_choice("theme", theme, get_args(DiagramTheme)),
-        frozenset(require_choices("show", show, get_args(Show), _SYNONYMS)),
+        frozenset(require_choices("show", show, get_args(diagram.Show), _SYNONYMS)),
         None if heat is None else require_choice("heat", heat, get_args(Heat), _SYNONYMS, optional=True),
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
@@ -295,16 +231,6 @@ def draw_bytes(found: Sketch, style: Style, form: str) -> tuple[bytes, int]:
     return render_picture(drawn.dot, drawn.boxes, form), drawn.boxes
 
 
-def refuse_beyond_memory(analysis: Analysis) -> None:
-    """Raise SpecError where the weights alone, 4 bytes a number, are more than the memory that is free."""
-    needed = 4 * (analysis.total.params + analysis.total.buffers)
-    free = available_memory()
-    if free is not None and needed > free:
-        message = f"the weights of {analysis.spec.name} take {needed:,} bytes, and {free:,} are free on this machine"
-        mend = "make it smaller, or say --force (force=True in Python)"
-        raise SpecError([Diagnostic("beyond-memory", message, analysis.spec.span, help=mend)])
-
-
 def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     """Run the real module on the meta device, on `(batch, C, H, W)`, and compare each operation's shape with the static one.
 
@@ -330,25 +256,200 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
 
 
 def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = False) -> int:
-    """Write freshly drawn weights as safetensors, with name and fingerprint inside; returns the bytes written.
+    """Write randomly initialized weights as safetensors, with name and fingerprint inside; returns the size in bytes.
 
     The random state of the caller is left as it was.
     """
     import torch
-    from safetensors.torch import save
 
-    from resnet_spec.weights.file import in_order
+    from resnet_spec.weights.file import save_weights
+    from resnet_spec.weights.metadata import to_metadata
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(analysis, force=force)
-    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
     facts = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "seed": str(seed)}
-    data = in_order(save(tensors, {"format": "pt"} | {f"resnet_spec.{key}": value for key, value in facts.items()}))
-    write_atomically(path, data)
-    return len(data)
+    return save_weights(path, network, to_metadata(facts))
 
 
 def spec_schema() -> dict[str, object]:
     """The JSON Schema of specs, for editors, with all operations and the blocks of the library."""
     return complete(schema_document(), library_block_names())
+
+
+def train(
+    spec: SpecLike | nn.Module,
+    recipe: RecipeLike | None = None,
+    data: str = "synthetic",
+    *,
+    out: str | Path | None = None,
+    set: Patches = (),
+    set_recipe: Patches = (),
+    spec_root: str | Path | None = None,
+    input: tuple[int, int, int] | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    skip_bad: bool = False,
+    overfit_batch: bool = False,
+    force: bool = False,
+    console: Console | None = None,
+    stop: Stop | None = None,
+) -> Result:
+    """Train a network, and store everything about the run in a folder.
+
+    Args:
+        spec: as for `analyze`; or any `nn.Module` that takes images `(N, C, H, W)` and returns `(N, classes)`, with `input`.
+        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default the spec's own, and `quick` for synthetic
+            data.
+        data: `"synthetic"`, `"cifar10:DIR"`, `"folder:DIR"`, ... as on the command line.
+        out: the folder of the run, which must not exist or be empty; by default `runs/NAME-RECIPE-1` and so on.
+        set, set_recipe: patches of spec and recipe, as for `load`: `["params.n=9"]`, `{"optimizer.lr": 0.05}`.
+        spec_root: as for `load`.
+        input: (C, H, W) in pixels, for a module that is not from a spec.
+        weights: a safetensors file to start from; a head for another number of classes is drawn at random.
+        device: `"auto"`, `"cpu"`, `"cuda"`, `"mps"`.
+        workers: processes that read images; by default as many as are useful.
+        skip_bad: leave out images that cannot be read, and count them.
+        overfit_batch: train on one batch alone, to see that the network can learn it.
+        force: train even if this machine's free memory does not suffice.
+        console: where to report; by default a line for each epoch is printed.
+        stop: what asks the run to stop; by default SIGINT and SIGTERM.
+
+    Returns:
+        The trained module, a row of figures for each epoch, the test scores, and the folder.
+
+    Raises:
+        SpecError, RecipeError, DataError, WeightsError: spec, recipe, data or weights are wrong, or do not fit together.
+        TrainingError: the run diverged, or does not fit into memory.
+        ArgumentError: an argument is wrong, or names something that is missing; or the folder cannot be written.
+        Interrupted: the run was asked to stop, and has been saved; `resume` continues it.
+    """
+    from resnet_spec.training import runs
+    from resnet_spec.training.options import TrainOptions
+
+    options = TrainOptions(
+        spec=spec,
+        recipe=recipe,
+        data=data,
+        out=None if out is None else Path(out),
+        set=tuple(pipeline.each_of(set)),
+        set_recipe=tuple(pipeline.each_of(set_recipe, "set_recipe")),
+        spec_root=None if spec_root is None else Path(spec_root),
+        input=None if input is None else pipeline.parse_size(input),
+        weights=None if weights is None else Path(weights),
+        device=device,
+        workers=workers,
+        skip_bad=skip_bad,
+        overfit_batch=overfit_batch,
+        force=force,
+    )
+    return runs.train(options, console, stop)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    data: str | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    module: nn.Module | None = None,
+    console: Console | None = None,
+    stop: Stop | None = None,
+) -> Result:
+    """Continue a run from its newest checkpoint that can be read, or from its start where there is none.
+
+    Args:
+        folder: the folder of the run.
+        data: where the data are now, if they have moved.
+        device, workers, console, stop: as for `train`.
+        module: the module that the run began with, where it is not from a spec; its weights are set by the checkpoint.
+
+    Returns:
+        As `train`. A run that is finished already is evaluated again.
+
+    Raises:
+        ArgumentError: the folder is not that of a run.
+        DataError: the data are not those that the run began with.
+        SpecError, RecipeError, WeightsError, TrainingError, Interrupted: as for `train`.
+    """
+    from resnet_spec.training import runs
+
+    path = Path(folder)
+    return runs.resume(path, data=data, device=device, workers=workers, module=module, console=console, stop=stop)
+
+
+def evaluate(
+    path: str | Path,
+    data: str | None = None,
+    *,
+    split: Literal["train", "validation", "test"] = "test",
+    device: str = "auto",
+    batch_size: int = 256,
+    workers: int | None = None,
+    skip_bad: bool = False,
+    precision: Precision = "fp32",
+) -> Evaluation:
+    """Evaluate trained weights on data.
+
+    Args:
+        path: a run folder, or one file of weights that `train` wrote.
+        data: as for `train`; by default what the weights were trained with. Its classes must have the names of the network's.
+        split: which images to use.
+        device, workers, skip_bad: as for `train`.
+        batch_size: images that are computed together; the scores do not depend on it.
+        precision: the precision of weights and activations.
+
+    Returns:
+        Loss, accuracies and the confusion matrix, and the images that were left out.
+
+    Raises:
+        ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
+        DataError: the data do not fit the network, have no such split, or hold an image that cannot be read.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
+    """
+    from resnet_spec.inference.evaluate import evaluate
+
+    return evaluate(
+        path,
+        data,
+        split=split,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        skip_bad=skip_bad,
+        precision=precision,
+    )
+
+
+def predict(
+    path: str | Path,
+    images: str | Path | Iterable[str | Path],
+    *,
+    top: int = 5,
+    device: str = "auto",
+    batch_size: int = 64,
+    precision: Precision = "fp32",
+) -> list[Prediction]:
+    """Predict the classes of images.
+
+    Args:
+        path: a run folder, or one file of weights that `train` wrote.
+        images: a file, a folder (all images below it), or several of them.
+        top: how many of the most probable classes to return for each image.
+        device: as for `train`.
+        batch_size: images that are computed together; the predictions do not depend on it.
+        precision: the precision of weights and activations.
+
+    Returns:
+        A prediction for each image, in the order given; those of a folder are sorted by path. An image that cannot be read has
+        a `problem` instead of classes.
+
+    Raises:
+        ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
+        DataError: the network takes a number of channels that no image file has.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
+    """
+    from resnet_spec.inference.predict import predict
+
+    return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision)

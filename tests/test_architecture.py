@@ -51,23 +51,14 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("diagnostics", "_system", *LANGUAGE, "data", "weights", "report"),),
         *(("torch", "numpy"),),
     ),
-    # Where a compiled network meets the trainer, which knows nothing of specs and graphs.
-    "training.runs": (
-        *(
-            (
-                "diagnostics",
-                "_system",
-                "language.library",
-                "ops",
-                "analysis",
-                "compiler",
-                "outputs",
-                "data",
-                "weights",
-                "report",
-            ),
+    "training.options": (("diagnostics", "language.spec", "training.recipe"), ("torch",)),
+    # Where a compiled network meets the trainer, which does not depend on specs and graphs.
+    **dict.fromkeys(
+        ("training.runs", "training.spec_subject"),
+        (
+            ("diagnostics", "_system", "ops", "analysis", "compiler", "outputs", "data", "weights", "report", "training"),
+            ("torch",),
         ),
-        *(("torch",),),
     ),
     "inference": (
         *(("diagnostics", "_system", "ops", "compiler", "outputs", "data", "weights", "training", "report"),),
@@ -81,6 +72,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("api", "compiler", "diagnostics", "_system", "language", "ops", "graph", "analysis", "training.recipe", *VIEWS),),
         *(("click",),),
     ),
+    "cli.progress": (("training", "report"), ("click",)),
     "cli.train_command": (("cli", "api", "compiler", "diagnostics", "_system", "training", "report", "analysis"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),

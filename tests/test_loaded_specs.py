@@ -87,12 +87,10 @@ def test_it_can_be_built_and_drawn() -> None:
 
 @pytest.mark.torch
 def test_it_can_be_trained(tmp_path: Path) -> None:
-    from resnet_spec.training.runs import train
-
     recipe = {"epochs": 1, "batch_size": 8, "optimizer": {"op": "SGD", "lr": 0.1}}
     data = "synthetic:classes=4,size=8,train=16,validation=8,test=8"
     spec = resnet_spec.load(SMALL, set="params.w=8")
-    train(spec, recipe, data, out=tmp_path / "run", device="cpu", set="params.v=2")
+    resnet_spec.train(spec, recipe, data, out=tmp_path / "run", device="cpu", set="params.v=2")
     assert resnet_spec.analyze(tmp_path / "run" / "spec.yaml").total.params == 8 * 27 + 8 * 4 + 4
 
 

@@ -12,7 +12,7 @@ from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
 if TYPE_CHECKING:
-    from resnet_spec.inference.trained import Evaluation
+    from resnet_spec.inference.evaluate import Evaluation
 
 
 @click.command(
@@ -48,16 +48,16 @@ def command(
     style: str,
     message_format: MessageFormat,
 ) -> None:
-    """Evaluate trained weights: loss, top-1, top-5, each class, and who is taken for whom.
+    """Evaluate trained weights: loss, top-1 and top-5 accuracy, figures of each class, and the confusion matrix.
 
     RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote.
     """
-    from resnet_spec.inference import trained
-    from resnet_spec.training.allocator import keep_memory
+    from resnet_spec._system.allocator import keep_memory
+    from resnet_spec.inference.evaluate import evaluate
 
     keep_memory()
     try:
-        found = trained.evaluate(
+        evaluation = evaluate(
             run,
             data,
             split=split,
@@ -69,43 +69,43 @@ def command(
         )
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
-    click.echo(_json(found) if style == "json" else _text(found))
+    click.echo(_json(evaluation) if style == "json" else _text(evaluation))
 
 
-def _json(found: Evaluation) -> str:
-    scores = found.scores
+def _json(evaluation: Evaluation) -> str:
+    scores = evaluation.scores
     return json.dumps(
         {
             "version": 1,
-            "network": found.name,
-            "data": found.data,
-            "split": found.split,
+            "network": evaluation.name,
+            "data": evaluation.data,
+            "split": evaluation.split,
             "images": scores.images,
             "loss": scores.loss,
             "accuracy": scores.accuracy,
             "top5": scores.top5,
-            "classes": found.classes,
+            "classes": evaluation.classes,
             "confusion": scores.confusion,
-            "skipped": found.skipped,
+            "skipped": evaluation.skipped,
         },
         indent=2,
     )
 
 
-def _text(found: Evaluation) -> str:
+def _text(evaluation: Evaluation) -> str:
     from resnet_spec.report.tables import confusion_text, per_class_text, percent_text
 
-    scores = found.scores
+    scores = evaluation.scores
     top5 = "" if scores.top5 is None else f"  top-5 {percent_text(scores.top5)}"
     lines = [
-        f"{printable(found.name)} on {scores.images:,} {found.split} images of {printable(found.data)}",
+        f"{printable(evaluation.name)} on {scores.images:,} {evaluation.split} images of {printable(evaluation.data)}",
         f"accuracy {percent_text(scores.accuracy)}{top5}  loss {scores.loss:.4f}",
         "",
-        per_class_text(found.confusion, 50),
-        confusion_text(found.confusion),
+        per_class_text(evaluation.confusion, 50),
+        confusion_text(evaluation.confusion),
     ]
-    if found.skipped:
-        images = "1 image" if len(found.skipped) == 1 else f"{len(found.skipped):,} images"
-        lines.append(f"left out, as unreadable: {images}")
-        lines += [f"  {printable(name)}: {printable(why)}" for name, why in list(found.skipped.items())[:10]]
+    if evaluation.skipped:
+        images = "1 image" if len(evaluation.skipped) == 1 else f"{len(evaluation.skipped):,} images"
+        lines.append(f"left out, since they cannot be read: {images}")
+        lines += [f"  {printable(name)}: {printable(why)}" for name, why in list(evaluation.skipped.items())[:10]]
     return "\n".join(lines)

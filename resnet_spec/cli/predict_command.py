@@ -10,6 +10,7 @@ import click
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import display_width, pad
 
 
 @click.command(
@@ -40,32 +41,32 @@ def command(
     style: str,
     message_format: MessageFormat,
 ) -> None:
-    """Say what trained weights see in images: files, or folders of them.
+    """Predict the classes of images with trained weights. IMAGE is a file, or a folder of images.
 
-    RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote. Exit code 1 if
-    an image cannot be read; the others are told all the same.
+    RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote. The exit code is 1
+    if an image cannot be read; the others are predicted all the same.
     """
-    from resnet_spec.inference import trained
-    from resnet_spec.training.allocator import keep_memory
+    from resnet_spec._system.allocator import keep_memory
+    from resnet_spec.inference.predict import predict
 
     keep_memory()
     try:
-        found = trained.predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
+        predictions = predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
     if style == "json":
         rows = [
             {"image": each.image, "classes": [{"name": name, "probability": value} for name, value in each.classes]}
             | ({"problem": each.problem} if each.problem else {})
-            for each in found
+            for each in predictions
         ]
         click.echo(json.dumps({"version": 1, "predictions": rows}, indent=2))
     else:
-        width = max(len(printable(each.image)) for each in found)
-        for each in found:
+        width = max(display_width(printable(each.image)) for each in predictions)
+        for each in predictions:
             if each.problem:
                 click.echo(f"error: cannot read {printable(each.image)}: {printable(each.problem)}", err=True)
                 continue
             shares = "  ".join(f"{printable(name)} {100 * value:.1f}%" for name, value in each.classes)
-            click.echo(f"{printable(each.image):<{width}}  {shares}")
-    ctx.exit(1 if any(each.problem for each in found) else 0)
+            click.echo(f"{pad(printable(each.image), width)}  {shares}")
+    ctx.exit(1 if any(each.problem for each in predictions) else 0)

@@ -1,4 +1,4 @@
-"""What a training run shows while it goes: a bar on a terminal, a line now and then elsewhere, a line for each epoch."""
+"""The progress of a training run: a bar on a terminal, a line now and then elsewhere, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import click
 
 if TYPE_CHECKING:
     from resnet_spec.report.record import EpochRow, Timing
-    from resnet_spec.training.session import Console
+    from resnet_spec.training.console import Console
 
 WIDTH = 24
-AFTER_STEPS = 5  # before the first guess of the time left
-EVERY = 0.25  # seconds between drawings on a terminal
-EVERY_PLAIN = 30.0  # and between lines elsewhere
+AFTER_STEPS = 5  # before the time left is estimated
+EVERY = 0.25  # seconds between updates on a terminal
+EVERY_PLAIN = 30.0  # seconds between lines elsewhere
 
 
 class Bar:
-    """Draws over one line of a terminal."""
+    """A progress bar that is redrawn in one line of a terminal."""
 
     def __init__(self, shows: bool = True) -> None:
         self.shows = shows  # of several processes, one does
@@ -31,18 +31,18 @@ class Bar:
 
     def console(self) -> Console:
         """The console of a run."""
-        from resnet_spec.training.session import Console
+        from resnet_spec.training.console import Console
 
         return Console(self.say, self._stepped, self._epoch)
 
     def clear(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self.shown:
             click.echo("\r" + " " * self.shown + "\r", nl=False)
             self.shown = 0
 
     def say(self, line: str) -> None:
-        """Print a line, where the bar was."""
+        """Print a line in the place of the bar."""
         self.clear()
         if self.shows:
             click.echo(line)

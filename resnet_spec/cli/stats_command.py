@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
-from resnet_spec import compiler as pipeline
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import display_width, pad
+
+if TYPE_CHECKING:
+    from resnet_spec.inference.statistics import DataSummary
 
 MOST_CLASSES = 30
 
@@ -29,47 +33,49 @@ Examples:
 @findings_options
 @click.pass_context
 def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str, message_format: MessageFormat) -> None:
-    """Open a data set and say what is in it: images of each class and split, and mean and deviation of each channel.
+    """Open a data set and print what is in it: images of each class and split, and mean and deviation of each channel.
 
-    Mean and deviation are those of the training images, of values in 0 to 1, as recipes take them.
+    Mean and standard deviation are those of the training images, for pixel values in 0 to 1, as recipes take them.
     """
-    from resnet_spec.inference import trained
+    from resnet_spec.inference.statistics import summarize_data
 
     try:
-        found = trained.statistics(data, input=pipeline.parse_size(size), skip_bad=skip_bad)
+        summary = summarize_data(data, input=size, skip_bad=skip_bad)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
-    if style == "json":
-        click.echo(
-            json.dumps(
-                {
-                    "version": 1,
-                    "data": data,
-                    "classes": found.data.classes,
-                    "images": found.counts,
-                    "size": found.data.size,
-                    "channels": found.data.channels,
-                    "mean": found.mean,
-                    "std": found.std,
-                    "notes": found.data.notes,
-                },
-                indent=2,
-            )
-        )
-        return
-    shape = "images of the sizes their files have"
-    if found.data.size is not None:
-        shape = f"images of {found.data.channels or 'several'}x{found.data.size[0]}x{found.data.size[1]}"
-    click.echo(f"{printable(data)}: {len(found.data.classes)} classes, {shape}")
-    for name, counts in found.counts.items():
-        click.echo(f"{name:<11} {sum(counts):>9,} images, {min(counts):,} to {max(counts):,} of a class")
-    click.echo(f"mean: [{', '.join(f'{value:.4f}' for value in found.mean)}]")
-    click.echo(f"std:  [{', '.join(f'{value:.4f}' for value in found.std)}]")
-    width = max(len(printable(name)) for name in found.data.classes[:MOST_CLASSES])
-    click.echo(f"\n{'class':<{width}}" + "".join(f"  {name:>10}" for name in found.counts))
-    for number, name in enumerate(found.data.classes[:MOST_CLASSES]):
-        click.echo(f"{printable(name):<{width}}" + "".join(f"  {counts[number]:>10,}" for counts in found.counts.values()))
-    if len(found.data.classes) > MOST_CLASSES:
-        click.echo(f"and {len(found.data.classes) - MOST_CLASSES:,} more")
-    for note in found.data.notes:
-        click.echo(f"note: {printable(note)}")
+    click.echo(_json(data, summary) if style == "json" else _text(data, summary))
+
+
+def _json(data: str, summary: DataSummary) -> str:
+    return json.dumps(
+        {
+            "version": 1,
+            "data": data,
+            "classes": summary.data.classes,
+            "images": summary.counts,
+            "size": summary.data.size,
+            "channels": summary.data.channels,
+            "mean": summary.mean,
+            "std": summary.std,
+            "notes": summary.data.notes,
+        },
+        indent=2,
+    )
+
+
+def _text(data: str, summary: DataSummary) -> str:
+    classes, size, channels = summary.data.classes, summary.data.size, summary.data.channels
+    shape = "images in the sizes of their files" if size is None else f"images of {channels or 'several'}x{size[0]}x{size[1]}"
+    lines = [f"{printable(data)}: {len(classes)} classes, {shape}"]
+    for split, counts in summary.counts.items():
+        lines.append(f"{split:<11} {sum(counts):>9,} images, {min(counts):,} to {max(counts):,} of a class")
+    lines.append(f"mean: [{', '.join(f'{value:.4f}' for value in summary.mean)}]")
+    lines.append(f"std:  [{', '.join(f'{value:.4f}' for value in summary.std)}]")
+    names = [printable(name) for name in classes[:MOST_CLASSES]]
+    width = max(map(display_width, names))
+    lines += ["", pad("class", width) + "".join(f"  {split:>10}" for split in summary.counts)]
+    for number, name in enumerate(names):
+        lines.append(pad(name, width) + "".join(f"  {counts[number]:>10,}" for counts in summary.counts.values()))
+    if len(classes) > MOST_CLASSES:
+        lines.append(f"and {len(classes) - MOST_CLASSES:,} more")
+    return "\n".join([*lines, *(f"note: {printable(note)}" for note in summary.data.notes)])

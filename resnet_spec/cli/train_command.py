@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,9 @@ Examples:
     help="synthetic, cifar10:DIR, cifar100:DIR, mnist:DIR, fashion-mnist:DIR, "
     "folder:DIR or imagenet:DIR.  [default: synthetic]",
 )
-@click.option("--recipe", metavar="NAME|FILE", help="How to train.  [default: the spec's own; `quick` for synthetic data]")
+@click.option("--recipe", metavar="NAME|FILE", help="How to train.  [default: that of the spec; `quick` for synthetic data]")
 @click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="The folder of the run.  [default: runs/...]")
-@click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Go on with a run.")
+@click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue a run.")
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False), metavar="FILE.safetensors", help="Start from weights.")
 @click.option(
     "--set-recipe",
@@ -54,15 +54,15 @@ Examples:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="Where to compute.")
 @click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and count them.")
-@click.option("--overfit-batch", is_flag=True, help="Train on one batch alone, to see that it can be learnt.")
-@click.option("--dry-run", is_flag=True, help="Open and check everything, say the plan, and stop.")
+@click.option("--overfit-batch", is_flag=True, help="Train on one batch alone, to see that the network can learn it.")
+@click.option("--dry-run", is_flag=True, help="Open and check everything, print the plan, and stop.")
 @click.option(
     "--keep-memory/--no-keep-memory",
     default=True,
     show_default=True,
     help="Tell glibc's allocator to keep freed memory, which is faster.",
 )
-@click.option("--force", is_flag=True, help="Train even what the free memory does not hold.")
+@click.option("--force", is_flag=True, help="Train even if the free memory does not suffice.")
 @set_option
 @spec_root_option
 @findings_options
@@ -92,27 +92,26 @@ def command(
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
-    """Train the network of a spec, and keep everything about it in a folder.
+    """Train the network of a spec, and store everything about the run in a folder.
 
-    The folder gets metrics, curves, the confusion of classes, a report (report.html), the best and the last weights with
-    spec and classes inside, and checkpoints: `--resume` goes on to the same bits. Ctrl-C saves first; a second one ends at
-    once.
+    The folder gets metrics, curves, the confusion matrix, a report (report.html), the best and the last weights with spec and
+    classes inside, and checkpoints: `--resume` continues to the same bits. Ctrl-C saves first; a second one ends at once.
     """
-    if spec is None and resume is None:
-        raise click.UsageError("name a SPEC to train, or a run to go on with: --resume RUN")
-    if spec is not None and resume is not None:
-        raise click.UsageError("a run has its own spec: name a SPEC or --resume RUN, not both")
     patches = [*recipe_sets]
     flags = {"epochs": epochs, "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision}
-    for name, value in flags.items():
-        if value is not None:
-            patches.append(f"{name}={value}")
-    if resume is not None:
-        said = (patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)
-        if any(said):
-            message = "a run goes on as it began: beside --resume, only --data, --device and --workers can be said"
-            raise click.UsageError(f"{message}; begin a new one for anything else")
-    from resnet_spec.training import allocator, runs
+    patches += [f"{name}={value}" for name, value in flags.items() if value is not None]
+    if spec is None and resume is None:
+        raise click.UsageError("name a SPEC to train, or a run to continue: --resume RUN")
+    if spec is not None and resume is not None:
+        raise click.UsageError("a run has its own spec: give a SPEC or --resume RUN, not both")
+    if resume is not None and any((patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)):
+        message = "a run continues as it began: with --resume, only --data, --device and --workers can be given"
+        raise click.UsageError(f"{message}; start a new run to change anything else")
+    from resnet_spec._system import allocator
+    from resnet_spec.training import runs
+    from resnet_spec.training.options import TrainOptions
+    from resnet_spec.training.plan import describe_plan
+    from resnet_spec.training.run_folder import resume_command
     from resnet_spec.training.scoring import Interrupted
     from resnet_spec.training.stop import Stop
     from resnet_spec.training.world import joined
@@ -120,67 +119,62 @@ def command(
     if keep_memory:
         allocator.keep_memory()
     stop = Stop()
+    place = resume or out
+    folder = None if place is None else Path(place)
     with joined() as world:
-        if resume is None and runs.to_go_on(out):
-            resume = out
         bar = Bar(world.writes)
+        is_new = resume is None and not runs.continues_after_failure(folder)
         try:
-            if resume is not None:
-                path = Path(resume)
-                session, found = runs.taken_up(path, data, device, workers, bar.console(), world)
+            if not is_new:
+                assert folder is not None
+                session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
+                bar.say(describe_plan(session))
+                where = "from its start" if found is None else f"after step {found.step:,}"
+                bar.say(f"resume    {printable(str(folder))} {where}")
+                start = partial(session.train, folder, stop, found)
             else:
                 assert spec is not None
-                found = None
-                session, path = runs.ready(
-                    spec,
-                    recipe,
-                    data or "synthetic",
-                    out=out,
+                options = TrainOptions(
+                    spec=spec,
+                    recipe=recipe,
+                    data=data or "synthetic",
+                    out=folder,
                     set=sets,
-                    set_recipe=patches,
-                    spec_root=spec_root,
-                    input=None,
-                    weights=weights,
+                    set_recipe=tuple(patches),
+                    spec_root=None if spec_root is None else Path(spec_root),
+                    weights=None if weights is None else Path(weights),
                     device=device,
                     workers=workers,
                     skip_bad=skip_bad,
                     overfit_batch=overfit_batch,
                     force=force,
-                    console=bar.console(),
-                    world=world,
                 )
+                run = runs.prepare_run(options, bar.console(), world)
+                folder = run.folder
                 if world.writes:
-                    show_findings(session.recipe.warnings, message_format)
-            bar.say(session.plan())
-            if resume is not None:
-                where = "from its start" if found is None else f"after step {found.step:,}"
-                bar.say(f"resume    {printable(str(path))} {where}")
+                    show_findings(run.session.recipe.warnings, message_format)
+                bar.say(describe_plan(run.session))
+                start = partial(runs.start_run, run, stop)
             if dry_run:
                 bar.say("nothing was trained, and nothing written (--dry-run)")
                 return
-            if resume is None:
-                bar.say(f"folder    {printable(str(path))}")
-                result = runs.start(session, path, stop)
-            else:
-                result = session.train(path, stop, found)
+            if is_new:
+                bar.say(f"folder    {printable(str(folder))}")
+            result = start()
         except ResnetSpecError as error:
             bar.clear()
             ctx.exit(show_error(error, message_format))
         except Interrupted:
             bar.clear()
             if world.writes:
-                click.echo(f"stopped and saved; go on with: {_again(path)}", err=True)
+                assert folder is not None
+                click.echo(f"stopped and saved; continue with: {resume_command(folder)}", err=True)
             ctx.exit(stop.exit_code)
-        _tell(bar, result)
+        _report(bar, result)
 
 
-def _again(path: Path) -> str:
-    """The command that goes on with a run."""
-    return f"resnet-spec train --resume {shlex.quote(printable(str(path)))}"
-
-
-def _tell(bar: Bar, result: Result) -> None:
-    """What a run has come to."""
+def _report(bar: Bar, result: Result) -> None:
+    """Report the outcome of a run."""
     if result.best_epoch:
         best = result.rows[result.best_epoch - 1].validation_accuracy or 0.0
         bar.say(f"best epoch {result.best_epoch}: validation accuracy {100 * best:.2f}%")
@@ -191,5 +185,5 @@ def _tell(bar: Bar, result: Result) -> None:
         bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
     if result.skipped:
         images = "1 image" if len(result.skipped) == 1 else f"{len(result.skipped):,} images"
-        bar.say(f"left out, as unreadable: {images}; report.html names them")
+        bar.say(f"left out, because unreadable: {images}; report.html names them")
     bar.say(f"wrote {printable(str(result.folder))}/report.html")

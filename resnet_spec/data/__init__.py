@@ -1,4 +1,4 @@
-"""Data sets: what a `--data` argument means, read with the layouts their authors publish."""
+"""Data sets: opening what a `--data` argument names, reading images, and preparing them for a network."""
 
 from resnet_spec.data.dataset import BadImage, Data, Split
 from resnet_spec.data.opening import open_data

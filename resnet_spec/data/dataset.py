@@ -1,8 +1,7 @@
-"""What the trainer knows of a data set: splits of labelled images, and the names of the classes.
+"""An opened data set: splits of labeled images, and the names of the classes.
 
-Images are numpy arrays of bytes, `(H, W, C)` with C 1 (grey) or 3 (red, green, blue); only
-drawn ones may have another number. A data set that fits holds all images of
-a split as one array; any other reads one image at a time.
+An image is a numpy array of bytes, `(H, W, C)`. C is 1 (gray) or 3 (red, green, blue); only synthetic images may have another
+number of channels. A data set that fits into memory holds all images of a split in one array, any other reads one at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 
-class BadImage(Exception):  # noqa: N818 - it is a value of some lists, too
+class BadImage(Exception):  # noqa: N818 - some lists hold it as a value
     """An image that cannot be read: its name, and why."""
 
     def __init__(self, name: str, why: str) -> None:
@@ -29,10 +28,13 @@ class BadImage(Exception):  # noqa: N818 - it is a value of some lists, too
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Labelled images.
+    """Labeled images.
 
-    `pixels` holds them all as `(N, H, W, C)` where they have one size and lie in memory already. `read(i)` gives one as
-    `(H, W, C)`, and raises BadImage where it cannot. `name(i)` is what messages call it: a path, or "image 17 of train".
+    Attributes:
+        labels: the number of each image's class, `(N,)`.
+        read: returns image `i` as `(H, W, C)`; raises BadImage where it cannot be read.
+        name: returns what messages call image `i`: a path, or "image 17 of train".
+        pixels: all images as `(N, H, W, C)`, where they have one size and are in memory already.
     """
 
     labels: Labels
@@ -46,11 +48,17 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """An opened data set. `kind` is the word before the colon of `--data`, `text` the whole argument.
+    """An opened data set.
 
-    `channels` and `size` (height, width) are those of every image, or None where they vary. `test` and `validation` may be
-    missing. `notes` are things the user should know, in plain words (duplicates across splits, classes without images).
-    `root` is the folder that the names of images are relative to, where they are files of their own.
+    Attributes:
+        kind: the part of the `--data` argument before the colon.
+        text: the whole argument.
+        classes: their names, in the order of the labels.
+        train, validation, test: the splits; None for one that the data set does not have.
+        channels: the number of channels of every image, or None where it varies.
+        size: the (height, width) of every image in pixels, or None where it varies.
+        notes: what the user should know, such as duplicates across splits.
+        root: the folder that the names of images are relative to, where each image is a file.
     """
 
     kind: str
@@ -65,8 +73,8 @@ class Data:
     root: Path | None = None
 
 
-def held(pixels: Pixels, labels: Labels, what: str) -> Split | None:
-    """A split whose images `(N, H, W, C)` lie in memory; None where there are none. `what` is train, validation or test."""
+def make_split(pixels: Pixels, labels: Labels, what: str) -> Split | None:
+    """A split whose images `(N, H, W, C)` are in memory; None for no images. `what` is train, validation or test."""
     if not len(labels):
         return None
     return Split(labels, pixels.__getitem__, lambda i: f"image {i} of {what}", pixels)

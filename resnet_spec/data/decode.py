@@ -1,10 +1,11 @@
-"""An image file in, its bytes as `(H, W, C)` out: C is 1 where the file is grey, 3 otherwise.
+"""Decoding image files into bytes `(H, W, C)`: C is 1 for a gray image, 3 for any other.
 
-Turned as its EXIF orientation says. Of an animation the first frame. Transparent parts show white, as a page would behind
-them. Of 16-bit values the upper byte. Only the formats of FORMATS are tried, so no file reaches a decoder that runs programs.
+Images are turned as their EXIF orientation says. Of an animation the first frame is read, and of 16-bit values the upper byte.
+Transparent parts become white, as on a web page. Only the formats of FORMATS are tried, so no file reaches a decoder that runs
+programs.
 
-Pillow reads every format. simplejpeg, where it is installed, reads JPEGs in half of the time: both are libjpeg-turbo, so the
-pixels are the same. What it does not take is left to Pillow, whose messages are told.
+Pillow reads every format. Where simplejpeg is installed, it reads JPEGs in half of the time; both use libjpeg-turbo, so the
+pixels are the same. Pillow reads what simplejpeg refuses, and its messages are the ones reported.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM")
 MOST_PIXELS = 178_956_970  # 512 MB as red, green and blue; Pillow's own limit for an error
 
-_GREY = ("1", "L", "LA", "La")
+_GRAY = ("1", "L", "LA", "La")
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURN: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -50,19 +51,19 @@ _DAMAGE = (
 
 
 def read_image(path: Path, name: str | None = None) -> Pixels:
-    """The pixels `(H, W, 1)` or `(H, W, 3)` of a file. Raises BadImage, which calls it `name`; prints no warning."""
+    """The pixels `(H, W, 1)` or `(H, W, 3)` of a file. Raises BadImage, with `name` as its name; prints no warning."""
     try:
         with _no_warnings(), Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            quick = _quick(image, path)
-            if quick is None:
+            pixels = _decode_fast(image, path)
+            if pixels is None:
                 image.load()
-            pixels = _pixels(image) if quick is None else quick
+                pixels = _pixels(image)
             turn = _TURN.get(_orientation(image))
             return pixels if turn is None else np.ascontiguousarray(turn(pixels))
     except UnidentifiedImageError:
-        why = "the file is empty" if _is_empty(path) else "not an image, or of a format that is not read"
+        why = "the file is empty" if _is_empty(path) else "not an image, or in a format that is not supported"
     except Image.DecompressionBombError:
         why = f"more than {MOST_PIXELS} pixels"
     except OSError as error:
@@ -73,9 +74,9 @@ def read_image(path: Path, name: str | None = None) -> Pixels:
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """`image` with 1 or 3 channels: grey is repeated, colour becomes the luma of ITU-R 601-2, rounded as Pillow does.
+    """`image` `(H, W, C)` with 1 or 3 channels: gray is repeated, color becomes the luma of ITU-R 601-2, rounded as by Pillow.
 
-    Raises ValueError for any other number that `image` does not have already.
+    Raises ValueError for any other conversion; `refuse_channels` finds out before an image is read.
     """
     has = image.shape[2]
     if has == channels:
@@ -86,7 +87,7 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
         wide = image.astype(np.uint32)
         luma = (wide[..., 0] * 19595 + wide[..., 1] * 38470 + wide[..., 2] * 7471 + 0x8000) >> 16
         return luma.astype(np.uint8)[..., None]
-    raise ValueError(f"an image of {has} channels cannot be shown to a network that takes {channels}")
+    raise ValueError(f"an image of {has} channels cannot be converted to {channels}")
 
 
 def _simplejpeg() -> Any:
@@ -96,16 +97,16 @@ def _simplejpeg() -> Any:
         return None
 
 
-_QUICK = _simplejpeg()
+_SIMPLEJPEG = _simplejpeg()
 
 
-def _quick(image: Image.Image, path: Path) -> Pixels | None:
-    """The pixels of an opened JPEG by the quicker decoder; None where it is not there, or does not take the file."""
-    if _QUICK is None or image.format != "JPEG" or image.mode not in ("RGB", "L"):
+def _decode_fast(image: Image.Image, path: Path) -> Pixels | None:
+    """The pixels of an opened JPEG from the faster decoder; None where it is not installed, or refuses the file."""
+    if _SIMPLEJPEG is None or image.format != "JPEG" or image.mode not in ("RGB", "L"):
         return None
     try:
-        pixels: Pixels = _QUICK.decode_jpeg(path.read_bytes(), colorspace="GRAY" if image.mode == "L" else "RGB")
-    except ValueError:  # it refuses whatever is odd, not what is damaged only
+        pixels: Pixels = _SIMPLEJPEG.decode_jpeg(path.read_bytes(), colorspace="GRAY" if image.mode == "L" else "RGB")
+    except ValueError:  # it also refuses files that are unusual and not damaged
         return None
     return pixels
 
@@ -113,7 +114,7 @@ def _quick(image: Image.Image, path: Path) -> Pixels | None:
 def _orientation(image: Image.Image) -> int:
     try:
         found = image.getexif().get(_ORIENTATION, 1)
-    except _DAMAGE:  # the picture is there all the same
+    except _DAMAGE:  # the pixels may still be read
         return 1
     return found if isinstance(found, int) else 1
 
@@ -122,20 +123,20 @@ def _pixels(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):
         return _high_bytes(np.asarray(image))
     if image.mode == "F":
-        raise ValueError("its pixels are fractions, whose range nobody knows")
-    grey = image.mode in _GREY
+        raise ValueError("its pixels are fractions, whose range is not known")
+    gray = image.mode in _GRAY
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.new("RGBA", over.size, (255, 255, 255, 255))
         image.alpha_composite(over)
         image = image.convert("RGB")
-    wanted = "L" if grey else "RGB"
+    wanted = "L" if gray else "RGB"
     pixels: Pixels = np.array(image if image.mode == wanted else image.convert(wanted))
-    return pixels[..., None] if grey else pixels
+    return pixels[..., None] if gray else pixels
 
 
 def _high_bytes(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> Pixels:
-    """Of 16-bit values the upper bytes, as Pillow takes them of 16-bit colours."""
+    """The upper bytes of 16-bit values, which Pillow takes of 16-bit colors too."""
     if values.size and (values.min() < 0 or values.max() > 0xFFFF):
         raise ValueError("its pixels have more than 16 bits")
     return (values >> 8).astype(np.uint8)[..., None]
@@ -155,7 +156,7 @@ _readers = 0
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """No warnings of Pillow's. `catch_warnings` alone would leave threads restoring each other's filters."""
+    """Suppress Pillow's warnings. With `catch_warnings` alone, threads would restore each other's filters."""
     global _readers
     with _lock:
         if not _readers:

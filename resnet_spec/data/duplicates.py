@@ -1,4 +1,4 @@
-"""Files with the same content that should not have it: in two splits, or under two classes."""
+"""Finding files of equal content in two splits, or under two classes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from resnet_spec.diagnostics import printable
 MOST_FILES = 200_000  # beyond, every file would be opened for minutes
 _HEAD = 4096  # bytes
 
-_Member = tuple[str, str, int]  # what split, the name, the class
+_Member = tuple[str, str, int]  # split, name, class
 
 
 def duplicate_notes(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
-    """A note for content that lies in more than one split, and one for content under more than one class.
+    """A note on files whose content is in more than one split, and one on those whose content is under more than one class.
 
-    Only files of equal size are opened, and only those with the same beginning are read whole. A file that cannot be read
-    has no duplicates here; whoever decodes it will say so.
+    Only files of equal size are opened, and only those with the same beginning are read whole. A file that cannot be read is
+    left out: it is reported when it is decoded.
     """
     members = [(listed.what, name, label) for listed in splits for name, label in zip(listed.names, listed.labels, strict=True)]
     if len(members) > MOST_FILES:
-        return (f"not looked for duplicates, as there are more than {MOST_FILES} images",)
+        return (f"duplicates were not searched for, since there are more than {MOST_FILES} images",)
 
     def size(member: _Member) -> Hashable:
         return os.stat(root / member[1]).st_size or None  # empty files are bad images, not duplicates
@@ -39,19 +39,19 @@ def duplicate_notes(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
 
     groups: list[list[_Member]] = [members]
     for key in (size, head, content):
-        groups = [part for group in groups for part in _divided(group, key)]
+        groups = [part for group in groups for part in _divide(group, key)]
     across = [group for group in groups if len({what for what, _, _ in group}) > 1]
     between = [group for group in groups if len({label for _, _, label in group}) > 1]
     notes = []
     if across:
-        notes.append(f"in more than one split, so that results look better than they are: {_told(across)}")
+        notes.append(f"in more than one split, so that results look better than they are: {_summarize(across)}")
     if between:
-        notes.append(f"the same content under more than one class: {_told(between)}")
+        notes.append(f"the same content under more than one class: {_summarize(between)}")
     return tuple(notes)
 
 
-def _divided(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> list[list[_Member]]:
-    """The parts of a group that agree in `key`, where they concern more than one split or class."""
+def _divide(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> list[list[_Member]]:
+    """The parts of a group whose `key` is equal, if they are in more than one split or class."""
     parts: dict[Hashable, list[_Member]] = {}
     for member in group:
         try:
@@ -63,7 +63,7 @@ def _divided(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> li
     return [part for part in parts.values() if len({(what, label) for what, _, label in part}) > 1]
 
 
-def _told(groups: Sequence[Sequence[_Member]]) -> str:
+def _summarize(groups: Sequence[Sequence[_Member]]) -> str:
     count = len(groups)
     shown = few([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in group[:2]) for group in groups])
     return f"{count} image{'s' if count > 1 else ''} ({shown})"

@@ -1,7 +1,7 @@
 """A folder with a folder of images for each class, the layout of torchvision's ImageFolder.
 
-Either `train/` and perhaps `val/` and `test/`, each with class folders; or the class folders themselves, whose images are
-then cut into splits by a hash of their names.
+The folder holds either `train/` and optionally `val/` and `test/`, each with class folders, or the class folders themselves.
+The images of the latter are cut into splits by a hash of their names.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ VALIDATION = ("val", "valid", "validation")
 
 
 def open_folder(text: str, root: Path, split: tuple[float, float], skip_bad: bool) -> Data:
-    """The images below `root`. `split` are the fractions (validation, test) of what has no splits. Raises SpecError."""
+    """The images below `root`. `split` is the fractions (validation, test) for images without splits. Raises as `open_data`."""
     listing = Listing(root)
     places = listing.folders()
     shown = printable(text.partition(":")[2])
     notes: list[str] = []
     if "train" in places and listing.folders("train"):
-        classes, splits = _given(listing, places, notes)
+        classes, splits = _read_splits(listing, places, notes)
     else:
         if places and set(places) <= {"train", "test", *VALIDATION}:
             raise refuse("no-classes", f"`{shown}/train` has no class folders", "put the images of each class into a folder")
-        classes, splits = _cut(listing, places, split, notes)
+        classes, splits = _make_splits(listing, places, split, notes)
     notes += listing.check(skip_bad)
     if not classes:
         if listing.images("", nested=False):
-            raise refuse("no-classes", f"the images in `{shown}` lie in no class folders", "put those of each class into one")
+            raise refuse("no-classes", f"the images in `{shown}` are not in class folders", "put those of each class into one")
         raise refuse(
-            "no-images", f"`{shown}` has no class folders with images", "images are known by their suffix, such as .jpg"
+            "no-images", f"`{shown}` has no class folders with images", "images are recognized by their suffix, such as .jpg"
         )
     if len(classes) == 1:
-        raise refuse("no-classes", f"there is only one class, `{printable(classes[0])}`; a classifier needs two at least")
+        raise refuse("no-classes", f"there is only one class, `{printable(classes[0])}`; a classifier needs at least two")
     if not splits[0].names:
         raise refuse("no-images", f"no image of `{shown}` is left for training", "give smaller fractions to the other splits")
     notes += duplicate_notes(root, splits)
@@ -47,10 +47,10 @@ def open_folder(text: str, root: Path, split: tuple[float, float], skip_bad: boo
     return Data("folder", text, classes, train, validation, test, None, None, tuple(notes), root)
 
 
-def _given(listing: Listing, places: list[str], notes: list[str]) -> tuple[tuple[str, ...], list[Listed]]:
-    """Classes and splits of a folder that is cut already."""
+def _read_splits(listing: Listing, places: list[str], notes: list[str]) -> tuple[tuple[str, ...], list[Listed]]:
+    """Classes and splits of a folder that has splits."""
     train = {name: listing.images(f"train/{name}") for name in listing.folders("train")}
-    _empty([name for name, images in train.items() if not images], "train", notes)
+    _note_empty([name for name, images in train.items() if not images], "train", notes)
     classes = tuple(name for name, images in train.items() if images)
     number = {name: label for label, name in enumerate(classes)}
     splits = [_listed("train", train, number)]
@@ -71,19 +71,19 @@ def _given(listing: Listing, places: list[str], notes: list[str]) -> tuple[tuple
         elif lacking := [f"`{printable(name)}`" for name in classes if not found.get(name)]:
             notes.append(f"`{place}` has no images of {few(lacking)}")
     for place in ("train", *validation[:1], *(["test"] if "test" in places else [])):
-        _loose(listing.images(place, nested=False), notes)
+        _note_loose(listing.images(place, nested=False), notes)
     return classes, splits
 
 
-def _cut(
+def _make_splits(
     listing: Listing, places: list[str], split: tuple[float, float], notes: list[str]
 ) -> tuple[tuple[str, ...], list[Listed]]:
     """Classes and splits of a folder of class folders."""
     found = {name: listing.images(name) for name in places}
     classes = tuple(name for name, images in found.items() if images)
     if classes:
-        _empty([name for name, images in found.items() if not images], "", notes)
-        _loose(listing.images("", nested=False), notes)
+        _note_empty([name for name, images in found.items() if not images], "", notes)
+        _note_loose(listing.images("", nested=False), notes)
     names: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     labels: dict[str, list[int]] = {what: [] for what in names}
     for label, one in enumerate(classes):
@@ -97,9 +97,9 @@ def _cut(
 
 
 def split_of(name: str, split: tuple[float, float]) -> str:
-    """The split that an image falls into by its name alone, so that adding or taking away others never moves it.
+    """The split of an image, from its name alone, so that adding or removing other images never moves it.
 
-    Test comes first: another fraction for validation leaves test as it is.
+    Test comes first: changing the fraction for validation leaves the test split as it is.
     """
     validation, test = split
     place = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big") / 2**64
@@ -111,12 +111,12 @@ def _listed(what: str, images: dict[str, list[str]], number: dict[str, int]) -> 
     return Listed(what, [path for path, _ in pairs], [label for _, label in pairs])
 
 
-def _empty(names: list[str], place: str, notes: list[str]) -> None:
+def _note_empty(names: list[str], place: str, notes: list[str]) -> None:
     if names:
         where = f" of `{place}`" if place else ""
-        notes.append(f"folders{where} without images are no classes: {few([f'`{printable(name)}`' for name in names])}")
+        notes.append(f"folders{where} without images are not classes: {few([f'`{printable(name)}`' for name in names])}")
 
 
-def _loose(images: list[str], notes: list[str]) -> None:
+def _note_loose(images: list[str], notes: list[str]) -> None:
     if images:
         notes.append(f"images beside the class folders are not read: {few([f'`{printable(name)}`' for name in images])}")

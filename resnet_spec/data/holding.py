@@ -1,4 +1,4 @@
-"""All images of a split decoded once, prepared to one size, and held as one array of bytes."""
+"""Holding a split in memory: all its images decoded once, prepared to one size, in one array of bytes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import torch
 
 from resnet_spec.data.dataset import BadImage, Pixels, Split
 
-_AT_ONCE = 16  # images a task: few enough to keep all threads busy, many enough to outweigh handing over
+_AT_ONCE = 16  # images in a task: few enough to keep all threads busy, many enough to outweigh the cost of a task
 
 
 def holdable(count: int, shape: tuple[int, int, int], budget_bytes: int) -> bool:
-    """Whether `count` images of `shape` (H, W, C) fit into so many bytes."""
+    """Whether `count` images of `shape` (H, W, C) fit into `budget_bytes`."""
     return count * math.prod(shape) <= budget_bytes
 
 
 def hold(
     split: Split, prepare: Callable[[Pixels], Pixels], shape: tuple[int, int, int], workers: int, skip_bad: bool
 ) -> tuple[Split, list[BadImage]]:
-    """The split with all its images in memory, each as `prepare` gives it: `(H, W, C)` equal to `shape`.
+    """The split with all its images in memory, each as `prepare` returns it: `(H, W, C)` equal to `shape`.
 
-    Images are read by `workers` threads; the result does not depend on how many. The first image in order that cannot be read
-    is raised as BadImage; with `skip_bad` all such are left out and returned, and the first is raised only if none is left.
+    Images are read by `workers` threads; the result does not depend on how many. With `skip_bad`, images that cannot be read
+    are left out and returned.
+
+    Raises BadImage for the first image in order that cannot be read; with `skip_bad` only if no image can.
     """
+    import torch
+
     count = len(split)
     pixels = np.empty((count, *shape), np.uint8)
 
@@ -47,7 +50,7 @@ def hold(
 
     bad: list[tuple[int, BadImage]] = []
     threads = torch.get_num_threads()
-    # Each thread works on an image of its own: torch's threads under each would wait for each other, spinning.
+    # Each thread works on its own image. With torch's threads below each, they would spin while waiting for each other.
     with ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for found in pool.map(read, range(0, count, _AT_ONCE)):
@@ -63,9 +66,9 @@ def hold(
         return Split(split.labels, pixels.__getitem__, split.name, pixels), []
     if len(bad) == count:
         raise bad[0][1]
-    lost = {i for i, _ in bad}
-    kept = [i for i in range(count) if i not in lost]
-    for to, origin in enumerate(kept):  # in place: there may be no memory for a second array
+    unreadable = {i for i, _ in bad}
+    kept = [i for i in range(count) if i not in unreadable]
+    for to, origin in enumerate(kept):  # in place, since there may be no memory for a second array
         if to != origin:
             pixels[to] = pixels[origin]
     pixels = pixels[: len(kept)]

@@ -1,15 +1,15 @@
 """ImageNet as ILSVRC 2012 publishes it (Russakovsky et al. 2015, arXiv:1409.0575).
 
-`train/n01440764/*.JPEG`, and `val/` with such folders, or flat beside a list that says what each image shows. The official
-validation set is what papers report, so it is the test split here, and there is no other. Classes are numbered by their
-WordNet numbers in order, as everybody's weights are.
+The images are in `train/n01440764/*.JPEG`, and in `val/` with such folders, or directly in `val/` with a list of their classes
+beside it. Papers report the accuracy on the official validation set, so it is the test split here, and there is no validation
+split. Classes are numbered in the order of their WordNet numbers, as in all published weights.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from resnet_spec.data.dataset import Data
@@ -19,17 +19,17 @@ from resnet_spec.diagnostics import printable
 
 _WORDNET = re.compile(r"n\d{8}")
 _SOLUTION = "LOC_val_solution.csv"
-_BELOW = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # where the archives of Kaggle put it
+_BELOW = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # the latter in Kaggle's archives
 _PUBLISHED = {"train": 1_281_167, "test": 50_000}
 
 
 def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
-    """The data set in `root`. Raises SpecError."""
+    """The data set in `root`. Raises what `open_data` raises."""
     shown = printable(text.partition(":")[2])
     home = next((root / place for place in _BELOW if (root / place / "train").is_dir()), None)
     if home is None:
         raise refuse(
-            "missing-data", f"`{shown}` has no folder `train`", "unpack the archives so that `train` and `val` lie there"
+            "missing-data", f"`{shown}` has no folder `train`", "unpack the archives so that `train` and `val` are there"
         )
     listing = Listing(home)
     numbers = [name for name in listing.folders("train") if _WORDNET.fullmatch(name)]
@@ -47,7 +47,7 @@ def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
     test = _test(listing, root, label, shown)
     notes = list(listing.check(skip_bad))
     if empty := [name for name in found if not found[name]]:
-        notes.append(f"folders of `train` without images are no classes: {few([f'`{name}`' for name in empty])}")
+        notes.append(f"folders of `train` without images are not classes: {few([f'`{name}`' for name in empty])}")
     if not test.names:
         notes.append("there is no `val` with images, so there is no test split")
     if len(numbers) == 1000:
@@ -74,12 +74,12 @@ def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) ->
         if not answers:
             raise refuse(
                 "flat-validation",
-                f"the images of `{shown}/val` lie in no class folders, and nothing beside them says what they show",
+                f"the images of `{shown}/val` are not in class folders, and no list of their classes was found",
                 f"move them into folders such as `val/n01440764`, or put Kaggle's `{_SOLUTION}` into `{shown}`",
             )
         if unknown := [path for path in flat if Path(path).stem not in answers]:
             names = few([f"`{printable(path)}`" for path in unknown])
-            raise refuse("damaged-data", f"the list of what `{shown}/val` shows lacks {names}", "download it again")
+            raise refuse("damaged-data", f"the list of the classes of `{shown}/val` lacks {names}", "download it again")
         pairs = [(path, answers[Path(path).stem]) for path in flat]
     if strange := sorted({name for _, name in pairs if name not in label}):
         names = few([f"`{printable(name)}`" for name in strange])
@@ -88,20 +88,17 @@ def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) ->
 
 
 def _answers(root: Path, home: Path) -> dict[str, str]:
-    """The WordNet number of each image by its name without suffix: from Kaggle's list, or the one of Tiny ImageNet."""
-    for line in _lines((root / _SOLUTION, home / _SOLUTION)):
-        if line.startswith("ImageId,"):
-            return {
-                name: wordnet.split()[0]
-                for name, _, wordnet in (line.partition(",") for line in _lines((root / _SOLUTION, home / _SOLUTION)))
-                if wordnet.split() and _WORDNET.fullmatch(wordnet.split()[0])
-            }
+    """The WordNet number of each image, by its name without suffix: from Kaggle's list, or from that of Tiny ImageNet."""
+    solution = _lines((root / _SOLUTION, home / _SOLUTION))
+    if any(line.startswith("ImageId,") for line in solution):
+        answers = {name: prediction.split() for name, _, prediction in (line.partition(",") for line in solution)}
+        return {name: words[0] for name, words in answers.items() if words and _WORDNET.fullmatch(words[0])}
     rows = (line.split("\t") for line in _lines((home / "val" / "val_annotations.txt",)))
     return {Path(row[0]).stem: row[1] for row in rows if len(row) > 1}
 
 
 def _class_names(numbers: list[str], root: Path, home: Path) -> tuple[str, ...]:
-    """The first word for each class if a known list lies beside, else the WordNet numbers. Never two the same."""
+    """The first name of each class in a list that is often found beside the images, else the WordNet numbers; all distinct."""
     words: dict[str, str] = {}
     for name in ("LOC_synset_mapping.txt", "synset_words.txt", "words.txt"):
         for line in _lines((root / name, home / name)):
@@ -118,10 +115,10 @@ def _class_names(numbers: list[str], root: Path, home: Path) -> tuple[str, ...]:
     return tuple(f"{name} ({number})" if name in twice else name for name, number in zip(names, numbers, strict=True))
 
 
-def _lines(paths: tuple[Path, ...]) -> Iterator[str]:
-    """The lines of the first of these files that is there."""
+def _lines(paths: tuple[Path, ...]) -> list[str]:
+    """The lines of the first of these files that exists; none where no file does."""
     for path in paths:
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as file:
-                yield from file
-            return
+                return list(file)
+    return []

@@ -1,4 +1,4 @@
-"""A folder of images in, the names of its classes and images out. Nothing is decoded."""
+"""Listing the folders and images below a folder. No image is decoded."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DEEPEST = 32  # folders below a class folder
 
 @dataclass(slots=True)
 class Listing:
-    """Walks the folders below `root`. Names are relative to it, with `/`.
+    """Lists what is below `root`, as names relative to it, separated by `/`.
 
-    Links to files and folders are followed, each folder once; a link to a folder around it is not. Names that begin with a
-    dot, and files that are no images by their suffix, are passed over. What cannot be read is remembered in `unreadable`.
+    Links are followed, each folder once, but not a link to a folder that contains it. Names that begin with a dot, and files
+    without the suffix of an image, are left out. What cannot be read is collected in `unreadable`.
     """
 
     root: Path
@@ -51,7 +51,7 @@ class Listing:
                     if entry.is_file():
                         found.append(name)
                     elif entry.is_symlink():
-                        self.unreadable.append(f"`{printable(name)}` (a link to nothing)")
+                        self.unreadable.append(f"`{printable(name)}` (a broken link)")
         return sorted(found)
 
     def _entries(self, place: str) -> list[os.DirEntry[str]]:
@@ -63,25 +63,25 @@ class Listing:
             return []
 
     def check(self, skip_bad: bool) -> tuple[str, ...]:
-        """Refuse what could not be read; with `skip_bad`, a note on it. Raises SpecError."""
+        """Raise ArgumentError for what could not be read; with `skip_bad`, return a note on it."""
         if not self.unreadable:
             return ()
         shown = few(list(dict.fromkeys(self.unreadable)))
         if skip_bad:
-            return (f"left out, as they cannot be read: {shown}",)
+            return (f"left out, since they cannot be read: {shown}",)
         raise refuse("unreadable-file", f"cannot be read: {shown}", "`--skip-bad` leaves them out")
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The images of a split: their names relative to the root, and the numbers of their classes."""
+    """The images of a split: names relative to the root, and the numbers of their classes. `what` is the split's name."""
 
     what: str
     names: Sequence[str]
     labels: Sequence[int]
 
     def split(self, root: Path) -> Split | None:
-        """None where there are no images."""
+        """The split, which reads its images from below `root`; None for no images."""
         if not self.names:
             return None
         return Split(np.array(self.labels, np.int64), partial(_read, root, self.names), self.names.__getitem__)
@@ -91,9 +91,9 @@ def _read(root: Path, names: Sequence[str], i: int) -> Pixels:
     return read_image(root / names[i], names[i])
 
 
-def few(words: Sequence[str], most: int = 3) -> str:
-    """The first of a list, and how many more there are."""
-    return ", ".join(words[:most]) + (f", and {len(words) - most} more" if len(words) > most else "")
+def few(texts: Sequence[str], most: int = 3) -> str:
+    """The first texts of a list, and how many more there are."""
+    return ", ".join(texts[:most]) + (f", and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

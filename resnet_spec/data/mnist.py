@@ -1,6 +1,6 @@
-"""MNIST and its kin in the idx format (LeCun et al. 1998; Fashion-MNIST: Xiao et al. 2017, arXiv:1708.07747).
+"""MNIST and Fashion-MNIST in the idx format (LeCun et al. 1998; Xiao et al. 2017, arXiv:1708.07747).
 
-Goes in: a folder with the four files, packed with gzip or not. Comes out: grey training and test images, in memory.
+The four files, plain or compressed with gzip, are read into gray training and test images in memory.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_spec.data.dataset import Data, Pixels, Split, held
+from resnet_spec.data.dataset import Data, Pixels, Split, make_split
 from resnet_spec.data.refusal import refuse
-from resnet_spec.diagnostics import SpecError, printable
+from resnet_spec.diagnostics import ResnetSpecError, printable
 
 LARGEST = 1 << 31  # bytes in a file; the published ones have 47 million
 
@@ -33,13 +33,14 @@ _HELP = "unpack or download it again"
 
 
 def open_mnist(text: str, root: Path) -> Data:
-    """The data set in `root`, or in the folder below it where torchvision puts it. Raises SpecError."""
+    """The data set in `root`, or in the folder below it where torchvision puts it. Raises what `open_data` raises."""
     kind, _, rest = text.partition(":")
     folder = next((root / name for name in _FOLDERS[kind] if _find(root / name, "train", "images", 3)), None)
     if folder is None:
         raise refuse(
-            *("missing-data", f"`{printable(rest)}` holds no `train-images-idx3-ubyte`, packed with gzip or not"),
-            f"put the four files of {kind} there; torchvision's `{_FOLDERS[kind][1]}` is found too",
+            "missing-data",
+            f"`{printable(rest)}` holds no `train-images-idx3-ubyte`, plain or compressed with gzip",
+            f"put the four files of {kind} there; torchvision's folder `{_FOLDERS[kind][1]}` is found too",
         )
     classes = _CLASSES[kind]
     splits: list[Split | None] = []
@@ -61,7 +62,7 @@ def open_mnist(text: str, root: Path) -> Data:
         if splits and images.shape[1:] != size:
             raise _damaged(path, f"has images of {images.shape[1]}x{images.shape[2]} pixels; training has {size[0]}x{size[1]}")
         size = (images.shape[1], images.shape[2])
-        splits.append(held(images[..., None], labels, what))
+        splits.append(make_split(images[..., None], labels, what))
     train, test = splits
     return Data(kind, text, classes, train, None, test, 1, size)
 
@@ -74,7 +75,7 @@ def _find(folder: Path, prefix: str, what: str, rank: int) -> Path | None:
 def _need(folder: Path, prefix: str, what: str, rank: int) -> Path:
     if (path := _find(folder, prefix, what, rank)) is None:
         raise refuse(
-            "missing-data", f"`{printable(str(folder))}` lacks `{prefix}-{what}-idx{rank}-ubyte`, packed with gzip or not"
+            "missing-data", f"`{printable(str(folder))}` lacks `{prefix}-{what}-idx{rank}-ubyte`, plain or compressed with gzip"
         )
     return path
 
@@ -85,21 +86,21 @@ def read_idx(path: Path, rank: int) -> Pixels:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(4 + 4 * rank)
             if head[:4] != bytes((0, 0, 8, rank)):
-                raise _damaged(path, f"begins with {head[:4].hex(' ') or 'nothing'} and not with 00 00 08 {rank:02x}")
+                raise _damaged(path, f"begins with {head[:4].hex(' ') or 'nothing'}, not with 00 00 08 {rank:02x}")
             if len(head) < 4 + 4 * rank:
-                raise _damaged(path, "ends within its head")
+                raise _damaged(path, "ends within its header")
             shape = tuple(int(length) for length in np.frombuffer(head, ">u4", offset=4))
             size = math.prod(shape)
             if size > LARGEST:
-                raise _damaged(path, f"promises {size} bytes, more than can be meant")
+                raise _damaged(path, f"declares {size} bytes, which is more than any such file has")
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, f"cannot be read ({printable(str(error))})") from None
     if len(content) != size:
         there = "more" if len(content) > size else str(len(content))
-        raise _damaged(path, f"promises {size} bytes ({'x'.join(map(str, shape))}) and holds {there}")
+        raise _damaged(path, f"declares {size} bytes ({'x'.join(map(str, shape))}) and holds {there}")
     return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
 
 
-def _damaged(path: Path, why: str) -> SpecError:
+def _damaged(path: Path, why: str) -> ResnetSpecError:
     return refuse("damaged-data", f"`{printable(str(path))}` {why}", _HELP)

@@ -1,39 +1,13 @@
-"""`--data KIND:PATH` in, an opened data set out.
-
-Each kind has a module of its own that knows one layout; this one knows the words before the colon.
-"""
+"""Opening the data set that a `--data KIND:DIR` argument names."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from resnet_spec.data.cifar import open_cifar
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.folder import open_folder
-from resnet_spec.data.imagenet import open_imagenet
-from resnet_spec.data.mnist import open_mnist
+from resnet_spec.data.kinds import KINDS, DataKind, DataRequest
 from resnet_spec.data.refusal import refuse
-from resnet_spec.data.synthetic import open_synthetic
-from resnet_spec.diagnostics import printable, suggestion
-
-KINDS = ("synthetic", "cifar10", "cifar100", "mnist", "fashion-mnist", "folder", "imagenet")
-SYNONYMS = {
-    "cifar": "cifar10",
-    "cifar-10": "cifar10",
-    "cifar-100": "cifar100",
-    "fashionmnist": "fashion-mnist",
-    "fashion_mnist": "fashion-mnist",
-    "fmnist": "fashion-mnist",
-    "imagefolder": "folder",
-    "image-folder": "folder",
-    "dir": "folder",
-    "ilsvrc": "imagenet",
-    "ilsvrc2012": "imagenet",
-    "imagenet1k": "imagenet",
-    "fake": "synthetic",
-    "shapes": "synthetic",
-}
+from resnet_spec.diagnostics import ResnetSpecError, printable, suggestion
 
 
 def open_data(
@@ -45,42 +19,49 @@ def open_data(
     skip_bad: bool = False,
     classes: int | None = None,
 ) -> Data:
-    """Open what `text` names: `KIND`, `KIND:PATH`, or `synthetic:key=value,...`. Raises SpecError.
+    """Open a data set. No image is decoded yet.
 
-    `input` is (C, H, W) as the network takes it, and `classes` how many it tells apart: what `synthetic` draws unless its
-    options say otherwise, as is `seed`. `split` are the fractions (validation, test) that a data set without splits of its
-    own is cut into, by a hash of each image's name. No image is decoded here. With `skip_bad`, links to nothing and folders
-    that may not be read are left out, with a note; they are refused otherwise.
+    Args:
+        text: `KIND`, `KIND:DIR`, or `synthetic:KEY=VALUE,...`.
+        input: the size (C, H, W) that the network takes; synthetic images have it unless their options say otherwise.
+        split: the fractions (validation, test) into which a data set without splits is cut, by a hash of each image's name.
+        seed: for synthetic images, unless their options say otherwise.
+        skip_bad: leave out broken links and folders that cannot be read, with a note; without it they are an error.
+        classes: the number of classes of synthetic images, unless their options say otherwise.
+
+    Raises:
+        ArgumentError: `text` names no kind of data set, or files that are missing or cannot be read.
+        DataError: the data set is damaged, or has no classes or images.
     """
     if not (min(split) >= 0 and sum(split) < 1):
-        raise refuse("invalid-split", f"the fractions {split[0]:g} for validation and {split[1]:g} for test leave no training")
-    kind, _, rest = text.partition(":")
-    if kind == "synthetic":
-        return open_synthetic(text, rest, input, seed, classes)
-    if kind not in KINDS:
-        raise _unknown(text, kind)
-    if not rest:
-        raise refuse("missing-data", f"`{kind}` needs the folder where its files lie", f"write `{kind}:DIR`")
-    root = Path(os.path.expanduser(rest))
-    if not os.path.isdir(root):
-        why = "is not a folder" if os.path.exists(root) else "does not exist"
-        raise refuse("missing-data", f"`{printable(rest)}` {why}")
+        fractions = f"{split[0]:g} for validation and {split[1]:g} for test"
+        raise refuse("invalid-split", f"the fractions {fractions} leave no images for training")
+    name, _, options = text.partition(":")
+    if (kind := KINDS.get(name)) is None:
+        raise _refuse_kind(text, name)
+    request = DataRequest(text, options, input, split, seed, skip_bad, classes)
+    if kind.has_folder:
+        _require_folder(kind, options)
     try:
-        match kind:
-            case "cifar10" | "cifar100":
-                return open_cifar(text, root)
-            case "mnist" | "fashion-mnist":
-                return open_mnist(text, root)
-            case "imagenet":
-                return open_imagenet(text, root, skip_bad)
-            case _:
-                return open_folder(text, root, split, skip_bad)
+        return kind.open(request)
     except OSError as error:
-        place = printable(str(error.filename or rest))
+        place = printable(str(error.filename or options))
         raise refuse("unreadable-file", f"`{place}` cannot be read ({error.strerror})") from None
 
 
-def _unknown(text: str, kind: str) -> Exception:
+def _require_folder(kind: DataKind, options: str) -> None:
+    if not options:
+        raise refuse("missing-data", f"`{kind.name}` needs the folder that holds its files", f"write `{kind.usage}`")
+    path = os.path.expanduser(options)
+    if not os.path.isdir(path):
+        why = "is not a folder" if os.path.exists(path) else "does not exist"
+        raise refuse("missing-data", f"`{printable(options)}` {why}")
+
+
+def _refuse_kind(text: str, name: str) -> ResnetSpecError:
     if os.path.isdir(os.path.expanduser(text)):
-        return refuse("unknown-data", f"`{printable(text)}` does not say what it is", f"write `folder:{printable(text)}`")
-    return refuse("unknown-data", f"there is no kind of data set called `{printable(kind)}`", suggestion(kind, KINDS, SYNONYMS))
+        folder = printable(text)
+        return refuse("unknown-data", f"`{folder}` does not say what kind of data set it is", f"write `folder:{folder}`")
+    synonyms = {synonym: kind.name for kind in KINDS.values() for synonym in kind.synonyms}
+    message = f"there is no kind of data set called `{printable(name)}`"
+    return refuse("unknown-data", message, suggestion(name, list(KINDS), synonyms))

@@ -1,19 +1,19 @@
-"""Images of bytes in other sizes, as torchvision's transforms give them; antialiased, and within one grey level of Pillow's."""
+"""Resizing and cropping images of bytes as torchvision's transforms do; antialiased, and within one gray level of Pillow."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-import torch
 
 from resnet_spec.data.dataset import Pixels
 
 Mode = Literal["bilinear", "bicubic", "nearest"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
-def resized(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) that `resize` gives: an int is the shorter side, and the longer one is rounded down."""
+def resized_size(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) of the result of `resize`. An int `size` is the shorter side; the longer one is rounded down."""
     if not isinstance(size, int):
         return size
     short, long = sorted((height, width))
@@ -22,9 +22,9 @@ def resized(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, 
 
 
 def resize(image: Pixels, size: int | tuple[int, int], mode: Mode = "bilinear") -> Pixels:
-    """`(H, W, C)` in, `(h, w, C)` out. An int keeps the aspect and is the shorter side, a tuple is (h, w)."""
+    """Resize `(H, W, C)` to `(h, w, C)`. An int `size` is the shorter side and keeps the aspect ratio; a tuple is (h, w)."""
     height, width = image.shape[:2]
-    target = resized(height, width, size)
+    target = resized_size(height, width, size)
     if target == (height, width):
         return image
     if mode == "nearest":
@@ -33,16 +33,18 @@ def resize(image: Pixels, size: int | tuple[int, int], mode: Mode = "bilinear") 
         )
         nearest: Pixels = image[rows[:, None], columns]
         return nearest
+    import torch
+
     if not image.flags.writeable:
-        image = image.copy()  # torch warns of arrays that it could write to
+        image = image.copy()  # torch warns about read-only arrays
     batch = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)  # channels_last, nothing copied
     out = torch.nn.functional.interpolate(batch, target, mode=mode, antialias=True, align_corners=False)
     result: Pixels = out[0].permute(1, 2, 0).contiguous().numpy()
     return result
 
 
-def centre_crop(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """The middle `(h, w, C)` of an image; where it is smaller, zeros stand around it."""
+def center_crop(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """The center `(h, w, C)` of an image; a smaller image is padded with zeros."""
     height, width = size
     missing = [max(0, wanted - there) for wanted, there in zip(size, image.shape[:2], strict=True)]
     if any(missing):

@@ -15,10 +15,12 @@ _AT_ONCE = 1 << 24  # bytes
 def channel_statistics(
     split: Split, prepare: Callable[[Pixels], Pixels] | None = None, *, skip_bad: bool = False
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(means, standard deviations), one of each for a channel, of values in 0..1 (bytes / 255), over the population.
+    """The means and the standard deviations of the channels, each `(C,)`, for values in 0 to 1 (bytes / 255).
 
-    A channel that never changes has deviation 0. Raises BadImage for the first image that cannot be read, unless `skip_bad`;
-    ValueError where images differ in their channels, or none can be read.
+    The deviation is that of the population; it is 0 for a constant channel. `prepare` is applied to each image first.
+
+    Raises BadImage for the first image that cannot be read, unless `skip_bad`; ValueError where images differ in their
+    channels, or none can be read.
     """
     count = 0
     sums: list[int] = []
@@ -31,7 +33,7 @@ def channel_statistics(
         count += pixels.size // channels
         for c in range(channels):
             plane = pixels[..., c].ravel().astype(np.float64)
-            sums[c] += int(plane.sum())  # whole numbers below 2^53, so no sum is rounded
+            sums[c] += int(plane.sum())  # integers below 2^53, so that no sum is rounded
             squares[c] += int(plane @ plane)
     if not count:
         raise ValueError("there are no images")

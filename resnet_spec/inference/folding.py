@@ -1,7 +1,6 @@
 """A trained network made faster for inference: batch norm folded into convolutions, weights in the wanted precision.
 
-Goes in: a module in evaluation mode. Comes out: another one with the same outputs but for rounding. What cannot be traced stays
-as it is.
+The outputs are those of the original network, apart from rounding. A network that cannot be traced keeps its batch norms.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Inference(nn.Module):
-    """A network that takes images `(N, C, H, W)` of 32 bits, whatever its own precision, and gives numbers of 32 bits."""
+    """A network of any precision that takes float32 images `(N, C, H, W)` and returns float32."""
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.network, self.dtype = network, dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.network(x.to(self.dtype, memory_format=torch.channels_last))
-        return found.to(torch.float32)
+        output: Tensor = self.network(x.to(self.dtype, memory_format=torch.channels_last))
+        return output.to(torch.float32)
 
 
 def for_inference(module: nn.Module, precision: Precision = "fp32") -> Inference:
-    """`module` for inference: folded, channels last, with weights of `precision`."""
+    """A copy of `module` for inference: batch norm folded, channels last, with weights of `precision`."""
     module = module.eval()
     try:
         folded: nn.Module = fuse(module)
-    except (TraceError, TypeError, AttributeError) as error:  # its forward depends on values
+    except (TraceError, TypeError, AttributeError) as error:  # its forward pass depends on values
         logging.getLogger(__name__).info("batch norm is not folded: %s", error)
         folded = copy.deepcopy(module)
     dtype = _DTYPES[precision]

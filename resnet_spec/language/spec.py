@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from resnet_spec.diagnostics import Span
@@ -26,6 +28,7 @@ __all__ = [
     "ScalarNode",
     "SequenceNode",
     "Spec",
+    "SpecLike",
     "Stage",
     "Use",
     "library",
@@ -148,6 +151,10 @@ class Spec:
     def block_names(self) -> list[str]:
         """All names that a use may give, the spec's own first."""
         return list(dict.fromkeys([*self.blocks, *library_block_names()]))
+
+
+# Whatever means a spec: a path, the name of a shipped one, YAML text, data, or one that was loaded.
+SpecLike = str | Path | Mapping[str, object] | Spec
 
 
 @cache

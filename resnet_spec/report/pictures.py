@@ -1,106 +1,144 @@
-"""The pictures and the page of a finished run, from what the session knows."""
+"""Writing the pictures, tables and page of a finished run into its folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from resnet_spec._system.files import write_atomically
 from resnet_spec.data import Data
-from resnet_spec.report.curves import Form, draw_confusion, draw_curves
+from resnet_spec.data.preparation import Preparation
+from resnet_spec.report.chart_style import Form
+from resnet_spec.report.confusion import ConfusionMatrix
+from resnet_spec.report.confusion_picture import draw_confusion
+from resnet_spec.report.curves import draw_curves
 from resnet_spec.report.page import RunReport, html_report
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.report.tables import percent_text
-from resnet_spec.training.feeding import Feeds
-from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.scoring import Scores
-from resnet_spec.training.subject import Subject
 
 FORMS: tuple[Form, ...] = ("png", "svg")
-MOST_NAMES = 20
+MOST_NAMES = 20  # of classes, in a line
+MOST_SKIPPED = 50  # images that the notes name
 
 
-class Story(Protocol):
-    """What a run is about: what was trained on what, and what there is to say about it."""
+@dataclass(frozen=True, slots=True)
+class FinalScores:
+    """Scores of the chosen weights: on the test images, or on the validation images where there are no test images."""
 
-    @property
-    def subject(self) -> Subject: ...
-    @property
-    def recipe(self) -> Recipe: ...
-    @property
-    def data(self) -> Data: ...
-    @property
-    def feeds(self) -> Feeds: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
+    is_test: bool
+    loss: float
+    accuracy: float
+    top5: float | None
+    confusion: ConfusionMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What is known about a run at its end.
+
+    Attributes:
+        name: the network's name; `params`, `macs` (multiply-adds for an image), `spec` (its text) and `fingerprint` are the
+            network's too. The latter three may be missing.
+        diagram: a picture of the network as SVG.
+        recipe, recipe_text: the recipe's name, and the recipe.
+        data: the data set; its splits are not used.
+        counts: the images of each split, by the name of the split.
+        preparation: how images are prepared.
+        notes: warnings about the run.
+        skipped: why each image that was left out cannot be read, by its name.
+        best_epoch: the epoch whose weights were chosen by the validation images; 0 where it is the last one.
+        scores: None where there was nothing to evaluate on.
+        environment: versions, machine, and the command that started the run.
+    """
+
+    name: str
+    params: int
+    macs: int | None
+    spec: str
+    fingerprint: str
+    diagram: bytes | None
+    recipe: str
+    recipe_text: str
+    data: Data
+    counts: Mapping[str, int]
+    preparation: Preparation
+    notes: tuple[str, ...]
+    skipped: Mapping[str, str]
+    rows: tuple[EpochRow, ...]
+    timings: tuple[Timing, ...]
+    best_epoch: int
+    scores: FinalScores | None
+    environment: Mapping[str, str]
+
+
+def write_pictures(path: Path, run: FinishedRun) -> None:
+    """Write curves, confusion matrix, diagram and report.html into the folder of a run. Raises OSError."""
+    title = f"{run.name}, {run.recipe}, {run.data.text}"
+    for form in FORMS:
+        write_atomically(path / f"curves.{form}", draw_curves(run.rows, form, title))
+    if run.scores is not None:
+        confusion = run.scores.confusion
+        for form in FORMS:
+            write_atomically(path / f"confusion.{form}", draw_confusion(confusion, form))
+        _write_text(path / "confusion.csv", confusion.confusion_csv())
+        _write_text(path / "per_class.csv", confusion.per_class_csv())
+    if run.diagram is not None:
+        write_atomically(path / "diagram.svg", run.diagram)
+    _write_text(path / "report.html", html_report(report_of(run)))
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
+def report_of(run: FinishedRun) -> RunReport:
+    """The content of a run's page."""
+    chosen = f"epoch {run.best_epoch}, the best on the validation images" if run.best_epoch else "the last epoch"
+    scores, prepared = run.scores, run.preparation
+    tested = scores is not None and scores.is_test
+    skipped = [f"skipped: {name}: {why}" for name, why in list(run.skipped.items())[:MOST_SKIPPED]]
+    network = [("input", "x".join(map(str, (prepared.channels, *prepared.size)))), ("parameters", f"{run.params:,}")]
+    if run.macs is not None:
+        network.append(("multiply-adds", f"{run.macs:,}"))
+    if run.fingerprint:
+        network.append(("fingerprint", run.fingerprint))
+    return RunReport(
+        name=run.name,
+        data_text=run.data.text,
+        rows=run.rows,
+        timings=run.timings,
+        synthetic=run.data.kind == "synthetic",
+        network=tuple(network),
+        data=(
+            *((f"{split} images", f"{count:,}") for split, count in run.counts.items()),
+            ("classes", _listed(run.data.classes)),
+            ("mean", ", ".join(f"{value:.4f}" for value in prepared.mean)),
+            ("standard deviation", ", ".join(f"{value:.4f}" for value in prepared.std)),
+        ),
+        results=(("weights", chosen), *_results(run)),
+        environment=tuple((key, value) for key, value in run.environment.items() if key != "command"),
+        test_accuracy=scores.accuracy if scores is not None and scores.is_test else None,
+        confusion=None if scores is None else scores.confusion,
+        confusion_of=f"{'test' if tested else 'validation'} images, {chosen}",
+        recipe_text=run.recipe_text,
+        spec_text=run.spec,
+        diagram_svg=run.diagram,
+        notes=(*run.notes, *skipped),
+        command=run.environment.get("command", ""),
+    )
+
+
+def _results(run: FinishedRun) -> Iterator[tuple[str, str]]:
+    if run.best_epoch:
+        yield "validation accuracy", percent_text(run.rows[run.best_epoch - 1].validation_accuracy)
+    if run.scores is not None and run.scores.is_test:
+        yield "test accuracy", percent_text(run.scores.accuracy)
+        yield "test loss", f"{run.scores.loss:.4f}"
+        if run.scores.top5 is not None:
+            yield "test top-5", percent_text(run.scores.top5)
 
 
 def _listed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
-
-
-def write_pictures(
-    path: Path,
-    story: Story,
-    rows: list[EpochRow],
-    timings: list[Timing],
-    scores: Scores | None,
-    best_epoch: int,
-    environment: dict[str, str],
-) -> None:
-    """Write curves, confusion, diagram and report. `scores` are those of the kept weights, on the test images if any."""
-    subject, feeds, data = story.subject, story.feeds, story.data
-    tested = feeds.test is not None
-    title = f"{subject.name}, {story.recipe.name}, {data.text}"
-    for form in FORMS:
-        write_atomically(path / f"curves.{form}", draw_curves(rows, form, title))
-    confusion = None if scores is None else scores.table(data.classes)
-    if confusion is not None:
-        for form in FORMS:
-            write_atomically(path / f"confusion.{form}", draw_confusion(confusion, form))
-        write_atomically(path / "confusion.csv", confusion.confusion_csv().encode("utf-8", "backslashreplace"))
-        write_atomically(path / "per_class.csv", confusion.per_class_csv().encode("utf-8", "backslashreplace"))
-    diagram = None if subject.diagram is None else subject.diagram()
-    if diagram is not None:
-        write_atomically(path / "diagram.svg", diagram)
-    which = f"epoch {best_epoch}, the best by the validation images" if best_epoch else "the last epoch"
-    results = [("weights", which)]
-    if best_epoch:
-        results.append(("validation accuracy", percent_text(rows[best_epoch - 1].validation_accuracy)))
-    if scores is not None and tested:
-        results += [("test accuracy", percent_text(scores.accuracy)), ("test loss", f"{scores.loss:.4f}")]
-        results += [("test top-5", percent_text(scores.top5))] if scores.top5 is not None else []
-    splits = (("training", feeds.training), ("validation", feeds.validation), ("test", feeds.test))
-    counts = [(f"{name} images", f"{len(batches.labels):,}") for name, batches in splits if batches is not None]
-    prepared = feeds.preparation
-    facts = RunReport(
-        name=subject.name,
-        data_text=data.text,
-        rows=tuple(rows),
-        timings=tuple(timings),
-        synthetic=data.kind == "synthetic",
-        network=(
-            ("input", "x".join(str(part) for part in (prepared.channels, *prepared.size))),
-            ("parameters", f"{subject.params:,}"),
-            *((("multiply-adds", f"{subject.macs:,}"),) if subject.macs is not None else ()),
-            *((("fingerprint", subject.fingerprint),) if subject.fingerprint else ()),
-        ),
-        data=(
-            *counts,
-            ("classes", _listed(data.classes)),
-            ("mean", ", ".join(f"{value:.4f}" for value in prepared.mean)),
-            ("standard deviation", ", ".join(f"{value:.4f}" for value in prepared.std)),
-        ),
-        results=tuple(results),
-        environment=tuple((key, value) for key, value in environment.items() if key != "command"),
-        test_accuracy=scores.accuracy if scores is not None and tested else None,
-        confusion=confusion,
-        confusion_of=f"{'test' if tested else 'validation'} images, {which}",
-        recipe_text=story.recipe.text,
-        spec_text=subject.spec,
-        diagram_svg=diagram,
-        notes=(*story.notes, *(f"skipped: {name}: {why}" for name, why in list(feeds.skipped.names.items())[:50])),
-        command=environment.get("command", ""),
-    )
-    write_atomically(path / "report.html", html_report(facts).encode("utf-8", "backslashreplace"))

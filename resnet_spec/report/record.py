@@ -1,28 +1,24 @@
-"""What is known of a run: a row and a timing for each epoch, and at the end who was taken for whom.
+"""The figures of a run: a row and a timing for each epoch, and their text forms (JSON lines, CSV, a line for the terminal).
 
-Goes in: numbers. Comes out: `Row`, `Timing`, `Confusion`, and text of them (JSON lines, CSV, a line for the terminal). Rows
-hold only what a repeated run gives again, to the last bit; how long things took is kept apart, in timings.
+Rows hold only what a repeated run reproduces to the last bit; how long it took is kept apart, in timings.
 
-Losses are as measured, so one that diverged is NaN or infinite. JSON has no such numbers: `metrics_jsonl` writes the strings
-"NaN", "Infinity" and "-Infinity", which `read_rows` reads back, and null only for what was not measured.
+Losses are stored as measured, so one that diverged is NaN or infinite. JSON has no such numbers: `metrics_jsonl` writes the
+strings "NaN", "Infinity" and "-Infinity", which `read_rows` reads back, and null only for what was not measured.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from heapq import nsmallest
 
-from resnet_spec.diagnostics import printable
+from resnet_spec.report.csv_text import write_csv
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """One epoch, from 1, after `step` updates of the weights in all. Losses are means over images; accuracies are 0 to 1."""
+    """One epoch, counted from 1, after a total of `step` updates. Losses are means over images; accuracies are 0 to 1."""
 
     epoch: int
     step: int
@@ -39,7 +35,7 @@ class EpochRow:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long the training of one epoch took, without evaluation; `total_seconds` is all time since the run began."""
+    """The duration of an epoch's training, without evaluation; `total_seconds` is the time since the run began."""
 
     epoch: int
     seconds: float
@@ -48,13 +44,13 @@ class Timing:
 
 
 _COLUMNS = tuple(field.name for field in fields(EpochRow))
-_WHOLE = ("epoch", "step")
+_INTEGERS = ("epoch", "step")
 _ALWAYS = ("epoch", "step", "lr", "train_loss", "train_accuracy")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def metrics_jsonl(rows: Iterable[EpochRow]) -> str:
-    """One JSON object a line, its keys in the order of `Row`'s fields; floats come back exactly."""
+    """One JSON object a line, its keys in the order of `EpochRow`'s fields; floats are exact."""
     return "".join(json.dumps({k: _json_number(v) for k, v in asdict(row).items()}, allow_nan=False) + "\n" for row in rows)
 
 
@@ -65,7 +61,7 @@ def _json_number(value: int | float | None) -> int | float | str | None:
 
 
 def read_rows(text: str) -> list[EpochRow]:
-    """The rows of `metrics_jsonl`; unknown keys are passed over. Raises ValueError, which names the line."""
+    """The rows in the text of `metrics_jsonl`; unknown keys are ignored. Raises ValueError, which names the line."""
     return [_read_row(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
@@ -77,7 +73,7 @@ def _read_row(number: int, line: str) -> EpochRow:
     if not isinstance(entry, dict):
         raise ValueError(f"line {number} is not a JSON object")
     numbers = {key: _read_number(number, key, entry.get(key)) for key in _COLUMNS}
-    # Below, `_read_number` has seen to it that the whole are int and only those that may be missing are None.
+    # `_read_number` has checked which are int, and which may be None.
     return EpochRow(**numbers)  # type: ignore[arg-type]
 
 
@@ -86,112 +82,35 @@ def _read_number(number: int, key: str, value: object) -> int | float | None:
         return None
     if isinstance(value, str) and value in _NOT_FINITE:
         value = _NOT_FINITE[value]
-    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-    if key in _WHOLE and whole and isinstance(value, int):
-        return value
-    if key not in _WHOLE and (whole or isinstance(value, float)) and isinstance(value, int | float):
-        return float(value)
-    raise ValueError(f"line {number}: `{key}` is {'missing' if value is None else 'not a number that it can be'}")
+    match value:
+        case None:
+            raise ValueError(f"line {number}: `{key}` is missing")
+        case bool():
+            pass
+        case int() if abs(value) < 2**63:
+            return value if key in _INTEGERS else float(value)
+        case float() if key not in _INTEGERS:
+            return value
+    raise ValueError(f"line {number}: `{key}` is not {'an integer' if key in _INTEGERS else 'a number'}")
 
 
 def metrics_csv(rows: Iterable[EpochRow]) -> str:
-    """The same as a table with a header; what was not measured is an empty cell."""
-    return _csv([_COLUMNS, *([_number_cell(value) for value in asdict(row).values()] for row in rows)])
+    """The rows as a table with a header; what was not measured is an empty cell."""
+    return write_csv([_COLUMNS, *([_number_cell(value) for value in asdict(row).values()] for row in rows)])
 
 
 def timing_csv(timings: Iterable[Timing]) -> str:
-    """Seconds and images per second of each epoch."""
-    heads = tuple(field.name for field in fields(Timing))
-    return _csv([heads, *([_number_cell(value) for value in asdict(timing).values()] for timing in timings)])
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """`counts[i][j]` images of class `i` were taken for class `j`. Shares are 0 to 1, and NaN where they are of nothing."""
-
-    classes: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-
-    def __post_init__(self) -> None:
-        n = len(self.classes)
-        if not n or len(self.counts) != n or any(len(row) != n for row in self.counts):
-            raise ValueError("the counts are not one row and one column for each of one or more classes")
-
-    @property
-    def images(self) -> int:
-        return sum(map(sum, self.counts))
-
-    @property
-    def correct(self) -> int:
-        return sum(row[i] for i, row in enumerate(self.counts))
-
-    @property
-    def accuracy(self) -> float:
-        return _share(self.correct, self.images)
-
-    def recall(self, i: int) -> float:
-        """Of the images of class `i`, the share that was found: the accuracy of the class."""
-        return _share(self.counts[i][i], sum(self.counts[i]))
-
-    def precision(self, i: int) -> float:
-        """Of the images taken for class `i`, the share that is of it."""
-        return _share(self.counts[i][i], self.predicted(i))
-
-    def f1(self, i: int) -> float:
-        """The harmonic mean of recall and precision."""
-        return _share(2 * self.counts[i][i], sum(self.counts[i]) + self.predicted(i))
-
-    def predicted(self, i: int) -> int:
-        """How many images were taken for class `i`."""
-        return sum(row[i] for row in self.counts)
-
-    def mistakes(self, most: int) -> list[tuple[int, int, int]]:
-        """The most frequent mistakes, first the most frequent: true class, predicted class, images."""
-        wrong = ((-n, i, j) for i, row in enumerate(self.counts) for j, n in enumerate(row) if n and i != j)
-        return [(i, j, -n) for n, i, j in nsmallest(most, wrong)]
-
-    def per_class_csv(self) -> str:
-        """A row for each class, in the order of the network's outputs; an empty cell where there is nothing to share."""
-        heads = ("index", "class", "images", "predicted", "correct", "recall", "precision", "f1")
-        body = [
-            (
-                *(str(i), _text_cell(name)),
-                *(str(n) for n in (sum(self.counts[i]), self.predicted(i), self.counts[i][i])),
-                *("" if math.isnan(share) else repr(share) for share in (self.recall(i), self.precision(i), self.f1(i))),
-            )
-            for i, name in enumerate(self.classes)
-        ]
-        return _csv([heads, *body])
-
-    def confusion_csv(self) -> str:
-        """The matrix: a row for each true class, a column for each predicted one."""
-        names = [_text_cell(name) for name in self.classes]
-        body = [[name, *map(str, row)] for name, row in zip(names, self.counts, strict=True)]
-        return _csv([["true / predicted", *names], *body])
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
+    """The timings as a table with a header."""
+    header = tuple(field.name for field in fields(Timing))
+    return write_csv([header, *([_number_cell(value) for value in asdict(timing).values()] for timing in timings)])
 
 
 def _number_cell(value: int | float | None) -> str:
     return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def _text_cell(text: str) -> str:
-    """A name as a cell that no spreadsheet takes for a formula."""
-    shown = printable(text)
-    return "'" + shown if shown.lstrip().startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else shown
-
-
-def _csv(lines: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
 def chosen_row(rows: Sequence[EpochRow]) -> tuple[EpochRow, bool] | None:
-    """The epoch whose weights count: the first of highest validation accuracy (and True), without validation the last one."""
+    """The epoch whose weights are used: the first of highest validation accuracy, and True; else the last one, and False."""
     measured = [(value, row) for row in rows if (value := row.validation_accuracy) is not None and not math.isnan(value)]
     if measured:
         return max(measured, key=lambda pair: pair[0])[1], True
@@ -199,7 +118,7 @@ def chosen_row(rows: Sequence[EpochRow]) -> tuple[EpochRow, bool] | None:
 
 
 def epoch_line(row: EpochRow, timing: Timing, epochs: int) -> str:
-    """What is printed after an epoch; the time at its end is all time since the run began.
+    """The line that is printed after an epoch; it ends with the time since the run began.
 
     `epoch  3/30  loss 0.8123  train 71.20%  test 70.11% (top-5 97.80%)  lr 0.1       12,345 images/s  00:01:35`
     """
@@ -221,6 +140,6 @@ def _percent(share: float) -> str:
 
 
 def clock_text(seconds: float) -> str:
-    """`00:01:35`, with as many hours as there are; whole seconds, rounded down."""
+    """`00:01:35`, with as many hours as there are; seconds are rounded down."""
     whole = int(seconds)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -1,6 +1,6 @@
-"""A confusion matrix for the terminal: itself while it is small, else its most frequent mistakes; and a line for each class.
+"""A confusion matrix as text for the terminal, and a table with the figures of each class.
 
-Goes in: `Confusion`. Comes out: text whose columns are aligned, also where names have wide characters.
+A matrix of many classes is replaced by its most frequent mistakes. Columns are aligned, also with wide characters in names.
 """
 
 from __future__ import annotations
@@ -8,51 +8,52 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from resnet_spec.report.names import pad_text, short_name, text_width
-from resnet_spec.report.record import Confusion
+from resnet_spec.diagnostics.text import display_width, pad
+from resnet_spec.report.confusion import ConfusionMatrix
+from resnet_spec.report.names import short_name
 
 _NAME = 24  # columns of a name
 
 
 def percent_text(share: float | None, places: int = 2) -> str:
-    """`71.20%`; a dash for what was not measured, and for a share of nothing."""
+    """`71.20%`; a dash for what was not measured, and for a share of no images."""
     return "-" if share is None or math.isnan(share) else f"{100 * share:.{places}f}%"
 
 
-def confusion_text(confusion: Confusion, most: int = 20) -> str:
-    """The matrix of up to `most` classes, a row for each true class; of more, the `most` most frequent mistakes."""
+def confusion_text(confusion: ConfusionMatrix, most: int = 20) -> str:
+    """The matrix of up to `most` classes, a row for each true class; for more, the `most` most frequent mistakes."""
     return _matrix(confusion) if len(confusion.classes) <= most else _mistakes(confusion, most)
 
 
-def _matrix(confusion: Confusion) -> str:
+def _matrix(confusion: ConfusionMatrix) -> str:
     names = [short_name(name, _NAME) for name in confusion.classes]
-    short = all(text_width(name) <= 6 for name in names)
-    if not short:  # numbers stand over the columns, so rows have them too
+    short = all(display_width(name) <= 6 for name in names)
+    if not short:  # the columns are numbered, so the rows are too
         names = [f"{i:>{len(str(len(names) - 1))}} {name}" for i, name in enumerate(names)]
-    heads = names if short else [str(i) for i in range(len(names))]
+    header = names if short else [str(i) for i in range(len(names))]
     body = [
         [name, *(str(n) if n else "." for n in row), percent_text(confusion.recall(i), 1)]
         for i, (name, row) in enumerate(zip(names, confusion.counts, strict=True))
     ]
-    return _aligned([["true / predicted", *heads, "recall"], *body])
+    return _aligned([["true / predicted", *header, "recall"], *body])
 
 
-def _mistakes(confusion: Confusion, most: int) -> str:
-    found = confusion.mistakes(most)
-    if not found:
+def _mistakes(confusion: ConfusionMatrix, most: int) -> str:
+    mistakes = confusion.mistakes(most)
+    if not mistakes:
         return f"no mistakes in {confusion.images:,} images of {len(confusion.classes):,} classes\n"
     names = confusion.classes
     body = [
         [short_name(names[i], _NAME), short_name(names[j], _NAME), f"{n:,}", percent_text(n / sum(confusion.counts[i]), 1)]
-        for i, j, n in found
+        for i, j, n in mistakes
     ]
     wrong = confusion.images - confusion.correct
-    title = f"the most frequent mistakes ({wrong:,} of {confusion.images:,} images are mistaken):\n"
+    title = f"the most frequent mistakes ({wrong:,} of {confusion.images:,} images are wrong):\n"
     return title + _aligned([["true", "predicted", "images", "of the class"], *body], names=2)
 
 
-def per_class_text(confusion: Confusion, most: int | None = None) -> str:
-    """Images, recall, precision and F1 of each class, and of all together; with `most`, only of the classes of least recall."""
+def per_class_text(confusion: ConfusionMatrix, most: int | None = None) -> str:
+    """Images, recall, precision and F1 of each class, and the total; with `most`, only of the classes of lowest recall."""
     order = list(range(len(confusion.classes)))
     if most is not None and most < len(order):
         order.sort(key=lambda i: (math.isnan(recall := confusion.recall(i)), recall))  # sorted() keeps ties in order
@@ -73,9 +74,9 @@ def per_class_text(confusion: Confusion, most: int | None = None) -> str:
 
 
 def _aligned(lines: Sequence[Sequence[str]], names: int = 1, ruled: bool = False) -> str:
-    """Columns, the first `names` to the left, others to the right; a rule under the heads and (`ruled`) over the last line."""
-    widths = [max(text_width(line[column]) for line in lines) for column in range(len(lines[0]))]
-    shown = ["  ".join(pad_text(cell, widths[c], right=c >= names) for c, cell in enumerate(line)).rstrip() for line in lines]
+    """Columns, the first `names` flush left, others right; a rule under the header and (`ruled`) above the last line."""
+    widths = [max(display_width(line[column]) for line in lines) for column in range(len(lines[0]))]
+    shown = ["  ".join(pad(cell, widths[c], right=c >= names) for c, cell in enumerate(line)).rstrip() for line in lines]
     rule = "  ".join("-" * width for width in widths)
     shown.insert(1, rule)
     if ruled:

@@ -1,8 +1,8 @@
-"""Checkpoints: the whole state of a run in one file that is either good or known to be bad.
+"""Checkpoints: the whole state of a run in one file, which is either intact or known to be damaged.
 
-Goes in: a state of plain types and tensors. Comes out: `step-00001234-<SHA-256>.pt`, written to a temporary name, synced,
-renamed. Its name holds the hash of its bytes, so a file that was cut, zeroed or changed by one bit is found out, and the one
-before it is taken. Files are read with `weights_only`: no code in them runs.
+A checkpoint is `step-00001234-<SHA-256>.pt`: it is written under a temporary name, synced, and renamed. Its name has the hash of
+its bytes, so that a file that was truncated, zeroed or changed by one bit is detected, and the one before it is used. Files are
+read with `weights_only`: no code in them runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ State = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A checkpoint that was read: where, after how many steps of the optimizer, and its state."""
+    """A checkpoint that was read: its path, the steps of the optimizer before it, and its state."""
 
     path: Path
     step: int
@@ -49,30 +49,30 @@ def save(run: Path, step: int, state: State, keep: int) -> Path:
     return path
 
 
-def newest(run: Path, tell: Callable[[str], None]) -> Found | None:
-    """The newest checkpoint of a run that is whole; None where there is none. Each bad one is told by name."""
+def newest(run: Path, say: Callable[[str], None]) -> Found | None:
+    """The newest intact checkpoint of a run; None where there is none. Each damaged one is reported by `say`."""
     for step, path in _listed(run / FOLDER):
         problem, state = _read(path)
         if state is not None:
             return Found(path, step, state)
-        tell(f"{printable(str(path))} is damaged ({problem}); going back to the one before it")
+        say(f"{printable(str(path))} is damaged ({problem}); using the one before it")
     return None
 
 
 def clear_unfinished(run: Path) -> None:
-    """Remove what a write that was cut short has left."""
+    """Remove the temporary files of writes that were interrupted."""
     for path in [*(run / FOLDER).glob(".*.tmp"), *run.glob(".*.tmp")]:
         path.unlink(missing_ok=True)
 
 
 def _listed(folder: Path) -> list[tuple[int, Path]]:
-    """Steps and paths of the checkpoints of a folder, the newest first."""
+    """Steps and paths of the checkpoints in a folder, the newest first."""
     found = [(int(match[1]), path) for path in folder.glob("step-*.pt") if (match := _NAME.fullmatch(path.name))]
     return sorted(found, key=lambda each: (-each[0], each[1].name))
 
 
 def _read(path: Path) -> tuple[str, State | None]:
-    """The state of a file, or what is wrong with it."""
+    """What is wrong with a file, and its state; one of them is empty."""
     match = _NAME.fullmatch(path.name)
     assert match is not None
     try:
@@ -82,9 +82,9 @@ def _read(path: Path) -> tuple[str, State | None]:
     if hashlib.sha256(data).hexdigest() != match[2]:
         return f"its {len(data):,} bytes are not those that were written", None
     if not data.startswith(b"PK"):  # torch.save writes a ZIP file; anything else would be a bare pickle
-        return "it is no checkpoint", None
+        return "it is not a checkpoint", None
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         return str(error).splitlines()[0], None
-    return ("", state) if isinstance(state, dict) else ("it holds no state", None)
+    return ("", state) if isinstance(state, dict) else ("it has no state", None)

@@ -1,8 +1,8 @@
-"""What is done to images between the data set and the network.
+"""What a recipe asks to be done to images between the data set and the network.
 
-Goes in: a recipe, a data set, the size the network takes. Comes out: `Preparation`, which says it in numbers, and the functions
-that do it. Cropping, flipping, erasing and normalising are done to whole batches; what torchvision does to one image after the
-other (rotation, policies, resized crops) comes before.
+`prepare` derives the `Preparation` of a run from its recipe, its data and the network's input size. The other functions augment
+training images: cropping, flipping and erasing work on whole batches; torchvision's transforms of single images (rotation,
+policies, resized crops) come before them.
 """
 
 from __future__ import annotations
@@ -20,96 +20,71 @@ from torch import Tensor
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data import Data
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.decode import to_channels
-from resnet_spec.data.resize import centre_crop, resize, resized
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.data.preparation import PixelSize, Preparation, as_tensor
+from resnet_spec.data.resize import center_crop
+from resnet_spec.diagnostics import DataError, Diagnostic
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Augment, Interpolation, Recipe, Statistic
 
-PixelSize = tuple[int, int]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 COLUMNS = 8  # random numbers for each sample
 _TOP, _LEFT, _FLIP, _ERASE, _AREA, _SHAPE, _ERASE_TOP, _ERASE_LEFT = range(COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """How an image of any size becomes one that the network takes; kept with the weights.
-
-    `resize` and `crop` are in pixels (height, width), `size` is what enters the network, `mean` and `std` are of values in
-    0 to 1.
-    """
-
-    channels: int
-    size: PixelSize
-    resize: int | PixelSize | None
-    interpolation: Interpolation
-    crop: PixelSize | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def with_channels(self, image: Pixels) -> Pixels:
-        """An image with the channels the network takes."""
-        return to_channels(image, self.channels)
-
-    def resized(self, image: Pixels) -> Pixels:
-        """An image with the right channels and resized."""
-        image = self.with_channels(image)
-        return image if self.resize is None else resize(image, self.resize, self.interpolation)
-
-    def fixed(self, image: Pixels) -> Pixels:
-        """An image `(H, W, C)` as the network takes it, still in bytes."""
-        image = self.resized(image)
-        if self.crop is not None:
-            return centre_crop(image, self.crop)
-        return resize(image, self.size, self.interpolation)  # of another size than the images trained with, or as it is
-
-    def changes(self, height: int, width: int) -> bool:
-        """Whether an image of this size comes out of `fixed` as another one."""
-        is_resized = self.resize is not None and resized(height, width, self.resize) != (height, width)
-        return is_resized or (height, width) != self.size
-
-
 def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Preparation, tuple[str, ...]]:
-    """Decide sizes and channels for a network that is built for `input` (C, H, W), and say what is changed.
+    """Choose channels, size and normalization of images for a network built for `input` (C, H, W); and notes on what changes.
 
-    `mean` and `std` are left empty where they are to be taken from the data. Raises SpecError where they do not fit.
+    `mean` and `std` are left empty where they are to be taken from the data. Raises DataError or RecipeError where recipe, data
+    and network do not fit together.
     """
-    channels, *wanted = input
-    notes: list[str] = []
-    if data.channels not in (None, 1, 3, channels):
-        message = f"images have {data.channels} channels, and the network takes {channels}"
-        raise SpecError([Diagnostic("data-channels", message, None, help=f"write `input: {data.channels}x...` in the spec")])
-    if channels not in (1, 3) and data.channels != channels:
-        message = f"the network takes {channels} channels, and images have 1 or 3"
-        raise SpecError([Diagnostic("data-channels", message, None, help="write `input: 3x...` in the spec")])
-    if data.channels is not None and data.channels != channels:
-        words = {1: "grey", 3: "red, green and blue"}
-        notes.append(f"images are {words.get(data.channels, data.channels)}, and made {words[channels]} for the network")
-    network = (wanted[0], wanted[1])
-    size = recipe.resize
-    crop = recipe.crop
-    if recipe.augment.resized_crop is not None:
-        crop = crop or network
-        size = size or crop
-    elif size is None and crop is None and data.size != network:
-        size = network
-        was = "of the sizes their files have" if data.size is None else f"{data.size[0]}x{data.size[1]}"
-        notes.append(f"images are {was}, and resized to the network's {size[0]}x{size[1]}")
-    elif size is None and crop is not None:
-        size = max(crop) if data.size is None else data.size  # said, so that images of other sizes are resized to it later
-    if isinstance(size, int) and crop is None:
-        crop = (size, size)
-    final = crop or (size if isinstance(size, tuple) else data.size)
-    assert final is not None
-    smaller = size if isinstance(size, tuple) else (size, size) if isinstance(size, int) else data.size
+    channels, height, width = input
+    network = (height, width)
+    notes = _compare_channels(data.channels, channels)
+    resize, crop = _choose_sizes(recipe, data.size, network)
+    if resize is not None and recipe.resize is None and crop is None:
+        was = "of different sizes" if data.size is None else f"{data.size[0]}x{data.size[1]}"
+        notes.append(f"images are {was}, and are resized to the network's {height}x{width}")
+    size = crop or (resize if isinstance(resize, tuple) else data.size)
+    assert size is not None
+    smaller = (resize, resize) if isinstance(resize, int) else resize or data.size
     if crop is not None and smaller is not None and (crop[0] > smaller[0] or crop[1] > smaller[1]):
         message = f"a crop of {crop[0]}x{crop[1]} pixels out of images of {smaller[0]}x{smaller[1]}"
         raise recipe.refuse("recipe-crop", message, "crop", help="resize to more, or crop less")
-    if final != network:
-        notes.append(f"the network is built for {network[0]}x{network[1]} and is given {final[0]}x{final[1]}")
+    if size != network:
+        notes.append(f"the network is built for {height}x{width} and is given {size[0]}x{size[1]}")
     mean, std = _constants(recipe, "mean", recipe.mean, channels), _constants(recipe, "std", recipe.std, channels)
-    return Preparation(channels, final, size, recipe.interpolation, crop, mean, std), tuple(notes)
+    return Preparation(channels, size, resize, recipe.interpolation, crop, mean, std), tuple(notes)
+
+
+def _compare_channels(images: int | None, network: int) -> list[str]:
+    """Notes on a conversion of channels. `images` is None where they vary. Raises DataError where there is no conversion."""
+    if images not in (None, 1, 3, network):
+        message = f"images have {images} channels, and the network takes {network}"
+        raise DataError([Diagnostic("data-channels", message, None, help=f"write `input: {images}x...` in the spec")])
+    if network not in (1, 3) and images != network:
+        message = f"the network takes {network} channels, and images have 1 or 3"
+        raise DataError([Diagnostic("data-channels", message, None, help="write `input: 3x...` in the spec")])
+    if images is None or images == network:
+        return []
+    words = {1: "gray", 3: "RGB"}
+    return [f"images are {words.get(images, images)}, and are converted to {words[network]} for the network"]
+
+
+def _choose_sizes(
+    recipe: Recipe, images: PixelSize | None, network: PixelSize
+) -> tuple[int | PixelSize | None, PixelSize | None]:
+    """What images are resized and cropped to, in pixels. `images` is the size that they all have, if they have one."""
+    resize, crop = recipe.resize, recipe.crop
+    if recipe.augment.resized_crop is not None:
+        crop = crop or network
+        return resize or crop, crop
+    if resize is None and crop is None:
+        return (None if images == network else network), None
+    if resize is None and crop is not None:
+        return images or max(crop), crop  # images of other sizes, which come later, are resized to it
+    if isinstance(resize, int) and crop is None:
+        return resize, (resize, resize)
+    return resize, crop
 
 
 def _constants(recipe: Recipe, what: str, statistic: Statistic, channels: int) -> tuple[float, ...]:
@@ -132,34 +107,29 @@ def _constants(recipe: Recipe, what: str, statistic: Statistic, channels: int) -
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """What torchvision does to one training image after the other; picklable, for workers."""
+    """torchvision's transforms of a single training image; picklable, for workers."""
 
     augment: Augment
     preparation: Preparation
     seed: int
 
     def __call__(self, image: Pixels, epoch: int, index: int) -> Pixels:
-        """One image `(H, W, C)`, with the random numbers of (seed, epoch, index); torch's own generator is left as it was."""
-        x = _bytes(np.ascontiguousarray(image)).permute(2, 0, 1)
+        """Transform an image `(H, W, C)` with random numbers of (seed, epoch, index); torch's generator is left as it was."""
+        x = as_tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))
             for transform in _transforms(self.augment, self.preparation):
                 x = transform(x)
         pixels: Pixels = np.ascontiguousarray(x.permute(1, 2, 0).numpy())
         crop = self.preparation.crop
-        return pixels if crop is None or pixels.shape[:2] == crop else centre_crop(pixels, crop)
-
-
-def _bytes(pixels: Pixels) -> Tensor:
-    """Bytes as torch has them; a copy where they may not be written to, of which torch would warn."""
-    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+        return pixels if crop is None or pixels.shape[:2] == crop else center_crop(pixels, crop)
 
 
 _MADE: dict[tuple[Augment, PixelSize, Interpolation], list[Callable[[Tensor], Tensor]]] = {}
 
 
 def _transforms(augment: Augment, preparation: Preparation) -> list[Callable[[Tensor], Tensor]]:
-    """torchvision's transforms, in the order in which the recipe applies them; made once in each process."""
+    """torchvision's transforms in the order in which they are applied; made once in each process."""
     key = (augment, preparation.size, preparation.interpolation)
     if key not in _MADE:
         import_torchvision()
@@ -180,7 +150,7 @@ def _transforms(augment: Augment, preparation: Preparation) -> list[Callable[[Te
 
 
 def bordered(pixels: Pixels, augment: Augment) -> Pixels:
-    """Images `(N, H, W, C)` with the border that random crops may reach into."""
+    """Images `(N, H, W, C)` with the border that random crops reach into."""
     if not augment.crop:
         return pixels
     border = augment.crop
@@ -193,7 +163,7 @@ def bordered(pixels: Pixels, augment: Augment) -> Pixels:
 
 
 def cut(wide: Pixels, chosen: NDArray[np.int64], rows: NDArray[np.float64], augment: Augment) -> Pixels:
-    """The chosen images of `bordered` ones, cropped and flipped: `(n, H, W, C)`. `rows` are their random numbers."""
+    """Crop and flip the chosen images of `bordered` ones: `(n, H, W, C)`. `rows` are their random numbers, `(n, COLUMNS)`."""
     border = augment.crop or 0
     height, width = wide.shape[1] - 2 * border, wide.shape[2] - 2 * border
     if not border and not augment.flip:
@@ -207,20 +177,8 @@ def cut(wide: Pixels, chosen: NDArray[np.int64], rows: NDArray[np.float64], augm
     return wide[chosen[:, None, None], down[:, :, None], (across + left[:, None])[:, None, :]]
 
 
-def normalized(pixels: Pixels, preparation: Preparation, device: torch.device, channels_last: bool) -> Tensor:
-    """Bytes `(n, H, W, C)` as `(n, C, H, W)` numbers of 32 bits: divided by 255, less the mean, over the deviation."""
-    raw = _bytes(pixels)
-    if device.type == "cuda":
-        raw = raw.pin_memory()
-    x = raw.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    x = x.to(torch.float32, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    mean = torch.tensor(preparation.mean, device=device).view(-1, 1, 1)
-    std = torch.tensor(preparation.std, device=device).view(-1, 1, 1)
-    return x.div_(255).sub_(mean).div_(std)
-
-
 def erase(x: Tensor, rows: NDArray[np.float64], augment: Augment) -> Tensor:
-    """A rectangle of zeros in some images of `(n, C, H, W)`, in place: its area and place are random (Zhong et al. 2020)."""
+    """Set a random rectangle to zero in some of the images `(n, C, H, W)`, in place (Zhong et al. 2020)."""
     if not augment.erasing:
         return x
     height, width = x.shape[2:]

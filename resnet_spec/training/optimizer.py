@@ -1,4 +1,4 @@
-"""The optimizer of a recipe: any class of `torch.optim`, with its arguments held to its signature."""
+"""The optimizer of a recipe: any class of `torch.optim`, with arguments that its signature has."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import json
 import torch
 from torch import nn
 
-from resnet_spec.diagnostics import Diagnostic, SpecError, suggestion
+from resnet_spec.diagnostics import Diagnostic, RecipeError, suggestion
 from resnet_spec.training.recipe import Recipe
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-_OTHER_LOOPS = ("LBFGS", "SparseAdam")  # one calls the network again within a step, the other takes sparse gradients only
-_OTHER_ARGUMENTS = ("params", "kwargs", "differentiable", "capturable")  # for who writes the loop
+_OTHER_LOOPS = ("LBFGS", "SparseAdam")  # these evaluate the network within a step, or take sparse gradients only
+_OTHER_ARGUMENTS = ("params", "kwargs", "differentiable", "capturable")  # these concern the loop
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimizer over what of `module` is to be trained; norms and biases without decay where the recipe says so.
+    """The optimizer of the parameters that are trained; norms and biases without weight decay where the recipe says so.
 
-    Raises SpecError, at the recipe's line, where torch has no such class or the class no such argument.
+    Raises RecipeError, at the recipe's line, where torch has no such class or the class no such argument.
     """
     classes = {
         name: found
@@ -48,19 +48,19 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     for name, value in recipe.optimizer_arguments.items():
         if name in defaults and not _is_like(value, defaults[name]):
             message = f"`{name}` of `{recipe.optimizer}` cannot be `{_written(value)}`"
-            mend = f"for example `{name}: {_written(defaults[name])}`, which is its default"
-            findings.append(Diagnostic("recipe-optimizer", message, recipe.place("optimizer", name), help=mend))
+            help = f"for example `{name}: {_written(defaults[name])}`, which is its default"
+            findings.append(Diagnostic("recipe-optimizer", message, recipe.place("optimizer", name), help=help))
     if findings:
-        raise SpecError(findings)
+        raise RecipeError(findings)
     try:
         return made(_groups(module, recipe), **recipe.optimizer_arguments)
     except (TypeError, ValueError, RuntimeError) as error:
-        mend = f"the documentation of `torch.optim.{recipe.optimizer}` says what it takes"
-        raise recipe.refuse("recipe-optimizer", f"torch refuses the optimizer: {error}", "optimizer", help=mend) from None
+        help = f"see the documentation of `torch.optim.{recipe.optimizer}`"
+        raise recipe.refuse("recipe-optimizer", f"torch refuses the optimizer: {error}", "optimizer", help=help) from None
 
 
 def _is_like(value: object, default: object) -> bool:
-    """Whether a value could stand where an argument's default does; torch itself finds out about many at the first step."""
+    """Whether a value is of the type of an argument's default; torch checks many arguments at the first step only."""
     match default:
         case bool():
             return isinstance(value, bool)
@@ -73,12 +73,12 @@ def _is_like(value: object, default: object) -> bool:
 
 
 def _written(value: object) -> str:
-    """A value as YAML has it."""
+    """A value as it is written in YAML."""
     return json.dumps(value)
 
 
 def _groups(module: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """The parameters in groups: those with decay and those without."""
+    """The trained parameters in groups: those with weight decay and those without."""
     bare: set[int] = set()
     for layer in module.modules():
         for name, parameter in layer.named_parameters(recurse=False):

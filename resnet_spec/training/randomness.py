@@ -1,8 +1,8 @@
-"""Random numbers without a state: each is a function of what it is for.
+"""Random numbers without a state: each is a function of its purpose.
 
 The order of samples depends on (seed, epoch), augmentation on (seed, epoch, index of the sample), the mixing of a batch on
 (seed, epoch, number of the batch), dropout on (seed, step, part). None depends on the process, the worker, or what ran before:
-a run that is resumed, or cut over more processes, draws the same.
+a run that is resumed, or split over more processes, uses the same numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class Purpose(IntEnum):
-    """What numbers are drawn for; each has a stream of its own."""
+    """What random numbers are for; each purpose has a stream of its own."""
 
     WEIGHTS = 0
     ORDER = 1
@@ -37,7 +37,7 @@ def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 def draws(seed: int, epoch: int, count: int, columns: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1) for each sample of an epoch, `(count, columns)`; row i is for sample i, wherever it stands."""
+    """Numbers in [0, 1) for each sample of an epoch, `(count, columns)`; row i is for sample i, wherever it is in the order."""
     return _generator(Purpose.SAMPLES, seed, epoch).random((count, columns))
 
 
@@ -47,7 +47,7 @@ def mixing(seed: int, epoch: int, batch: int) -> np.random.Generator:
 
 
 def held_out(seed: int, count: int, part: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices that stay and indices that are held out, each in rising order."""
+    """Indices that are kept for training and indices that are held out, each in rising order."""
     shuffled = _generator(Purpose.HOLD_OUT, seed).permutation(count)
     cut = round(part * count)
     return np.sort(shuffled[cut:]), np.sort(shuffled[:cut])

@@ -1,10 +1,11 @@
-"""The folder of a run: everything worth keeping, each file whole or absent.
+"""The folder of a run, in which each file is whole or absent.
 
-run.json                  what it was started with, in full; `--resume` needs nothing else
-spec.yaml  recipe.yaml    as resolved, each one document
+run.json                  what it was started with; `--resume` needs nothing else
+spec.yaml  recipe.yaml    each as one document, with everything it extends and every patch
 metrics.jsonl  .csv       a row for each epoch; a repeated run writes the same bytes
 timing.csv                how long it took
-best.safetensors          chosen by the validation split, if there is one; last.safetensors
+best.safetensors          the weights of the best epoch by the validation split, if there is one
+last.safetensors          the weights of the last epoch
 checkpoints/              the state of the run
 curves.svg .png  confusion.svg .png .csv  per_class.csv  diagram.svg  report.html
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import errno
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +23,13 @@ from pathlib import Path
 from torch import nn
 
 from resnet_spec._system.files import write_atomically
-from resnet_spec.diagnostics import Diagnostic, SpecError, printable
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.report.record import EpochRow, Timing, metrics_csv, metrics_jsonl, timing_csv
 from resnet_spec.training import checkpoints
+from resnet_spec.training.run_record import RUN_FILE
 from resnet_spec.training.scoring import Scores
-from resnet_spec.weights.file import WeightsFacts, write_weights
+from resnet_spec.weights.file import write_weights
+from resnet_spec.weights.metadata import WeightsFacts
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -38,7 +41,7 @@ class RunFolder:
     path: Path
     facts: WeightsFacts
     keep: int
-    writes: bool  # of several processes one does
+    writes: bool  # of several processes, one does
     on_step: Callable[[int, int, int, int, float, Callable[[], float]], None]
     on_epoch: Callable[[EpochRow, Timing], None]
 
@@ -68,70 +71,58 @@ class RunFolder:
         write_atomically(self.path / name, text.encode("utf-8", "backslashreplace"))
 
 
+def resume_command(run: Path) -> str:
+    """The command that continues a run."""
+    return f"resnet-spec train --resume {shlex.quote(printable(str(run)))}"
+
+
 @contextmanager
 def writing(run: Path) -> Iterator[None]:
-    """Raise SpecError where a file of the run cannot be written: which, why, and how to go on."""
+    """Turn an OSError into an ArgumentError: which file of the run cannot be written, why, and how to continue."""
     try:
         yield
     except OSError as error:
         message = f"cannot write {printable(str(error.filename or run))}: {error.strerror or error}"
-        mend = "see that the folder of the run can be written to"
+        help = "check that the folder of the run can be written to"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            mend = "make room on the disk"
-        if (run / "run.json").exists():
-            mend += f", then go on from the last checkpoint: `resnet-spec train --resume {shlex.quote(printable(str(run)))}`"
-        raise SpecError([Diagnostic("cannot-write", message, None, help=mend)]) from None
+            help = "make room on the disk"
+        if (run / RUN_FILE).exists():
+            help += f", then continue from the last checkpoint: `{resume_command(run)}`"
+        raise ArgumentError([Diagnostic("cannot-write", message, None, help=help)]) from None
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise SpecError where something stands already that a run would write over."""
+    """Raise ArgumentError where there is something already that a run would write over."""
     with writing(path):
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
-    message = f"{printable(str(path))} exists already, and a run is never written over"
-    mend = "name another folder with `--out`"
-    if (path / "run.json").exists():
-        mend += f", or go on with it: `resnet-spec train --resume {shlex.quote(printable(str(path)))}`"
-    raise SpecError([Diagnostic("run-exists", message, None, help=mend)])
+    message = f"{printable(str(path))} exists already, and a run is never overwritten"
+    help = "name another folder with `--out`"
+    if (path / RUN_FILE).exists():
+        help += f", or continue it: `{resume_command(path)}`"
+    raise ArgumentError([Diagnostic("run-exists", message, None, help=help)])
 
 
 def create(path: Path) -> None:
-    """Make the folder of a new run; raises SpecError where something stands there already."""
+    """Make the folder of a new run. Raises ArgumentError where there is something already, or it cannot be made."""
     refuse_existing(path)
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
-def free_name(parent: Path, stem: str) -> Path:
-    """`parent/stem-1`, or the next number that is free."""
+def name_folder(parent: Path, name: str) -> Path:
+    """`parent/NAME-1`, or the next number that is free; characters that a file name had better not have become dashes."""
+    stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in name) or "network"
     number = 1
     while (parent / f"{stem}-{number}").exists():
         number += 1
     return parent / f"{stem}-{number}"
 
 
-def write_json(path: Path, data: Mapping[str, object]) -> None:
-    """A JSON file, whole or not at all."""
-    write_atomically(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
-
-
 def read_environment(path: Path) -> dict[str, str] | None:
-    """What `environment.json` says of the start of a run; None where nobody can read it."""
+    """The environment that a run was started in, from `environment.json`; None where that cannot be read."""
     try:
         found = json.loads((path / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None
-
-
-def read_run(path: Path) -> dict[str, object]:
-    """What `run.json` says; raises SpecError where the folder is none of a run."""
-    try:
-        found = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        why = "it holds no run.json" if isinstance(error, FileNotFoundError) else str(error)
-        message = f"{printable(str(path))} is not the folder of a run: {printable(why)}"
-        raise SpecError([Diagnostic("not-a-run", message, None, help="name the folder that `train --out` made")]) from None
-    if not isinstance(found, dict):
-        raise SpecError([Diagnostic("not-a-run", f"{printable(str(path))}/run.json holds no run", None)])
-    return found

@@ -1,7 +1,6 @@
 """The learning rate: a pure function of the step.
 
-Goes in: a recipe's schedule and warm-up, the step, the length of the run. Comes out: the factor of the optimizer's `lr`.
-Nothing is remembered between steps, so a run that is resumed goes on exactly where it stopped.
+Nothing is remembered between steps, so a run that is resumed continues exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ class Length:
 
 
 def factor(schedule: Schedule, warmup: Warmup | None, step: int, length: Length, warm_end: int | None = None) -> float:
-    """The factor of the learning rate at `step` (from 0).
+    """The factor of the optimizer's `lr` at `step` (from 0).
 
-    A warm-up rises to where the schedule begins: a curve takes the rest of the run, and milestones count from the first step.
-    `warm_end` is the step at which a warm-up that waits for the training error ended; None while it has not.
+    A warm-up rises to the first value of the schedule. A curve then spans the rest of the run; milestones count from the first
+    step. `warm_end` is the step at which the training error ended the warm-up; None before.
     """
     if warmup is None:
         return _shape(schedule, step, 0, length)

@@ -1,4 +1,4 @@
-"""Scores of a network on a split: loss, top-1, top-5 and the confusion of classes, exactly once for every image."""
+"""Scores of a network on a split: loss, top-1, top-5 and the confusion matrix, with every image counted once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from resnet_spec.report.record import Confusion
+from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.recipe import Precision
 from resnet_spec.training.world import World
@@ -19,13 +19,16 @@ TOP = 5
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Interrupted(Exception):  # noqa: N818  (not an error of anybody)
-    """Somebody asked the program to stop; what is worth keeping has been kept."""
+class Interrupted(Exception):  # noqa: N818  (it is not an error)
+    """The run was asked to stop, and has been saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """`loss` is the mean cross-entropy in nats, accuracies are parts of 1; `top5` is None up to five classes."""
+    """`loss` is the mean cross-entropy in nats, accuracies are in 0 to 1; `top5` is None for five classes or fewer.
+
+    `confusion[i][j]` are the images of class i that the network takes for class j.
+    """
 
     loss: float
     accuracy: float
@@ -33,19 +36,19 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
     images: int
 
-    def table(self, classes: tuple[str, ...]) -> Confusion:
-        """The confusion with the names of the classes."""
-        return Confusion(classes, self.confusion)
+    def table(self, classes: tuple[str, ...]) -> ConfusionMatrix:
+        """The confusion matrix with the names of the classes."""
+        return ConfusionMatrix(classes, self.confusion)
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """The context in which a network computes at a precision."""
+    """The context in which a network computes in a precision."""
     wanted = AUTOCAST.get(precision)
     return torch.autocast(device.type, wanted or torch.bfloat16, enabled=wanted is not None)
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies numbers of bf16 faster than those of 32 bits: it has instructions for them."""
+    """Whether a device has instructions for bf16, so that it multiplies them faster than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
@@ -54,7 +57,7 @@ def computes_bf16(device: torch.device) -> bool:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """`module` in evaluation mode, each of its parts put back afterwards as it was."""
+    """Put `module` into evaluation mode; afterwards each of its parts is in its own mode again."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -73,14 +76,14 @@ def score(
     world: World,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Scores:
-    """Scores of `module` over all `batches` of all processes. Raises Interrupted as soon as `stopped()` says so."""
+    """Score `module` on all `batches` of all processes. Raises Interrupted as soon as `stopped()` is true in one of them."""
     numbers = torch.float32 if device.type == "mps" else torch.float64
     loss = torch.zeros((), dtype=numbers, device=device)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=device)
     within = torch.zeros((), dtype=torch.int64, device=device)
     with evaluating(module), torch.inference_mode():
         found = iter(batches)
-        for _ in range(batches.rounds):  # as often in every process, so that all stop together
+        for _ in range(batches.rounds):  # equally often in every process, so that all stop together
             if world.any(stopped()):
                 raise Interrupted
             batch = next(found, None)

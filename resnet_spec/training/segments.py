@@ -1,7 +1,7 @@
-"""Activation checkpointing in segments: a network that keeps less for backward, and computes it again.
+"""Activation checkpointing in segments: a network keeps less for the backward pass, and computes it a second time.
 
-Goes in: a module that runs its children in order. Comes out: a module with the same values and gradients. Segments near the
-square root of the number of layers keep the least (Chen et al. 2016). Statistics of norms are updated once, as without.
+Values and gradients are the same, and statistics of norms are updated once, as without segments. About the square root of the
+number of layers is the number of segments that keeps the least (Chen et al. 2016).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from torch.utils.checkpoint import checkpoint
 
 
 def layers_in_order(module: nn.Module) -> list[nn.Module]:
-    """The modules that `module` runs one after the other, nested sequences unfolded; itself where it is no sequence.
+    """The modules that `module` runs one after the other, nested sequences flattened; itself where it is not a sequence.
 
-    A sequence is an `nn.Sequential`, or says so by the attribute `_runs_in_order`.
+    A sequence is an `nn.Sequential`, or a module with a true attribute `_runs_in_order`.
     """
     plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     if not plain and not getattr(module, "_runs_in_order", False):
         return [module]
-    children = [child for child in module._modules.values() if child is not None]  # `children()` names a shared one once
+    children = [child for child in module._modules.values() if child is not None]  # `children()` yields a shared one once
     return [layer for child in children for layer in layers_in_order(child)]
 
 
 class Segmented(nn.Module):
     """`module`, run in `segments` parts (-1: about the square root of the number of its layers).
 
-    Raises ValueError where the module is no sequence that could be cut.
+    Raises ValueError where the module is not a sequence that could be cut.
     """
 
     def __init__(self, module: nn.Module, segments: int) -> None:
@@ -41,12 +41,12 @@ class Segmented(nn.Module):
             raise ValueError("its forward is not a sequence of its children, so it cannot be cut into segments")
         count = round(math.sqrt(len(layers))) if segments < 0 else min(segments, len(layers))
         bounds = [len(layers) * number // count for number in range(count + 1)]
-        self._parts = tuple(tuple(layers[start:stop]) for start, stop in pairwise(bounds))  # a tuple registers nothing
+        self._parts = tuple(tuple(layers[start:stop]) for start, stop in pairwise(bounds))  # a tuple does not register them
 
     def forward(self, x: Tensor) -> Tensor:
         for part in self._parts[:-1]:
-            x = _kept(part, x)
-        return _run(self._parts[-1], x)  # its values are needed at once
+            x = _checkpointed(part, x)
+        return _run(self._parts[-1], x)  # its backward pass comes first, so its values are kept
 
 
 def _run(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
@@ -55,24 +55,24 @@ def _run(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
     return x
 
 
-def _again(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
-    """A segment that leaves its input as it is, to run from once more."""
+def _run_on_copy(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
+    """Run a segment without changing its input, from which it is run a second time."""
     if any(getattr(part, "inplace", False) for part in layers[0].modules()):
         x = x.clone()
     return _run(layers, x)
 
 
-def _kept(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
+def _checkpointed(layers: tuple[nn.Module, ...], x: Tensor) -> Tensor:
     contexts: Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]
     contexts = lambda: (nullcontext(), _statistics_kept(layers))  # noqa: E731
-    found = checkpoint(_again, layers, x, use_reentrant=False, context_fn=contexts)
+    found = checkpoint(_run_on_copy, layers, x, use_reentrant=False, context_fn=contexts)
     assert isinstance(found, Tensor)
     return found
 
 
 @contextmanager
 def _statistics_kept(layers: tuple[nn.Module, ...]) -> Iterator[None]:
-    """Running statistics stay as they are: the first pass has updated them."""
+    """Leave running statistics as they are: the first pass has updated them."""
     norms = [m for layer in layers for m in layer.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     tracked = [norm for norm in norms if norm.training and norm.track_running_stats]
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in tracked]

@@ -1,9 +1,10 @@
-"""Stopping when asked to: the first SIGINT or SIGTERM lets the loop save, a second ends the process at once.
+"""Stopping on request: after the first SIGINT or SIGTERM the loop saves and stops, a second ends the process at once.
 
-A SIGTERM soon after the first signal is none: supervisors send it to all processes of a group, and torchrun hands it on.
+A SIGTERM soon after the first signal does not count as a second one: supervisors send it to all processes of a group, and
+torchrun forwards it.
 
-A terminal, Slurm, systemd and torchrun send signals to all processes of a program, those that read images too: these go on, or
-the step could not be finished.
+Terminals, Slurm, systemd and torchrun send signals to all processes of a program, including those that read images. These
+continue, since otherwise the step could not be finished.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """The customary one: 128 and the number of the signal."""
+        """128 plus the number of the signal, as shells have it."""
         return 128 + (self.signal or signal.SIGTERM)  # another process may have been asked
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -45,7 +46,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Signals set the flag instead of ending the program; in the main thread only, as Python wants it."""
+        """Signals set the flag instead of ending the program; only in the main thread, where Python allows it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -58,9 +59,9 @@ class Stop:
 
 
 def leave_signals_to_parent() -> None:
-    """In a process that reads images: SIGINT is ignored, and SIGTERM unless it comes from the parent; it ends with the parent.
+    """In a process that reads images: ignore SIGINT, and SIGTERM unless the parent sends it; end with the parent.
 
-    torch's own way to end with the parent can wait forever, for a queue that nobody reads any more.
+    torch's own way to end with the parent can wait forever for a queue that is no longer read.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if _CAN_TELL_SENDERS:
@@ -74,6 +75,6 @@ def _end_with_parent() -> None:
     while parent.is_alive():
         if not _CAN_TELL_SENDERS:
             parent.join()
-        elif (told := signal.sigtimedwait({signal.SIGTERM}, 1)) is not None and told.si_pid == parent.pid:
+        elif (received := signal.sigtimedwait({signal.SIGTERM}, 1)) is not None and received.si_pid == parent.pid:
             break
     os._exit(0)

@@ -1,7 +1,6 @@
-"""The processes that train together: which one this is, and what they tell each other.
+"""The processes that train together: which one this is, and what they exchange.
 
-One process is a world of its own, in which everything here does nothing. `torchrun` starts more, and says so in the
-environment.
+For a single process everything here does nothing. `torchrun` starts several, and sets environment variables that say so.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, TrainingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +62,16 @@ class World:
                 torch.distributed.broadcast(tensor, 0)
 
     def agree(self, facts: dict[str, str]) -> None:
-        """Raise SpecError in every process where one was started with other facts than the rest."""
+        """Raise TrainingError in every process where one was started with different facts."""
         hashes = {name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for name, text in facts.items()}
-        told = self.gathered(hashes)
+        gathered = self.gathered(hashes)
         for name in facts:
-            found = [each[name] for each in told if isinstance(each, dict)]
+            found = [each[name] for each in gathered if isinstance(each, dict)]
             others = [str(rank) for rank, value in enumerate(found) if value != found[0]]
             if others:
-                message = f"the processes disagree about the {name}: rank {', '.join(others)} has another than rank 0"
-                mend = "start all with the same command, on machines that see the same files"
-                raise SpecError([Diagnostic("ranks-disagree", message, None, help=mend)])
+                message = f"the processes disagree about the {name}: that of rank {', '.join(others)} is not that of rank 0"
+                help = "start all with the same command, on machines with access to the same files"
+                raise TrainingError([Diagnostic("ranks-disagree", message, None, help=help)])
 
 
 def launched() -> bool:
@@ -81,18 +80,18 @@ def launched() -> bool:
 
 
 def processes_here() -> int:
-    """How many processes of the world share this machine."""
+    """How many of the processes run on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() else 1
 
 
 def restarted() -> bool:
-    """Whether `torchrun` started this process again, after one of its kind had failed."""
+    """Whether `torchrun` started this process again, after one of the processes failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 @contextmanager
 def joined() -> Iterator[World]:
-    """This process among those of `torchrun`, for as long as the context lasts; alone where it was started alone."""
+    """Join the processes that `torchrun` started, for as long as the context lasts; a world of one otherwise."""
     if torch.distributed.is_initialized():
         yield World(torch.distributed.get_rank(), torch.distributed.get_world_size())
         return
@@ -110,7 +109,7 @@ def joined() -> Iterator[World]:
         store = torch.distributed.PrefixStore(f"generation {generation}", store)  # type: ignore[attr-defined]
     torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     yield World(rank, size)
-    # Nobody leaves while another still talks. After an error the process ends, and the group with it.
+    # No process leaves while another still communicates. After an error the process ends, and the group with it.
     torch.distributed.barrier()
-    gc.collect()  # what still holds the group would end it when the interpreter does, which aborts the process now and then
+    gc.collect()  # an object that still holds the group would end it at exit, which aborts the process now and then
     torch.distributed.destroy_process_group()

@@ -1,1 +1,1 @@
-"""Weights in files: reading them, writing them, and the facts that come with them."""
+"""Files of weights: reading, writing, their metadata, and loading them into a network."""

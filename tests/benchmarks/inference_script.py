@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import resnet_spec
+from resnet_spec._system import allocator
 from resnet_spec.inference.folding import for_inference
-from resnet_spec.training import allocator
 from tests.benchmarks.measure import seconds
 
 BATCH = 32

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from torch import nn
 
+import resnet_spec
+from resnet_spec._system import allocator
 from resnet_spec._system.torchvision_import import import_torchvision
-from resnet_spec.training import allocator, runs
+from resnet_spec.training.console import Console
 from resnet_spec.training.scoring import Interrupted
-from resnet_spec.training.session import Console
 from resnet_spec.training.stop import Stop
 
 
@@ -52,7 +53,7 @@ def main() -> None:
         elif not spec.endswith(".yaml"):
             sets = ["input=3x64x64", "classes=10"]
         with contextlib.suppress(Interrupted):
-            runs.train(
+            resnet_spec.train(
                 network,
                 "he2015-cifar",
                 data,

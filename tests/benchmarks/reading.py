@@ -49,7 +49,7 @@ def by_pillow(paths: list[Path], threads: int) -> None:
 
 def by_ours(paths: list[Path], threads: int, *, quick: bool) -> None:
     """The reader of `train`, with simplejpeg or without it."""
-    decode._QUICK = decode._simplejpeg() if quick else None
+    decode._SIMPLEJPEG = decode._simplejpeg() if quick else None
     split = Split(np.zeros(len(paths), np.int64), lambda i: decode.read_image(paths[i]), lambda i: paths[i].name)
     hold(split, lambda image: resize(image, SIZE), (*SIZE, 3), threads, False)
 

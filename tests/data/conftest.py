@@ -11,7 +11,7 @@ from PIL import Image
 
 from resnet_spec.data import Data, open_data
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 
 Open = Callable[..., Data]
 Refused = Callable[..., Diagnostic]
@@ -28,7 +28,7 @@ def opened() -> Open:
 @pytest.fixture
 def refused(opened: Open) -> Refused:
     def run(text: str, **options: object) -> Diagnostic:
-        with pytest.raises(SpecError) as caught:
+        with pytest.raises(ResnetSpecError) as caught:
             opened(text, **options)
         (found,) = caught.value.diagnostics
         assert found.message.isprintable()

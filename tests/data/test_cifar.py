@@ -99,7 +99,7 @@ def test_an_incomplete_folder_says_what_it_lacks(tmp_path: Path, refused: Refuse
     [
         (lambda raw: raw[:-1], "may be truncated"),
         (lambda raw: b"", "0 bytes"),
-        (lambda raw: raw[:3073] + b"\x0a" + raw[3074:], "image 1 has label 10; there are 10 classes"),
+        (lambda raw: raw[:3073] + b"\x0a" + raw[3074:], "has label 10 for image 1; there are 10 classes"),
     ],
 )
 def test_damaged_binary_files_are_named(tmp_path: Path, refused: Refused, change: Any, words: str) -> None:
@@ -189,13 +189,13 @@ def test_no_damage_of_a_pickle_makes_a_traceback(tmp_path: Path, refused: Refuse
     write(tmp_path, "cifar10", "py")
     path = tmp_path / "cifar-10-batches-py" / "data_batch_1"
     good = pickle.dumps({"labels": [1], "data": noise(0, 1, 3072)}, 2)
-    lot = np.random.default_rng(1)
+    random = np.random.default_rng(1)
     for cut in range(0, 200, 9):
         path.write_bytes(good[:cut])
         assert refused(f"cifar10:{tmp_path}").code == "damaged-data"
     for _ in range(150):
         bad = bytearray(good)
-        bad[int(lot.integers(0, 200))] = int(lot.integers(0, 256))
+        bad[int(random.integers(0, 200))] = int(random.integers(0, 256))
         path.write_bytes(bad)
         try:
             opened(f"cifar10:{tmp_path}")

@@ -20,25 +20,25 @@ from resnet_spec.data.decode import read_image, to_channels
 from tests.data.conftest import noise
 
 RGB = noise(0, 6, 8, 3)
-GREY = noise(1, 6, 8)
+GRAY = noise(1, 6, 8)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm"])
-def test_lossless_colour_and_grey_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
+def test_lossless_color_and_gray_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(RGB).save(tmp_path / f"a.{suffix}")
     assert (read_image(tmp_path / f"a.{suffix}") == RGB).all()
     suffix = "pgm" if suffix == "ppm" else suffix
-    Image.fromarray(GREY).save(tmp_path / f"b.{suffix}")
+    Image.fromarray(GRAY).save(tmp_path / f"b.{suffix}")
     pixels = read_image(tmp_path / f"b.{suffix}")
     assert pixels.shape == (6, 8, 1)
-    assert (pixels[..., 0] == GREY).all()
+    assert (pixels[..., 0] == GRAY).all()
     assert pixels.flags.writeable
 
 
 @pytest.mark.parametrize(
     ("mode", "suffix"), [("RGB", "jpg"), ("CMYK", "jpg"), ("CMYK", "tif"), ("RGB", "webp"), ("YCbCr", "tif")]
 )
-def test_what_pillow_makes_of_other_colours_is_what_is_read(tmp_path: Path, mode: str, suffix: str) -> None:
+def test_what_pillow_makes_of_other_colors_is_what_is_read(tmp_path: Path, mode: str, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(RGB).convert(mode).save(path)
     with Image.open(path) as image:
@@ -46,43 +46,41 @@ def test_what_pillow_makes_of_other_colours_is_what_is_read(tmp_path: Path, mode
 
 
 @pytest.mark.parametrize("quick", [True, False])
-@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}])
 def test_either_decoder_of_jpegs_gives_the_pixels_of_pillow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], grey: bool, quick: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], gray: bool, quick: bool
 ) -> None:
     if not quick:
-        monkeypatch.setattr(module, "_QUICK", None)
+        monkeypatch.setattr(module, "_SIMPLEJPEG", None)
     path = tmp_path / "a.jpg"
     for height, width in ((97, 131), (1, 1), (8, 17)):
-        pixels = noise(7, height, width) if grey else noise(7, height, width, 3)
+        pixels = noise(7, height, width) if gray else noise(7, height, width, 3)
         Image.fromarray(pixels).save(path, quality=85, **options)
         with Image.open(path) as image:
-            assert (module._quick(image, path) is not None) == quick
+            assert (module._decode_fast(image, path) is not None) == quick
             wanted = np.asarray(image)
         found = read_image(path)
         assert (found == wanted.reshape(found.shape)).all()
         assert found.flags.writeable
-        assert found.shape == (height, width, 1 if grey else 3)
+        assert found.shape == (height, width, 1 if gray else 3)
 
 
-def test_what_the_quicker_decoder_does_not_take_is_read_or_refused_by_pillow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_faster_decoder_refuses_is_read_or_refused_by_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Damaged files come out the same with it and without it: the same pixels, or the same message."""
     path = tmp_path / "a.jpg"
     Image.fromarray(noise(4, 40, 48, 3)).save(path, quality=60)
     good = path.read_bytes()
-    lot = np.random.default_rng(1)
+    random = np.random.default_rng(1)
     kinds = set()
     for trial in range(300):
         bad = bytearray(good)
-        for place in lot.integers(2, len(bad), 1 + trial % 2):
-            bad[place] = int(lot.integers(0, 256))
-        path.write_bytes(bad if trial % 3 else bad[: int(lot.integers(1, len(bad)))])
+        for place in random.integers(2, len(bad), 1 + trial % 2):
+            bad[place] = int(random.integers(0, 256))
+        path.write_bytes(bad if trial % 3 else bad[: int(random.integers(1, len(bad)))])
         found = []
         for decoder in (module._simplejpeg(), None):
-            monkeypatch.setattr(module, "_QUICK", decoder)
+            monkeypatch.setattr(module, "_SIMPLEJPEG", decoder)
             try:
                 pixels = read_image(path)
                 found.append((pixels.shape, pixels.tobytes()))
@@ -97,7 +95,7 @@ def test_palettes_bits_and_sixteen_bits(tmp_path: Path) -> None:
     palette = Image.fromarray(RGB).quantize(16)
     palette.save(tmp_path / "p.png")
     assert (read_image(tmp_path / "p.png") == np.asarray(palette.convert("RGB"))).all()
-    bits = Image.fromarray(np.where(GREY > 128, 255, 0).astype(np.uint8)).convert("1")
+    bits = Image.fromarray(np.where(GRAY > 128, 255, 0).astype(np.uint8)).convert("1")
     bits.save(tmp_path / "1.png")
     assert set(read_image(tmp_path / "1.png").ravel().tolist()) == {0, 255}
     deep = noise(2, 6, 8).astype(np.uint16) * 256 + noise(3, 6, 8)
@@ -109,14 +107,14 @@ def test_palettes_bits_and_sixteen_bits(tmp_path: Path) -> None:
 def test_transparent_parts_show_white(tmp_path: Path) -> None:
     alpha = np.where(np.arange(8) < 4, 0, 255).astype(np.uint8)[None].repeat(6, 0)
     Image.fromarray(np.dstack([RGB, alpha])).save(tmp_path / "rgba.png")
-    Image.fromarray(np.dstack([GREY, alpha])).save(tmp_path / "la.png")
-    Image.fromarray(GREY).save(tmp_path / "key.png", transparency=int(GREY[0, 0]))
-    rgba, grey, key = (read_image(tmp_path / name) for name in ("rgba.png", "la.png", "key.png"))
+    Image.fromarray(np.dstack([GRAY, alpha])).save(tmp_path / "la.png")
+    Image.fromarray(GRAY).save(tmp_path / "key.png", transparency=int(GRAY[0, 0]))
+    rgba, gray, key = (read_image(tmp_path / name) for name in ("rgba.png", "la.png", "key.png"))
     assert (rgba[:, :4] == 255).all()
     assert (rgba[:, 4:] == RGB[:, 4:]).all()
-    assert grey.shape == (6, 8, 1)
-    assert (grey[:, :4] == 255).all()
-    assert (grey[:, 4:, 0] == GREY[:, 4:]).all()
+    assert gray.shape == (6, 8, 1)
+    assert (gray[:, :4] == 255).all()
+    assert (gray[:, 4:, 0] == GRAY[:, 4:]).all()
     assert key.shape == (6, 8, 1)
     assert key[0, 0, 0] == 255
 
@@ -157,7 +155,7 @@ def test_what_is_no_image_is_a_bad_image_and_says_why(tmp_path: Path, capfd: pyt
     (tmp_path / "text.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     (tmp_path / "bomb.png").write_bytes(png(50_000, 50_000))
     (tmp_path / "large.png").write_bytes(png(13_000, 13_000))  # of a size that Pillow only warns of
-    Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "f.tif")
+    Image.fromarray(GRAY.astype(np.float32)).save(tmp_path / "f.tif")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for name, why in (
@@ -187,14 +185,14 @@ def test_no_damage_makes_another_error(tmp_path: Path, suffix: str) -> None:
     options: dict[str, Any] = {"exif": exif} if suffix in ("jpg", "png", "tif", "webp") else {}
     Image.fromarray(noise(0, 16, 16, 3)).save(path, **options)
     good = path.read_bytes()
-    lot = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(200):
             bad = bytearray(good)
-            for place in lot.integers(0, min(len(bad), 400), 2):
-                bad[place] = int(lot.integers(0, 256))
-            path.write_bytes(bad[: int(lot.integers(1, 2 * len(bad)))])
+            for place in random.integers(0, min(len(bad), 400), 2):
+                bad[place] = int(random.integers(0, 256))
+            path.write_bytes(bad[: int(random.integers(1, 2 * len(bad)))])
             with contextlib.suppress(BadImage):
                 assert read_image(path).dtype == np.uint8
 
@@ -209,11 +207,11 @@ def test_the_filters_of_warnings_are_left_as_they_were(tmp_path: Path) -> None:
 
 
 def test_channels_are_changed_as_pillow_changes_them() -> None:
-    colours: Any = noise(5, 40, 40, 3)
-    assert (to_channels(colours, 1)[..., 0] == np.asarray(Image.fromarray(colours).convert("L"))).all()
-    grey = GREY[..., None]
-    assert (to_channels(grey, 3) == np.asarray(Image.fromarray(GREY).convert("RGB"))).all()
-    assert to_channels(colours, 3) is colours
-    assert to_channels(grey, 1) is grey
-    with pytest.raises(ValueError, match="3 channels cannot be shown to a network that takes 4"):
-        to_channels(colours, 4)
+    colors: Any = noise(5, 40, 40, 3)
+    assert (to_channels(colors, 1)[..., 0] == np.asarray(Image.fromarray(colors).convert("L"))).all()
+    gray = GRAY[..., None]
+    assert (to_channels(gray, 3) == np.asarray(Image.fromarray(GRAY).convert("RGB"))).all()
+    assert to_channels(colors, 3) is colors
+    assert to_channels(gray, 1) is gray
+    with pytest.raises(ValueError, match="3 channels cannot be converted to 4"):
+        to_channels(colors, 4)

@@ -131,7 +131,7 @@ def test_hidden_files_and_others_are_passed_over(tmp_path: Path, opened: Open) -
     assert len(every(data)) == 10
     assert data.classes == ("cat", "dog")
     assert data.notes == (
-        "folders without images are no classes: `empty`",
+        "folders without images are not classes: `empty`",
         "images beside the class folders are not read: `loose.png`",
     )
 
@@ -161,13 +161,13 @@ def test_links_to_nothing_are_refused_or_left_out(tmp_path: Path, opened: Open, 
     (tmp_path / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     found = refused(f"folder:{tmp_path}")
     assert found.code == "unreadable-file"
-    assert "`cat/gone.png` (a link to nothing)" in found.message
+    assert "`cat/gone.png` (a broken link)" in found.message
     data = opened(f"folder:{tmp_path}", skip_bad=True)
     assert len(every(data)) == 6
     assert "gone.png" in data.notes[0]
 
 
-def test_the_same_content_in_two_splits_or_classes_is_told(tmp_path: Path, opened: Open) -> None:
+def test_the_same_content_in_two_splits_or_classes_is_reported(tmp_path: Path, opened: Open) -> None:
     given(tmp_path)
     write_image(tmp_path / "train" / "cat" / "same.png", 77)
     write_image(tmp_path / "test" / "cat" / "other name.png", 77)
@@ -199,7 +199,7 @@ def test_classes_called_train_and_val_are_classes(tmp_path: Path, opened: Open) 
     assert opened(f"folder:{tmp_path}", split=(0.0, 0.0)).classes == ("bus", "train")
 
 
-def test_what_is_lacking_is_told(tmp_path: Path, opened: Open) -> None:
+def test_what_is_missing_is_reported(tmp_path: Path, opened: Open) -> None:
     given(tmp_path)
     write_image(tmp_path / "train" / "eel" / "1.png")
     (tmp_path / "train" / "fox").mkdir()
@@ -210,7 +210,7 @@ def test_what_is_lacking_is_told(tmp_path: Path, opened: Open) -> None:
     assert data.classes == ("cat", "dog", "eel")
     assert data.test is None
     assert data.notes == (
-        "folders of `train` without images are no classes: `fox`",
+        "folders of `train` without images are not classes: `fox`",
         "`val` is the validation split; `valid` is not read",
         "`val` has no images of `eel`",
         "`test` holds no class folders with images",
@@ -221,7 +221,7 @@ def test_folders_without_classes_are_refused(tmp_path: Path, refused: Refused) -
     text = f"folder:{tmp_path}"
     assert refused(text).code == "no-images"
     write_image(tmp_path / "1.png")
-    assert "lie in no class folders" in refused(text).message
+    assert "not in class folders" in refused(text).message
     write_image(tmp_path / "cat" / "1.png")
     assert "only one class, `cat`" in refused(text).message
     write_image(tmp_path / "dog" / "1.png")

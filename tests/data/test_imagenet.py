@@ -31,7 +31,7 @@ def test_the_official_validation_images_are_the_test_split(tmp_path: Path, opene
     assert data.train.labels.tolist() == data.test.labels.tolist() == [0, 1, 2]
     assert data.test.name(2) == "val/n03126707/ILSVRC2012_val_00000002.JPEG"
     assert data.test.read(0).shape == (8, 6, 3)
-    assert data.notes == ("folders of `train` without images are no classes: `n99999999`",)
+    assert data.notes == ("folders of `train` without images are not classes: `n99999999`",)
 
 
 def test_names_come_from_the_lists_people_put_beside(tmp_path: Path, opened: Open) -> None:

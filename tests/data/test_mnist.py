@@ -63,16 +63,16 @@ def test_the_files_are_found_where_people_put_them(tmp_path: Path, opened: Open,
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("train-images-idx3-ubyte", idx(noise(0, 12, 28, 28))[:-1], "promises 9408 bytes (12x28x28) and holds 9407"),
+        ("train-images-idx3-ubyte", idx(noise(0, 12, 28, 28))[:-1], "declares 9408 bytes (12x28x28) and holds 9407"),
         ("train-images-idx3-ubyte", idx(noise(0, 12, 28, 28)) + b"x", "and holds more"),
         ("train-images-idx3-ubyte", b"<html>", "begins with 3c 68 74 6d"),
         ("train-images-idx3-ubyte", b"", "begins with nothing"),
-        ("train-images-idx3-ubyte", b"\0\0\x08\x03\0", "ends within its head"),
-        ("train-images-idx3-ubyte", bytes((0, 0, 8, 3)) + b"\xff" * 12, "more than can be meant"),
+        ("train-images-idx3-ubyte", b"\0\0\x08\x03\0", "ends within its header"),
+        ("train-images-idx3-ubyte", bytes((0, 0, 8, 3)) + b"\xff" * 12, "more than any such file has"),
         ("train-labels-idx1-ubyte", idx(noise(0, 11) % 10), "has 12 images, and `train-labels-idx1-ubyte` 11 labels"),
         ("t10k-labels-idx1-ubyte", idx(np.full(5, 10, np.uint8)), "gives image 0 the label 10"),
         ("t10k-images-idx3-ubyte", idx(noise(0, 5, 14, 14)), "images of 14x14 pixels; training has 28x28"),
-        ("t10k-images-idx3-ubyte", idx(noise(0, 5)), "begins with 00 00 08 01 and not with 00 00 08 03"),
+        ("t10k-images-idx3-ubyte", idx(noise(0, 5)), "begins with 00 00 08 01, not with 00 00 08 03"),
     ],
 )
 def test_damaged_files_are_named(tmp_path: Path, refused: Refused, name: str, content: bytes, words: str) -> None:

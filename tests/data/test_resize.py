@@ -13,7 +13,7 @@ from PIL import Image
 
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.resize import Mode, centre_crop, resize
+from resnet_spec.data.resize import Mode, center_crop, resize
 from tests.data.conftest import noise
 
 FILTERS = {
@@ -25,7 +25,7 @@ FILTERS = {
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(32, 32), (17, 90), (100, 41), (64, 48), (1, 1)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pixels_are_within_a_grey_level_of_pillows(mode: Mode, size: tuple[int, int], channels: int) -> None:
+def test_pixels_are_within_a_gray_level_of_pillows(mode: Mode, size: tuple[int, int], channels: int) -> None:
     image = noise(0, 64, 48, channels)
     if mode == "bicubic":  # which overshoots: one clips after the rows, one after the columns
         image = image // 2 + 64
@@ -67,7 +67,7 @@ def test_an_int_is_the_shorter_side_as_in_torchvision(shape: tuple[int, int], si
 def test_the_middle_is_cut_as_torchvision_cuts_it(shape: tuple[int, int], size: tuple[int, int]) -> None:
     image = noise(0, *shape, 3)
     theirs = functional().center_crop(torch.from_numpy(image).permute(2, 0, 1), list(size)).permute(1, 2, 0)
-    assert (centre_crop(image, size) == theirs.numpy()).all()
+    assert (center_crop(image, size) == theirs.numpy()).all()
 
 
 def test_views_and_arrays_that_may_not_be_written_are_taken_without_a_warning() -> None:

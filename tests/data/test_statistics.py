@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from resnet_spec.data import BadImage, Split, statistics
-from resnet_spec.data.dataset import Pixels, held
+from resnet_spec.data.dataset import Pixels, make_split
 from resnet_spec.data.decode import to_channels
 from resnet_spec.data.statistics import channel_statistics
 from tests.data.conftest import noise
 
 
 def of(pixels: Pixels) -> Split:
-    found = held(pixels, np.zeros(len(pixels), np.int64), "train")
+    found = make_split(pixels, np.zeros(len(pixels), np.int64), "train")
     assert found is not None
     return found
 
@@ -43,8 +43,8 @@ def test_images_that_are_read_give_the_same_and_may_be_prepared() -> None:
     pixels = noise(3, 12, 5, 5, 3)
     lazy = Split(np.zeros(12, np.int64), pixels.__getitem__, str)
     assert channel_statistics(lazy) == channel_statistics(of(pixels))
-    grey = np.stack([to_channels(image, 1) for image in pixels])
-    assert channel_statistics(of(pixels), lambda image: to_channels(image, 1)) == channel_statistics(of(grey))
+    gray = np.stack([to_channels(image, 1) for image in pixels])
+    assert channel_statistics(of(pixels), lambda image: to_channels(image, 1)) == channel_statistics(of(gray))
 
 
 def test_bad_images_are_raised_or_left_out() -> None:

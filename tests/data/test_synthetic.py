@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from resnet_spec.data import Data, Split, open_data, synthetic
+from resnet_spec.data import Data, Split, open_data, shapes, synthetic
 from tests.data.conftest import Refused
 
 
@@ -76,11 +76,11 @@ def test_four_convolutions_learn_it() -> None:
 
 
 def test_the_shape_alone_tells_the_class() -> None:
-    """Without noise, moves, turns and colours, no two classes look alike."""
+    """Without noise, moves, turns and colors, no two classes look alike."""
     line = ((np.arange(64, dtype=np.float32) + 0.5) / 32 - 1)[None]
     u, v = line[:, None, :], line[:, :, None]
     u, v = np.broadcast_arrays(u, v)
-    masks = [shape(u, v) < 0 for shape in synthetic.SHAPES.values()]
+    masks = [shape(u, v) < 0 for shape in shapes.SHAPES.values()]
     overlaps = [(a & b).sum() / (a | b).sum() for i, a in enumerate(masks) for b in masks[:i]]
     assert max(overlaps) < 0.85
     assert all(0.1 < mask.mean() < 0.7 for mask in masks)
@@ -111,9 +111,9 @@ def test_a_split_too_large_to_hold_is_drawn_as_it_is_read(monkeypatch: pytest.Mo
 
 
 def test_thousands_of_classes_have_names_and_parts_of_their_own() -> None:
-    names = {synthetic.class_name(label) for label in range(synthetic.MOST_CLASSES)}
-    assert len(names) == synthetic.MOST_CLASSES == 6050
-    assert synthetic.class_name(61) == "striped square around disc"
+    names = {shapes.class_name(label) for label in range(shapes.MOST_CLASSES)}
+    assert len(names) == shapes.MOST_CLASSES == 6050
+    assert shapes.class_name(61) == "striped square around disc"
     data = drawn("classes=6050,train=6050,size=16,test=0,validation=0")
     assert (len(data.classes), data.validation, data.test) == (6050, None, None)
 
@@ -129,14 +129,14 @@ def test_options_and_the_keyword_set_what_is_drawn() -> None:
     ("options", "words"),
     [
         ("clases=3", "no option `clases`"),
-        ("classes", "a whole number"),
+        ("classes", "an integer"),
         ("classes=1", "2 to 6050"),
-        ("classes=-3", "a whole number"),
+        ("classes=-3", "an integer"),
         ("classes=9999", "2 to 6050"),
         ("size=4", "8 to 4096"),
         ("size=4x5x6", "`48x64`"),
         ("size=x", "`48x64`"),
-        ("train=٣", "a whole number"),
+        ("train=٣", "an integer"),
         ("train=99999999999", "10000000"),
         ("channels=\x1b", "\\x1b"),
     ],

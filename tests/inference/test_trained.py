@@ -1,4 +1,4 @@
-"""Trained weights at work: from a run's folder or a file alone, on the data of training or on others, believed in nothing."""
+"""Evaluation and prediction with a run folder or a file of weights, on the data of training and on others; malformed files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from resnet_spec.diagnostics import SpecError
-from resnet_spec.inference import trained
+from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.inference import evaluate as evaluate_module
+from resnet_spec.inference.evaluate import evaluate
+from resnet_spec.inference.predict import predict
+from resnet_spec.inference.statistics import summarize_data
+from resnet_spec.inference.trained import load_trained
 from resnet_spec.training import session
 from resnet_spec.training.session import Result
 from tests.data.conftest import noise
@@ -45,21 +49,21 @@ def of_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
 # --- evaluate --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_results_of_a_run_are_found_again(run: Result) -> None:
+def test_the_results_of_a_run_are_reproduced(run: Result) -> None:
     results = json.loads((run.folder / "results.json").read_text(encoding="utf-8"))
-    found = trained.evaluate(run.folder, device="cpu")
+    found = evaluate(run.folder, device="cpu")
     assert found.scores.accuracy == results["test_accuracy"]
     assert found.scores.loss == pytest.approx(results["test_loss"], rel=1e-5)
     assert run.test is not None
     assert found.scores.confusion == run.test.confusion
-    validation = trained.evaluate(run.folder, split="validation", device="cpu")
+    validation = evaluate(run.folder, split="validation", device="cpu")
     assert validation.scores.accuracy == results["best_validation_accuracy"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 30, 1000])
 def test_the_size_of_batches_changes_nothing(run: Result, batch_size: int) -> None:
     assert run.test is not None
-    found = trained.evaluate(run.folder, device="cpu", batch_size=batch_size)
+    found = evaluate(run.folder, device="cpu", batch_size=batch_size)
     assert found.scores.images == 30
     assert found.scores.confusion == run.test.confusion
     assert found.scores.loss == pytest.approx(run.test.loss, rel=1e-5)
@@ -68,7 +72,7 @@ def test_the_size_of_batches_changes_nothing(run: Result, batch_size: int) -> No
 def test_a_file_alone_is_enough(run: Result, tmp_path: Path) -> None:
     shutil.copy(run.folder / "best.safetensors", tmp_path / "mine.safetensors")
     assert run.test is not None
-    assert trained.evaluate(tmp_path / "mine.safetensors", device="cpu").scores.confusion == run.test.confusion
+    assert evaluate(tmp_path / "mine.safetensors", device="cpu").scores.confusion == run.test.confusion
 
 
 def test_a_file_alone_cuts_images_into_the_splits_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +83,7 @@ def test_a_file_alone_cuts_images_into_the_splits_of_training(tmp_path: Path, mo
     result = train(tmp_path / "run", data, epochs=1, split={"validation": 0.1, "test": 0.4})
     shutil.copy(result.folder / "best.safetensors", tmp_path / "mine.safetensors")
     assert result.test is not None
-    found = trained.evaluate(tmp_path / "mine.safetensors", data, device="cpu")
+    found = evaluate(tmp_path / "mine.safetensors", data, device="cpu")
     assert found.scores.images == result.test.images > 20
     assert found.scores.confusion == result.test.confusion
 
@@ -87,19 +91,19 @@ def test_a_file_alone_cuts_images_into_the_splits_of_training(tmp_path: Path, mo
 def test_the_best_weights_are_taken_of_a_folder_and_the_last_where_there_are_none(run: Result, tmp_path: Path) -> None:
     shutil.copytree(run.folder, tmp_path / "run")
     best = load_file(run.folder / "best.safetensors")
-    assert all(torch.equal(best[key], value) for key, value in trained.load_trained(run.folder).module.state_dict().items())
+    assert all(torch.equal(best[key], value) for key, value in load_trained(run.folder).module.state_dict().items())
     (tmp_path / "run" / "best.safetensors").unlink()
     last = load_file(run.folder / "last.safetensors")
-    found = trained.load_trained(tmp_path / "run").module.state_dict()
+    found = load_trained(tmp_path / "run").module.state_dict()
     assert all(torch.equal(last[key], value) for key, value in found.items())
     (tmp_path / "run" / "last.safetensors").unlink()
-    assert refused(lambda: trained.load_trained(tmp_path / "run")).code == "not-a-run"
+    assert refused(lambda: load_trained(tmp_path / "run")).code == "not-a-run"
 
 
 def test_training_images_that_were_held_out_are_held_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "write_pictures", lambda *_: None)
     result = train(tmp_path / "run", "synthetic:classes=4,size=12,train=80,validation=0,test=30", hold_out=0.25)
-    found = trained.evaluate(tmp_path / "run", split="validation", device="cpu")
+    found = evaluate(tmp_path / "run", split="validation", device="cpu")
     assert found.scores.images == 20
     assert found.scores.accuracy == result.rows[result.best_epoch - 1].validation_accuracy
 
@@ -109,16 +113,16 @@ def test_a_file_alone_holds_out_the_same_images(tmp_path: Path, monkeypatch: pyt
     train(tmp_path / "run", "synthetic:classes=4,size=12,train=80,validation=0,test=30", hold_out=0.25, seed=3)
     shutil.copy(tmp_path / "run" / "best.safetensors", tmp_path / "alone.safetensors")
     for split, count in (("validation", 20), ("train", 60)):
-        found = trained.evaluate(tmp_path / "alone.safetensors", split=split, device="cpu")  # type: ignore[arg-type]
+        found = evaluate(tmp_path / "alone.safetensors", split=split, device="cpu")  # type: ignore[arg-type]
         assert found.scores.images == count
-        assert found.scores == trained.evaluate(tmp_path / "run", split=split, device="cpu").scores  # type: ignore[arg-type]
+        assert found.scores == evaluate(tmp_path / "run", split=split, device="cpu").scores  # type: ignore[arg-type]
 
 
 def test_drawn_images_are_evaluated_at_the_size_they_were_drawn_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "write_pictures", lambda *_: None)
     result = train(tmp_path / "run", "synthetic:classes=4,train=80,validation=24,test=30", crop=8)
     assert result.test is not None
-    assert trained.evaluate(tmp_path / "run", device="cpu").scores.confusion == result.test.confusion
+    assert evaluate(tmp_path / "run", device="cpu").scores.confusion == result.test.confusion
 
 
 def test_a_photograph_is_brought_to_the_size_of_the_images_trained_with_before_it_is_cut(
@@ -131,14 +135,14 @@ def test_a_photograph_is_brought_to_the_size_of_the_images_trained_with_before_i
     small = noise(0, 12, 12, 3)
     Image.fromarray(small).save(tmp_path / "small.png")
     Image.fromarray(np.kron(small, np.ones((20, 20, 1), np.uint8))).save(tmp_path / "large.png")
-    one, other = trained.predict(tmp_path / "run", [tmp_path / "small.png", tmp_path / "large.png"], device="cpu")
+    one, other = predict(tmp_path / "run", [tmp_path / "small.png", tmp_path / "large.png"], device="cpu")
     assert dict(other.classes) == pytest.approx(dict(one.classes), abs=0.02)
 
 
 def test_one_image_may_be_named_alone(of_folder: tuple[Result, Path], tmp_path: Path) -> None:
     Image.fromarray(noise(0, 12, 12, 3)).save(tmp_path / "a.png")
-    one = trained.predict(of_folder[0].folder, str(tmp_path / "a.png"), device="cpu")
-    assert one == trained.predict(of_folder[0].folder, [tmp_path / "a.png"], device="cpu")
+    one = predict(of_folder[0].folder, str(tmp_path / "a.png"), device="cpu")
+    assert one == predict(of_folder[0].folder, [tmp_path / "a.png"], device="cpu")
 
 
 def test_classes_of_the_data_may_stand_in_another_order(of_folder: tuple[Result, Path], tmp_path: Path) -> None:
@@ -147,11 +151,11 @@ def test_classes_of_the_data_may_stand_in_another_order(of_folder: tuple[Result,
     shutil.copytree(data / "test" / "dog", tmp_path / "data" / "train" / "dog")
     shutil.copytree(data / "test" / "dog", tmp_path / "data" / "test" / "dog")
     assert result.classes == ("cat", "dog")
-    three = refused(lambda: trained.evaluate(result.folder, f"folder:{tmp_path / 'data'}", device="cpu"))
+    three = refused(lambda: evaluate(result.folder, f"folder:{tmp_path / 'data'}", device="cpu"))
     assert three.code == "no-classes"  # one class alone is no data set
     shutil.copytree(data / "test" / "cat", tmp_path / "data" / "train" / "ant")
     shutil.copytree(data / "test" / "cat", tmp_path / "data" / "test" / "ant")
-    found = refused(lambda: trained.evaluate(result.folder, f"folder:{tmp_path / 'data'}", device="cpu"))
+    found = refused(lambda: evaluate(result.folder, f"folder:{tmp_path / 'data'}", device="cpu"))
     assert found.code == "data-classes"
     assert "`ant`" in found.message
     assert "cat, dog" in found.help
@@ -162,26 +166,26 @@ def test_labels_are_mapped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(session, "write_pictures", lambda *_: None)
     data = write_folder(tmp_path / "data", ("a", "b", "c"), count=20)
     result = train(tmp_path / "run", data, epochs=3, batch_size=20)
-    whole = trained.evaluate(result.folder, device="cpu").scores.confusion
+    whole = evaluate(result.folder, device="cpu").scores.confusion
     turned = ("c", "a", "b")
-    network = trained.load_trained(result.folder, "cpu")
+    network = load_trained(result.folder, "cpu")
     place = [network.facts.classes.index(name) for name in turned]
     head: torch.nn.Linear = network.module.get_submodule("fc")  # type: ignore[assignment]
     with torch.no_grad():
         head.weight.copy_(head.weight[place])
         head.bias.copy_(head.bias[place])
     other = replace(network, facts=replace(network.facts, classes=turned))
-    monkeypatch.setattr(trained, "load_trained", lambda *_: other)
-    found = trained.evaluate(result.folder, data, device="cpu")
+    monkeypatch.setattr(evaluate_module, "load_trained", lambda *_: other)
+    found = evaluate(result.folder, data, device="cpu")
     assert found.classes == turned
     expected = tuple(tuple(whole["abc".index(one)]["abc".index(two)] for two in turned) for one in turned)
     assert found.scores.confusion == expected
 
 
-def test_a_split_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_that_does_not_exist_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "write_pictures", lambda *_: None)
     train(tmp_path / "run", "synthetic:classes=4,size=12,train=20,validation=0,test=0", epochs=1)
-    found = refused(lambda: trained.evaluate(tmp_path / "run", device="cpu"))
+    found = refused(lambda: evaluate(tmp_path / "run", device="cpu"))
     assert found.code == "data-split"
     assert found.help == "`--split` takes train here"
 
@@ -198,13 +202,13 @@ def test_images_of_another_size_than_those_of_training_are_resized(run: Result, 
             pixels.save(tmp_path / "data" / "test" / name / f"{number}.png")
             pixels.save(tmp_path / "data" / "train" / name / f"{number}.png")
     files = sorted((tmp_path / "data" / "test").rglob("*.png"))
-    scores = trained.evaluate(run.folder, f"folder:{tmp_path / 'data'}", device="cpu").scores
+    scores = evaluate(run.folder, f"folder:{tmp_path / 'data'}", device="cpu").scores
     assert scores.images == 8
-    one = trained.predict(run.folder, files, top=4, device="cpu")
+    one = predict(run.folder, files, top=4, device="cpu")
     for file, found in zip(files, one, strict=True):
         with Image.open(file) as image:
             small = np.asarray(image.resize((12, 12), Image.Resampling.BILINEAR))
-        network = trained.load_trained(run.folder, "cpu")
+        network = load_trained(run.folder, "cpu")
         x = torch.from_numpy(small.copy()).permute(2, 0, 1)[None] / 255
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (run.preparation.mean, run.preparation.std))
         with torch.no_grad():
@@ -219,13 +223,13 @@ def test_images_of_another_size_than_those_of_training_are_resized(run: Result, 
 
 def test_predictions_are_in_order_and_sum_to_one(of_folder: tuple[Result, Path]) -> None:
     result, data = of_folder
-    found = trained.predict(result.folder, [data / "test"], top=9, device="cpu")
+    found = predict(result.folder, [data / "test"], top=9, device="cpu")
     assert [Path(each.image).name for each in found] == [f"{number}.png" for number in range(4)] * 2
     for each in found:
         shares = [share for _, share in each.classes]
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1, abs=1e-5)
-    confusion = trained.evaluate(result.folder, device="cpu").scores.confusion
+    confusion = evaluate(result.folder, device="cpu").scores.confusion
     firsts = [each.classes[0][0] for each in found]
     assert [firsts[:4].count("cat"), firsts[:4].count("dog")] == list(confusion[0])
     assert [firsts[4:].count("cat"), firsts[4:].count("dog")] == list(confusion[1])
@@ -234,8 +238,8 @@ def test_predictions_are_in_order_and_sum_to_one(of_folder: tuple[Result, Path])
 def test_a_prediction_does_not_depend_on_what_is_predicted_beside_it(of_folder: tuple[Result, Path]) -> None:
     result, data = of_folder
     files = sorted((data / "test").rglob("*.png"))
-    together = trained.predict(result.folder, files, device="cpu")
-    alone = [trained.predict(result.folder, [file], device="cpu", batch_size=1)[0] for file in files]
+    together = predict(result.folder, files, device="cpu")
+    alone = [predict(result.folder, [file], device="cpu", batch_size=1)[0] for file in files]
     for one, other in zip(together, alone, strict=True):
         assert dict(one.classes) == pytest.approx(dict(other.classes), abs=1e-5)
 
@@ -244,13 +248,13 @@ def test_an_image_that_cannot_be_read_says_why_beside_those_that_can(of_folder: 
     result, data = of_folder
     (tmp_path / "text.png").write_text("no image", encoding="utf-8")
     (tmp_path / "empty.jpg").write_bytes(b"")
-    found = trained.predict(result.folder, [tmp_path, data / "test" / "cat" / "0.png"], device="cpu")
+    found = predict(result.folder, [tmp_path, data / "test" / "cat" / "0.png"], device="cpu")
     assert [bool(each.problem) for each in found] == [True, True, False]
     assert "empty" in found[0].problem
-    missing = refused(lambda: trained.predict(result.folder, [tmp_path / "nowhere.png"], device="cpu"))
+    missing = refused(lambda: predict(result.folder, [tmp_path / "nowhere.png"], device="cpu"))
     assert missing.code == "missing-file"
     (tmp_path / "hollow").mkdir()
-    assert refused(lambda: trained.predict(result.folder, [tmp_path / "hollow"], device="cpu")).code == "missing-file"
+    assert refused(lambda: predict(result.folder, [tmp_path / "hollow"], device="cpu")).code == "missing-file"
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
@@ -258,7 +262,7 @@ def test_images_of_every_mode_are_predicted(of_folder: tuple[Result, Path], tmp_
     result, data = of_folder
     with Image.open(data / "test" / "cat" / "0.png") as image:
         image.convert(mode).save(tmp_path / "image.tif")
-    (found,) = trained.predict(result.folder, [tmp_path / "image.tif"], device="cpu")
+    (found,) = predict(result.folder, [tmp_path / "image.tif"], device="cpu")
     assert not found.problem
 
 
@@ -323,19 +327,21 @@ PREPARATION = {
         ("preparation", json.dumps(PREPARATION | {"resize": -3}), {"weights-without-facts"}),
     ],
 )
-def test_facts_of_a_file_are_believed_in_nothing(run: Result, tmp_path: Path, key: str, value: str, codes: set[str]) -> None:
+def test_malformed_or_contradicting_facts_are_refused(
+    run: Result, tmp_path: Path, key: str, value: str, codes: set[str]
+) -> None:
     def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
         metadata[FACTS + key] = value
 
     path = changed(run.folder / "last.safetensors", tmp_path / "hostile.safetensors", change)
     (tmp_path / "secret.yaml").write_text("spec: 1\n", encoding="utf-8")
-    with pytest.raises(SpecError) as caught:
-        trained.load_trained(path, "cpu")
+    with pytest.raises(ResnetSpecError) as caught:
+        load_trained(path, "cpu")
     assert codes <= {finding.code for finding in caught.value.diagnostics}
 
 
 @pytest.mark.parametrize("how", ["shape", "missing", "more", "half"])
-def test_tensors_of_another_network_are_told(run: Result, tmp_path: Path, how: str) -> None:
+def test_tensors_of_another_network_are_reported(run: Result, tmp_path: Path, how: str) -> None:
     def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
         match how:
             case "shape":
@@ -349,9 +355,9 @@ def test_tensors_of_another_network_are_told(run: Result, tmp_path: Path, how: s
 
     path = changed(run.folder / "last.safetensors", tmp_path / "other.safetensors", change)
     if how == "half":  # numbers of another kind are converted, as torch does
-        trained.load_trained(path, "cpu")
+        load_trained(path, "cpu")
         return
-    found = refused(lambda: trained.load_trained(path, "cpu"))
+    found = refused(lambda: load_trained(path, "cpu"))
     assert found.code == "other-weights"
     assert "fc.weight" in found.message or "red" in found.message
 
@@ -359,19 +365,19 @@ def test_tensors_of_another_network_are_told(run: Result, tmp_path: Path, how: s
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04", b"\xff" * 100, (1 << 40).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"[]"]
 )
-def test_files_that_hold_no_weights_are_told(tmp_path: Path, content: bytes) -> None:
+def test_files_that_hold_no_weights_are_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.safetensors").write_bytes(content)
-    assert refused(lambda: trained.load_trained(tmp_path / "file.safetensors")).code == "unreadable-file"
+    assert refused(lambda: load_trained(tmp_path / "file.safetensors")).code == "unreadable-file"
 
 
-def test_places_without_a_run_are_told(tmp_path: Path) -> None:
-    assert refused(lambda: trained.load_trained(tmp_path)).code == "not-a-run"
-    assert refused(lambda: trained.load_trained(tmp_path / "nowhere")).code == "missing-file"
+def test_places_without_a_run_are_reported(tmp_path: Path) -> None:
+    assert refused(lambda: load_trained(tmp_path)).code == "not-a-run"
+    assert refused(lambda: load_trained(tmp_path / "nowhere")).code == "missing-file"
 
 
-def test_weights_without_facts_are_told(run: Result, tmp_path: Path) -> None:
+def test_weights_without_facts_are_reported(run: Result, tmp_path: Path) -> None:
     save_file(load_file(run.folder / "last.safetensors"), tmp_path / "bare.safetensors")
-    found = refused(lambda: trained.predict(tmp_path / "bare.safetensors", [tmp_path], device="cpu"))
+    found = refused(lambda: predict(tmp_path / "bare.safetensors", [tmp_path], device="cpu"))
     assert found.code == "weights-without-facts"
     assert "best.safetensors" in found.help
 
@@ -381,7 +387,7 @@ def test_weights_without_facts_are_told(run: Result, tmp_path: Path) -> None:
 
 def test_statistics_are_numpys(of_folder: tuple[Result, Path]) -> None:
     _, data = of_folder
-    found = trained.statistics(f"folder:{data}")
+    found = summarize_data(f"folder:{data}")
     images = np.stack([np.asarray(Image.open(path)) for path in (data / "train").rglob("*.png")]) / 255
     assert found.mean == pytest.approx(images.mean(axis=(0, 1, 2)))
     assert found.std == pytest.approx(images.std(axis=(0, 1, 2)))
@@ -389,6 +395,6 @@ def test_statistics_are_numpys(of_folder: tuple[Result, Path]) -> None:
 
 
 def test_statistics_of_synthetic_images(run: Result) -> None:
-    found = trained.statistics(DATA)
+    found = summarize_data(DATA)
     assert found.mean == pytest.approx(run.preparation.mean)
     assert found.counts["train"] == (20, 20, 20, 20)

@@ -1,4 +1,4 @@
-"""Runs that look like runs, and names that nobody should give a class but somebody will."""
+"""Runs with plausible figures, and hostile names of classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from resnet_spec.report.record import Confusion, EpochRow, Timing
+from resnet_spec.report.confusion import ConfusionMatrix
+from resnet_spec.report.record import EpochRow, Timing
 
 HOSTILE = (
     "$\\frac{1}{0}$",
@@ -50,11 +51,11 @@ def timings(rows: tuple[EpochRow, ...]) -> tuple[Timing, ...]:
     return tuple(Timing(row.epoch, 4.25, 11_764.7, 5.0 * row.epoch) for row in rows)
 
 
-def a_confusion(names: tuple[str, ...], images: int = 50) -> Confusion:
+def a_confusion(names: tuple[str, ...], images: int = 50) -> ConfusionMatrix:
     generator = np.random.default_rng(len(names))
     shares = generator.dirichlet(np.full(len(names), 0.3), size=len(names)) * 0.2 + 0.8 * np.eye(len(names))
     counts = [generator.multinomial(images, row / row.sum()).tolist() for row in shares]
-    return Confusion(names, tuple(map(tuple, counts)))
+    return ConfusionMatrix(names, tuple(map(tuple, counts)))
 
 
 def numbered(count: int) -> tuple[str, ...]:

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_spec.report.curves import Form, draw_confusion, draw_curves, group_shares, row_shares
+from resnet_spec.report.chart_style import Form
+from resnet_spec.report.confusion import ConfusionMatrix
+from resnet_spec.report.confusion_picture import draw_confusion, group_shares, row_shares
+from resnet_spec.report.curves import draw_curves
 from resnet_spec.report.names import short_name
-from resnet_spec.report.record import Confusion, EpochRow
+from resnet_spec.report.record import EpochRow
 from tests.report.examples import HOSTILE, a_confusion, a_run, numbered
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -116,7 +119,7 @@ def test_cells_of_few_classes_say_how_many_images() -> None:
     said = texts(draw_confusion(matrix, "svg"))
     shown = sorted(text for text in said if text.isdecimal())
     assert shown == sorted(str(n) for row in matrix.counts for n in row if n)
-    assert f"{matrix.correct} of {matrix.images} images right ({100 * matrix.accuracy:.2f}%)" in said
+    assert f"{matrix.correct} of {matrix.images} images correct ({100 * matrix.accuracy:.2f}%)" in said
 
 
 @pytest.mark.parametrize(("count", "named"), [(1, 1), (2, 2), (20, 20), (50, 50), (100, 50), (1000, 48)])
@@ -128,14 +131,16 @@ def test_any_number_of_classes_is_drawn_with_as_many_names_as_can_be_read(count:
 
 
 def test_classes_without_images_are_drawn() -> None:
-    said = texts(draw_confusion(Confusion(("a", "b"), ((0, 0), (0, 0))), "svg"))
-    assert "0 of 0 images right" in said
+    said = texts(draw_confusion(ConfusionMatrix(("a", "b"), ((0, 0), (0, 0))), "svg"))
+    assert "0 of 0 images correct" in said
 
 
 def test_the_darkest_cells_are_those_of_the_largest_shares() -> None:
     """Read back from the pixels: a class that is always found is darker than one found half of the time."""
     counts = tuple(tuple(int(i == j) * (9 if i < 2 else 5) + int(i >= 2 and j == 0) * 4 for j in range(30)) for i in range(30))
-    pixels = np.asarray(Image.open(io.BytesIO(draw_confusion(Confusion(("",) * 30, counts), "png"))).convert("RGB"), dtype=int)
+    pixels = np.asarray(
+        Image.open(io.BytesIO(draw_confusion(ConfusionMatrix(("",) * 30, counts), "png"))).convert("RGB"), dtype=int
+    )
     blue = (pixels[:, :, 2] - pixels[:, :, 0]) > 60
     rows, columns = np.nonzero(blue)
     left = columns < columns.min() + 400  # of the matrix, not of the scale beside it

@@ -119,7 +119,7 @@ def test_random_markup_adds_no_element_and_no_attribute(text: str) -> None:
         assert all(c == "\n" or c.isprintable() for c in report)
 
 
-def test_texts_are_shown_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_shown_literally(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     recipe = "# <b> & \"quoted\" 'twice'\nlr: 0.1\n  nested: $x$\n"
     facts = replace(full("n"), recipe_text=recipe, command="resnet-spec train a --data 'images:b c' && <x>")

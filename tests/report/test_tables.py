@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec.report.names import pad_text, short_name, text_width
-from resnet_spec.report.record import Confusion
+from resnet_spec.diagnostics.text import display_width, pad
+from resnet_spec.report.confusion import ConfusionMatrix
+from resnet_spec.report.names import short_name
 from resnet_spec.report.tables import confusion_text, per_class_text
 from tests.report.examples import HOSTILE, a_confusion, numbered
 
@@ -17,7 +18,7 @@ def test_a_short_name_is_printable_and_fits(name: str, most: int) -> None:
     shown = short_name(name, most)
     assert shown.isprintable()
     assert shown.strip()
-    assert text_width(shown) <= max(most, 2)
+    assert display_width(shown) <= max(most, 2)
     assert len(shown) <= 2 * most + 2
 
 
@@ -28,13 +29,13 @@ def test_a_name_that_fits_is_left_alone_and_a_long_one_keeps_both_ends() -> None
 
 
 def test_wide_characters_take_two_columns_and_marks_none() -> None:
-    assert text_width("\u732b\uff08e\u0301") == 5
-    assert pad_text("\u732b", 4) == "\u732b  "
-    assert pad_text("\u732b", 4, right=True) == "  \u732b"
+    assert display_width("\u732b\uff08e\u0301") == 5
+    assert pad("\u732b", 4) == "\u732b  "
+    assert pad("\u732b", 4, right=True) == "  \u732b"
 
 
 def test_a_small_matrix_is_shown_whole() -> None:
-    matrix = Confusion(("cat", "dog"), ((50, 0), (2, 48)))
+    matrix = ConfusionMatrix(("cat", "dog"), ((50, 0), (2, 48)))
     assert confusion_text(matrix) == (
         "true / predicted  cat  dog  recall\n"
         "----------------  ---  ---  ------\n"
@@ -44,7 +45,7 @@ def test_a_small_matrix_is_shown_whole() -> None:
 
 
 def test_long_names_are_numbered() -> None:
-    text = confusion_text(Confusion(("airplane", "ship"), ((1, 2), (0, 0))))
+    text = confusion_text(ConfusionMatrix(("airplane", "ship"), ((1, 2), (0, 0))))
     assert text.splitlines()[0] == "true / predicted  0  1  recall"
     assert text.splitlines()[2:] == ["0 airplane        1  2   33.3%", "1 ship            .  .       -"]
 
@@ -52,18 +53,18 @@ def test_long_names_are_numbered() -> None:
 def test_of_many_classes_the_most_frequent_mistakes_are_shown() -> None:
     counts = [[10 if i == j else 0 for j in range(30)] for i in range(30)]
     counts[3][7], counts[8][2] = 4, 9
-    text = confusion_text(Confusion(numbered(30), tuple(map(tuple, counts))), most=20)
-    assert text.splitlines()[0] == "the most frequent mistakes (13 of 313 images are mistaken):"
+    text = confusion_text(ConfusionMatrix(numbered(30), tuple(map(tuple, counts))), most=20)
+    assert text.splitlines()[0] == "the most frequent mistakes (13 of 313 images are wrong):"
     assert text.splitlines()[3:] == [
         "class 8  class 2         9         47.4%",
         "class 3  class 7         4         28.6%",
     ]
-    perfect = Confusion(numbered(30), tuple(tuple(int(i == j) for j in range(30)) for i in range(30)))
+    perfect = ConfusionMatrix(numbered(30), tuple(tuple(int(i == j) for j in range(30)) for i in range(30)))
     assert confusion_text(perfect) == "no mistakes in 30 images of 30 classes\n"
 
 
 def test_classes_are_listed_in_order_or_the_worst_of_them_first() -> None:
-    matrix = Confusion(("a", "b", "c"), ((9, 1, 0), (5, 5, 0), (0, 0, 0)))
+    matrix = ConfusionMatrix(("a", "b", "c"), ((9, 1, 0), (5, 5, 0), (0, 0, 0)))
     text = per_class_text(matrix).splitlines()
     assert text[0].split() == ["class", "images", "correct", "recall", "precision", "F1"]
     assert [line.split() for line in text[2:5]] == [
@@ -84,4 +85,4 @@ def test_hostile_names_are_inert_and_columns_stay_aligned(most: int) -> None:
         text.encode("utf-8")
         assert all(c == "\n" or c.isprintable() for c in text)
     lines = [line for line in per_class_text(matrix).splitlines() if line.endswith("%")]
-    assert len({text_width(line) for line in lines[: len(HOSTILE)]}) == 1
+    assert len({display_width(line) for line in lines[: len(HOSTILE)]}) == 1

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnet_spec.training import checkpoints, runs, session
+import resnet_spec
+from resnet_spec.training import checkpoints, session
+from resnet_spec.training.console import Console
 from resnet_spec.training.scoring import Interrupted
-from resnet_spec.training.session import Console
 from resnet_spec.training.stop import Stop
 
 SPEC = """
@@ -58,12 +59,12 @@ STEPS = 21
 def begin(folder: Path, on_step: Callable[[int], None] = lambda step: None, recipe: str = RECIPE) -> None:
     """Run from the start. Raises Interrupted as `train` does."""
     console = Console(lambda line: None, lambda epoch, step, *_: on_step(step), lambda row, timing, epochs: None)
-    runs.train(SPEC, recipe, DATA, out=folder, device="cpu", console=console, stop=Stop())
+    resnet_spec.train(SPEC, recipe, DATA, out=folder, device="cpu", console=console, stop=Stop())
 
 
 def go_on(folder: Path) -> None:
     """Resume to the end, in this process."""
-    runs.resume(folder, device="cpu", console=runs.quiet())
+    resnet_spec.resume(folder, device="cpu", console=Console.silent())
 
 
 def _kill_at_write(boundary: str, at: int) -> None:

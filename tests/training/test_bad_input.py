@@ -20,11 +20,16 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import nn
 
+import resnet_spec
 from resnet_spec._system import files
+from resnet_spec.diagnostics import ArgumentError, ResnetSpecError
 from resnet_spec.report.record import read_rows
-from resnet_spec.training import batches, checkpoints, loop, runs, session
+from resnet_spec.training import checkpoints, device, loop, reading, run_record, runs, session
 from resnet_spec.training import run_folder as folder
+from resnet_spec.training.console import Console
+from resnet_spec.training.device import find_device
 from resnet_spec.weights import file as weights
 from tests.training.tiny import DATA, SPEC, ready, recipe, refused, train, write_folder
 
@@ -174,7 +179,7 @@ def test_data_that_vanish_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("most", [30, 1000])
 def test_data_that_vanish_are_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Even where bad images are: after so many in a row, or after an epoch without any."""
-    monkeypatch.setattr(batches, "MOST_BAD_IN_A_ROW", most)
+    monkeypatch.setattr(reading, "MOST_BAD_IN_A_ROW", most)
     data = write_folder(tmp_path / "data", count=40)
     gone = lambda step: shutil.rmtree(tmp_path / "data") if step == 1 else None  # noqa: E731
     found = refused(lambda: train(tmp_path / "run", data, on_step=gone, workers=0, skip_bad=True, **STREAMED))
@@ -260,7 +265,7 @@ def test_rates_that_are_none_are_refused_before_anything_is_written(tmp_path: Pa
 
 @pytest.mark.usefixtures("plain")
 def test_a_batch_beyond_the_free_memory_is_refused_with_one_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "available_memory", lambda: 1_000_000)
+    monkeypatch.setattr(device, "available_memory", lambda: 1_000_000)
     found = refused(lambda: train(tmp_path / "run", batch_size=64))
     assert found.code == "beyond-memory"
     assert "--force" in found.help
@@ -349,7 +354,7 @@ def test_shared_memory_that_runs_out_is_told(tmp_path: Path, monkeypatch: pytest
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(batches, "DataLoader", fail)
+    monkeypatch.setattr(reading, "DataLoader", fail)
     found = refused(lambda: train(tmp_path / "run", data, workers=1, **STREAMED))
     assert found.code == "worker-lost"
     assert "--workers 0" in found.help
@@ -391,7 +396,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str, at: int) -> None:
         else:
             write(path, data, durable)
 
-    for module in (checkpoints, weights, folder, runs):
+    for module in (checkpoints, weights, folder, run_record, runs):
         monkeypatch.setattr(module, "write_atomically", written)
 
 
@@ -415,7 +420,7 @@ def test_a_full_disk_is_told_and_the_run_can_be_gone_on_with(
     if at > 1:
         assert checkpoints.newest(tmp_path / "run", pytest.fail) is not None
         assert read_rows((tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8")) == list(whole.rows[:1])
-    result = runs.resume(tmp_path / "run", device="cpu", console=runs.quiet())
+    result = resnet_spec.resume(tmp_path / "run", device="cpu", console=Console.silent())
     assert result.rows == whole.rows
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == (tmp_path / "whole" / "last.safetensors").read_bytes()
 
@@ -452,7 +457,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
 def test_a_run_that_was_changed_is_not_gone_on_with(tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(run, epochs=1)
-    resume = lambda: runs.resume(run, device="cpu", console=runs.quiet())  # noqa: E731
+    resume = lambda: resnet_spec.resume(run, device="cpu", console=Console.silent())  # noqa: E731
     before = {name: (run / name).read_text(encoding="utf-8") for name in ("spec.yaml", "recipe.yaml", "run.json")}
 
     def changed(name: str, old: str, new: str) -> str:
@@ -480,9 +485,9 @@ def test_best_weights_that_are_gone_are_told(tmp_path: Path) -> None:
     result = train(run, optimizer={"op": "SGD", "lr": 0.2}, epochs=4)
     (run / "best.safetensors").unlink()
     if result.best_epoch == 4:  # then they are the last ones, and in the checkpoint
-        runs.resume(run, device="cpu", console=runs.quiet())
+        resnet_spec.resume(run, device="cpu", console=Console.silent())
     else:
-        assert refused(lambda: runs.resume(run, device="cpu", console=runs.quiet())).code == "unreadable-file"
+        assert refused(lambda: resnet_spec.resume(run, device="cpu", console=Console.silent())).code == "unreadable-file"
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------------
@@ -490,20 +495,20 @@ def test_best_weights_that_are_gone_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["nosuch", "cuda:99", "meta", "cpu:x", "", "cuda:-1"])
 def test_devices_that_are_not_there_are_told(device: str) -> None:
-    found = refused(lambda: runs.find_device(device))
+    found = refused(lambda: find_device(device))
     assert found.code == "missing-device"
     assert "auto" in found.help
 
 
 def test_a_recipe_that_is_not_there_is_told() -> None:
-    found = refused(lambda: runs.train(SPEC, "cifar-fsat", DATA, device="cpu"))
+    found = refused(lambda: resnet_spec.train(SPEC, "cifar-fsat", DATA, device="cpu"))
     assert found.code == "missing-file"
     assert "cifar-fast" in found.help
 
 
 def test_a_spec_without_a_recipe_asks_for_one_where_data_are_real(tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data")
-    assert refused(lambda: runs.train(SPEC, None, data, out=tmp_path / "run", device="cpu")).code == "missing-recipe"
+    assert refused(lambda: resnet_spec.train(SPEC, None, data, out=tmp_path / "run", device="cpu")).code == "missing-recipe"
 
 
 def test_images_of_a_size_that_the_network_does_not_take_are_refused() -> None:
@@ -514,8 +519,46 @@ def test_images_of_a_size_that_the_network_does_not_take_are_refused() -> None:
 
 
 def test_several_mistakes_of_a_recipe_are_told_at_once() -> None:
-    from resnet_spec.diagnostics import SpecError
-
-    with pytest.raises(SpecError) as caught:
-        runs.train(SPEC, recipe(epochz=3, batch_size="many", schedule="cosin"), DATA, device="cpu")
+    with pytest.raises(ResnetSpecError) as caught:
+        resnet_spec.train(SPEC, recipe(epochz=3, batch_size="many", schedule="cosin"), DATA, device="cpu")
     assert len(caught.value.diagnostics) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"data": 5}, "`data` takes a string"),
+        ({"device": None}, "`device` takes the name of a device"),
+        ({"workers": -1}, "`workers` takes an integer, 0 or more, or None, not -1"),
+        ({"workers": 1.5}, "`workers` takes an integer"),
+        ({"recipe": 5}, "`recipe` takes a path, the name of a shipped recipe"),
+        ({"input": (3, 16, 16)}, "`input` is for modules; a spec has its own"),
+        ({"input": (3, 16.5, 16)}, "`input` takes three integers"),
+        ({"set_recipe": 5}, "`set_recipe` takes patches"),
+        ({"spec": 5}, "a spec is a path"),
+        ({"spec": nn.Flatten(), "input": (3, 16, 16), "set": ["classes=3"]}, "`set` and `weights` are for specs"),
+        ({"spec": nn.Flatten()}, "a module does not say the size of its input"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_is_accepted(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    arguments: dict[str, Any] = {"spec": SPEC, "recipe": recipe(), "out": tmp_path / "run", **options}
+    with pytest.raises(ArgumentError) as caught:
+        resnet_spec.train(**arguments)
+    assert words in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("plain")
+def test_patches_may_be_a_mapping(tmp_path: Path) -> None:
+    result = resnet_spec.train(
+        SPEC,
+        recipe(),
+        DATA,
+        out=tmp_path / "run",
+        set={"stages.layer1.width": 8},
+        set_recipe={"epochs": 1, "schedule": "constant", "optimizer.lr": 0.01},
+        device="cpu",
+        console=Console.silent(),
+    )
+    assert [row.lr for row in result.rows] == [0.01]
+    assert "width: 8" in (tmp_path / "run" / "spec.yaml").read_text(encoding="utf-8")

@@ -19,11 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_spec.data import Split
-from resnet_spec.diagnostics import SpecError
-from resnet_spec.training.batches import Batch, EvaluationBatches, ImageReader, Skipped, TrainingBatches, mix
-from resnet_spec.training.images import Each, Preparation, bordered
+from resnet_spec.data.preparation import Preparation
+from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.training.batches import Batch, EvaluationBatches, TrainingBatches, mix
+from resnet_spec.training.images import Each, bordered
 from resnet_spec.training.randomness import mixing, order
+from resnet_spec.training.reading import ImageReader, Skipped
 from resnet_spec.training.recipe import Augment
+from resnet_spec.training.sources import HeldImages, ImageSource, StreamedImages
 from resnet_spec.training.world import World
 from tests.training.small import CPU, from_files, in_memory, one_by_one
 
@@ -40,6 +43,9 @@ def training(
     """Batches of a split: held in memory where it lies there, else read."""
     augment = fields.get("augment", Augment())
     pixels = split.pixels
+    images: ImageSource = StreamedImages(ImageReader(split, RESIZED, each, workers, skipped))
+    if pixels is not None:
+        images = HeldImages(bordered(pixels, augment))
     values: dict[str, Any] = {
         "labels": split.labels,
         "classes": CLASSES,
@@ -52,8 +58,7 @@ def training(
         "device": CPU,
         "channels_last": False,
         "least": 1,
-        "held": None if pixels is None else bordered(pixels, augment),
-        "reader": ImageReader(split, RESIZED, each, workers, skipped) if pixels is None else None,
+        "images": images,
         **fields,
     }
     return TrainingBatches(**values)
@@ -173,8 +178,8 @@ def test_images_that_are_read_give_the_batches_of_images_that_are_held(name: str
     split = in_memory(30)
     held = training(split, augment=AUGMENTS[name], batch_size=13, accumulate=2, channels_last=channels_last)
     read = training(one_by_one(split), augment=AUGMENTS[name], batch_size=13, accumulate=2, channels_last=channels_last)
-    assert held.reader is None
-    assert read.held is None
+    assert isinstance(held.images, HeldImages)
+    assert isinstance(read.images, StreamedImages)
     for epoch in range(2):
         assert_equal(together([held], epoch), together([read], epoch))
 
@@ -207,12 +212,12 @@ def test_an_epoch_can_be_given_up_and_another_read_by_the_same_workers() -> None
 
 ABANDONED = """
 import os, signal, time
-from resnet_spec.training.batches import Reader
-from resnet_spec.training.images import Preparation
+from resnet_spec.training.reading import ImageReader
+from resnet_spec.data.preparation import Preparation
 from tests.training.small import from_files
 
 LARGE = Preparation(3, (200, 200), (200, 200), "bilinear", None, (0.5,) * 3, (0.25,) * 3)
-batches = Reader(from_files(64), LARGE, None, 2, None).read([[(0, i)] for i in range(64)])
+batches = ImageReader(from_files(64), LARGE, None, 2, None).read([[(0, i)] for i in range(64)])
 next(batches)
 time.sleep(1)  # more is waiting than a pipe holds
 os.kill(os.getpid(), signal.SIGKILL)
@@ -294,7 +299,7 @@ def test_a_batch_of_one_image_is_mixed_with_itself() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_image_is_an_error_that_names_it(workers: int) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         list(training(from_files(10, bad=[7]), workers=workers).epoch(0))
     (finding,) = caught.value.diagnostics
     assert (finding.code, finding.message) == ("bad-image", "cannot read the image image 7: damaged")
@@ -331,7 +336,9 @@ def test_an_image_whose_partner_is_bad_stays_as_it_is() -> None:
 
 
 def evaluation(split: Split, skipped: Skipped | None = None, **fields: Any) -> EvaluationBatches:
-    reader = ImageReader(split, RESIZED, None, 0, skipped) if split.pixels is None else None
+    images: ImageSource = StreamedImages(ImageReader(split, RESIZED, None, 0, skipped))
+    if split.pixels is not None:
+        images = HeldImages(split.pixels)
     return EvaluationBatches(
         **{
             "labels": split.labels,
@@ -340,8 +347,7 @@ def evaluation(split: Split, skipped: Skipped | None = None, **fields: Any) -> E
             "world": World(),
             "device": CPU,
             "channels_last": True,
-            "held": split.pixels,
-            "reader": reader,
+            "images": images,
             **fields,
         }
     )
@@ -379,5 +385,5 @@ def test_bad_images_are_left_out_of_evaluation_and_counted() -> None:
     found = list(evaluation(from_files(10, bad=[0, 1, 2, 3, 9]), skipped, batch_size=4))
     assert [len(batch.labels) for batch in found] == [4, 1]
     assert list(skipped.names) == ["image 0", "image 1", "image 2", "image 3", "image 9"]
-    with pytest.raises(SpecError):
+    with pytest.raises(ResnetSpecError):
         list(evaluation(from_files(10, bad=[9])))

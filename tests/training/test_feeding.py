@@ -14,13 +14,15 @@ from PIL import Image
 from resnet_spec._system import machine as machine_module
 from resnet_spec.data import Data, Split
 from resnet_spec.data.folder import open_folder
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.training import feeding
 from resnet_spec.training.batches import Batch
-from resnet_spec.training.feeding import Feeds, Machine, feed, subset, with_held_out
+from resnet_spec.training.feeding import Feeds, Machine, feed
 from resnet_spec.training.images import prepare
 from resnet_spec.training.randomness import order
 from resnet_spec.training.recipe import Recipe
+from resnet_spec.training.sources import HeldImages, StreamedImages
+from resnet_spec.training.splits import subset, with_held_out
 from resnet_spec.training.world import World
 from tests.data.conftest import noise
 from tests.training.small import data, from_files, in_memory, machine, one_by_one, recipe
@@ -35,7 +37,7 @@ def fed(found: Recipe, opened: Data, on: Machine | None = None, least: int = 1, 
 
 
 def refused(found: Recipe, opened: Data, on: Machine | None = None, least: int = 1) -> Diagnostic:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         fed(found, opened, on, least)
     (finding,) = caught.value.diagnostics
     return finding
@@ -85,13 +87,13 @@ def test_what_does_not_fit_into_memory_is_read_and_is_the_same(name: str, kind: 
     roomy = fed(found, opened(kind))
     assert roomy.held is (not found.augment.each)
     assert roomy.validation is not None
-    assert roomy.validation.held is not None
+    assert isinstance(roomy.validation.images, HeldImages)
     monkeypatch.setattr(feeding, "available_memory", lambda: 100)
     tight = fed(found, opened(kind))
     assert not tight.held
-    assert tight.training.reader is not None
+    assert isinstance(tight.training.images, StreamedImages)
     assert tight.validation is not None
-    assert tight.validation.reader is not None
+    assert isinstance(tight.validation.images, StreamedImages)
     assert_equal(roomy, tight)
 
 
@@ -100,9 +102,11 @@ def test_images_that_lie_in_memory_as_the_network_takes_them_are_not_copied(monk
     split = in_memory(30)
     found = fed(recipe(), data(split, split))
     assert found.held
-    assert found.training.held is split.pixels
+    assert isinstance(found.training.images, HeldImages)
+    assert found.training.images.pixels is split.pixels
     assert found.validation is not None
-    assert found.validation.held is split.pixels
+    assert isinstance(found.validation.images, HeldImages)
+    assert found.validation.images.pixels is split.pixels
 
 
 def test_a_border_counts_as_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +128,7 @@ def test_all_splits_together_stay_within_what_is_free(monkeypatch: pytest.Monkey
         train, validation, test = (one_by_one(in_memory(10, seed=number)) for number in range(3))
         found = fed(recipe(batch_size=8), data(train, validation, test))
         evaluations = [each for each in (found.validation, found.test) if each is not None]
-        return [found.held, *(each.held is not None for each in evaluations)]
+        return [found.held, *(isinstance(each.images, HeldImages) for each in evaluations)]
 
     assert held(3) == [True, True, True]
     assert held(2.9) == [True, True, False]
@@ -263,7 +267,7 @@ def test_no_training_images() -> None:
 
 def refused_to_feed(opened: Data) -> Diagnostic:
     preparation = prepare(recipe(), data(in_memory(3)), INPUT)[0]
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         feed(opened, recipe(), preparation, machine(), 1)
     (finding,) = caught.value.diagnostics
     return finding
@@ -305,7 +309,7 @@ def test_a_bad_image_is_an_error_or_is_counted(
         parts = [part for step in feeds.training.epoch(0) for part in step] + list(feeds.validation)
         return [label for part in parts for label in part.labels.tolist()]
 
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         all_labels(fed(found, bad[which]))
     assert [(finding.code, finding.message) for finding in caught.value.diagnostics] == [
         ("bad-image", "cannot read the image image 7: damaged")

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.diagnostics import SpecError
-from resnet_spec.training.images import COLUMNS, Each, Preparation, bordered, cut, erase, normalized, prepare
+from resnet_spec.data.preparation import Preparation, normalized
+from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.training.images import COLUMNS, Each, bordered, cut, erase, prepare
 from resnet_spec.training.randomness import draws
 from resnet_spec.training.recipe import Augment
 from tests.data.conftest import noise
@@ -95,7 +96,7 @@ def test_images_that_may_not_be_written_to_stay_as_they_are_without_a_warning() 
         warnings.simplefilter("error")
         normalized(images[1:3], prepared(), CPU, True)
         Each(Augment(rotation=15), prepared(), 0)(images[0], 0, 0)
-        prepared(resize=(4, 4), size=(4, 4)).fixed(images[0])
+        prepared(resize=(4, 4), size=(4, 4)).apply(images[0])
     assert np.array_equal(images, before)
 
 
@@ -229,13 +230,13 @@ FILES = from_files(4)
     [
         # images of one size
         ({}, (8, 6), None, None, (8, 6), []),
-        ({}, (9, 9), (8, 6), None, (8, 6), ["images are 9x9, and resized to the network's 8x6"]),
+        ({}, (9, 9), (8, 6), None, (8, 6), ["images are 9x9, and are resized to the network's 8x6"]),
         ({"crop": [8, 6]}, (9, 9), (9, 9), (8, 6), (8, 6), []),
         ({"crop": 4}, (9, 9), (9, 9), (4, 4), (4, 4), ["the network is built for 8x6 and is given 4x4"]),
         ({"resize": [10, 12]}, (8, 6), (10, 12), None, (10, 12), ["the network is built for 8x6 and is given 10x12"]),
         ({"resize": 10, "crop": [8, 6]}, (8, 6), 10, (8, 6), (8, 6), []),
         # images of many sizes
-        ({}, None, (8, 6), None, (8, 6), ["images are of the sizes their files have, and resized to the network's 8x6"]),
+        ({}, None, (8, 6), None, (8, 6), ["images are of different sizes, and are resized to the network's 8x6"]),
         ({"resize": 7}, None, 7, (7, 7), (7, 7), ["the network is built for 8x6 and is given 7x7"]),
         ({"resize": 9, "crop": [8, 6]}, None, 9, (8, 6), (8, 6), []),
         ({"crop": [8, 6]}, None, 8, (8, 6), (8, 6), []),
@@ -259,21 +260,21 @@ def test_sizes(
     assert list(told) == notes
     for height, width in ((8, 6), (9, 9), (50, 7)):
         if size in (None, (height, width)):
-            assert found.fixed(noise(0, height, width, 3)).shape == (*final, 3)
+            assert found.apply(noise(0, height, width, 3)).shape == (*final, 3)
 
 
 def test_an_image_of_a_size_that_was_not_trained_with_is_resized() -> None:
     found, _ = prepare(recipe(), data(TRAIN), INPUT)
-    assert found.fixed(noise(0, 30, 40, 1)).shape == (8, 6, 3)
+    assert found.apply(noise(0, 30, 40, 1)).shape == (8, 6, 3)
     image = noise(0, 8, 6, 3)
-    assert found.fixed(image) is image
+    assert found.apply(image) is image
 
 
 @pytest.mark.parametrize(
     ("channels", "network", "note"),
     [(3, 3, ""), (1, 1, ""), (None, 3, ""), (None, 1, ""), (5, 5, ""),
-     (1, 3, "images are grey, and made red, green and blue for the network"),
-     (3, 1, "images are red, green and blue, and made grey for the network")],
+     (1, 3, "images are gray, and are converted to RGB for the network"),
+     (3, 1, "images are RGB, and are converted to gray for the network")],
 )  # fmt: skip
 def test_channels(channels: int | None, network: int, note: str) -> None:
     found, told = prepare(recipe(), data(TRAIN, channels=channels), (network, 8, 6))
@@ -315,7 +316,7 @@ def test_statistics(word: object, channels: int, mean: tuple[float, ...], std: t
 def test_what_does_not_fit_is_refused(
     fields: dict[str, object], channels: int | None, size: tuple[int, int] | None, network: tuple[int, int, int], code: str
 ) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         prepare(recipe(**fields), data(TRAIN, channels=channels, size=size), network)
     (finding,) = caught.value.diagnostics
     assert finding.code == code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from resnet_spec import build
 from resnet_spec.report.record import EpochRow
 from resnet_spec.training import loop as loops
-from resnet_spec.training.loop import epochs_without_growth, first_not_finite
-from resnet_spec.training.randomness import Purpose, seed_of
+from resnet_spec.training.divergence import first_not_finite
+from resnet_spec.training.progress import epochs_without_growth
+from resnet_spec.training.randomness import Purpose, order, seed_of
 from resnet_spec.training.session import Session
-from tests.training.tiny import DATA, SPEC, Ear, loop_of, ready, refused
+from tests.training.tiny import DATA, SPEC, Ear, loop_of, ready, refused, write_folder
 
 pytestmark = pytest.mark.torch
 GROUP = ("norm={op: group_norm, num_groups: 4}",)
@@ -304,12 +306,12 @@ def test_the_layer_is_named_only_while_its_weights_are_those_of_the_step() -> No
     with torch.no_grad():
         loop.module.get_parameter("fc.weight").fill_(math.nan)
     bad, good = torch.tensor(math.nan), torch.tensor(1.0)
-    loop._unseen = [(8, good), (9, bad)]
-    assert "step 10; the first layer whose output is not finite is fc" in refused(lambda: loop._look(parts)).message
-    loop._unseen = [(8, bad), (9, bad)]
-    assert refused(lambda: loop._look(parts)).message == "the loss is no longer a number at step 9"
-    loop._unseen = [(9, bad)]
-    assert refused(loop._look).message == "the loss is no longer a number at step 10"
+    loop.divergence.unseen = [(8, good), (9, bad)]
+    assert "step 10; the first layer whose output is not finite is fc" in refused(lambda: loop.divergence.look(parts)).message
+    loop.divergence.unseen = [(8, bad), (9, bad)]
+    assert refused(lambda: loop.divergence.look(parts)).message == "the loss is no longer finite at step 9"
+    loop.divergence.unseen = [(9, bad)]
+    assert refused(loop.divergence.look).message == "the loss is no longer finite at step 10"
 
 
 class Masked(nn.Module):
@@ -336,3 +338,31 @@ def test_the_loss_that_is_shown_is_the_mean_of_all_parts() -> None:
     for ear, parts in zip(ears, (1, 3), strict=True):
         loop_of(ready(epochs=1, accumulate=parts, set=GROUP), ear).run()
     assert ears[1].losses == pytest.approx(ears[0].losses, abs=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_batch_of_damaged_images_only_teaches_nothing(tmp_path: Path, precision: str, accumulate: int) -> None:
+    """In fp16 there are no gradients in which the scaler could look for infinities, and it refuses to go on without."""
+    options: dict[str, Any] = {
+        "precision": precision,
+        "accumulate": accumulate,
+        "clip_norm": 1.0,
+        "schedule": "constant",
+        "epochs": 1,
+    }
+    data = write_folder(tmp_path, count=16)  # two batches of 16
+    normalize = {"mean": "half", "std": "half"}
+    started = ready(data, skip_bad=True, normalize=normalize, augment={"random_resized_crop": {}}, set=GROUP, **options)
+    names = sorted((tmp_path / "train").rglob("*.png"))
+    listed = sorted(names, key=lambda path: (path.parent.name, path.name))
+    for index in order(0, 0, 32)[:16]:
+        listed[index].write_bytes(b"")
+    before = copy.deepcopy(started.subject.module.state_dict())
+    states: list[dict[str, Tensor]] = []
+    ear = Ear(on_step=lambda step: states.append(copy.deepcopy(started.subject.module.state_dict())))
+    loop_of(started, ear).run()
+    assert len(started.feeds.skipped.names) == 16
+    assert all(torch.equal(states[0][key], value) for key, value in before.items())
+    assert any(not torch.equal(states[1][key], value) for key, value in before.items())
+    assert [row.step for row in ear.rows] == [2]

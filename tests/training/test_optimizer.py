@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import resnet_spec
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.training.optimizer import make_optimizer
 from tests.training.small import recipe
 
@@ -23,7 +23,7 @@ OTHER_LOOPS = {"LBFGS", "SparseAdam"}
 
 
 def refused(module: nn.Module, optimizer: dict[str, object], **fields: object) -> list[Diagnostic]:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         make_optimizer(module, recipe(optimizer=optimizer, **fields))
     return list(caught.value.diagnostics)
 

@@ -52,8 +52,9 @@ DATA = "synthetic:classes=4,size=12,train=80,validation=37,test=30"  # two steps
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from resnet_spec.training import runs, session
-from resnet_spec.training.session import Console
+import resnet_spec
+from resnet_spec.training import session
+from resnet_spec.training.console import Console
 session.write_pictures = lambda *_: None
 
 def on_step(epoch, step, *rest):
@@ -62,7 +63,7 @@ def on_step(epoch, step, *rest):
         os.kill(os.getpid(), signal.SIGKILL)
 
 console = Console(lambda line: None, on_step, lambda *row: None)
-runs.train(Path(sys.argv[1]), sys.argv[2], "{data}", out=sys.argv[3], device="cpu", console=console)
+resnet_spec.train(Path(sys.argv[1]), sys.argv[2], "{data}", out=sys.argv[3], device="cpu", console=console)
 """
 
 

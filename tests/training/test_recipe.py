@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.language.conformance import known_keywords
 from resnet_spec.language.library import shipped_names, shipped_path, shipped_root
 from resnet_spec.language.reader import MappingNode, from_data, parse
 from resnet_spec.language.validation import schema_document, validate_recipe
-from resnet_spec.training.recipe import Augment, Schedule, read_recipe
+from resnet_spec.training.recipe import Augment, Schedule, Warmup, read_recipe, reduce_to_one_batch, settle_precision
 from tests.language.test_validation import keywords_in
 
 SHIPPED = shipped_names("recipe")
@@ -36,7 +36,7 @@ def written(name: str) -> dict[str, Any]:
 
 
 def refused(recipe: str | Path | dict[str, object], *patches: str) -> list[Diagnostic]:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         read_recipe(recipe, patches)
     return list(caught.value.diagnostics)
 
@@ -146,6 +146,57 @@ def test_what_is_written_with_its_default_is_what_is_not_written() -> None:
     assert (bare.augment.rand_augment, bare.augment.erasing) == (full.augment.rand_augment, full.augment.erasing)
     assert bare.augment.erasing_scale == full.augment.erasing_scale
     assert (bare.warmup, bare.ema, bare.schedule) == (full.warmup, full.ema, full.schedule)
+
+
+@pytest.mark.parametrize("op", ["constant", "multistep", "cosine", "one_cycle", "polynomial"])
+def test_the_defaults_of_code_are_those_of_recipes(op: str) -> None:
+    """Those of the schema are the only ones that a recipe takes; the dataclasses repeat them for code that makes one."""
+    milestones = {"milestones": [3]} if op == "multistep" else {}
+    found = read_recipe({"epochs": 1, "schedule": {"op": op, **milestones}, "warmup": {"length": 2}})
+    assert found.schedule == Schedule(op, (3.0,) if milestones else ())  # type: ignore[arg-type]
+    assert found.warmup == Warmup(2.0)
+    assert found.augment == Augment()
+
+
+def test_an_aspect_ratio_that_is_not_written_is_exactly_four_thirds() -> None:
+    found = read_recipe({"epochs": 1, "augment": {"random_resized_crop": {}}})
+    assert found.augment.resized_crop == (0.08, 1.0, 3 / 4, 4 / 3)
+
+
+# --- values changed later -------------------------------------------------------------------------------------------------
+
+
+def test_a_changed_recipe_keeps_the_places_of_its_values_and_its_warnings(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    text = (
+        "recipe: 1\n# a\n# b\nepochs: 3\nseed: 007\nprecision: auto\noptimizer:\n  op: SGD\n  lr: 0.05\naugment: {mixup: 0.2}\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    found = read_recipe(path)
+    (warning,) = found.warnings
+    for changed in (
+        settle_precision(found, True),
+        settle_precision(found, False),
+        reduce_to_one_batch(found),
+        reduce_to_one_batch(settle_precision(found, True)),
+    ):
+        assert changed.warnings == (warning,)
+        assert str(changed.place("optimizer", "lr")) == str(found.place("optimizer", "lr")) == f"{path}:9:3"
+        assert str(changed.place("precision")) == f"{path}:6:1"
+        assert read_recipe(changed.text) == changed
+    assert settle_precision(found, True).precision == "bf16"
+    assert settle_precision(found, False) == read_recipe(path, ["precision=fp32"])
+
+
+def test_one_batch_is_trained_without_anything_random() -> None:
+    found = read_recipe("cifar-fast", ["ema.decay=0.9", "warmup.length=3", "early_stopping.patience=3"])
+    changed = reduce_to_one_batch(found)
+    assert (changed.augment, changed.schedule, changed.warmup) == (Augment(), Schedule("constant"), None)
+    assert (changed.ema, changed.patience, changed.hold_out, changed.label_smoothing) == (None, None, 0.0, 0.0)
+    assert (changed.epochs, changed.iterations) == (100, None)
+    assert reduce_to_one_batch(read_recipe("he2015-cifar")).iterations is None
+    assert reduce_to_one_batch(read_recipe("quick", ["epochs=7"])).epochs == 7
+    assert reduce_to_one_batch(read_recipe("quick", ["iterations=7"])).iterations == 7
 
 
 # --- patches --------------------------------------------------------------------------------------------------------------
@@ -441,7 +492,7 @@ def test_a_changed_recipe_is_read_or_refused_with_places(data: dict[str, object]
     found = None
     try:
         found = read_recipe(data)
-    except SpecError as error:
+    except ResnetSpecError as error:
         findings.extend(error.diagnostics)
     assert all(finding.span is not None for finding in findings)
     if found is not None:

@@ -16,9 +16,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import resnet_spec
 from resnet_spec import build
-from resnet_spec.diagnostics import SpecError
+from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training import checkpoints, feeding, runs, session
+from resnet_spec.training.console import Console
 from tests.training import drill, tiny
 
 pytestmark = [pytest.mark.torch, pytest.mark.training]
@@ -206,8 +208,15 @@ def test_a_pickle_bomb_as_a_checkpoint_is_refused_without_running(
 @pytest.mark.subprocess
 def test_other_data_are_refused(stopped: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(stopped, tmp_path / "run")
-    with pytest.raises(SpecError, match="data-changed"):
-        runs.resume(folder, data="synthetic:classes=4,size=12,train=96,validation=30,test=30", console=runs.quiet())
+    with pytest.raises(ResnetSpecError, match="data-changed"):
+        resnet_spec.resume(folder, data="synthetic:classes=4,size=12,train=96,validation=30,test=30", console=Console.silent())
+
+
+def test_data_whose_channels_cannot_be_converted_are_refused(tmp_path: Path) -> None:
+    """Names and labels of synthetic images do not depend on their channels."""
+    tiny.train(tmp_path / "run", epochs=1)
+    found = tiny.refused(lambda: resnet_spec.resume(tmp_path / "run", data=f"{tiny.DATA},channels=4", console=Console.silent()))
+    assert found.code == "data-channels"
 
 
 def test_only_as_many_checkpoints_as_wanted_are_kept(whole: Path) -> None:
@@ -260,7 +269,7 @@ def test_a_run_of_a_module_ends_as_a_whole_one_from_its_first_step_on(tmp_path: 
     tiny.train(tmp_path / "whole", data, module(0), input=(3, 16, 16), crop=12)
     with pytest.raises(Gone):
         tiny.train(tmp_path / "run", data, module(0), input=(3, 16, 16), crop=12, on_step=stop)
-    runs.resume(tmp_path / "run", module=module(1), device="cpu", console=runs.quiet())
+    resnet_spec.resume(tmp_path / "run", module=module(1), device="cpu", console=Console.silent())
     for name in FILES:
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
@@ -314,7 +323,7 @@ def test_a_run_that_passes_over_bad_images_goes_on_with_other_free_memory(
     with pytest.raises(Gone):
         tiny.train(tmp_path / "run", data, skip_bad=True, workers=0, on_step=stop, **changes)
     monkeypatch.setattr(feeding, "held_budget", lambda: budget[not held])
-    runs.resume(tmp_path / "run", device="cpu", workers=0, console=runs.quiet())
+    resnet_spec.resume(tmp_path / "run", device="cpu", workers=0, console=Console.silent())
     for name in FILES:
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 

@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,11 +17,17 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from resnet_spec import analyze, api, build
+import resnet_spec
+from resnet_spec import analyze, api, build, compiler
 from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.analysis.memory import measure
+from resnet_spec.compiler import Analysis
+from resnet_spec.diagnostics import ArgumentError
 from resnet_spec.language.library import shipped_names
 from resnet_spec.report.record import read_rows
-from resnet_spec.training import checkpoints, runs, session
+from resnet_spec.training import checkpoints, runs, session, spec_subject
+from resnet_spec.training.console import Console
+from resnet_spec.training.plan import describe_plan
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import read_recipe
 from resnet_spec.training.scoring import Interrupted
@@ -115,21 +122,23 @@ def test_a_run_of_a_module_is_gone_on_with_when_the_module_is_given(tmp_path: Pa
     def on_step(step: int) -> None:
         stop.signal = 15 if step == 7 else None
 
-    console = runs.quiet()
-    told = session.Console(console.say, lambda epoch, step, *_: on_step(step), console.on_epoch)
+    console = Console.silent()
+    told = Console(console.say, lambda epoch, step, *_: on_step(step), console.on_epoch)
     with pytest.raises(Interrupted):
-        runs.train(module(), recipe(), DATA, out=tmp_path / "cut", input=(3, 12, 12), device="cpu", console=told, stop=stop)
-    found = refused(lambda: runs.resume(tmp_path / "cut", device="cpu", console=console))
+        resnet_spec.train(
+            module(), recipe(), DATA, out=tmp_path / "cut", input=(3, 12, 12), device="cpu", console=told, stop=stop
+        )
+    found = refused(lambda: resnet_spec.resume(tmp_path / "cut", device="cpu", console=console))
     assert found.code == "not-a-run"
     assert "module=" in found.message
     other = nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
-    result = runs.resume(tmp_path / "cut", module=other, device="cpu", console=console)
+    result = resnet_spec.resume(tmp_path / "cut", module=other, device="cpu", console=console)
     assert result.rows == whole.rows
 
 
 def test_what_only_a_spec_has_is_refused_of_a_module() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
-    with pytest.raises(TypeError, match="specs"):
+    with pytest.raises(ArgumentError, match="specs"):
         ready(spec=module, input=(3, 12, 12), set=("classes=5",))
     assert refused(lambda: ready(spec=module)).code == "missing-input"
     assert refused(lambda: ready(spec=module, input=(3, 13, 13))).code == "data-size"
@@ -308,7 +317,8 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 def test_folders_without_a_name_of_their_own_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     results = [
-        runs.train(SPEC, recipe(name="../a/b", epochs=1), DATA, device="cpu", console=runs.quiet()).folder for _ in range(2)
+        resnet_spec.train(SPEC, recipe(name="../a/b", epochs=1), DATA, device="cpu", console=Console.silent()).folder
+        for _ in range(2)
     ]
     assert results == [Path("runs/small-..-a-b-1"), Path("runs/small-..-a-b-2")]
 
@@ -320,7 +330,7 @@ def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
     assert result.test is None
     counts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["counts"]
     assert counts == {"training": 16, "validation": None, "test": None}
-    again = runs.resume(tmp_path / "run", device="cpu", console=runs.quiet())  # it finds the same batch
+    again = resnet_spec.resume(tmp_path / "run", device="cpu", console=Console.silent())  # it finds the same batch
     assert again.rows == result.rows
 
 
@@ -332,11 +342,11 @@ def test_the_page_of_a_resumed_run_has_the_command_that_started_it(
     told = json.loads(path.read_text(encoding="utf-8")) | {"command": "the first command", "started": "long ago"}
     path.write_text(json.dumps(told), encoding="utf-8")
     shown: list[Any] = []
-    monkeypatch.setattr(session, "write_pictures", lambda *arguments: shown.append(arguments[-1]))
-    runs.resume(tmp_path / "run", device="cpu", console=runs.quiet())
+    monkeypatch.setattr(session, "write_pictures", lambda path, run: shown.append(run.environment))
+    resnet_spec.resume(tmp_path / "run", device="cpu", console=Console.silent())
     assert shown == [told]
     path.write_text("[", encoding="utf-8")
-    runs.resume(tmp_path / "run", device="cpu", console=runs.quiet())
+    resnet_spec.resume(tmp_path / "run", device="cpu", console=Console.silent())
     assert set(shown[1]) == set(told)
 
 
@@ -353,8 +363,8 @@ def test_weights_of_the_last_epoch_are_in_the_newest_checkpoint_too(tmp_path: Pa
 def test_a_stop_that_has_nothing_to_go_by_is_noted() -> None:
     words = "`early_stopping` has nothing to go by"
     stopping = {"patience": 2}
-    assert words in ready(UNVALIDATED, early_stopping=stopping).plan()
-    assert words not in ready(early_stopping=stopping).plan()
+    assert words in describe_plan(ready(UNVALIDATED, early_stopping=stopping))
+    assert words not in describe_plan(ready(early_stopping=stopping))
 
 
 def test_algorithms_are_determined_during_the_run_only(tmp_path: Path) -> None:
@@ -400,14 +410,14 @@ def test_an_automatic_precision_is_settled_before_the_run(monkeypatch: pytest.Mo
 def test_patches_may_be_a_single_one(tmp_path: Path) -> None:
     assert analyze(SPEC, set="classes=7").output == (7,)
     assert analyze(SPEC, input=[3, 20, 20]).input == (3, 20, 20)  # type: ignore[arg-type]
-    console = runs.quiet()
-    result = runs.train(SPEC, recipe(), DATA, out=tmp_path / "run", set_recipe="epochs=1", device="cpu", console=console)
+    console = Console.silent()
+    result = resnet_spec.train(SPEC, recipe(), DATA, out=tmp_path / "run", set_recipe="epochs=1", device="cpu", console=console)
     assert len(result.rows) == 1
 
 
 def test_the_plan_says_what_will_be_done() -> None:
     started = ready(accumulate=2)
-    plan = started.plan()
+    plan = describe_plan(started)
     for words in (
         "small: 19,796 parameters",
         "80 training, 24 validation, 30 test",
@@ -415,6 +425,71 @@ def test_the_plan_says_what_will_be_done() -> None:
     ):
         assert words in plan
     assert all(line.isprintable() for line in plan.splitlines())
-    assert "1 epoch, 5 steps" in ready(epochs=1).plan()
-    assert "a batch of 100 is all 80 images" in ready(batch_size=100).plan()
-    assert "1 image of each epoch's order left out" in ready("synthetic:classes=4,size=12,train=33").plan()
+    assert "1 epoch, 5 steps" in describe_plan(ready(epochs=1))
+    assert "a batch of 100 is all 80 images" in describe_plan(ready(batch_size=100))
+    assert "1 image of each epoch's order left out" in describe_plan(ready("synthetic:classes=4,size=12,train=33"))
+
+
+# --- compiling -------------------------------------------------------------------------------------------------------------
+
+
+def compilations(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> int:
+    """How often a spec is compiled while something is done."""
+    count = 0
+    compile_once = compiler.analyze
+
+    def counted(*arguments: Any, **options: Any) -> Analysis:
+        nonlocal count
+        count += 1
+        return compile_once(*arguments, **options)
+
+    monkeypatch.setattr(spec_subject, "analyze", counted)
+    act()
+    return count
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({}, 1),
+        ({"init": "xavier_uniform"}, 1),
+        ({"resize": [14, 14]}, 1),
+        ({"data": "synthetic:classes=7,size=12,train=32"}, 2),  # once more with seven classes
+    ],
+)
+def test_a_spec_is_compiled_once_and_once_more_as_the_document_that_is_kept(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], times: int
+) -> None:
+    assert compilations(monkeypatch, lambda: ready(**options)) == times + 1
+
+
+def test_the_initialization_of_a_recipe_is_that_of_the_compiled_network() -> None:
+    """It is set on the graph, which must be the graph of the patched spec."""
+    spec = spec_subject.compile_spec(compiler.find(SPEC), ("stages.layer1.depth=2",))
+    changed = spec_subject.set_init(spec, "xavier_uniform")
+    again = compiler.analyze(compiler.find(SPEC), ["stages.layer1.depth=2", "init=xavier_uniform"])
+    assert changed.analysis.graph == again.graph
+    assert changed.analysis.spec.init == again.spec.init
+    assert changed.patches == ("stages.layer1.depth=2", "init=xavier_uniform")
+
+
+def test_the_estimate_at_another_size_is_that_of_the_network_compiled_at_it() -> None:
+    started = ready(resize=[20, 20])
+    analysis = analyze(SPEC, input=(3, 20, 20))
+    assert started.subject.macs == analysis.total.macs
+    assert started.subject.memory is not None
+    expected = measure(analysis.graph, analysis.input, analysis.shapes, analysis.total, 16).training
+    assert started.subject.memory(16) == expected
+
+
+def test_a_base_that_is_edited_during_the_run_changes_nothing_of_its_report(tmp_path: Path) -> None:
+    """The diagram is that of the network that was trained, even where the files it came from are gone."""
+    (tmp_path / "base.yaml").write_text(SPEC, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text("spec: 1\nextends: base.yaml\nname: mine\n", encoding="utf-8")
+    train(tmp_path / "whole", spec=tmp_path / "mine.yaml", epochs=1)
+
+    def edit(step: int) -> None:
+        (tmp_path / "base.yaml").write_text("spec: 1\n", encoding="utf-8")
+
+    train(tmp_path / "run", spec=tmp_path / "mine.yaml", epochs=1, on_step=edit)
+    assert (tmp_path / "run" / "diagram.svg").read_bytes() == (tmp_path / "whole" / "diagram.svg").read_bytes()

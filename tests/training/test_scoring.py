@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from resnet_spec.training.batches import EvaluationBatches, ImageReader, Skipped
-from resnet_spec.training.images import Preparation
+from resnet_spec.data.preparation import Preparation
+from resnet_spec.training.batches import EvaluationBatches
+from resnet_spec.training.reading import ImageReader, Skipped
 from resnet_spec.training.scoring import Interrupted, Scores, evaluating, score
+from resnet_spec.training.sources import HeldImages, StreamedImages
 from resnet_spec.training.world import World
 from tests.training.small import CPU, from_files, in_memory
 
@@ -25,8 +27,9 @@ RESIZED = replace(PREPARED, resize=(8, 6))
 
 def batches(count: int, classes: int, batch_size: int) -> EvaluationBatches:
     split = in_memory(count)
+    assert split.pixels is not None
     labels = np.random.default_rng(count).integers(0, classes, count)
-    return EvaluationBatches(labels, PREPARED, batch_size, World(), CPU, False, split.pixels, None)
+    return EvaluationBatches(labels, PREPARED, batch_size, World(), CPU, False, HeldImages(split.pixels))
 
 
 def network(classes: int) -> nn.Module:
@@ -112,16 +115,14 @@ def test_a_network_that_gives_no_numbers_is_scored_all_the_same() -> None:
 
 def test_images_that_cannot_be_read_do_not_count() -> None:
     split, skipped = from_files(10, bad=[0, 1, 2, 3, 9]), Skipped()
-    found = EvaluationBatches(
-        split.labels, RESIZED, 4, World(), CPU, False, None, ImageReader(split, RESIZED, None, 0, skipped)
-    )
+    images = StreamedImages(ImageReader(split, RESIZED, None, 0, skipped))
+    found = EvaluationBatches(split.labels, RESIZED, 4, World(), CPU, False, images)
     scores = scored(network(5), found, 5)
     assert scores.images == 5
     assert len(skipped.names) == 5
     nothing = from_files(3, bad=range(3))
-    found = EvaluationBatches(
-        nothing.labels, RESIZED, 4, World(), CPU, False, None, ImageReader(nothing, RESIZED, None, 0, skipped)
-    )
+    images = StreamedImages(ImageReader(nothing, RESIZED, None, 0, skipped))
+    found = EvaluationBatches(nothing.labels, RESIZED, 4, World(), CPU, False, images)
     assert scored(network(5), found, 5).images == 0
 
 

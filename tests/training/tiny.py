@@ -11,13 +11,16 @@ import pytest
 from PIL import Image
 from torch import nn
 
+import resnet_spec
 from resnet_spec.api import SpecLike
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import runs
+from resnet_spec.training.console import Console
 from resnet_spec.training.loop import Loop
+from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.scoring import Scores
-from resnet_spec.training.session import Console, Result, Session
+from resnet_spec.training.session import Result, Session
 from resnet_spec.training.stop import Stop
 
 SPEC = """
@@ -61,7 +64,7 @@ def train(
 ) -> Result:
     """A run on the CPU, with `recipe(**changes)`."""
     console = Console(lambda line: None, lambda epoch, step, *_: on_step(step), lambda row, timing, epochs: None)
-    return runs.train(
+    return resnet_spec.train(
         spec,
         recipe(**changes),
         data,
@@ -85,27 +88,23 @@ def ready(
     input: tuple[int, int, int] | None = None,
     weights: Path | None = None,
     overfit_batch: bool = False,
+    skip_bad: bool = False,
     **changes: object,
 ) -> Session:
     """A run before its first step; nothing is written."""
-    session, _ = runs.ready(
+    options = TrainOptions(
         spec,
         recipe(**changes),
         data,
-        out=None,
         set=set,
-        set_recipe=(),
-        spec_root=None,
         input=input,
         weights=weights,
         device="cpu",
         workers=0,
-        skip_bad=False,
+        skip_bad=skip_bad,
         overfit_batch=overfit_batch,
-        force=False,
-        console=runs.quiet(),
     )
-    return session
+    return runs.prepare_run(options, Console.silent()).session
 
 
 @dataclass
@@ -139,7 +138,7 @@ def loop_of(session: Session, ear: Ear) -> Loop:
 
 def refused(act: Callable[[], object]) -> Diagnostic:
     """The one finding that an act ends with."""
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         act()
     (found,) = caught.value.diagnostics
     assert found.message.isprintable()

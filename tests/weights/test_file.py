@@ -1,4 +1,4 @@
-"""Files of weights: what is written is read back, and what a stranger wrote is refused and never believed."""
+"""Files of weights: what is written is read back, and malformed files are refused."""
 
 from __future__ import annotations
 
@@ -14,17 +14,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 from torch import nn
 
-from resnet_spec.diagnostics import SpecError
-from resnet_spec.training.images import Preparation, prepare
-from resnet_spec.weights.file import (
-    PREFIX,
-    WeightsFacts,
-    in_order,
-    preparation_data,
-    read_facts,
-    read_preparation,
-    write_weights,
-)
+from resnet_spec.data.preparation import Preparation
+from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.training.images import prepare
+from resnet_spec.weights.file import in_order, read_facts, write_weights
+from resnet_spec.weights.metadata import PREFIX, WeightsFacts, preparation_data, read_preparation
 from tests.training.small import data, from_files, in_memory, recipe
 
 pytestmark = pytest.mark.torch
@@ -112,7 +106,7 @@ def test_every_preparation_that_is_made_is_read_back(
     assert read_preparation(preparation_data(made)) == made
 
 
-# --- what a stranger wrote ------------------------------------------------------------------------------------------------
+# --- malformed files -----------------------------------------------------------------------------------------------------
 
 GOOD = preparation_data(PREPARED)
 
@@ -150,11 +144,11 @@ HOSTILE: list[Mapping[str, str | None]] = [
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 def test_metadata_that_are_not_what_they_should_be_are_refused(number: int, tmp_path: Path) -> None:
-    told: dict[str, str | None] = {"classes": '["cat", "dog"]', "preparation": changed(), "epoch": "1", **HOSTILE[number]}
-    metadata = {PREFIX + key: value for key, value in told.items() if value is not None}
+    values: dict[str, str | None] = {"classes": '["cat", "dog"]', "preparation": changed(), "epoch": "1", **HOSTILE[number]}
+    metadata = {PREFIX + key: value for key, value in values.items() if value is not None}
     path = tmp_path / "w.safetensors"
     path.write_bytes(save({"a": torch.zeros(1)}, metadata))
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         read_facts(path)
     (finding,) = caught.value.diagnostics
     assert finding.code == "weights-without-facts"
@@ -176,7 +170,7 @@ def test_what_is_no_file_of_weights_is_refused(content: bytes | None, tmp_path: 
     path = tmp_path / "w\x1b[31m.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ResnetSpecError) as caught:
         read_facts(path)
     (finding,) = caught.value.diagnostics
     assert finding.code in ("unreadable-file", "weights-without-facts")
@@ -186,7 +180,7 @@ def test_what_is_no_file_of_weights_is_refused(content: bytes | None, tmp_path: 
 def test_weights_without_our_metadata_are_refused(tmp_path: Path) -> None:
     for metadata in (None, {"format": "pt"}, {"classes": "[]"}):
         (tmp_path / "w").write_bytes(save({"a": torch.zeros(1)}, metadata))
-        with pytest.raises(SpecError) as caught:
+        with pytest.raises(ResnetSpecError) as caught:
             read_facts(tmp_path / "w")
         assert caught.value.diagnostics[0].code == "weights-without-facts"
 
@@ -207,4 +201,4 @@ def test_anything_in_the_place_of_a_preparation_is_read_or_refused(value: object
     except (ValueError, KeyError, TypeError):
         return
     assert len(made.mean) == len(made.std) == made.channels
-    assert made.fixed(in_memory(1).read(0)).shape[:2] == made.size
+    assert made.apply(in_memory(1).read(0)).shape[:2] == made.size

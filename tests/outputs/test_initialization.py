@@ -1,4 +1,4 @@
-"""How weights are drawn, word by word, measured on the weights themselves."""
+"""How each value of `init` initializes weights, measured on the weights."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_resnet18_is_drawn_as_torchvisions_is() -> None:
     is_uniform(network.get_parameter("fc.weight").detach(), 1 / math.sqrt(512))
 
 
-def test_without_initialising_no_random_number_is_drawn() -> None:
+def test_without_initialize_no_random_number_is_drawn() -> None:
     state = torch.get_rng_state()
     network = resnet_spec.build("resnet18", initialize=False)
     assert torch.equal(torch.get_rng_state(), state)
@@ -157,7 +157,7 @@ def test_without_initialising_no_random_number_is_drawn() -> None:
     assert torch.equal(network.eval()(x), drawn_network.eval()(x))
 
 
-def test_without_initialising_norms_are_ready_to_use() -> None:
+def test_without_initialize_norms_are_ready_to_use() -> None:
     network = resnet_spec.build("resnet18", initialize=False)
     assert torch.equal(network.get_parameter("bn1.weight"), torch.ones(64))
     assert torch.equal(network.get_buffer("bn1.running_var"), torch.ones(64))

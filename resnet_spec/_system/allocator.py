@@ -1,8 +1,8 @@
-"""glibc's allocator, told to keep what it has been given.
+"""Settings of glibc's allocator, so that it keeps freed memory.
 
-Training frees and takes the same large blocks at every step. glibc hands blocks of that size back to the kernel each time
-and has them zeroed again, which costs up to half of the time on a CPU. Only a program that is ours alone may change that, so
-the command line does and the library does not.
+Training frees and allocates the same large blocks at every step. glibc returns blocks of that size to the kernel each time,
+and the kernel zeroes them again, which costs up to half of the time on a CPU. The setting concerns the whole process, so the
+command line changes it and the library does not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MOST = 2**31 - 1
 
 
 def keep_memory() -> bool:
-    """Never hand memory back to the kernel before the process ends. Returns whether this system's allocator can be told so."""
+    """Keep freed memory until the process ends. Returns whether this system's allocator supports it."""
     if platform.libc_ver()[0] != "glibc":
         return False
     try:

@@ -1,0 +1,110 @@
+"""How images of any size and number of channels become the tensors that a network takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from resnet_spec.data.dataset import Data, Pixels
+from resnet_spec.data.decode import to_channels
+from resnet_spec.data.resize import Mode, center_crop, resize, resized_size
+from resnet_spec.diagnostics import DataError, Diagnostic
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PixelSize = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How an image of any size becomes one that the network takes; stored with the weights.
+
+    `resize`, `crop` and `size` are in pixels, (height, width); an integer `resize` is the shorter side. `size` is the size of
+    the network's input. `mean` and `std` have one value for each channel, for pixel values in 0 to 1.
+    """
+
+    channels: int
+    size: PixelSize
+    resize: int | PixelSize | None
+    interpolation: Mode
+    crop: PixelSize | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def convert_channels(self, image: Pixels) -> Pixels:
+        """An image `(H, W, C)` with the number of channels that the network takes."""
+        return to_channels(image, self.channels)
+
+    def resize_only(self, image: Pixels) -> Pixels:
+        """An image `(H, W, C)` with the right channels, resized and not cropped."""
+        image = self.convert_channels(image)
+        return image if self.resize is None else resize(image, self.resize, self.interpolation)
+
+    def apply(self, image: Pixels) -> Pixels:
+        """An image `(H, W, C)` of bytes as the network takes it, still in bytes: channels, size and crop applied."""
+        image = self.resize_only(image)
+        if self.crop is not None:
+            return center_crop(image, self.crop)
+        return resize(image, self.size, self.interpolation)  # returns the image itself where it has that size
+
+    def changes(self, height: int, width: int) -> bool:
+        """Whether `apply` changes an image of this size."""
+        is_resized = self.resize is not None and resized_size(height, width, self.resize) != (height, width)
+        return is_resized or (height, width) != self.size
+
+    def for_images_of(self, size: PixelSize | None) -> Preparation:
+        """A preparation that also resizes images of `size` (None: of several) whose size is not that of the training images.
+
+        Training images that all had one size may never have been resized, so this one may lack a `resize`.
+        """
+        if self.resize is not None or size == self.size:
+            return self
+        if self.crop is None:
+            return replace(self, resize=self.size)
+        is_large = size is not None and size[0] >= self.crop[0] and size[1] >= self.crop[1]
+        return self if is_large else replace(self, resize=max(self.crop))
+
+
+def refuse_channels(data: Data, channels: int) -> None:
+    """Raise DataError where the images of `data` cannot be given to a network that takes `channels`.
+
+    Gray images can be repeated, and color images reduced to gray. Nothing else is converted.
+    """
+    if data.channels == channels or (data.channels in (None, 1, 3) and channels in (1, 3)):
+        return
+    has = "1 or 3" if data.channels is None else data.channels
+    raise _other_channels(channels, f"the images have {has}")
+
+
+def refuse_image_files(channels: int) -> None:
+    """Raise DataError where no image file can be given to a network that takes `channels`."""
+    if channels not in (1, 3):
+        raise _other_channels(channels, "image files have 1 or 3")
+
+
+def _other_channels(channels: int, why: str) -> DataError:
+    takes = f"{channels} channel{'s' if channels > 1 else ''}"
+    return DataError([Diagnostic("data-channels", f"the network takes {takes}, and {why}", None)])
+
+
+def as_tensor(pixels: Pixels) -> Tensor:
+    """An array as a tensor that shares its memory; a copy of a read-only one, about which torch would warn."""
+    import torch
+
+    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+
+
+def normalized(pixels: Pixels, preparation: Preparation, device: torch.device, channels_last: bool) -> Tensor:
+    """Bytes `(N, H, W, C)` as float32 `(N, C, H, W)` on `device`: divided by 255, minus the mean, divided by the deviation."""
+    import torch
+
+    raw = as_tensor(pixels)
+    if device.type == "cuda":
+        raw = raw.pin_memory()
+    x = raw.to(device, non_blocking=True).permute(0, 3, 1, 2)
+    x = x.to(torch.float32, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    mean = torch.tensor(preparation.mean, device=device).view(-1, 1, 1)
+    std = torch.tensor(preparation.std, device=device).view(-1, 1, 1)
+    return x.div_(255).sub_(mean).div_(std)

@@ -1,0 +1,96 @@
+"""What the pictures of a run have in common: colors, matplotlib's settings, and saving without dates."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Form = Literal["png", "svg"]
+ChartTheme = Literal["light", "dark"]
+
+_DPI = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """The colors of a picture."""
+
+    text: str
+    faint: str
+    paper: str
+    train: str
+    validation: str
+    test: str
+    right: tuple[str, ...]  # shades for a share of correct predictions, from 0 to 1
+    wrong: tuple[str, ...]  # and of wrong ones
+
+
+# Okabe and Ito's colors, which color-blind readers can distinguish; those of the dark theme are lighter.
+INKS: dict[ChartTheme, Ink] = {
+    "light": Ink(
+        *("#1f2328", "#d5d9de", "#ffffff", "#0072b2", "#e69f00", "#c2185b"),
+        right=("#ffffff", "#cfe3f3", "#5fa5d4", "#0b5c95"),
+        wrong=("#ffffff", "#fddcb5", "#f58b45", "#b8370a"),
+    ),
+    "dark": Ink(
+        *("#e6edf3", "#3d444d", "#0d1117", "#56b4e9", "#f0b429", "#ff6f9f"),
+        right=("#161b22", "#14344f", "#2672ab", "#7cc4f5"),
+        wrong=("#161b22", "#5c3312", "#bd5f20", "#ffb37a"),
+    ),
+}
+
+# Fonts with letters that matplotlib's own lacks, used where they are installed.
+_MORE_FONTS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Micro Hei"),
+    *("Hiragino Sans", "PingFang SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS"),
+)
+
+
+@contextmanager
+def matplotlib_settings(ink: Ink) -> Iterator[None]:
+    """Draw with matplotlib's defaults and the settings below, independent of the user's settings, and without warnings."""
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import matplotlib
+            from matplotlib import font_manager
+
+            fonts = {entry.name for entry in font_manager.fontManager.ttflist}
+            with matplotlib.rc_context():
+                matplotlib.rcdefaults()
+                matplotlib.rc("text", parse_math=False, color=ink.text)
+                matplotlib.rc("font", family=["DejaVu Sans", *(f for f in _MORE_FONTS if f in fonts), "sans-serif"], size=9.5)
+                matplotlib.rc("axes", facecolor=ink.paper, edgecolor=ink.text, labelcolor=ink.text, titlesize=10.5)
+                matplotlib.rc("figure", facecolor=ink.paper)
+                matplotlib.rc("xtick", color=ink.text)
+                matplotlib.rc("ytick", color=ink.text)
+                matplotlib.rc("legend", facecolor=ink.paper, edgecolor=ink.faint, fontsize=9)
+                matplotlib.rc("lines", linewidth=1.8)
+                # Text stays text, shown in the reader's fonts; and the names of parts are the same each time.
+                matplotlib.rc("svg", fonttype="none", hashsalt="resnet-spec")
+                yield
+    finally:
+        logger.setLevel(level)
+
+
+def save_figure(figure: Figure, form: Form, trim: bool = False) -> bytes:
+    """A figure as a picture; `trim` cuts off its empty border."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    keys = ("Software",) if form == "png" else ("Date", "Creator", "Format", "Type")
+    metadata = dict.fromkeys(keys)  # None leaves a key out: equal facts give equal bytes
+    picture = io.BytesIO()
+    figure.savefig(picture, format=form, dpi=_DPI, metadata=metadata, bbox_inches="tight" if trim else None, pad_inches=0.12)
+    return picture.getvalue()

@@ -1,0 +1,53 @@
+"""Everything that a training run can be asked for, by the command line and by Python alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from resnet_spec.diagnostics.arguments import integer, quote, wrong_argument
+from resnet_spec.language.spec import SpecLike
+from resnet_spec.training.recipe import RecipeLike
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What to train, on what, and how.
+
+    `spec` is a spec, or a module that takes images `(N, C, H, W)` and returns `(N, classes)`; then `input` is its (C, H, W) in
+    pixels. `set` and `set_recipe` are patches of spec and recipe. None means: the spec's own `recipe`, a new folder for `out`,
+    and as many `workers` as are useful.
+    """
+
+    spec: SpecLike | nn.Module
+    recipe: RecipeLike | None = None
+    data: str = "synthetic"
+    out: Path | None = None
+    set: tuple[str, ...] = ()
+    set_recipe: tuple[str, ...] = ()
+    spec_root: Path | None = None
+    input: tuple[int, int, int] | None = None
+    weights: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    skip_bad: bool = False
+    overfit_batch: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for values of another type, and for options that exclude each other."""
+        if not isinstance(self.data, str):
+            raise wrong_argument(f"`data` takes a string such as `folder:DIR`, not {quote(self.data)}")
+        if not isinstance(self.device, str):
+            raise wrong_argument(f"`device` takes the name of a device, such as `cpu`, not {quote(self.device)}")
+        if self.workers is not None and ((workers := integer(self.workers)) is None or workers < 0):
+            raise wrong_argument(f"`workers` takes an integer, 0 or more, or None, not {quote(self.workers)}")
+        if isinstance(self.spec, nn.Module):
+            if self.set or self.weights is not None:
+                message = "`set` and `weights` are for specs; a module is trained as it is"
+                raise wrong_argument(message, "load the weights into the module first")
+        elif self.input is not None:
+            message = "`input` is for modules; a spec has its own"
+            raise wrong_argument(message, f'for another size, set=["input={"x".join(map(str, self.input))}"]')

@@ -1,0 +1,97 @@
+"""Contradictions between the values of a recipe, which its schema cannot express."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.training.recipe.model import Recipe
+
+
+def find_contradictions(recipe: Recipe) -> Iterator[Diagnostic]:
+    """A finding for each contradiction, at its place."""
+    yield from _length(recipe)
+    yield from _optimizer(recipe)
+    yield from _batch(recipe)
+    yield from _splits(recipe)
+    yield from _augment(recipe)
+    if isinstance(recipe.std, tuple) and not all(value > 0 for value in recipe.std):
+        help = "to divide by nothing, write 1, or `std: none`"
+        yield Diagnostic("recipe-normalize", "a standard deviation is above 0", recipe.place("normalize", "std"), help=help)
+
+
+def _length(recipe: Recipe) -> Iterator[Diagnostic]:
+    if recipe.epochs is not None and recipe.iterations is not None:
+        places = {word: recipe.place(word) for word in ("epochs", "iterations")}
+        own = [word for word, place in places.items() if place.source is recipe.root.span.source]
+        help = "remove one of them"
+        if len(own) == 1:
+            other = "iterations" if own == ["epochs"] else "epochs"
+            help = f"delete the inherited one, of {places[other]}: `{other}: null`"
+        message = "`epochs` and `iterations` both set the length of the run"
+        yield Diagnostic("recipe-length", message, places[own[-1] if own else "epochs"], help=help)
+    if recipe.epochs is None and recipe.iterations is None:
+        message = "the recipe does not set the length of the run"
+        yield Diagnostic("recipe-length", message, recipe.root.span, help="write `epochs: 30`")
+
+
+def _optimizer(recipe: Recipe) -> Iterator[Diagnostic]:
+    lr = recipe.optimizer_arguments.get("lr")
+    if not recipe.optimizer:
+        help = "write one: `optimizer: {op: SGD, lr: 0.1}`"
+        yield Diagnostic("recipe-optimizer", "the recipe has no optimizer", recipe.root.span, help=help)
+    elif isinstance(lr, bool) or not isinstance(lr, int | float):
+        usual = {"sgd": ("SGD", 0.1), "adam": ("Adam", 0.001), "adamw": ("AdamW", 0.001)}
+        op, rate = usual.get(recipe.optimizer.lower(), (recipe.optimizer, 0.01))
+        help = f"write it in the optimizer: `optimizer: {{op: {op}, lr: {rate}}}`"
+        place = recipe.place("optimizer", "lr")
+        yield Diagnostic("recipe-optimizer", "the optimizer has no learning rate that is a number", place, help=help)
+
+
+def _batch(recipe: Recipe) -> Iterator[Diagnostic]:
+    if recipe.accumulate > recipe.batch_size:
+        message = f"a batch of {recipe.batch_size} images cannot be cut into {recipe.accumulate} parts"
+        help = f"use at most {recipe.batch_size} parts, or a larger `batch_size`"
+        yield Diagnostic("recipe-batch", message, recipe.place("accumulate"), help=help)
+    if recipe.compile and recipe.segments:
+        message = "`torch.compile` cannot compile a network that runs in segments"
+        yield Diagnostic("recipe-segments", message, recipe.place("segments"), help="remove one of them: `compile: null`")
+
+
+def _splits(recipe: Recipe) -> Iterator[Diagnostic]:
+    if sum(recipe.split) >= 1.0:
+        message = "`validation` and `test` leave nothing to train on"
+        yield Diagnostic("recipe-split", message, recipe.place("split"), help="their sum must be less than 1")
+    if recipe.hold_out >= 1.0:
+        help = "write less than 1, such as 0.1"
+        yield Diagnostic("recipe-split", "`hold_out` leaves nothing to train on", recipe.place("hold_out"), help=help)
+
+
+def _augment(recipe: Recipe) -> Iterator[Diagnostic]:
+    if recipe.augment.rand_augment and recipe.augment.trivial_augment:
+        message = "`rand_augment` and `trivial_augment_wide` cannot be combined"
+        place = recipe.place("augment", "trivial_augment_wide")
+        yield Diagnostic("recipe-augment", message, place, help="remove one of them")
+    if recipe.augment.resized_crop and recipe.augment.crop is not None:
+        message = "`random_resized_crop` and `random_crop` cannot be combined"
+        yield Diagnostic("recipe-augment", message, recipe.place("augment", "random_crop"), help="remove one of them")
+    yield from _ranges(recipe)
+
+
+def _ranges(recipe: Recipe) -> Iterator[Diagnostic]:
+    """Ranges whose ends are in the wrong order, and aspect ratios that no rectangle has."""
+    augment = recipe.augment
+    least, most, narrow, wide = augment.resized_crop or (0.0, 1.0, 1.0, 1.0)
+    for (first, last), path in (
+        ((least, most), ("random_resized_crop", "scale")),
+        ((narrow, wide), ("random_resized_crop", "ratio")),
+        (augment.erasing_scale, ("random_erasing", "scale")),
+    ):
+        if first > last:
+            help = f"write the smaller value first: `{path[1]}: [{last:g}, {first:g}]`"
+            message = f"`{'.'.join(path)}` ends at {last:g}, below its start of {first:g}"
+            yield Diagnostic("recipe-augment", message, recipe.place("augment", *path), help=help)
+    if narrow <= 0:
+        place = recipe.place("augment", "random_resized_crop", "ratio")
+        help = "for example `ratio: [0.75, 1.3333]`"
+        yield Diagnostic("recipe-augment", "an aspect ratio (width over height) is above 0", place, help=help)

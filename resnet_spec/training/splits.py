@@ -1,0 +1,79 @@
+"""Parts of the training images: those held out for validation, and the single batch of `--overfit-batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_spec.data import Data, Split, open_data
+from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.duplicates import duplicate_notes
+from resnet_spec.data.listing import Listed
+from resnet_spec.diagnostics import DataError, Diagnostic, printable
+from resnet_spec.training.randomness import held_out, order
+from resnet_spec.training.recipe import Recipe
+
+
+def open_training_data(
+    text: str, recipe: Recipe, input: tuple[int, int, int], classes: int | None, *, skip_bad: bool, overfit_batch: bool
+) -> Data:
+    """Open a data set, and hold out what the recipe says; with `overfit_batch`, keep the first batch alone.
+
+    `input` and `classes` are those of the network, which synthetic images follow. Raises DataError or RecipeError.
+    """
+    data = open_data(text, input=input, split=recipe.split, skip_bad=skip_bad, classes=classes)
+    try:
+        data = with_held_out(data, recipe.hold_out, recipe.seed)
+    except ValueError as error:
+        raise recipe.refuse("recipe-split", str(error), "hold_out") from None
+    if data.train is None:
+        raise DataError([Diagnostic("data-split", f"{printable(text)} has no training images", None)])
+    if not overfit_batch:
+        return data
+    chosen = order(recipe.seed, 0, len(data.train))[: recipe.batch_size]
+    return replace(data, train=subset(data.train, chosen), validation=None, test=None)
+
+
+def with_held_out(data: Data, part: float, seed: int) -> Data:
+    """The data with a part of the training images as its validation split, where it has none.
+
+    Raises ValueError where that would leave a split without images.
+    """
+    if data.train is None or data.validation is not None or not part:
+        return data
+    stays, out = held_out(seed, len(data.train), part)
+    if not len(stays) or not len(out):
+        raise ValueError(f"holding out {part:g} of {len(data.train)} images leaves a split without any")
+    train, validation = subset(data.train, stays), subset(data.train, out)
+    notes = data.notes
+    if data.root is not None:
+        listed = [
+            Listed(what, [some.name(i) for i in range(len(some))], [0] * len(some))
+            for what, some in (("train", train), ("held out", validation))
+        ]
+        notes += duplicate_notes(data.root, listed)
+    return replace(data, train=train, validation=validation, notes=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Reads some images of a split; an object and not a closure, so that it can be pickled for workers."""
+
+    split: Split
+    indices: NDArray[np.int64]
+
+    def read(self, i: int) -> Pixels:
+        return self.split.read(int(self.indices[i]))
+
+    def name(self, i: int) -> str:
+        return self.split.name(int(self.indices[i]))
+
+
+def subset(split: Split, indices: Sequence[int] | NDArray[np.int64]) -> Split:
+    """Some images of a split, in the order of `indices`."""
+    chosen = np.asarray(indices, dtype=np.int64)
+    some = _Chosen(split, chosen)
+    return Split(split.labels[chosen], some.read, some.name, None if split.pixels is None else split.pixels[chosen])

@@ -1,0 +1,175 @@
+"""The metadata of a file of weights: what it takes to use the weights, and their form on disk. One reader, one writer.
+
+A safetensors file carries a mapping of strings. Here each key begins with PREFIX; lists and mappings are JSON. Read values come
+from an untrusted file: their form is checked, and nothing else about them is assumed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from resnet_spec.data.preparation import Preparation
+from resnet_spec.data.resize import MODES
+
+PREFIX = "resnet_spec."
+MOST = 4096  # pixels or channels; the limit on what a file may ask to be allocated
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFacts:
+    """What is stored with weights. `spec` and `fingerprint` are empty for a module that was not built from a spec."""
+
+    name: str
+    fingerprint: str
+    spec: str
+    classes: tuple[str, ...]
+    preparation: Preparation
+    recipe: str
+    data: str
+    epoch: int
+    step: int
+    split: tuple[float, float] = (0.2, 0.2)  # fractions of the images for validation and test, where the data have no splits
+    hold_out: tuple[float, int] = (0.0, 0)  # fraction of the training images that was held out, and the seed that chose them
+
+
+def to_metadata(values: Mapping[str, str]) -> dict[str, str]:
+    """The metadata of a file for some values; empty ones are left out."""
+    return {"format": "pt"} | {PREFIX + key: _utf8(value) for key, value in values.items() if value}
+
+
+def from_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The values that `to_metadata` stored; keys of other programs are left out."""
+    return {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+
+
+def facts_to_metadata(facts: WeightsFacts) -> dict[str, str]:
+    """The metadata of a file for `facts`."""
+    return to_metadata(
+        {
+            "name": facts.name,
+            "fingerprint": facts.fingerprint,
+            "spec": facts.spec,
+            "classes": json.dumps(facts.classes),
+            "preparation": json.dumps(preparation_data(facts.preparation)),
+            "recipe": facts.recipe,
+            "data": facts.data,
+            "epoch": str(facts.epoch),
+            "step": str(facts.step),
+            "split": json.dumps(facts.split),
+            "hold_out": json.dumps(facts.hold_out),
+        }
+    )
+
+
+def facts_from_metadata(metadata: Mapping[str, str], name: str) -> WeightsFacts:
+    """The facts in the metadata of a file; `name` is used where they hold none.
+
+    Raises KeyError, ValueError, TypeError, OverflowError or RecursionError where something is missing or malformed.
+    """
+    values = from_metadata(metadata)
+    classes = json.loads(values["classes"])
+    if not classes or not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
+        raise ValueError("classes")
+    return WeightsFacts(
+        name=values.get("name", name),
+        fingerprint=values.get("fingerprint", ""),
+        spec=values.get("spec", ""),
+        classes=tuple(classes),
+        preparation=read_preparation(json.loads(values["preparation"])),
+        recipe=values.get("recipe", ""),
+        data=values.get("data", ""),
+        epoch=_count(values.get("epoch", "0")),
+        step=_count(values.get("step", "0")),
+        split=_split(json.loads(values.get("split", "[0.2, 0.2]"))),
+        hold_out=_hold_out(json.loads(values.get("hold_out", "[0.0, 0]"))),
+    )
+
+
+def preparation_data(preparation: Preparation) -> dict[str, object]:
+    """A preparation as plain data, for JSON."""
+    return {name: getattr(preparation, name) for name in Preparation.__slots__}
+
+
+def read_preparation(data: object) -> Preparation:
+    """A preparation from plain data. Raises ValueError, KeyError or TypeError where it is malformed or contradicts itself."""
+    if not isinstance(data, dict):
+        raise ValueError("preparation")
+    size = _pair(data["size"])
+    if size is None:
+        raise ValueError("size")
+    interpolation = next((mode for mode in MODES if mode == data["interpolation"]), None)
+    if interpolation is None:
+        raise ValueError("interpolation")
+    channels, mean, std = _integer(data["channels"]), _numbers(data["mean"]), _numbers(data["std"])
+    if len(mean) != channels or len(std) != channels or not all(value > 0 for value in std):
+        raise ValueError("statistics")
+    resize = _integer(data["resize"]) if isinstance(data["resize"], int) else _pair(data["resize"])
+    crop = _pair(data["crop"])
+    result = crop or (resize if isinstance(resize, tuple) else size)
+    if result != size or (isinstance(resize, int) and crop is None):
+        raise ValueError("resize and crop give another size")
+    return Preparation(channels, size, resize, interpolation, crop, mean, std)
+
+
+def read_input(data: object) -> tuple[int, int, int]:
+    """The size (C, H, W) of an input from plain data. Raises ValueError where it is malformed."""
+    if not isinstance(data, list) or len(data) != 3:
+        raise ValueError("input")
+    channels, height, width = map(_integer, data)
+    return channels, height, width
+
+
+def _utf8(text: str) -> str:
+    """A text in which what cannot be encoded (a path that is not UTF-8) is replaced by escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ValueError("not a count")
+    return int(text)
+
+
+def _integer(value: object) -> int:
+    """A number of pixels or channels."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST:
+        raise ValueError("not a size")
+    return value
+
+
+def _pair(value: object) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("not a size")
+    return _integer(value[0]), _integer(value[1])
+
+
+def _numbers(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("not numbers")
+    numbers = tuple(float(each) for each in value if isinstance(each, int | float) and not isinstance(each, bool))
+    if len(numbers) != len(value) or not all(map(math.isfinite, numbers)):
+        raise ValueError("not numbers")
+    return numbers
+
+
+def _split(data: object) -> tuple[float, float]:
+    if not isinstance(data, list) or len(data) != 2:
+        raise ValueError("split")
+    validation, test = (float(value) for value in data)
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise ValueError("split")
+    return validation, test
+
+
+def _hold_out(data: object) -> tuple[float, int]:
+    if not isinstance(data, list) or len(data) != 2:
+        raise ValueError("hold_out")
+    fraction, seed = float(data[0]), data[1]
+    if not 0 <= fraction < 1 or isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError("hold_out")
+    return fraction, seed
