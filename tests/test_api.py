@@ -43,7 +43,7 @@ FUNCTIONS = [resnet_spec.load, resnet_spec.analyze, resnet_spec.build, resnet_sp
 )
 def test_what_cannot_be_a_spec_is_refused(function: Any, spec: object) -> None:
     text = refused("invalid-argument", function, spec)
-    assert "a spec is a path, the name of a shipped spec, YAML text, or a dict, not " in text
+    assert "a spec is a path, the name of a shipped spec, YAML text, a dict, or what `load` returned, not " in text
     assert ("data.decode()" in text) == isinstance(spec, bytes | bytearray)
 
 

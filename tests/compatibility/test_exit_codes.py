@@ -108,6 +108,6 @@ def test_codes_that_the_python_interface_alone_gives(tmp_path: Path) -> None:
     with pytest.raises(resnet_spec.SpecError) as caught:
         resnet_spec.analyze({"spec": 1, "name": {1, 2}})
     assert [each.code for each in caught.value.diagnostics] == ["not-data"]
-    with pytest.raises(resnet_spec.SpecError) as caught:
+    with pytest.raises(resnet_spec.ResnetSpecError) as wrong:
         resnet_spec.draw("cifar_resnet20", tmp_path / "x.gif")
-    assert [each.code for each in caught.value.diagnostics] == ["unknown-format"]
+    assert [each.code for each in wrong.value.diagnostics] == ["unknown-format"]
