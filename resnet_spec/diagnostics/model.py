@@ -88,6 +88,10 @@ class Span:
         """The part from character `start` up to `stop`, for a span on one line."""
         return Span(self.source, self.line, self.column + start, self.line, self.column + stop, self.anchor)
 
+    def with_anchor(self, anchor: Span) -> Span:
+        """The place of an alias, for a value under `anchor`."""
+        return Span(self.source, self.line, self.column, self.end_line, self.end_column, anchor)
+
     def meets(self, other: Span) -> bool:
         """Whether two places have a character in common."""
         return (

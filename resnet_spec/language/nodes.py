@@ -132,15 +132,14 @@ def measure_tree(node: YamlNode, limit: int) -> tuple[int, int]:
 
 def move_to_alias(node: YamlNode, use: Span) -> YamlNode:
     """The tree as an alias repeats it: the place of everything is the alias, with the place under the anchor as the second."""
-    here = replace(use, anchor=node.span)
+    here = use.with_anchor(node.span)
     match node:
         case ScalarNode():
-            return replace(node, span=here)
+            return ScalarNode(node.value, here, node.text, node.unquoted)
         case SequenceNode():
-            return SequenceNode(tuple(move_to_alias(item, use) for item in node.items), here)
+            return SequenceNode(tuple([move_to_alias(item, use) for item in node.items]), here)
         case MappingNode():
             entries = {
-                name: Entry(replace(use, anchor=entry.key), move_to_alias(entry.value, use))
-                for name, entry in node.entries.items()
+                name: Entry(use.with_anchor(entry.key), move_to_alias(entry.value, use)) for name, entry in node.entries.items()
             }
             return MappingNode(entries, here)

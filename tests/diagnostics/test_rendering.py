@@ -55,7 +55,7 @@ def test_a_finding_in_full() -> None:
         Span(source, 10, 1, 10, 4),
         "here",
         (Label(Span(source, 2, 6, 2, 7), "because of this"),),
-        "mend it",
+        "fix it",
         ("it is so", "and so"),
         "warning",
     )
@@ -70,7 +70,7 @@ def test_a_finding_in_full() -> None:
         " 2 | one: 1\n"
         "   |      - because of this\n"
         "   |\n"
-        "   = help: mend it\n"
+        "   = help: fix it\n"
         "   = note: it is so\n"
         "   = note: and so\n\n"
     )
