@@ -65,6 +65,8 @@ FIXTURES = {"shell": "subprocess"}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if " at 0x" in item.nodeid:  # processes that share the tests call them by their ids
+            raise pytest.UsageError(f"{item.nodeid}: an address differs in each process; give the values `ids`")
         for marker, beginnings in MARKERS.items():
             if item.nodeid.startswith(beginnings):
                 item.add_marker(marker)
