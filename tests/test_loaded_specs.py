@@ -113,5 +113,8 @@ def test_a_long_name_in_extends_is_an_error_too() -> None:
 
 @pytest.mark.parametrize("target", [5, None, 2.5, ["resnet18"], {"resnet18"}])
 def test_what_is_no_spec_is_refused_with_what_is(target: object) -> None:
-    with pytest.raises(TypeError, match=r"a spec is a path, a name, YAML text, a dict or what `load` returned, not "):
+    with pytest.raises(
+        resnet_spec.ArgumentError,
+        match=r"a spec is a path, the name of a shipped spec, YAML text, a dict, or what `load` returned, not ",
+    ):
         resnet_spec.analyze(target)  # type: ignore[arg-type]
