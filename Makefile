@@ -1,9 +1,12 @@
-# Everything runs in a virtual environment of its own, made by the first target that needs it.
+# Everything runs in its own virtual environment, which the first target that needs it creates.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Tests run in as many processes as there are cores. Each begins with its own contiguous share and, when done, takes half of what
+# another has left: so tests of one file mostly stay together, with the networks and runs that they share.
+PARALLEL ?= --numprocesses auto --dist worksteal
 
-.PHONY: demo test soak lint bench evidence schema pictures findings clean
+.PHONY: demo quick lint format test drill soak bench evidence schema pictures findings clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,20 +21,30 @@ demo: $(VENV)/installed  ## install, build a real network, check every layer aga
 	rm -rf demo-out/run
 	$(BIN)/resnet-spec train specs/cifar_resnet20.yaml --data synthetic --recipe quick --out demo-out/run
 
+quick: $(VENV)/installed  ## what takes under a minute: nothing is trained, no process is started
+	$(BIN)/python -m pytest $(PARALLEL) -q -m 'not slow and not training and not subprocess and not drill'
+
 lint: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint  ## the whole suite
-	$(BIN)/python -m pytest
+format: $(VENV)/installed  ## style, put right where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-soak: $(VENV)/installed  ## kill and resume training 200 times
-	DRILLS=200 $(BIN)/python -m pytest -m drill -q
+test: lint  ## lint, then the whole suite
+	$(BIN)/python -m pytest $(PARALLEL)
 
-# The long runs: CIFAR=DIR and POKEMON=DIR say where the data lie. Each goes on where it was stopped.
+drill: $(VENV)/installed  ## kill training processes 20 times, at random steps and in the middle of writes, and resume them
+	$(BIN)/python -m pytest $(PARALLEL) -m drill
+
+soak: $(VENV)/installed  ## the same 200 times
+	DRILLS=200 $(BIN)/python -m pytest $(PARALLEL) -m drill
+
+# The long runs. CIFAR=DIR and POKEMON=DIR are the folders of the data. Each run continues where it was stopped.
 evidence: $(VENV)/installed  ## he2015-cifar and cifar-fast to their ends, three seeds, bf16 beside fp32; pokemon
-	@test -n "$(CIFAR)" || { echo "say where CIFAR-10 lies: make evidence CIFAR=DIR [POKEMON=DIR]"; exit 2; }
+	@test -n "$(CIFAR)" || { echo "CIFAR-10 is needed: make evidence CIFAR=DIR [POKEMON=DIR]"; exit 2; }
 	set -e; train() { run=evidence/$$1; shift; \
 	  if [ -e $$run/run.json ]; then $(BIN)/resnet-spec train --resume $$run; \
 	  else $(BIN)/resnet-spec train "$$@" --out $$run; fi; }; \
@@ -47,11 +60,11 @@ bench: $(VENV)/installed  ## benchmarks: ratios within one run
 	$(BIN)/python -m tests.benchmarks reading $(POKEMON)
 	$(BIN)/python -m tests.benchmarks training $(if $(CIFAR),cifar10:$(CIFAR))
 
-schema: $(VENV)/installed  ## make the checked-in JSON Schema anew
+schema: $(VENV)/installed  ## regenerate the checked-in JSON Schema
 	$(BIN)/resnet-spec schema > spec.schema.json.new
 	mv spec.schema.json.new resnet_spec/language/spec.schema.json
 
-pictures: $(VENV)/installed  ## the pictures of README and docs, from the shipped specs
+pictures: $(VENV)/installed  ## regenerate the pictures of README and docs from the shipped specs
 	mkdir -p docs/pictures
 	$(BIN)/resnet-spec draw resnet50 -o docs/pictures/resnet50.svg
 	$(BIN)/resnet-spec draw resnet18 --detail block --direction right -o docs/pictures/resnet18-block.svg
@@ -59,7 +72,7 @@ pictures: $(VENV)/installed  ## the pictures of README and docs, from the shippe
 	$(BIN)/resnet-spec draw resnet18 --heat params -o docs/pictures/resnet18-heat.svg
 	$(BIN)/resnet-spec draw resnet50 --set blocks.bottleneck.branch.se=squeeze_excite -o docs/pictures/seresnet50.svg
 
-findings: $(VENV)/installed  ## the page of findings
+findings: $(VENV)/installed  ## regenerate the page of findings, docs/findings.md
 	$(BIN)/resnet-spec explain --format markdown > docs/findings.md
 
 clean:

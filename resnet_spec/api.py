@@ -7,7 +7,6 @@ cannot be read, `SpecError` for a mistake in a spec.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,9 +16,9 @@ from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
-from resnet_spec.diagnostics.arguments import quote, require_choice, require_choices, wrong_argument
+from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
-from resnet_spec.language.spec import Spec
+from resnet_spec.language.spec import Spec, SpecLike
 from resnet_spec.language.validation import schema_document
 from resnet_spec.ops import Shape, show
 from resnet_spec.ops.schema import complete
@@ -30,17 +29,16 @@ if TYPE_CHECKING:
 
     from resnet_spec.inference.evaluate import Evaluation
     from resnet_spec.inference.predict import Prediction
-    from resnet_spec.outputs.diagram import Picture, Style
+    from resnet_spec.outputs.diagram import Picture, Show, Style
     from resnet_spec.outputs.torch_module import Network
     from resnet_spec.training.console import Console
     from resnet_spec.training.recipe import Precision, RecipeLike
     from resnet_spec.training.session import Result
     from resnet_spec.training.stop import Stop
 
-SpecLike = str | Path | Mapping[str, object]
 Patches = Iterable[str] | Mapping[str, object]
 _OUR_BUG = "this is a bug in resnet-spec; please report it"
-_COSTS = {"flops": "macs", "gflops": "macs", "mac": "macs", "parameters": "params", "shape": "shapes", "bytes": "memory"}
+_SYNONYMS = {"flops": "macs", "gflops": "macs", "mac": "macs", "parameters": "params", "shape": "shapes", "bytes": "memory"}
 
 
 def load(spec: SpecLike, *, set: Patches = (), spec_root: str | Path | None = None) -> Spec:
@@ -57,7 +55,6 @@ def load(spec: SpecLike, *, set: Patches = (), spec_root: str | Path | None = No
         ArgumentError: `spec` is not a spec or names a file that cannot be read; `set` is not a set of patches.
         SpecError: the spec is wrong.
     """
-    _require_spec(spec)
     return pipeline.read_spec(pipeline.find(spec, root=spec_root), set)[0]
 
 
@@ -83,17 +80,7 @@ def analyze(
         ArgumentError: as `load`; also where `input` is not a size.
         SpecError: the spec is wrong, does not fulfill its own `expect`, or does not run at `input`.
     """
-    _require_spec(spec)
     return pipeline.analyze(pipeline.find(spec, input, spec_root), set, input)
-
-
-def _require_spec(spec: object) -> None:
-    """Raise ArgumentError for what cannot be a spec."""
-    if isinstance(spec, str | os.PathLike | Mapping | Spec):
-        return
-    help = "decode it first: `data.decode()`" if isinstance(spec, bytes | bytearray) else ""
-    accepted = "a path, the name of a shipped spec, YAML text, or a dict"
-    raise wrong_argument(f"a spec is {accepted}, not {quote(spec)}", help)
 
 
 def build(
@@ -173,7 +160,7 @@ def draw(
     expand: bool = False,
     direction: Literal["down", "right"] = "down",
     theme: Literal["light", "dark"] = "light",
-    show: Iterable[Literal["shapes", "params", "macs", "memory"]] = ("shapes", "params"),
+    show: Show | Iterable[Show] = ("shapes", "params"),
     heat: Literal["params", "macs", "memory"] | None = None,
 ) -> Drawing:
     """Draw a network. A spec with a conflict is drawn as far as it works, with the conflict in red.
@@ -181,11 +168,12 @@ def draw(
     Args:
         spec, input, set, spec_root: as for `analyze`.
         path: where to write the diagram; the suffix is the format: svg, png, pdf or dot. By default nothing is written.
-        detail: what a box is. Equal neighbors are drawn as one box, unless `expand` is set.
-        direction: where the arrows point.
-        show: what boxes show: output shapes, parameters, multiply-adds for one image, bytes of the outputs for one image in
-            float32. One name may be given alone.
-        heat: color boxes by this cost.
+        detail: what a box is: "stage", "block" or "op". Equal neighbors are drawn as one box, unless `expand` is set.
+        direction: where the arrows point: "down" or "right".
+        theme: "light" or "dark".
+        show: what boxes show: "shapes" of outputs, "params", "macs" (multiply-adds for one image), "memory" (bytes of the
+            outputs for one image in float32). One name may be given alone.
+        heat: color boxes by a cost: "params", "macs" or "memory".
 
     Returns:
         Drawing: the diagram as SVG text, which a notebook shows. For a `.dot` file it is the DOT text: no renderer is needed.
@@ -196,28 +184,30 @@ def draw(
         NoRendererError: neither pygraphviz nor `dot` is installed.
         OSError: `path` cannot be written.
     """
-    from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Show, Style
-    from resnet_spec.outputs.render_dot import find_format
+    from resnet_spec.outputs import diagram
+    from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Style
+    from resnet_spec.outputs.render_dot import find_format, render_picture
 
-    _require_spec(spec)
     style = Style(
         require_choice("detail", detail, get_args(DiagramDetail)),
         expand,
         require_choice("direction", direction, get_args(Direction)),
         require_choice("theme", theme, get_args(DiagramTheme)),
-        frozenset(require_choices("show", show, get_args(Show), _COSTS)),
-        None if heat is None else require_choice("heat", heat, get_args(Heat), _COSTS, optional=True),
+        frozenset(require_choices("show", show, get_args(diagram.Show), _SYNONYMS)),
+        None if heat is None else require_choice("heat", heat, get_args(Heat), _SYNONYMS, optional=True),
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
     found = pipeline.sketch(pipeline.find(spec, input, spec_root), set, input)
-    data, _ = draw_bytes(found, style, form)
+    drawn = picture(found, style)
+    data = render_picture(drawn.dot, drawn.boxes, form)
     if path is not None:
         write_atomically(Path(path), data)
     if form == "dot":
-        drawing = Drawing(data.decode("utf-8"))
-        drawing._unrendered = picture(found, style)
+        drawing = Drawing(drawn.dot)
+        drawing._unrendered = drawn
         return drawing
-    return Drawing((data if form == "svg" else draw_bytes(found, style, "svg")[0]).decode("utf-8"))
+    svg = data if form == "svg" else render_picture(drawn.dot, drawn.boxes, "svg")
+    return Drawing(svg.decode("utf-8"))
 
 
 def picture(found: Sketch, style: Style) -> Picture:
@@ -335,13 +325,9 @@ def train(
         ArgumentError: an argument is wrong, or names something that is missing; or the folder cannot be written.
         Interrupted: the run was asked to stop, and has been saved; `resume` continues it.
     """
-    from torch import nn
-
     from resnet_spec.training import runs
     from resnet_spec.training.options import TrainOptions
 
-    if not isinstance(spec, nn.Module):
-        _require_spec(spec)
     options = TrainOptions(
         spec=spec,
         recipe=recipe,

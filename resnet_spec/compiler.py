@@ -2,20 +2,21 @@
 
     read      a path, a shipped name, text or data        language.reader     Source
     merge     extends, blocks, --set                      language.merge      Resolved
-    validate  JSON Schema, names                          language.spec       Spec
+    validate  JSON Schema, names                          language.parsing    Spec
     lower     names, expressions, blocks                  lowering            Graph
     verify    the invariants of the graph                 graph.verify
     analyze   shapes, costs; sizes when asked for         analysis            Analysis
     lint      warnings, when asked for                    lint                Diagnostics
     expect    the spec's own contract                     here
 
-Every step takes the value of the one before and returns a new one. A mistake of the user ends in SpecError with all findings;
-anything else that is raised is a mistake of ours. Nothing here imports torch.
+Every step takes the value of the one before and returns a new one. A mistake in a spec ends in SpecError with all findings, a
+wrong argument in ArgumentError; any other exception is a bug in resnet-spec. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,16 +26,21 @@ from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
-from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, suggestion
-from resnet_spec.diagnostics.arguments import require_patches, require_size
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, Span, SpecError, suggestion
+from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
+from resnet_spec.diagnostics.text import shorten
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
-from resnet_spec.language.merge import Resolved, parse_set, read_file, resolve, spec_root
+from resnet_spec.language.catalog import catalog
+from resnet_spec.language.files import read_file, spec_root
+from resnet_spec.language.merge import Resolved, apply_patches, resolve
+from resnet_spec.language.parsing import parse_partial, parse_spec
+from resnet_spec.language.patches import parse_set
 from resnet_spec.language.provenance import with_origins
-from resnet_spec.language.reader import MappingNode, from_data, suppressions
-from resnet_spec.language.spec import Expect, Spec, parse_broken, parse_spec
+from resnet_spec.language.python_data import from_data
+from resnet_spec.language.spec import Expect, Spec
 from resnet_spec.language.writer import write_spec
 from resnet_spec.lint.rules import LintContext, lint
 from resnet_spec.lowering import lower, lower_partial, more_findings
@@ -43,6 +49,7 @@ from resnet_spec.ops import Shape, show
 ImageSize = tuple[int, int, int]
 BLOCK_PREFIX = "block:"
 SQUARES_TRIED = 1024
+MOST_COLUMNS = 80  # of a name in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +59,13 @@ class Target:
     source: Source
     folder: Path | None
     root: Path | None
-    below: tuple[str, ...] = ()  # where a `--set` of one word belongs: the arguments of a single block
+    below: tuple[str, ...] = ()  # the keys that precede a `--set` of one word: those of a single block's arguments
+    document: Resolved | None = None  # of a spec that was read before: the text with everything it extends
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """A compiled network and what is known of it at `input` (C, H, W).
+    """A compiled network and its properties at `input` (C, H, W).
 
     `shapes` and `costs` have one entry for each node of `graph`; shapes are without the batch.
     """
@@ -72,7 +80,7 @@ class Analysis:
     overridden: bool  # by `--set`, so that the network is not the one that was named
 
     def __repr__(self) -> str:
-        name, counts = self.spec.name, self.total
+        name, counts = shorten(self.spec.name, MOST_COLUMNS), self.total
         return f"<Analysis of {name}: {show(self.input)} to {show(self.output)}, {counts.params:,} parameters>"
 
     @property
@@ -97,40 +105,44 @@ class Analysis:
 
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
-        """Warnings about a network that works, less those that a comment on their line takes back."""
+        """Warnings about a network that works, without those that a comment on their line suppresses."""
         found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
-        return tuple(finding for finding in found if not _taken_back(finding))
+        return tuple(finding for finding in found if not finding.suppressed)
 
     @property
     def output(self) -> Shape:
-        """The shape that leaves the network."""
+        """The shape of the network's output, without the batch."""
         return self.input if self.graph.output < 0 else self.shapes[self.graph.output]
 
 
-def _taken_back(finding: Diagnostic) -> bool:
-    """Whether the line of a warning ends in `# resnet-spec: ignore[code]`."""
-    span = finding.span
-    return span is not None and any(line == span.line and finding.code in codes for line, codes in suppressions(span.source))
+def find(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
+    """The text that a target means: a spec that was loaded, data, YAML text (it has a line break), `block:NAME`, a path, or the
+    name of a shipped spec.
 
-
-def find(
-    target: str | Path | Mapping[str, object], input: str | ImageSize | None = None, root: str | Path | None = None
-) -> Target:
-    """The text that a target means: data, YAML text (it has a line break), `block:NAME`, a path, or a shipped name."""
+    Raises:
+        ArgumentError: `target` is no spec, there is none of that name, or its file cannot be read.
+        SpecError: the data contain what YAML cannot hold, or the file is not UTF-8.
+    """
+    if isinstance(target, Spec):
+        return Target(target.document.source, None, None, document=target.document)
     if isinstance(target, Mapping):
-        return Target(from_data(dict(target)), Path.cwd(), Path(root) if root else Path.cwd())
+        return Target(from_data(target), Path.cwd(), Path(root) if root else Path.cwd())
     if isinstance(target, str) and "\n" in target:
         return Target(Source("<text>", target), Path.cwd(), Path(root) if root else Path.cwd())
     if isinstance(target, str) and target.startswith(BLOCK_PREFIX):
         return _single_block(target, input)
+    if not isinstance(target, str | os.PathLike):
+        help = "decode it first: `data.decode()`" if isinstance(target, bytes | bytearray) else ""
+        accepted = "a path, the name of a shipped spec, YAML text, a dict, or what `load` returned"
+        raise wrong_argument(f"a spec is {accepted}, not {quote(target)}", help)
     path = Path(target)
-    if not path.is_file():
+    if not library.is_file(path):
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
-        if shipped is None and path.is_dir():
+        if shipped is None and library.is_folder(path):
             message = f"{target} is a folder; name the specs in it, such as {target}/*.yaml"
-            raise SpecError([Diagnostic("unreadable-file", message, None)])
+            raise ArgumentError([Diagnostic("unreadable-file", message, None)])
         if shipped is None:
-            raise SpecError([_missing(str(target))])
+            raise ArgumentError([_missing(str(target))])
         return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
@@ -139,24 +151,27 @@ def _single_block(target: str, input: str | ImageSize | None) -> Target:
     """A network of one block of the library."""
     name = target.removeprefix(BLOCK_PREFIX)
     if name not in library.library_block_names():
-        mend = suggestion(name, library.library_block_names())
-        raise SpecError([Diagnostic("unknown-block", f"the library has no block `{name}`", None, help=mend)])
+        message = f"the library has no block `{shorten(name, MOST_COLUMNS)}`"
+        help = suggestion(name, library.library_block_names())
+        raise ArgumentError([Diagnostic("unknown-block", message, None, help=help)])
     if input is None:
-        message = f"a block alone has no input size, and `{target}` was given none"
-        raise SpecError([Diagnostic("missing-input", message, None, help="for example `--input 64x56x56` (C x H x W)")])
+        message = f"a single block has no input size of its own, and none was given for `{target}`"
+        help = "for example `--input 64x56x56` (C x H x W)"
+        raise ArgumentError([Diagnostic("missing-input", message, None, help=help)])
     size = show(parse_size(input))
     text = f"spec: 1\nname: {target}\ninput: {size}\nstages:\n  {name}: {{op: {name}}}\n"
     return Target(Source(target, text), None, None, ("stages", name))
 
 
 def _missing(target: str) -> Diagnostic:
+    """The finding for a name that no spec has."""
     if target in library.shipped_names("recipe"):
-        mend = f"use it with `train SPEC --recipe {target}`"
-        return Diagnostic("missing-file", f"`{target}` is a recipe, and a spec belongs here", None, help=mend)
+        help = f"use it with `train SPEC --recipe {target}`"
+        return Diagnostic("missing-file", f"`{target}` is a recipe, and a spec is expected here", None, help=help)
     looks_like_path = "/" in target or target.endswith((".yaml", ".yml"))
     what = "there is no file" if looks_like_path else "there is no file or shipped spec"
-    mend = suggestion(Path(target).name.removesuffix(".yaml"), library.shipped_names(), most=0)
-    return Diagnostic("missing-file", f"{what} {target}", None, help=mend or "see `resnet-spec list`")
+    help = suggestion(Path(target).name.removesuffix(".yaml"), library.shipped_names(), most=0) or "see `resnet-spec list`"
+    return Diagnostic("missing-file", f"{what} {shorten(target, MOST_COLUMNS)}", None, help=help)
 
 
 def parse_size(size: object) -> ImageSize:
@@ -174,56 +189,59 @@ def each_of(sets: object, name: str = "set") -> list[str]:
 
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
     """Read, patch and validate: the spec, the warnings, and whether `--set` changed it."""
-    patches: list[MappingNode] = [parse_set(text, target.below) for text in each_of(sets)]
-    resolved = resolve(target.source, target.folder, target.root, patches)
+    resolved = _merged(target, sets)
     if resolved.warnings:
-        resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not _taken_back(each)))
-    try:
-        spec = parse_spec(resolved)
-    except SpecError as error:
-        told = [*error.diagnostics, *_independent(resolved, error.diagnostics)]
-        raise SpecError(with_origins(told, resolved.root.span.source, resolved.replaced)) from None
-    more = [finding for finding in (*_turned(spec), *_unknown_codes(resolved.source)) if not _taken_back(finding)]
+        resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not each.suppressed))
+    parsed = parse_partial(resolved)
+    if (spec := parsed.spec) is None or parsed.findings:
+        found = [*parsed.findings, *resolved.warnings]
+        more = [] if spec is None else more_findings(spec, found, parsed.whole)
+        raise SpecError(with_origins([*found, *more], resolved.root.span.source, resolved.replaced))
+    more = [finding for finding in (*_channels_last(spec), *_unknown_codes(resolved.source)) if not finding.suppressed]
     return spec, (*resolved.warnings, *more), resolved.overridden
 
 
-def _turned(spec: Spec) -> Iterator[Diagnostic]:
+def _merged(target: Target, sets: Iterable[str]) -> Resolved:
+    """A spec with everything it extends, and with patches applied."""
+    patches = [parse_set(text, target.below) for text in each_of(sets)]
+    if target.document is not None:
+        return apply_patches(target.document, patches)
+    return resolve(target.source, target.folder, target.root, patches)
+
+
+def _channels_last(spec: Spec) -> Iterator[Diagnostic]:
     """A warning for an input that most likely has its channels last."""
     first, second, last = spec.input
     if min(first, second) > 4 and last in (1, 3, 4):
         message = f"`{show(spec.input)}` is {first} channels of {second}x{last} pixels"
-        mend = f"did you mean `{last}x{first}x{second}`? The channels come first"
-        yield Diagnostic("channels-last", message, spec.input_span, help=mend, severity="warning")
+        help = f"did you mean `{last}x{first}x{second}`? The channels come first"
+        yield Diagnostic("channels-last", message, spec.input_span, help=help, severity="warning")
 
 
 def _unknown_codes(source: Source) -> Iterator[Diagnostic]:
-    """A warning for each comment that takes back a code which no finding has."""
-    for line, codes in suppressions(source) if "ignore[" in source.text else ():
+    """A warning for each comment that suppresses a code which no finding has."""
+    for line, codes in source.suppressions.items():
         for code in codes:
-            if code and code not in library.explanations():
+            if code and code not in catalog():
                 column = source.line(line).rindex(code) + 1
                 span = Span(source, line, column, line, column + len(code))
-                mend = suggestion(code, list(library.explanations()), most=0) or "`resnet-spec explain` lists the codes"
-                yield Diagnostic("unknown-code", f"there is no code `{code}`", span, help=mend, severity="warning")
-
-
-def _independent(resolved: Resolved, told: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """What is wrong with the names and shapes of a spec, apart from what its wrong form has led to."""
-    broken = parse_broken(resolved)
-    return [] if broken is None else more_findings(broken.spec, told, broken.failed, broken.whole)
+                help = suggestion(code, list(catalog()), most=0) or "`resnet-spec explain` lists the codes"
+                yield Diagnostic("unknown-code", f"there is no code `{code}`", span, help=help, severity="warning")
 
 
 def flat_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
-    """A spec with everything it extends and `sets` laid into one document, under `name` or its own."""
-    patches: list[MappingNode] = [parse_set(text, target.below) for text in each_of(sets)]
-    resolved = resolve(target.source, target.folder, target.root, patches)
+    """A spec with everything it extends and `sets` merged into one document, under `name` or its own."""
+    resolved = _merged(target, sets)
     return write_spec(resolved, name or parse_spec(resolved).name)
 
 
 def analyze(
     target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None, hold_to_expect: bool = True
 ) -> Analysis:
-    """Compile a spec and infer it at `input`, or at its own size. A broken `expect` is an error, unless that is put off."""
+    """Compile a spec and infer its shapes at `input`, or at its own size.
+
+    `hold_to_expect`: a broken `expect` is an error.
+    """
     spec, warnings, overridden = read_spec(target, sets)
     try:
         graph = lower(spec)
@@ -231,13 +249,13 @@ def analyze(
         size = spec.input if input is None else parse_size(input)
         shapes = infer(graph, size)
     except SpecError as error:
-        told = {finding.span for finding in error.diagnostics}
-        located = with_origins(error.diagnostics, spec.span.source, spec.replaced)
-        raise SpecError([*located, *(warning for warning in warnings if warning.span not in told)]) from None
+        reported = {finding.span for finding in error.diagnostics}
+        located = with_origins(error.diagnostics, spec.span.source, spec.document.replaced)
+        raise SpecError([*located, *(warning for warning in warnings if warning.span not in reported)]) from None
     costs = count(graph, shapes)
-    speaks = spec.expect is not None and not overridden and size == spec.input
-    analysis = Analysis(spec, graph, size, shapes, costs, warnings, speaks, overridden)
-    if spec.expect is not None and speaks and hold_to_expect:
+    applies = spec.expect is not None and not overridden and size == spec.input
+    analysis = Analysis(spec, graph, size, shapes, costs, warnings, applies, overridden)
+    if spec.expect is not None and applies and hold_to_expect:
         findings = check_expect(analysis, spec.expect)
         if findings:
             raise SpecError([*findings, *warnings])
@@ -246,7 +264,7 @@ def analyze(
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What of a network can be drawn: all of it, or what works of a broken one with its findings."""
+    """What can be drawn of a network: all of it, or the part of a broken one that works, with its findings."""
 
     name: str
     graph: Graph
@@ -263,13 +281,13 @@ class Sketch:
 
 
 def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:
-    """Compile as far as it goes, at `input` or the spec's own size."""
+    """Compile as far as possible, at `input` or the spec's own size."""
     spec, warnings, _ = read_spec(target, sets)
     try:
         partial = lower_partial(spec)
     except SpecError as error:
-        raise SpecError(with_origins(error.diagnostics, spec.span.source, spec.replaced)) from None
-    findings = with_origins(partial.findings, spec.span.source, spec.replaced)
+        raise SpecError(with_origins(error.diagnostics, spec.span.source, spec.document.replaced)) from None
+    findings = with_origins(partial.findings, spec.span.source, spec.document.replaced)
     graph = partial.graph
     if partial.findings:
         size, shapes = spec.input, tuple(node.shape for node in graph.nodes)
@@ -282,12 +300,12 @@ def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | No
 
 
 def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
-    """Where the network is not what its spec promises."""
+    """A finding for each clause of `expect` that the network does not satisfy."""
     findings: list[Diagnostic] = []
     if expect.output is not None and expect.output != analysis.output:
         message = f"`expect` says the output is {show(expect.output)}, and it is {show(analysis.output)}"
-        mend = f"the network changed; if it should have, write `output: {list(analysis.output)}`"
-        findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=mend))
+        help = f"the network changed; if it should have, write `output: {list(analysis.output)}`"
+        findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=help))
     if expect.squares is not None and (found := _squares_differ(analysis.accepted, *expect.squares)):
         message, help = found
         findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help))
@@ -295,8 +313,8 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
         counted = getattr(analysis.total, name)
         if counted != promised:
             message = f"`expect` says {promised:,} {name}, and there are {counted:,}"
-            mend = f"the network changed; if it should have, write {counted}"
-            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=mend))
+            help = f"the network changed; if it should have, write {counted}"
+            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=help))
     return findings
 
 

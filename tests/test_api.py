@@ -43,7 +43,7 @@ FUNCTIONS = [resnet_spec.load, resnet_spec.analyze, resnet_spec.build, resnet_sp
 )
 def test_what_cannot_be_a_spec_is_refused(function: Any, spec: object) -> None:
     text = refused("invalid-argument", function, spec)
-    assert "a spec is a path, the name of a shipped spec, YAML text, or a dict, not " in text
+    assert "a spec is a path, the name of a shipped spec, YAML text, a dict, or what `load` returned, not " in text
     assert ("data.decode()" in text) == isinstance(spec, bytes | bytearray)
 
 
@@ -102,7 +102,7 @@ def test_sizes_that_are_understood(size: Any) -> None:
         (True, "(3, 224, 224)"),
         (2.5, "(3, 224, 224)"),
         (np.array(3.0), "(3, 224, 224)"),
-        (object(), "(3, 224, 224)"),
+        (..., "(3, 224, 224)"),
     ],
     ids=lambda value: quote(value) if not isinstance(value, str) else value,
 )
@@ -187,7 +187,7 @@ def test_values_of_a_mapping_are_the_same_as_in_a_patch_and_none_deletes() -> No
         ["classes=5", None],
         {5: 5},
         {"classes=": 5},
-        {"classes": object()},
+        {"classes": ...},
         {"classes": float("nan")},
         {"classes": {1, 2}},
     ],

@@ -1,30 +1,23 @@
-"""The README tells the truth: its spec compiles, its error message is what `check` prints, its Python runs."""
+"""README and docs are correct: the spec compiles, the error message is what `check` prints, the Python runs, commands exist."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import resnet_spec
-from resnet_spec.diagnostics.rendering import render
+from resnet_spec.cli import group
 from resnet_spec.language.validation import schema_document
 from resnet_spec.training.recipe import read_recipe
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-
-R50 = """\
-spec: 1
-name: r50
-extends: resnet50
-input: 3x224x224
-classes: 5
-
-block: {op: bottleneck, project: stride != 1}
-stages:
-  layer1: {width: 64,  depth: 3}
-"""
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
@@ -38,13 +31,38 @@ def test_the_first_spec_compiles() -> None:
 
 
 def test_the_error_message_is_what_check_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "r50.yaml").write_text(R50, encoding="utf-8")
+    """The whole block: the command as it is written, run on the spec shown above it."""
+    command, _, printed = next(block for block in blocks("console") if "error[" in block).partition("\n")
+    (tmp_path / "r50.yaml").write_text(blocks("yaml")[1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(resnet_spec.SpecError) as caught:
-        resnet_spec.analyze("r50.yaml")
-    message = render(caught.value.diagnostics)
-    shown = next(block for block in blocks("console") if "error[" in block)
-    assert message.strip() in shown
+    done = CliRunner().invoke(group, command.removeprefix("$ resnet-spec ").split())
+    assert (done.exit_code, done.stdout) == (1, printed)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_and_options_exist(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("runs/a", "folder", "photograph.jpg"):  # the arguments that have to exist
+        (tmp_path / path).mkdir(parents=True)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for line in re.findall(r"^\$ resnet-spec (.*?)(?:\s+#.*|\s+>.*)?$", text, re.MULTILINE):
+        name, *arguments = shlex.split(line)
+        command = group.get_command(click.Context(group), name)
+        assert command is not None, name
+        command.make_context(name, arguments)
+
+
+def test_the_messages_that_are_quoted_are_printed() -> None:
+    """Each in a golden text of `tests/invalid`, which may have other names of files."""
+
+    def without_files(text: str) -> str:
+        return re.sub(r"[\w./]+\.yaml", "FILE", text)
+
+    section = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Findings")[2].partition("\n## ")[0]
+    quoted = [a or b for a, b in re.findall(r"`` (.*?) ``|(?<!`)`((?:the|and) [^`]*)`", section)]
+    golden = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "invalid").glob("*.txt"))
+    assert len(quoted) == 5
+    assert [phrase for phrase in quoted if without_files(phrase) not in without_files(golden)] == []
 
 
 @pytest.mark.torch
@@ -55,8 +73,8 @@ def test_the_python_runs() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 853_018  # type: ignore[attr-defined]
 
 
-def test_the_recipe_of_the_training_page_is_one() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+def test_the_recipe_of_the_training_page_is_valid() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     text = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]
     recipe = read_recipe(text)
     assert (recipe.epochs, recipe.lr, recipe.schedule.op, recipe.augment.mixup) == (60, 0.1, "cosine", 0.2)

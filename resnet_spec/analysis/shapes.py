@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from resnet_spec.analysis.sizes import accepted_sizes
-from resnet_spec.analysis.trace import SizeChange, changes, lines, told
+from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, lines
 from resnet_spec.diagnostics import Diagnostic, Span, SpecError
 from resnet_spec.graph.model import INPUT, Graph
 from resnet_spec.ops import Problem, Shape, show
@@ -64,4 +64,4 @@ def _sizes(graph: Graph, shapes: Sequence[Shape], value: int, input: Shape, at: 
     places = lines(graph.nodes[: len(shapes)], graph.regions)
     found = reversed(list(changes(graph.nodes, shape, value)))
     steps = [SizeChange(graph.nodes[n].name, places[n], shape(graph.nodes[n].inputs[-1]), shape(n)) for n in found]
-    yield told(input, steps, at.source)
+    yield describe_sizes(input, steps, at.source)

@@ -30,6 +30,7 @@ from resnet_spec.graph.model import INPUT, Graph, Node
 from resnet_spec.ops import Fixed, Joined, Kept, Mapped, Operation, Problem, Shape
 
 MAX_CASES = 64
+MAX_RECTANGLES = 128
 
 Rectangle = tuple[Sizes, Sizes]
 
@@ -72,12 +73,12 @@ def accepted_sizes(graph: Graph) -> Accepted:
     """The sizes a network accepts in evaluation, and the squares it can be trained on."""
     try:
         cases = _Solver(graph).solve()
+        rectangles = _largest([rectangle for case in cases for rectangle in case.allowed()])
+        squares = simplified([piece for heights, widths in rectangles for piece in intersection(heights, widths)])
+        alone = simplified([piece for case in cases for piece in case.squares_alone()])
     except UnsolvedError as error:
         return Accepted((), NONE, NONE, str(error), partial(runs_at, graph))
-    rectangles = tuple(dict.fromkeys(rectangle for case in cases for rectangle in case.allowed() if all(rectangle)))
-    squares = simplified([piece for heights, widths in rectangles for piece in intersection(heights, widths)])
-    alone = simplified([piece for case in cases for piece in case.squares_alone()])
-    return Accepted(rectangles, squares, alone)
+    return Accepted(tuple(rectangles), squares, alone)
 
 
 def runs_at(graph: Graph, height: int, width: int) -> bool:
@@ -156,18 +157,13 @@ class _Case:
         found = [(heights, widths)]
         for image in self.two_pixels:
             tall, wide = (_sizes_of_two(axis) for axis in image)
-            found = [pair for h, w in found for pair in ((intersection(h, tall), w), (h, intersection(w, wide))) if all(pair)]
+            found = _largest([pair for h, w in found for pair in ((intersection(h, tall), w), (h, intersection(w, wide)))])
         for product, length in self.products:
             pairs = [
                 (product.height.level(divisor), product.width.level(length // product.factor // divisor))
                 for divisor in _divisors(length // product.factor)
             ]
-            found = [
-                (both, sides)
-                for h, w in found
-                for level_h, level_w in pairs
-                if (both := intersection(h, level_h)) and (sides := intersection(w, level_w))
-            ]
+            found = _largest([(intersection(h, high), intersection(w, wide)) for h, w in found for high, wide in pairs])
         return found
 
     def squares_alone(self) -> Sizes:
@@ -179,6 +175,23 @@ class _Case:
             starts = [start for axis in image if (start := _reaches_two(axis)) is not None]
             squares = intersection(squares, at_least(min(starts, default=None)))
         return squares
+
+
+def _largest(rectangles: list[Rectangle]) -> list[Rectangle]:
+    """The same sizes without rectangles that are empty, or lie within another one."""
+    kept: list[Rectangle] = []
+    for rectangle in dict.fromkeys(filter(all, rectangles)):
+        if any(_within(rectangle, other) for other in kept):
+            continue
+        kept = [other for other in kept if not _within(other, rectangle)]
+        kept.append(rectangle)
+        if len(kept) > MAX_RECTANGLES:
+            raise UnsolvedError(f"more than {MAX_RECTANGLES} rectangles of sizes")
+    return kept
+
+
+def _within(inner: Rectangle, outer: Rectangle) -> bool:
+    return all(small == large or intersection(small, large) == small for small, large in zip(inner, outer, strict=True))
 
 
 def _reaches_two(axis: _Axis) -> int | None:

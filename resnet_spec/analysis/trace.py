@@ -42,7 +42,7 @@ def lines(nodes: Sequence[Node], regions: Iterable[Region], outside: Span | None
     return [node.span if node.span.source.origin != "library" else span for node, span in zip(nodes, found, strict=True)]
 
 
-def told(input: Shape, steps: Sequence[SizeChange], source: Source) -> str:
+def describe_sizes(input: Shape, steps: Sequence[SizeChange], source: Source) -> str:
     """`the 32x32 input was halved by lines 6, 9 and 14, to 4x4`, or each size with its line.
 
     Lines are of `source`, unless it says otherwise.

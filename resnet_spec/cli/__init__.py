@@ -1,6 +1,6 @@
 """The command line: arguments and exit codes. Each command lives in its own module, imported when it is called.
 
-Exit codes: 0 fine, 1 findings, 2 usage or input and output, 3 a mistake of ours.
+Exit codes: 0 success, 1 findings, 2 a wrong argument or a file that cannot be read or written, 3 a bug in resnet-spec.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class _Commands(click.Group):
         except click.UsageError as error:
             from resnet_spec.diagnostics import suggestion
 
-            mend = suggestion(args[0], COMMANDS)
-            message = f"there is no command `{printable(args[0])}`" + (f"; {mend}" if mend else "")
+            help = suggestion(args[0], COMMANDS)
+            message = f"there is no command `{printable(args[0])}`" + (f"; {help}" if help else "")
             raise click.UsageError(message, error.ctx) from None
 
 
@@ -54,15 +54,15 @@ Examples:
 )
 @click.version_option(package_name="resnet-spec", prog_name="resnet-spec")
 def group() -> None:
-    """Networks written as YAML specs: checked, analysed without torch, and compiled to PyTorch modules.
+    """Networks written as YAML specs: checked, analyzed without torch, and compiled to PyTorch modules.
 
     A SPEC is a path, the name of a shipped spec (see `resnet-spec list`), `block:NAME` for one block of the library, or `-` for
     standard input.
     """
 
 
-def _told(error: OSError) -> str:
-    """Why a file cannot be had, in words; for one in a folder that is not there, the folder."""
+def _reason(error: OSError) -> str:
+    """Why a file cannot be read or written; for one in a folder that does not exist, the folder."""
     if error.filename is None:
         return str(error)
     folder = Path(os.fsdecode(error.filename)).parent
@@ -87,22 +87,22 @@ def main() -> None:
     except click.Abort:
         code = 130
     except ResnetSpecError as error:
-        from resnet_spec.cli.common import show_findings
+        from resnet_spec.cli.common import show_error
 
-        code = show_findings(error.diagnostics)
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        code = show_error(error)
+    except BrokenPipeError:  # the reader of the output has ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
-        click.echo(f"error: {printable(_told(error))}", err=True)
+        click.echo(f"error: {printable(_reason(error))}", err=True)
         code = 2
     except Exception:  # the last resort of a program: everything a user can cause is caught above
         import traceback
 
         traceback.print_exc()
-        click.echo("this is a mistake of resnet-spec; please report it with the spec that caused it", err=True)
+        click.echo("this is a bug in resnet-spec; please report it with the spec that caused it", err=True)
         code = 3
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several: torch's groups now and then abort the end of the interpreter
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torch's process groups sometimes abort at the interpreter's end
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from resnet_spec import compiler as pipeline
-from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.graph.printer import print_graph
@@ -61,7 +61,7 @@ def command(
     try:
         analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size, hold_to_expect=False)
     except ResnetSpecError as error:
-        ctx.exit(show_findings(error.diagnostics, message_format))
+        ctx.exit(show_error(error, message_format))
     show_findings(analysis.warnings, message_format)
     if dump_ir:
         click.echo(print_graph(analysis.graph), nl=False)

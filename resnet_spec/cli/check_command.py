@@ -7,10 +7,10 @@ from dataclasses import replace
 import click
 
 from resnet_spec import compiler as pipeline
-from resnet_spec.cli.common import exit_code, find_target, findings_options, set_option, show_findings, spec_root_option
-from resnet_spec.diagnostics import Diagnostic, SpecError, printable, suggestion
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
-from resnet_spec.language.library import explanations
+from resnet_spec.language.catalog import catalog
 from resnet_spec.ops import show
 
 
@@ -44,25 +44,29 @@ def command(
     ignore: str | None,
     quiet: bool,
 ) -> None:
-    """Check specs without torch: form, names, shapes, and what each promises in `expect`.
+    """Check specs without torch: form, names, shapes, and the `expect` of each.
 
-    Findings go to stdout. Exit code 0 if all is well, 1 if there are findings, 2 if a file cannot be read.
+    Findings go to stdout. Exit code 0 without errors, 1 with errors, 2 if a file cannot be read.
     """
     _refuse_unknown(select, ignore)
     findings: list[Diagnostic] = []
     good: list[str] = []
+    code = 0
     for spec in specs:
         try:
             analysis = pipeline.analyze(find_target(spec, None, spec_root), sets)
-            told, line = [*analysis.warnings, *analysis.lints], _line(spec, analysis)
-        except SpecError as error:
-            told, line = list(error.diagnostics), ""
-        told = [finding for finding in told if finding.severity == "error" or _wanted(finding.code, select, ignore)]
+            found, line = [*analysis.warnings, *analysis.lints], _line(spec, analysis)
+        except ResnetSpecError as error:
+            found, line = list(error.diagnostics), ""
+            code = max(code, error.exit_code)
+        found = [finding for finding in found if finding.severity == "error" or _wanted(finding.code, select, ignore)]
         if warning == "error":
-            told = [replace(finding, severity="error") for finding in told]
-        if not any(finding.severity == "error" for finding in told):
+            found = [replace(finding, severity="error") for finding in found]
+        if any(finding.severity == "error" for finding in found):
+            code = max(code, 1)
+        else:
             good.append(line)
-        findings.extend(told)
+        findings.extend(found)
     findings = list({(finding.code, str(finding.span), finding.message): finding for finding in findings}.values())
     if findings or message_format in ("json", "sarif"):
         show_findings(findings, message_format, product=True)
@@ -74,11 +78,11 @@ def command(
             counts = f"{errors} error{'s' if errors != 1 else ''}, {len(findings) - errors} warning"
             plural = "s" if len(findings) - errors != 1 else ""
             click.echo(f"{len(specs)} spec{'s' if len(specs) > 1 else ''} checked, {len(good)} ok: {counts}{plural}")
-    ctx.exit(exit_code(findings))
+    ctx.exit(code)
 
 
 def _line(spec: str, analysis: pipeline.Analysis) -> str:
-    """What there is to say of a spec that is good."""
+    """The line for a spec without errors."""
     note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` not checked under --set"
     sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
     counts = f"{analysis.total.params:,} parameters, {analysis.total.macs:,} multiply-adds"
@@ -88,12 +92,12 @@ def _line(spec: str, analysis: pipeline.Analysis) -> str:
 def _refuse_unknown(*lists: str | None) -> None:
     """Refuse codes that no finding has."""
     for code in (word.strip() for codes in lists for word in (codes or "").split(",")):
-        if code and code not in explanations():
-            mend = suggestion(code, list(explanations()), most=0) or "see `resnet-spec explain`"
-            raise click.UsageError(f"there is no code `{printable(code)}`; {mend}")
+        if code and code not in catalog():
+            help = suggestion(code, list(catalog()), most=0) or "see `resnet-spec explain`"
+            raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
 
 
 def _wanted(code: str, select: str | None, ignore: str | None) -> bool:
-    """Whether warnings of a code are asked for."""
+    """Whether warnings of a code are to be shown."""
     chosen, left_out = (None if codes is None else {word.strip() for word in codes.split(",")} for codes in (select, ignore))
     return (chosen is None or code in chosen) and (left_out is None or code not in left_out)

@@ -1,4 +1,4 @@
-"""What the commands share: options, reading a SPEC argument, showing findings."""
+"""What the commands share: options, reading a SPEC argument, showing findings and errors."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ import click
 
 from resnet_spec import compiler as pipeline
 from resnet_spec.compiler import Target
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.rendering import MESSAGE_FORMATS, MessageFormat, render
-from resnet_spec.language.merge import decode
+from resnet_spec.diagnostics.text import shorten
+from resnet_spec.language.files import decode
 from resnet_spec.language.reader import MAX_BYTES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-IO_CODES = ("missing-file", "unreadable-file", "missing-data", "not-a-run", "run-exists", "cannot-write")
-COLOURS = ("auto", "always", "never")
-COLOUR = "resnet_spec.colour"
-USAGE_CODES = (
-    *("missing-folder", "missing-recipe", "missing-input", "missing-device"),
-    *("invalid-input", "unknown-block", "unknown-data", "data-option"),
-)
+COLOR_CHOICES = ("auto", "always", "never")
+_COLOR = "resnet_spec.color"
 
 
 def set_option(command: Decorated) -> Decorated:
@@ -47,16 +43,16 @@ def spec_root_option(command: Decorated) -> Decorated:
 
 
 def findings_options(command: Decorated) -> Decorated:
-    """How findings are shown: `--message-format`, which the command gets as `message_format`, and `--color`, which it need not
-    know of: `show_findings` finds it."""
-    colour = click.option(
+    """How findings are shown: `--message-format`, which the command gets as `message_format`, and `--color`, which
+    `show_findings` reads from the context."""
+    color = click.option(
         "--color",
-        type=click.Choice(COLOURS),
+        type=click.Choice(COLOR_CHOICES),
         default="auto",
         show_default=True,
         expose_value=False,
-        callback=_keep_colour,
-        help="Whether findings are coloured; auto: on a terminal, and as NO_COLOR and FORCE_COLOR say.",
+        callback=_keep_color,
+        help="Whether findings are colored; auto: on a terminal, unless NO_COLOR or FORCE_COLOR is set.",
     )
     form = click.option(
         "--message-format",
@@ -65,42 +61,33 @@ def findings_options(command: Decorated) -> Decorated:
         show_default=True,
         help="How findings are shown.",
     )
-    return form(colour(command))
+    return form(color(command))
 
 
-def _keep_colour(ctx: click.Context, _: click.Parameter, value: str) -> None:
-    ctx.meta[COLOUR] = value
+def _keep_color(ctx: click.Context, _: click.Parameter, value: str) -> None:
+    ctx.meta[_COLOR] = value
 
 
 def find_target(spec: str, input: str | None = None, root: str | None = None) -> Target:
     """The target of a SPEC argument; `-` reads standard input."""
     if spec != "-":
-        return pipeline.find(_inert(spec), input, root)
+        return pipeline.find(_require_name(spec), input, root)
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     here = Path.cwd()
     return Target(decode(data, "<stdin>"), here, Path(root) if root else here)
 
 
-def _inert(spec: str) -> str:
-    """An argument as it stands: a line break in it does not make it YAML text."""
+def _require_name(spec: str) -> str:
+    """An argument that is a path or a name: a line break in it does not make it YAML text."""
     if "\n" in spec or "\x00" in spec:
-        raise SpecError([Diagnostic("missing-file", f"there is no file {spec!r}", None)])
+        raise ArgumentError([Diagnostic("missing-file", f"there is no file {shorten(repr(spec), 80)}", None)])
     return spec
 
 
-def exit_code(findings: Iterable[Diagnostic]) -> int:
-    """2 where a file could not be read or an argument is off, 1 for other errors, else 0."""
-    errors = [finding for finding in findings if finding.severity == "error"]
-    off = (*IO_CODES, *USAGE_CODES)
-    if any((finding.span is None and finding.code in off) or finding.code == "set-syntax" for finding in errors):
-        return 2
-    return 1 if errors else 0
-
-
-def _coloured(stream: TextIO) -> bool:
-    """Whether to colour: as `--color` says, else on a terminal, unless NO_COLOR is set; FORCE_COLOR colours everywhere."""
+def _uses_color(stream: TextIO) -> bool:
+    """Whether to use colors: as `--color` says, else on a terminal, unless NO_COLOR is set; FORCE_COLOR: everywhere."""
     ctx = click.get_current_context(silent=True)
-    chosen = "auto" if ctx is None else ctx.meta.get(COLOUR, "auto")
+    chosen = "auto" if ctx is None else ctx.meta.get(_COLOR, "auto")
     if chosen != "auto":
         return bool(chosen == "always")
     if os.environ.get("NO_COLOR"):
@@ -109,8 +96,17 @@ def _coloured(stream: TextIO) -> bool:
 
 
 def show_findings(findings: Iterable[Diagnostic], how: MessageFormat = "text", product: bool = False) -> int:
-    """Print findings to stderr (to stdout where they are the product), and return the exit code."""
+    """Print findings to stderr, or to stdout where they are the product of the command.
+
+    Returns the exit code for findings that are not those of an error: 1 if one has the severity of an error, else 0.
+    """
     listed = list(findings)
     stream = sys.stdout if product else sys.stderr
-    click.echo(render(listed, how, colour=how == "text" and _coloured(stream)), nl=False, err=not product, color=True)
-    return exit_code(listed)
+    click.echo(render(listed, how, color=how == "text" and _uses_color(stream)), nl=False, err=not product, color=True)
+    return 1 if any(finding.severity == "error" for finding in listed) else 0
+
+
+def show_error(error: ResnetSpecError, how: MessageFormat = "text") -> int:
+    """Print the findings of an error to stderr, and return the exit code of its class."""
+    show_findings(error.diagnostics, how)
+    return error.exit_code

@@ -10,7 +10,7 @@ import click
 from resnet_spec import api
 from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
-from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.outputs.diagram import SHOWS, DiagramDetail, DiagramTheme, Direction, Heat, Style
@@ -77,7 +77,7 @@ def command(
         found = pipeline.sketch(find_target(spec, size, spec_root), sets, size)
         data, boxes = api.draw_bytes(found, style, chosen)
     except ResnetSpecError as error:
-        ctx.exit(show_findings(error.diagnostics, message_format))
+        ctx.exit(show_error(error, message_format))
     except NoRendererError as error:
         click.echo(f"error: {error}; `pip install pygraphviz` is enough", err=True)
         if output != "-":

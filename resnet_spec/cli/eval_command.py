@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from resnet_spec.cli.common import findings_options, show_findings
+from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
@@ -68,7 +68,7 @@ def command(
             precision=precision,
         )
     except ResnetSpecError as error:
-        ctx.exit(show_findings(error.diagnostics, message_format))
+        ctx.exit(show_error(error, message_format))
     click.echo(_json(evaluation) if style == "json" else _text(evaluation))
 
 

@@ -9,8 +9,9 @@ import click
 
 from resnet_spec import compiler as pipeline
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import display_width, pad
 from resnet_spec.language.library import library_block_names, shipped_names
-from resnet_spec.language.reader import to_data
+from resnet_spec.language.nodes import to_data
 from resnet_spec.language.spec import ArgumentValue, ScalarNode, library
 from resnet_spec.ops import OPERATIONS, Field, fields_of, show
 
@@ -33,7 +34,7 @@ Examples:
 def command(what: str | None, style: str) -> None:
     """List the shipped specs, the blocks of the library, the operations, or the recipes.
 
-    Names of specs and blocks work where a SPEC does.
+    Names of specs and blocks can be given as SPEC.
     """
     match what:
         case "blocks":
@@ -49,10 +50,10 @@ def command(what: str | None, style: str) -> None:
         return
     heads = list(rows[0])
     cells = [[f"{value:,}" if isinstance(value, int) else printable(str(value)) for value in row.values()] for row in rows]
-    widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
+    widths = [max(display_width(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
     for line in [heads, *cells]:
         columns = [
-            cell.rjust(width) if isinstance(value, int) else cell.ljust(width)
+            pad(cell, width, right=isinstance(value, int))
             for cell, width, value in zip(line, widths, rows[0].values(), strict=True)
         ]
         click.echo("  ".join(columns).rstrip())
@@ -70,7 +71,7 @@ def _specs() -> list[dict[str, object]]:
 
 
 def _family(name: str) -> str:
-    """The networks that differ in their depth only: `resnet` for `resnet18` to `resnet152`."""
+    """The common name of networks that differ only in depth: `resnet` for `resnet18` to `resnet152`."""
     return re.sub(r"(?<=[a-z])\d+", "", name)
 
 
@@ -92,8 +93,8 @@ def _recipes() -> list[dict[str, object]]:
         recipe = read_recipe(name)
         length = f"{recipe.epochs} epochs" if recipe.epochs is not None else f"{recipe.iterations:,} iterations"
         facts = {"length": length, "batch": recipe.batch_size, "optimizer": recipe.optimizer, "lr": f"{recipe.lr:g}"}
-        told = {key: str(to_data(node)) for key in ("about", "accuracy") if (node := recipe.root.get(key)) is not None}
-        rows.append({"recipe": name, **facts, "about": told.get("about", ""), "expect": told.get("accuracy", "")})
+        texts = {key: str(to_data(node)) for key in ("about", "accuracy") if (node := recipe.root.get(key)) is not None}
+        rows.append({"recipe": name, **facts, "about": texts.get("about", ""), "expect": texts.get("accuracy", "")})
     return rows
 
 

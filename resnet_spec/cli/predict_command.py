@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from resnet_spec.cli.common import findings_options, show_findings
+from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import display_width, pad
@@ -53,7 +53,7 @@ def command(
     try:
         predictions = predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
     except ResnetSpecError as error:
-        ctx.exit(show_findings(error.diagnostics, message_format))
+        ctx.exit(show_error(error, message_format))
     if style == "json":
         rows = [
             {"image": each.image, "classes": [{"name": name, "probability": value} for name, value in each.classes]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from resnet_spec.cli.common import findings_options, show_findings
+from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import display_width, pad
@@ -42,7 +42,7 @@ def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str
     try:
         summary = summarize_data(data, input=size, skip_bad=skip_bad)
     except ResnetSpecError as error:
-        ctx.exit(show_findings(error.diagnostics, message_format))
+        ctx.exit(show_error(error, message_format))
     click.echo(_json(data, summary) if style == "json" else _text(data, summary))
 
 

@@ -9,7 +9,7 @@ import click
 from resnet_spec import compiler as pipeline
 from resnet_spec.analysis.memory import DTYPE_BYTES, measure
 from resnet_spec.analysis.receptive_field import receptive_fields
-from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.outputs import summary as report
@@ -58,7 +58,7 @@ def command(
     try:
         analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size)
     except ResnetSpecError as error:
-        ctx.exit(show_findings(error.diagnostics, message_format))
+        ctx.exit(show_error(error, message_format))
     show_findings(analysis.warnings, message_format)
     chosen: report.SummaryDetail = detail or ("op" if arithmetic or spec.startswith(pipeline.BLOCK_PREFIX) else "block")
     graph, shapes = analysis.graph, analysis.shapes

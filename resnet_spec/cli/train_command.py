@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from resnet_spec.cli.common import findings_options, set_option, show_findings, spec_root_option
+from resnet_spec.cli.common import findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -163,7 +163,7 @@ def command(
             result = start()
         except ResnetSpecError as error:
             bar.clear()
-            ctx.exit(show_findings(error.diagnostics, message_format))
+            ctx.exit(show_error(error, message_format))
         except Interrupted:
             bar.clear()
             if world.writes:

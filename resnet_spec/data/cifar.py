@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_spec.data.cifar_pickle import StoredArray, UnreadablePickleError, unpickle
-from resnet_spec.data.dataset import Data, Labels, Pixels, held
+from resnet_spec.data.dataset import Data, Labels, Pixels, make_split
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import ResnetSpecError, printable
 
@@ -127,7 +127,7 @@ def _open(kind: str, text: str, layout: _Layout, folder: Path) -> Data:
         if odd:
             notes.append(f"the published files of {split} have {published} images each; another number is in " + ", ".join(odd))
         pixels = np.concatenate([each for each, _ in read]) if len(read) > 1 else read[0][0]
-        splits.append(held(pixels, np.concatenate([labels for _, labels in read]), split))
+        splits.append(make_split(pixels, np.concatenate([labels for _, labels in read]), split))
     train, test = splits
     return Data(kind, text, _class_names(layout, folder), train, None, test, 3, (32, 32), tuple(notes))
 

@@ -73,7 +73,7 @@ class Data:
     root: Path | None = None
 
 
-def held(pixels: Pixels, labels: Labels, what: str) -> Split | None:
+def make_split(pixels: Pixels, labels: Labels, what: str) -> Split | None:
     """A split whose images `(N, H, W, C)` are in memory; None for no images. `what` is train, validation or test."""
     if not len(labels):
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_spec.data.dataset import Data, Pixels, Split, held
+from resnet_spec.data.dataset import Data, Pixels, Split, make_split
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import ResnetSpecError, printable
 
@@ -62,7 +62,7 @@ def open_mnist(text: str, root: Path) -> Data:
         if splits and images.shape[1:] != size:
             raise _damaged(path, f"has images of {images.shape[1]}x{images.shape[2]} pixels; training has {size[0]}x{size[1]}")
         size = (images.shape[1], images.shape[2])
-        splits.append(held(images[..., None], labels, what))
+        splits.append(make_split(images[..., None], labels, what))
     train, test = splits
     return Data(kind, text, classes, train, None, test, 1, size)
 

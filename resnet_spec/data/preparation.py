@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resnet_spec.data.dataset import Data, Pixels
 from resnet_spec.data.decode import to_channels
-from resnet_spec.data.resize import Mode, center_crop, resize, resized
+from resnet_spec.data.resize import Mode, center_crop, resize, resized_size
 from resnet_spec.diagnostics import DataError, Diagnostic
 
 if TYPE_CHECKING:
@@ -33,25 +33,25 @@ class Preparation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def with_channels(self, image: Pixels) -> Pixels:
+    def convert_channels(self, image: Pixels) -> Pixels:
         """An image `(H, W, C)` with the number of channels that the network takes."""
         return to_channels(image, self.channels)
 
-    def resized(self, image: Pixels) -> Pixels:
+    def resize_only(self, image: Pixels) -> Pixels:
         """An image `(H, W, C)` with the right channels, resized and not cropped."""
-        image = self.with_channels(image)
+        image = self.convert_channels(image)
         return image if self.resize is None else resize(image, self.resize, self.interpolation)
 
-    def fixed(self, image: Pixels) -> Pixels:
+    def apply(self, image: Pixels) -> Pixels:
         """An image `(H, W, C)` of bytes as the network takes it, still in bytes: channels, size and crop applied."""
-        image = self.resized(image)
+        image = self.resize_only(image)
         if self.crop is not None:
             return center_crop(image, self.crop)
         return resize(image, self.size, self.interpolation)  # returns the image itself where it has that size
 
     def changes(self, height: int, width: int) -> bool:
-        """Whether `fixed` changes an image of this size."""
-        is_resized = self.resize is not None and resized(height, width, self.resize) != (height, width)
+        """Whether `apply` changes an image of this size."""
+        is_resized = self.resize is not None and resized_size(height, width, self.resize) != (height, width)
         return is_resized or (height, width) != self.size
 
     def for_images_of(self, size: PixelSize | None) -> Preparation:

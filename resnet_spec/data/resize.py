@@ -12,7 +12,7 @@ Mode = Literal["bilinear", "bicubic", "nearest"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
-def resized(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:
+def resized_size(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:
     """The (height, width) of the result of `resize`. An int `size` is the shorter side; the longer one is rounded down."""
     if not isinstance(size, int):
         return size
@@ -24,7 +24,7 @@ def resized(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, 
 def resize(image: Pixels, size: int | tuple[int, int], mode: Mode = "bilinear") -> Pixels:
     """Resize `(H, W, C)` to `(h, w, C)`. An int `size` is the shorter side and keeps the aspect ratio; a tuple is (h, w)."""
     height, width = image.shape[:2]
-    target = resized(height, width, size)
+    target = resized_size(height, width, size)
     if target == (height, width):
         return image
     if mode == "nearest":

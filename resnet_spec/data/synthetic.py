@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from resnet_spec.data.dataset import Data, Pixels, Split, held
+from resnet_spec.data.dataset import Data, Pixels, Split, make_split
 from resnet_spec.data.drawing import draw
 from resnet_spec.data.refusal import refuse
 from resnet_spec.data.shapes import MOST_CLASSES, class_name
@@ -43,7 +43,7 @@ def open_synthetic(text: str, options: str, input: tuple[int, int, int], seed: i
         raise refuse("no-images", "`synthetic` is asked for no images for training")
     shape = (values["height"], values["width"], values["channels"])
     train, validation, test = (
-        _make_split(values["seed"], number, what, values[what], values["classes"], shape) for number, what in enumerate(SPLITS)
+        _draw_split(values["seed"], number, what, values[what], values["classes"], shape) for number, what in enumerate(SPLITS)
     )
     names = tuple(class_name(label) for label in range(values["classes"]))
     return Data("synthetic", text, names, train, validation, test, shape[2], (shape[0], shape[1]))
@@ -64,7 +64,7 @@ def _read_option(option: str) -> dict[str, int]:
     return {key: int(value)}
 
 
-def _make_split(seed: int, number: int, what: str, count: int, classes: int, shape: tuple[int, int, int]) -> Split | None:
+def _draw_split(seed: int, number: int, what: str, count: int, classes: int, shape: tuple[int, int, int]) -> Split | None:
     """A split of `count` images of `shape` (H, W, C), in memory unless it is too large."""
     labels = np.arange(count, dtype=np.int64) % classes
     if count * math.prod(shape) > HELD:
@@ -78,7 +78,7 @@ def _make_split(seed: int, number: int, what: str, count: int, classes: int, sha
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(fill, range(0, count, step)))
-    return held(pixels, labels, what)
+    return make_split(pixels, labels, what)
 
 
 def _draw_one(seed: int, number: int, classes: int, shape: tuple[int, int, int], i: int) -> Pixels:

@@ -1,25 +1,19 @@
-"""What is reported about a spec, a recipe or a run, and how it is rendered. Any part of the package may import this one."""
+"""What is reported about a spec, a recipe or a run, and how it is shown. Any part of the package may import this one."""
 
 from __future__ import annotations
 
-from .model import (
-    SYNONYMS,
+from .errors import (
     ArgumentError,
     DataError,
-    Diagnostic,
-    Label,
-    Origin,
     RecipeError,
     ResnetSpecError,
-    Severity,
-    Source,
-    Span,
     SpecError,
     TrainingError,
     WeightsError,
-    closest,
-    suggestion,
+    document_error,
 )
+from .model import Diagnostic, DocumentKind, Label, Origin, Severity, Source, Span
+from .suggestions import SYNONYMS, closest, suggestion
 from .text import printable
 
 __all__ = [
@@ -27,6 +21,7 @@ __all__ = [
     "ArgumentError",
     "DataError",
     "Diagnostic",
+    "DocumentKind",
     "Label",
     "Origin",
     "RecipeError",
@@ -38,6 +33,7 @@ __all__ = [
     "TrainingError",
     "WeightsError",
     "closest",
+    "document_error",
     "printable",
     "suggestion",
 ]

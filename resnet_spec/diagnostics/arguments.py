@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from reprlib import Repr
 from typing import TypeVar
 
-from resnet_spec.diagnostics.model import ArgumentError, Diagnostic, closest
+from resnet_spec.diagnostics.errors import ArgumentError
+from resnet_spec.diagnostics.model import Diagnostic
+from resnet_spec.diagnostics.suggestions import closest
 from resnet_spec.diagnostics.text import printable
 
 Choice = TypeVar("Choice", bound=str)

@@ -82,7 +82,7 @@ def _read(trained: Trained, file: Path) -> Pixels | BadImage:
         image = read_image(file)
     except BadImage as bad:
         return bad
-    return trained.facts.preparation.for_images_of((image.shape[0], image.shape[1])).fixed(image)
+    return trained.facts.preparation.for_images_of((image.shape[0], image.shape[1])).apply(image)
 
 
 def _paths(images: object) -> list[Path]:

@@ -1,8 +1,8 @@
-"""Whether data conforms to the schema: yes or no, in the time it takes to look.
+"""Whether data conforms to a schema: a fast yes or no.
 
-A spec that is right, which most are, needs no more, and importing jsonschema takes longer than compiling a network. What is
-wrong with one that is not, jsonschema says (see `schema`). Only the keywords of `spec.schema.json` are known here; a test
-compares the answers with jsonschema's.
+A correct spec, as most are, needs no more, and importing jsonschema takes longer than compiling a network. What is wrong with a
+spec that does not conform, jsonschema reports (see `validation`). Only the keywords of `spec.schema.json` and
+`recipe.schema.json` are known here; a test compares the answers with those of jsonschema.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _NOTES = frozenset({"$schema", "$id", "title", "description", "default", "exampl
 
 
 def conforms(value: object, schema: Schema, definitions: dict[str, Schema]) -> bool:
-    """Whether `value` is as `schema` says. `allOf` is read as the operation part means it: its members are chosen by `op`."""
+    """Whether `value` conforms to `schema`. Of the members of `allOf`, the one that is about the `op` of the value counts."""
     if schema is True:
         return True
     if "$ref" in schema:
         return conforms(value, definitions[schema["$ref"].removeprefix("#/definitions/")], definitions)
     for keyword, expected in schema.items():
-        check = _CHECKS.get(keyword)  # none for a note; a test holds that every other keyword is known
+        check = _CHECKS.get(keyword)  # None for an annotation; a test checks that every other keyword is known
         if check is not None and not check(value, expected, schema, definitions):
             return False
     return True
@@ -88,7 +88,7 @@ def _same(value: object, expected: object) -> bool:
 
 
 def _unique(value: object) -> bool:
-    """Whether no item stands twice; lists of thousands are compared by their text and not pair by pair."""
+    """Whether all items differ. They are compared by their text, because comparing thousands pair by pair takes long."""
     return not isinstance(value, list) or len({json.dumps(item, sort_keys=True) for item in value}) == len(value)
 
 
@@ -103,7 +103,7 @@ def _all_of(value: object, expected: list[Schema], schema: Schema, definitions: 
 
 
 def member_for(value: object, members: list[Schema]) -> Schema | None:
-    """The one member of the operation part's `allOf` that speaks of a use: its `if` says that `op` is this word."""
+    """The member of an `allOf` that is about a use: the one whose `if` asks for its `op`."""
     name = value.get("op") if isinstance(value, dict) else value
     for member in members:
         if member["if"]["properties"]["op"]["const"] == name:

@@ -1,8 +1,7 @@
 """The language's arithmetic: `width * expansion`, `stride != 1 or in_channels != out_channels`, `max(8, channels // 16)`.
 
-Goes in: the text of an expression and a way to look names up. Comes out: an int, a float or a truth value. Python's parser
-reads the text, but nothing of Python is executed: a whitelist of node kinds is walked here, with bounds on length, depth and
-magnitude, so that no text takes long or grows large.
+The value of an expression is an int, a float or a boolean. Python's parser reads the text, but no Python is executed: the
+nodes of a whitelist are evaluated here. Length, depth and magnitude are limited, so that no text takes long or grows large.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from resnet_spec.diagnostics import Diagnostic, Span, suggestion
-from resnet_spec.language.reader import ScalarNode
+from resnet_spec.language.nodes import ScalarNode
 
 Number = int | float | bool
 Lookup = Callable[[str], Number]
@@ -28,7 +27,7 @@ MAX_MAGNITUDE = 2**31
 
 
 class ExpressionError(Exception):
-    """Why an expression has no value; `start` and `stop` are characters of its text."""
+    """Why an expression has no value. `start` and `stop` are positions in its text."""
 
     def __init__(self, code: str, message: str, start: int, stop: int, help: str = "") -> None:
         super().__init__(message)
@@ -37,7 +36,7 @@ class ExpressionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A text that passed the whitelist. `names` are those it mentions, in order of appearance, with their places."""
+    """A text that is an expression. `names` are the names in it, in order of appearance, with their positions."""
 
     text: str
     tree: ast.expr
@@ -63,7 +62,10 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # name: (func
     "make_divisible": (make_divisible, 2, 3),
 }
 FUNCTION_NAMES = tuple(_FUNCTIONS)
-GRAMMAR = f"it can say: numbers, names, + - * / // %, comparisons, `and or not`, `a if c else b`, {', '.join(FUNCTION_NAMES)}"
+GRAMMAR = (
+    "an expression consists of numbers, names, + - * / // %, comparisons, `and or not`, `a if c else b` and the functions "
+    + ", ".join(FUNCTION_NAMES)
+)
 _ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -89,9 +91,9 @@ def parse(text: str) -> Expression | ExpressionError:
     if len(text) > MAX_LENGTH:
         return ExpressionError("expression-too-long", f"an expression of more than {MAX_LENGTH} characters", 0, MAX_LENGTH)
     if not text.isascii() or not text.isprintable():
-        message = f"`{text}` is not an expression, which is one line of ASCII characters"
-        mend = "names in expressions are of the letters a to z, digits and underscores"
-        return ExpressionError("expression-syntax", message, 0, len(text), mend)
+        message = f"`{text}` is not an expression: an expression is one line of ASCII characters"
+        help = "names in expressions consist of the letters a to z, digits and underscores"
+        return ExpressionError("expression-syntax", message, 0, len(text), help)
     if "#" in text:  # Python's parser would take it for a comment
         return ExpressionError("expression-syntax", f"`{text}` is not an expression", text.index("#"), len(text))
     try:
@@ -119,21 +121,21 @@ def _syntax_error(text: str, error: Exception) -> ExpressionError:
 
 
 def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[str, int, int]]) -> None:
-    """Refuse every node the language does not have, and collect the names."""
+    """Refuse every node that is not part of the language, and collect the names."""
     start, stop = node.col_offset + shift, (node.end_col_offset or 0) + shift
 
-    def refuse(message: str, mend: str = "") -> ExpressionError:
-        return ExpressionError("expression-syntax", message, start, stop, mend)
+    def refuse(message: str, help: str = "") -> ExpressionError:
+        return ExpressionError("expression-syntax", message, start, stop, help)
 
     if depth > MAX_DEPTH:
         raise ExpressionError("expression-too-deep", f"an expression nested deeper than {MAX_DEPTH}", start, stop)
     inner: list[ast.expr] = []
     match node:
         case ast.Constant(value=bool(word)):
-            raise refuse(f"`{word}` is not a word of the language", f"write `{str(word).lower()}`")
+            raise refuse(f"`{word}` is not a keyword of the language", f"write `{str(word).lower()}`")
         case ast.Constant(value=int() | float() as number) if _NUMBER.fullmatch(text[start:stop]):
             if abs(number) > MAX_MAGNITUDE:
-                raise ExpressionError("expression-too-large", f"{text[start:stop]} is beyond 2^31", start, stop)
+                raise ExpressionError("expression-too-large", f"{text[start:stop]} is larger than 2^31", start, stop)
         case ast.Name(id="true" | "false"):
             pass
         case ast.Name(id=name):
@@ -141,7 +143,7 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             inner = [left, right]
         case ast.BinOp(op=ast.Pow()):
-            raise refuse("there is no power in expressions", "multiply instead")
+            raise refuse("expressions have no power operator", "multiply instead")
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not(), operand=operand):
             inner = [operand]
         case ast.BoolOp(values=values):
@@ -162,14 +164,14 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
             inner = args
         case _:
             written_otherwise = node.value if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
-            mend = GRAMMAR if written_otherwise is None else f"write {written_otherwise}"
-            raise refuse(f"`{text[start:stop]}` is more than an expression can say", mend)
+            help = GRAMMAR if written_otherwise is None else f"write {written_otherwise}"
+            raise refuse(f"`{text[start:stop]}` is not allowed in an expression", help)
     for child in inner:
         _check(child, depth + 1, shift, text, names)
 
 
 def evaluate(expression: Expression, lookup: Lookup) -> Number:
-    """The value of an expression. `lookup` is asked only for names on the path taken; raises ExpressionError."""
+    """The value of an expression. Only names that are needed are looked up. Raises ExpressionError."""
     shift = len(expression.text) - len(expression.text.lstrip())
     return _Evaluator(expression.text, shift, lookup).value(expression.tree)
 
@@ -188,13 +190,13 @@ class _Evaluator:
                 return self.compare(node, left, ops, rest)
             case ast.BoolOp(op=op, values=values):
                 stop = isinstance(op, ast.Or)
-                return stop if any(self.truth(value) is stop for value in values) else not stop
+                return stop if any(self.boolean(value) is stop for value in values) else not stop
             case ast.BinOp(left=left, op=op, right=right):
                 return self.arithmetic(node, op, self.number(left), self.number(right))
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                return self.value(body if self.truth(test) else orelse)
+                return self.value(body if self.boolean(test) else orelse)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return not self.truth(operand)
+                return not self.boolean(operand)
             case ast.UnaryOp(op=op, operand=operand):
                 number = self.number(operand)
                 return -number if isinstance(op, ast.USub) else number
@@ -204,8 +206,8 @@ class _Evaluator:
 
     def arithmetic(self, node: ast.expr, op: ast.operator, left: Number, right: Number) -> Number:
         if right == 0 and isinstance(op, ast.Div | ast.FloorDiv | ast.Mod):
-            mend = f"where it may be 0, divide by `max(1, {self.written(node.right)})`" if isinstance(node, ast.BinOp) else ""
-            raise self.error("division-by-zero", f"`{self.written(node)}` divides by zero", node, mend)
+            help = f"where it may be 0, divide by `max(1, {self.written(node.right)})`" if isinstance(node, ast.BinOp) else ""
+            raise self.error("division-by-zero", f"`{self.written(node)}` divides by zero", node, help)
         return self.bounded(_ARITHMETIC[type(op)](left, right), node)
 
     def compare(self, node: ast.expr, left: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> bool:
@@ -235,29 +237,29 @@ class _Evaluator:
             raise self.error("expression-type", f"a number is needed, and `{self.written(node)}` is {str(value).lower()}", node)
         return value
 
-    def truth(self, node: ast.expr) -> bool:
+    def boolean(self, node: ast.expr) -> bool:
         value = self.value(node)
         if not isinstance(value, bool):
-            message = f"a truth value is needed, and `{self.written(node)}` is {value}"
+            message = f"a boolean is needed, and `{self.written(node)}` is {value}"
             raise self.error("expression-type", message, node, f"write `{self.written(node)} != 0`")
         return value
 
     def bounded(self, value: Number, node: ast.expr) -> Number:
         if not abs(value) <= MAX_MAGNITUDE:
-            mend = "is a number a misprint? Widths are seldom more than a few thousand"
-            raise self.error("expression-too-large", f"`{self.written(node)}` goes beyond 2^31", node, mend)
+            help = "is there a typo in a number? Widths are rarely larger than a few thousand"
+            raise self.error("expression-too-large", f"`{self.written(node)}` is larger than 2^31", node, help)
         return value
 
     def written(self, node: ast.expr) -> str:
         return self.text[node.col_offset + self.shift : (node.end_col_offset or 0) + self.shift]
 
-    def error(self, code: str, message: str, node: ast.expr, mend: str = "") -> ExpressionError:
+    def error(self, code: str, message: str, node: ast.expr, help: str = "") -> ExpressionError:
         start = node.col_offset + self.shift
-        return ExpressionError(code, message, start, (node.end_col_offset or 0) + self.shift, mend)
+        return ExpressionError(code, message, start, (node.end_col_offset or 0) + self.shift, help)
 
 
 def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
-    """The place of characters `start` to `stop` of an expression; the whole scalar where it is folded or escaped."""
+    """The place of the characters from `start` to `stop`; that of the whole scalar where it is folded or has escapes."""
     span = scalar.span
     if span.line != span.end_line or span.anchor is not None:
         return span
@@ -268,5 +270,5 @@ def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
 
 
 def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
-    """The finding for an expression that stands in `scalar`."""
+    """The finding for the expression in `scalar`."""
     return Diagnostic(error.code, error.message, span_of(scalar, error.start, error.stop), help=error.help)

@@ -1,7 +1,4 @@
-"""Lines of YAML that stand too far to the left or to the right, which is why most texts do not read.
-
-Goes in: the lines of a text, and where YAML gave up. Comes out: the line to mend, what is wrong with it, and the mend.
-"""
+"""Lines of YAML with the wrong indentation, the most frequent reason why a text is not YAML."""
 
 from __future__ import annotations
 
@@ -11,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """The number of a line from 1, what is wrong with it, and the mend."""
+    """The number of a line from 1, what is wrong with it, and what to do."""
 
     line: int
     what: str
-    mend: str
+    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +25,12 @@ class _Line:
 
     @property
     def opens(self) -> bool:
-        """Whether what belongs to it stands on the lines below."""
+        """Whether its value begins on the next line."""
         return self.text.partition(" #")[0].rstrip().endswith(":")
 
 
 def too_deep(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
-    """The mend where a second key, with its colon at `column`, stands below one that has its value already."""
+    """The line to correct where a second key, with its colon at `column`, is below one that has its value already."""
     here, above = _at(lines, line), _above(lines, line)
     if above is None or ":" in lines[line - 1][: column - 1] or above.opens:
         return None
@@ -46,7 +43,7 @@ def too_deep(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
 
 
 def out_of_line(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
-    """The mend where the entry that begins at `column` belongs to no mapping around it."""
+    """The line to correct where the entry that begins at `column` belongs to no mapping around it."""
     here, above = _at(lines, line), _above(lines, line)
     if above is None or column != here.indent + 1:
         return None
@@ -67,7 +64,7 @@ def _at(lines: Sequence[str], line: int) -> _Line:
 
 
 def _above(lines: Sequence[str], line: int) -> _Line | None:
-    """The line before one, without those that are empty or comments."""
+    """The line before one, not counting empty lines and comments."""
     found = (_at(lines, number) for number in range(line - 1, 0, -1))
     return next((each for each in found if each.text and not each.text.startswith("#")), None)
 

@@ -1,26 +1,30 @@
-"""Findings told from where the author sits: in the file that was checked, and with what its values overrode.
-
-Goes in: findings, the text that was checked, and what its merge replaced. Comes out: the same findings. One whose cause is in
-the author's file, but which shows in a file that it extends, gets its primary place at the cause.
-"""
+"""Findings placed where their author can act: in the file that was checked, with notes on the values that it overrides."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
-from resnet_spec.language.reader import ScalarNode, YamlNode
+from resnet_spec.language.nodes import ScalarNode, YamlNode
 
 MOST_STEPS = 4
 
 
 def with_origins(findings: Iterable[Diagnostic], main: Source, replaced: Mapping[Span, YamlNode]) -> list[Diagnostic]:
-    """`findings` with the place of the author's own text first, and a note for each value that overrides another."""
-    return [_with_notes(_at_the_cause(finding, main), replaced) for finding in findings]
+    """`findings` with the place in the author's own text first, and a note for each value that overrides another one.
+
+    Args:
+        main: the text that was checked.
+        replaced: what its merge overrode (see `Resolved`).
+    """
+    overriding = _Overriding(replaced)
+    return [_with_notes(_at_the_cause(finding, main), overriding) for finding in findings]
 
 
 def _at_the_cause(finding: Diagnostic, main: Source) -> Diagnostic:
+    """A finding that shows in an extended file, with its cause in the author's file as the primary place."""
     span = finding.span
     if span is None or _near(span, main):
         return finding
@@ -36,11 +40,40 @@ def _near(span: Span, main: Source) -> bool:
     return span.source is main or span.source.origin == "command line"
 
 
-def _with_notes(finding: Diagnostic, replaced: Mapping[Span, YamlNode]) -> Diagnostic:
-    if not replaced or finding.span is None:
+class _Overriding:
+    """The values that override others, by place. Those of one source do not overlap, so they are found by bisection."""
+
+    def __init__(self, replaced: Mapping[Span, YamlNode]) -> None:
+        self.replaced = replaced
+        self.order = {span: number for number, span in enumerate(replaced)}
+        self.by_source: dict[Source, list[Span]] = {}
+        for span in replaced:
+            self.by_source.setdefault(span.source, []).append(span)
+        for spans in self.by_source.values():
+            spans.sort(key=_begin)
+
+    def at(self, place: Span) -> Iterator[Span]:
+        """The overriding values that have a character in common with a place."""
+        spans = self.by_source.get(place.source, [])
+        first = bisect_right(spans, (place.line, place.column), key=_end)
+        last = bisect_left(spans, (place.end_line, place.end_column), key=_begin)
+        return (span for span in spans[first:last] if span.meets(place))
+
+
+def _begin(span: Span) -> tuple[int, int]:
+    return span.line, span.column
+
+
+def _end(span: Span) -> tuple[int, int]:
+    return span.end_line, span.end_column
+
+
+def _with_notes(finding: Diagnostic, overriding: _Overriding) -> Diagnostic:
+    if not overriding.replaced or finding.span is None:
         return finding
     places = [finding.span, *(label.span for label in finding.related)]
-    notes = dict.fromkeys(_overrides(value, replaced) for value in replaced if any(value.meets(each) for each in places))
+    values = sorted({value for place in places for value in overriding.at(place)}, key=overriding.order.__getitem__)
+    notes = dict.fromkeys(_overrides(value, overriding.replaced) for value in values)
     return replace(finding, notes=(*finding.notes, *notes)) if notes else finding
 
 
@@ -66,7 +99,7 @@ def _text(node: YamlNode) -> str:
 
 
 def _written(span: Span) -> str:
-    """The text at a place, as far as it stands on one line."""
+    """The text at a place, as far as it is on one line."""
     line = span.source.line(span.line)
     text = line[span.column - 1 : span.end_column - 1 if span.end_line == span.line else None]
     return f"`{text.strip()}`"

@@ -1,8 +1,7 @@
-"""A merged document against the JSON Schema, told in our own words.
+"""A merged document checked against the JSON Schema of specs or of recipes, with findings in plain words.
 
-Goes in: the tree of a document or a block. Comes out: diagnostics, one for each thing that is not as `spec.schema.json` says.
-The schema has two readings. A file (what editors check) may lack everything but `spec`; the whole, checked here after the
-merge, must also have `input`, and has no `null` left.
+The schema has two readings. A single file, which editors check, may lack everything but `spec`. The merged document, which is
+checked here, must also have `input`, and contains no `null` any more.
 """
 
 from __future__ import annotations
@@ -10,33 +9,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Span, closest, suggestion
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
 from resnet_spec.language.conformance import conforms, member_for
-from resnet_spec.language.library import DocumentKind
-from resnet_spec.language.reader import MappingNode, ScalarNode, SequenceNode, YamlNode, path_to, to_data
+from resnet_spec.language.nodes import MappingNode, NodePath, ScalarNode, SequenceNode, YamlNode, key_paths, to_data
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 _FILES: dict[DocumentKind, Path] = {kind: Path(__file__).with_name(f"{kind}.schema.json") for kind in get_args(DocumentKind)}
 _TYPE_WORDS = {
-    "integer": "a whole number",
+    "integer": "an integer",
     "number": "a number",
-    "boolean": "true or false",
+    "boolean": "a boolean",
     "array": "a list",
     "object": "a mapping",
     "string": "a string",
 }
-_INFERRED = "remove it: it follows from what enters, and is never written"
+_INFERRED = "remove it: it is inferred from the input"
 _NEVER_WRITTEN = {  # arguments of torch's layers that are not part of the language
     **dict.fromkeys(("in_channels", "in_features", "num_features", "num_channels", "normalized_shape"), _INFERRED),
     "inplace": "remove it: the compiler decides which layers may overwrite their input",
 }
-_KINDS = {bool: "a truth value", int: "a whole number", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
+_KINDS = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
 
 
 @cache
@@ -47,24 +46,24 @@ def schema_document(kind: DocumentKind = "spec") -> dict[str, Any]:
 
 
 def recipe_file_schema() -> dict[str, Any]:
-    """The schema of recipes for editors: what a recipe must say at all, one that extends another may leave to that."""
+    """The schema of recipes for editors: a recipe that extends another one may leave required fields to that."""
     document = schema_document("recipe")
-    asked = _requirements(document)
+    required = _requirements(document)
     return {
         **_without_requirements(document),
-        "required": asked.pop("required"),
+        "required": required.pop("required"),
         "if": {"required": ["extends"]},
-        "else": asked,
+        "else": required,
     }
 
 
 def _requirements(node: dict[str, Any]) -> dict[str, Any]:
-    """Of a schema what has to be there, and where."""
+    """The part of a schema that says which fields are required."""
     found = {"required": node["required"]} if "required" in node else {}
     properties = {
-        key: asked for key, each in node.get("properties", {}).items() if each is not True and (asked := _requirements(each))
+        key: inner for key, each in node.get("properties", {}).items() if each is not True and (inner := _requirements(each))
     }
-    members = [{**member, "then": asked} for member in node.get("allOf", ()) if (asked := _requirements(member["then"]))]
+    members = [{**member, "then": inner} for member in node.get("allOf", ()) if (inner := _requirements(member["then"]))]
     return found | ({"properties": properties} if properties else {}) | ({"allOf": members} if members else {})
 
 
@@ -74,63 +73,66 @@ def _without_requirements(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     loose = {key: _without_requirements(each) for key, each in node.items() if key != "required"}
-    if "properties" in node.get("if", {}):  # a condition on what is not there is no condition
+    if "properties" in node.get("if", {}):  # else the condition would hold where the field is absent
         loose["if"] = {**node["if"], "required": [*node["if"]["properties"]]}
     return loose
 
 
-def validate_whole(root: MappingNode, failed: set[int] | None = None) -> list[Diagnostic]:
-    """What is wrong with a merged document; its `blocks` are checked one by one with `validate_block`.
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What is wrong with the form of a tree, and the nodes that the findings are about."""
 
-    The `id` of every node that a finding is about goes into `failed`.
-    """
-    findings = _validate("", root, failed=failed)
+    findings: tuple[Diagnostic, ...]
+    paths: tuple[NodePath, ...] = ()
+
+
+def validate_whole(root: MappingNode) -> Validation:
+    """Check the form of a merged spec. Its `blocks` are checked one by one, with `validate_block`."""
+    found = _validate("", root)
     known = schema_document()["properties"]
     if "input" not in root.entries and not any(
         closest(key, ("extends", "input")) for key in root.entries if key not in known
-    ):  # a misspelt one is told as such
-        message = "the spec does not say the size of its input"
-        findings.append(Diagnostic("missing-field", message, root.span, help="write `input: 3x224x224` (C x H x W)"))
-    return findings
+    ):  # a misspelled one is reported as such
+        message = "the spec does not give the size of its input"
+        missing = Diagnostic("missing-field", message, root.span, help="write `input: 3x224x224` (C x H x W)")
+        return replace(found, findings=(*found.findings, missing))
+    return found
 
 
-def validate_block(body: MappingNode, failed: set[int] | None = None) -> list[Diagnostic]:
-    """What is wrong with the merged body of one block."""
-    return _validate("block", body, failed=failed)
+def validate_block(body: MappingNode) -> Validation:
+    """Check the form of the merged body of one block."""
+    return _validate("block", body)
 
 
 @cache
 def operation_names() -> frozenset[str]:
-    """The words that are operations; they are in the schema, generated from their definitions."""
+    """The names of the operations, from the schema, which is generated from their definitions."""
     members = schema_document()["definitions"]["operation"]["allOf"]
     return frozenset(member["if"]["properties"]["op"]["const"] for member in members)
 
 
 def validate_recipe(root: MappingNode) -> list[Diagnostic]:
-    """What is wrong with a merged recipe."""
-    return _validate("", root, "recipe")
+    """What is wrong with the form of a merged recipe."""
+    return list(_validate("", root, "recipe").findings)
 
 
-def _validate(
-    definition: str, node: MappingNode, kind: DocumentKind = "spec", failed: set[int] | None = None
-) -> list[Diagnostic]:
+def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -> Validation:
     document = schema_document(kind)
     data = to_data(node)
     if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
-        return []
+        return Validation(())
     errors = list(_validator(definition, kind).iter_errors(data))
     of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
-    told = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
-    if failed is not None:
-        failed.update(id(at) for error in told if (at := _walk(node, list(error.absolute_path))[0]) is not None)
-    findings = list(dict.fromkeys(finding for error in told for finding in _diagnose(error, node)))
+    kept = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
+    findings = list(dict.fromkeys(finding for error in kept for finding in _diagnose(error, node, kind)))
     at_anchors = {(finding.code, finding.span) for finding in findings}
-    return [f for f in findings if f.span is None or f.span.anchor is None or (f.code, f.span.anchor) not in at_anchors]
+    findings = [f for f in findings if f.span is None or f.span.anchor is None or (f.code, f.span.anchor) not in at_anchors]
+    return Validation(tuple(findings), tuple(dict.fromkeys(tuple(error.absolute_path) for error in kept)))
 
 
 @cache
 def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
-    """A validator of jsonschema, for what does not conform; importing it takes long."""
+    """A validator of jsonschema, for documents that do not conform: importing it takes long."""
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
 
@@ -147,11 +149,11 @@ def _all_of(validator: Any, members: list[Any], instance: object, schema: dict[s
         yield from validator.descend({"op": instance} if isinstance(instance, str) else instance, member)
 
 
-def _diagnose(error: ValidationError, root: YamlNode) -> Iterator[Diagnostic]:
-    """One schema error in our words, at its place in the tree."""
+def _diagnose(error: ValidationError, root: YamlNode, kind: DocumentKind) -> Iterator[Diagnostic]:
+    """The findings for one error of the schema, at their places in the tree."""
     node, _ = _walk(root, list(error.absolute_path))
     if error.validator == "additionalProperties":
-        yield from _unknown_keys(error, node, _dotted(list(error.absolute_path)))
+        yield from _unknown_keys(error, node, _dotted(list(error.absolute_path)), kind)
     elif error.validator != "required" or _missing(error):
         yield _finding(error, root)
 
@@ -170,19 +172,19 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
             what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the document"
             message = f"{what} needs {' and '.join(f'`{field}`' for field in missing)}"
             fields: Any = error.schema
-            mend = ", ".join(f"{field}: {_example(fields['properties'].get(field))}" for field in missing)
-            return Diagnostic("missing-field", message, key, help=f"add `{mend}`")
+            added = ", ".join(f"{field}: {_example(fields['properties'].get(field))}" for field in missing)
+            return Diagnostic("missing-field", message, key, help=f"add `{added}`")
         case "type":
             if name == "input" and isinstance(node, ScalarNode | SequenceNode):
                 return _bad_text(node.text if isinstance(node, ScalarNode) else str(written), node, name)
             kind = f"the fraction {written}" if isinstance(written, float) else _KINDS.get(type(written), "nothing")
             message = f"`{name}` must be {_expected(expected)}, and this is {kind}"
-            return Diagnostic("wrong-type", message, _place(node, key), help=_mend_of_type(error, name))
+            return Diagnostic("wrong-type", message, _place(node, key), help=_help_for_type(error, name))
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
-            mend = f"write {expected} or {'more' if error.validator == 'minimum' else 'less'}"
+            help = f"write {expected} or {'more' if error.validator == 'minimum' else 'less'}"
             message = f"`{name}` is {written}, and must be {bound} {expected}"
-            return Diagnostic("out-of-range", message, _place(node, key), help=mend)
+            return Diagnostic("out-of-range", message, _place(node, key), help=help)
         case "enum":
             words = [word for word in expected if isinstance(word, str)]
             message = f"`{name}` cannot be `{written}`"
@@ -193,10 +195,10 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
             bound = "" if exact else "at least " if error.validator == "minItems" else "at most "
             message = f"`{name}` has {len(written)} values, and takes {bound}{expected}"
             pair = exact and expected == 2 and "integer" in schema.get("type", ())
-            mend = "write one number for both, or `[height, width]`" if pair else ""
-            return Diagnostic("wrong-length", message, _place(node, key), help=mend)
+            help = "write one number for both, or `[height, width]`" if pair else ""
+            return Diagnostic("wrong-length", message, _place(node, key), help=help)
         case "uniqueItems":
-            return Diagnostic("duplicate-value", f"a value of `{name}` stands twice", _place(node, key))
+            return Diagnostic("duplicate-value", f"`{name}` has the same value twice", _place(node, key))
         case "const":
             return Diagnostic("unknown-word", f"`{name}` must be {expected}", _place(node, key))
         case "minLength":
@@ -204,8 +206,8 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
     raise AssertionError(f"the schema uses `{error.validator}`, which has no message")
 
 
-def _mend_of_type(error: ValidationError, name: str) -> str:
-    """What to write in place of a value of another type."""
+def _help_for_type(error: ValidationError, name: str) -> str:
+    """What to write in place of a value of the wrong type."""
     written: Any = error.instance
     expected: Any = error.validator_value
     last = name.rpartition(".")[2]
@@ -222,13 +224,13 @@ def _mend_of_type(error: ValidationError, name: str) -> str:
     if "boolean" in expected and written in (0, 1):
         return f"write `{str(bool(written)).lower()}`"
     if isinstance(written, dict) and last == "args":
-        return f"name what a use must give: `args: [{', '.join(written)}]`; numbers to start from stand in `defaults`"
+        return f"list the names that a use must give: `args: [{', '.join(written)}]`; default values go into `defaults`"
     if expected in ("array", ["array", "null"]) and not isinstance(written, dict | list):
         return f"write a list: `{last}: [{_plain(written)}]`"
     if isinstance(written, str) and last in ("stem", "head", "branch", "shortcut", "after", "ops"):
         return f"give it a name: `{last}: {{{_name_for(written)}: {written}}}`"
     if type(written) is int and name.startswith("stages.") and name.count(".") == 1:
-        return f"name what the number is: `{last}: {{depth: {written}}}`"
+        return f"say what the number is: `{last}: {{depth: {written}}}`"
     example = _example(error.schema)
     return f"for example `{last}: {example}`" if example != "..." else ""
 
@@ -239,33 +241,34 @@ def _plain(value: object) -> str:
 
 
 def _name_for(operation: str) -> str:
-    """A name that an operation can stand under."""
+    """A name for an operation."""
     return {"act": "relu", "norm": "bn"}.get(operation, operation)
 
 
-def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str) -> Iterator[Diagnostic]:
+def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str, kind: DocumentKind) -> Iterator[Diagnostic]:
+    """A finding for each key that a mapping cannot have."""
     schema: Any = error.schema
     written: Any = error.instance
-    words = ("op", "if", "from", "init")  # what any operation may carry comes after its own fields
+    general = ("op", "if", "from", "init")  # listed after the operation's own fields
     known = [key for key in schema["properties"] if not key.startswith("insert_")]
-    known.sort(key=lambda key: "op" in written and key in words)
+    known.sort(key=lambda key: "op" in written and key in general)
+    at_top = not name and any(word in schema.get("required", ()) for word in ("spec", "recipe"))
+    paths = key_paths(node) if at_top and isinstance(node, MappingNode) else {}
     for extra in written:
         if extra in schema["properties"]:
             continue
         owner = (written.get("op") or name) if name else ""
-        kind = next((word for word in ("spec", "recipe") if word in schema.get("required", ())), "block")
-        what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind} has no key `{extra}`"
+        what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind if at_top else 'block'} has no key `{extra}`"
         at = node.entries[extra].key if isinstance(node, MappingNode) and extra in node.entries else None
-        mend = _NEVER_WRITTEN.get(extra) if "op" in written else None
-        if at is not None and not name and isinstance(node, MappingNode):
-            mend = _elsewhere(extra, at, node, kind)
-        yield Diagnostic("unknown-field", what, at, help=mend or suggestion(extra, known, SYNONYMS))
+        help = _NEVER_WRITTEN.get(extra) if "op" in written else None
+        if at is not None and at_top:
+            help = _help_elsewhere(extra, at, paths[extra], kind)
+        yield Diagnostic("unknown-field", what, at, help=help or suggestion(extra, known, SYNONYMS))
 
 
-def _elsewhere(extra: str, at: Span, root: MappingNode, kind: str) -> str | None:
-    """The mend for a key at the top of a document that belongs further down."""
-    inner = MappingNode({key: entry for key, entry in root.entries.items() if key != extra}, root.span)
-    full = path_to(inner, extra)
+def _help_elsewhere(extra: str, at: Span, paths: list[str], kind: DocumentKind) -> str | None:
+    """The help for a key at the top of a document that belongs further down, where `paths` have it too."""
+    full = next((path for path in paths if path.partition(".")[0] != extra), "")
     if full and at.source.origin == "command line":
         return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?"
     if full and kind == "recipe":
@@ -283,7 +286,7 @@ def _operation_fields() -> frozenset[str]:
 
 
 def _missing(error: ValidationError) -> list[str]:
-    """The required fields that are missing and not merely misspelt: a misspelt one is told as such."""
+    """The required fields that are missing and not merely misspelled: a misspelled one is reported as such."""
     schema: Any = error.schema
     written: Any = error.instance
     known = schema.get("properties", {})
@@ -292,22 +295,21 @@ def _missing(error: ValidationError) -> list[str]:
 
 
 def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
-    """A text that does not have its form: a name, or the size of the input."""
+    """The finding for a name, or a size of the input, that does not have the right form."""
     if isinstance(node, MappingNode) and written in node.entries:
-        message = f"`{written}` cannot be a name"
-        mend = "a name is letters, digits and underscores, or a whole number"
+        message = f"`{written}` is not a valid name"
+        help = "a name consists of letters, digits and underscores, or is an integer"
         first, dot, _ = written.partition(".")
         if dot:
-            mend = f"a dot in a key of the state_dict comes from nesting: `{first}: {{op: sequential, ops: {{...}}}}`"
+            help = f"a dot in a key of the state_dict comes from nesting: `{first}: {{op: sequential, ops: {{...}}}}`"
         elif ":" in written:
-            mend = "write a space after the colon"
-        return Diagnostic("invalid-name", message, node.entries[written].key, help=mend)
+            help = "write a space after the colon"
+        return Diagnostic("invalid-name", message, node.entries[written].key, help=help)
     if name == "input":
-        mend = f"write channels x height x width in pixels: `input: {_size_meant(written)}`"
-        return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=mend)
-    return Diagnostic(
-        "invalid-name", f"`{written}` cannot be a name", node.span, help="a name is letters, digits and underscores"
-    )
+        help = f"write channels x height x width in pixels: `input: {_likely_size(written)}`"
+        return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=help)
+    help = "a name consists of letters, digits and underscores"
+    return Diagnostic("invalid-name", f"`{written}` is not a valid name", node.span, help=help)
 
 
 def _digits(written: list[object]) -> list[str]:
@@ -317,7 +319,7 @@ def _digits(written: list[object]) -> list[str]:
     return found if len(found) > 1 and len(numbers) == len(written) else []
 
 
-def _size_meant(written: str) -> str:
+def _likely_size(written: str) -> str:
     """`3x224x224` for `224`, `224x224`, or three numbers with anything between them."""
     numbers = [each for each in re.findall(r"[0-9]{1,9}", written) if not each.startswith("0")]
     match numbers:
@@ -333,7 +335,7 @@ def _size_meant(written: str) -> str:
 
 
 def _example(field: Any) -> str:
-    """A value that a field may have, as it is written."""
+    """A value of a field, as it is written."""
     shown = field.get("examples", field.get("enum")) if isinstance(field, dict) else None
     return "..." if not shown or isinstance(shown[0], dict | list) else str(shown[0]).lower()
 
@@ -363,7 +365,7 @@ def _dotted(path: list[str | int]) -> str:
 
 
 def _expected(types: str | list[str]) -> str:
-    """`a whole number, an expression or a list`."""
+    """`an integer, an expression or a list`."""
     listed = [types] if isinstance(types, str) else [kind for kind in types if kind != "null"]
     expression = "string" in listed and ("integer" in listed or "number" in listed or "boolean" in listed)
     words = ["an expression" if expression and kind == "string" else _TYPE_WORDS[kind] for kind in listed]

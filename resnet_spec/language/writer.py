@@ -1,6 +1,6 @@
-"""A merged document as one YAML text again: no `extends`, no aliases, nothing that the library may change later.
+"""A merged document as one YAML text: without `extends` or aliases, and independent of later changes to the library.
 
-Goes in: a tree, or what `resolve` made of a spec. Comes out: text that reads back as the same values.
+Reading the text gives the same values.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import yaml
 
 from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge import Resolved
-from resnet_spec.language.reader import MappingNode, ScalarNode, SequenceNode, YamlNode, to_data
+from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, to_data
 
 
 class _Dumper(yaml.SafeDumper):
-    """Strings that our reader would take for something else are quoted; PyYAML knows its own words only."""
+    """Quotes strings that `reader` would take for something else; PyYAML follows YAML 1.1."""
 
 
 def _text(dumper: Any, text: str) -> Any:
     doubtful = text[:1].isdigit() or text[:1] in ("+", "-", ".", "~") or text.lower() in ("null", "true", "false")
-    doubtful = doubtful or not text.isprintable()  # other line breaks than ours
+    doubtful = doubtful or not text.isprintable()  # YAML has more kinds of line breaks
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if doubtful else None)
 
 
@@ -29,7 +29,7 @@ _Dumper.add_representer(str, _text)
 
 
 def write_document(root: MappingNode) -> str:
-    """A tree as YAML; what is short stands on one line."""
+    """A tree as YAML; short collections are on one line."""
     return _dumped(to_data(root), None, 120)
 
 
@@ -44,7 +44,7 @@ def _dumped(data: object, flow: bool | None, width: float) -> str:
 
 
 def write_spec(resolved: Resolved, name: str) -> str:
-    """A resolved spec as one document, under `name` and without `expect`, which speaks of the file.
+    """A resolved spec as one document, under `name` and without `expect`, which is about the file.
 
     A block that patches the library's own is used by other library blocks too, so those are written out beside it.
     """
@@ -55,7 +55,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
     if any(block.everywhere for block in resolved.blocks.values()):
         pending = [resolved.root, *bodies.values()]
         while pending:
-            for word in _words(pending.pop()):
+            for word in _strings(pending.pop()):
                 if word in library_block_names() and word not in bodies:
                     body = library_block(word)
                     assert body is not None
@@ -66,7 +66,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
     return _dumped(root, None, 120)
 
 
-def _words(node: YamlNode) -> Iterator[str]:
+def _strings(node: YamlNode) -> Iterator[str]:
     """Every string of a tree; among them are the names of the blocks it uses."""
     match node:
         case ScalarNode():
@@ -74,7 +74,7 @@ def _words(node: YamlNode) -> Iterator[str]:
                 yield node.value
         case SequenceNode():
             for item in node.items:
-                yield from _words(item)
+                yield from _strings(item)
         case MappingNode():
             for entry in node.entries.values():
-                yield from _words(entry.value)
+                yield from _strings(entry.value)

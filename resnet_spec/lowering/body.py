@@ -1,20 +1,20 @@
-"""A graph under construction: nodes and regions with names relative to a body, and blocks ready to be stamped into one."""
+"""A graph under construction, and blocks that were expanded once and can be copied into one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from resnet_spec.diagnostics import Span
 from resnet_spec.graph.model import INPUT, BrokenNode, Node, Region, RegionKind
-from resnet_spec.language.spec import Use
-from resnet_spec.lowering.origins import Scope
-from resnet_spec.lowering.scope import BlockScope
+from resnet_spec.language.expressions import Number
+from resnet_spec.language.spec import Block
 from resnet_spec.ops import Shape
 
 
 @dataclass(frozen=True, slots=True)
 class Val:
-    """A value of a body: the position of its node, and its shape (None: something before it failed)."""
+    """A value of a body: the position of its node, and its shape (None: unknown, as something before it failed)."""
 
     id: int
     shape: Shape | None
@@ -22,6 +22,9 @@ class Val:
     @property
     def channels(self) -> int | None:
         return None if self.shape is None else self.shape[0]
+
+
+UNKNOWN = Val(INPUT, None)
 
 
 @dataclass(slots=True)
@@ -41,8 +44,8 @@ class Body:
     def close(self, region: int, output: int) -> None:
         self.regions[region] = replace(self.regions[region], stop=len(self.nodes), output=output)
 
-    def stamp(self, template: Template, name: str, entering: int, span: Span) -> int:
-        """Put a block's nodes here under a name; returns the position of its output."""
+    def copy(self, template: Template, name: str, entering: int, span: Span) -> int:
+        """Append a copy of a block's nodes under a name; returns the position of its output."""
         base = len(self.nodes)
         prefix = name + "."
         append = self.nodes.append
@@ -65,7 +68,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A block expanded once. `read` are the index facts it depends on."""
+    """A block expanded once. `read` are the index facts that it depends on."""
 
     block: str
     body: Body
@@ -74,11 +77,28 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpansionContext:
-    """Where operations are being expanded: their scope, the values `from` may name, and the prefix of their names."""
+class TemplateKey:
+    """What a block's expansion depends on, apart from index facts. Arguments come with their types: 1 equals 1.0 and true."""
 
-    scope: Scope
-    values: dict[str, Val]
-    prefix: str
-    inside: BlockScope | None  # the block around, if any
-    absent: list[Use] = field(default_factory=list)  # those whose `if` was false
+    block: Block
+    entering: Shape
+    arguments: tuple[tuple[str, type[Number], Number], ...]
+
+
+class Templates:
+    """The blocks that were expanded already. One can be used again where the index facts that it read have the same values."""
+
+    def __init__(self) -> None:
+        # By key, then by the names of the facts that were read, then by their values.
+        self._found: dict[TemplateKey, dict[tuple[str, ...], dict[tuple[Number | None, ...], Template]]] = {}
+
+    def find(self, key: TemplateKey, facts: Mapping[str, Number]) -> Template | None:
+        for names, by_values in self._found.get(key, {}).items():
+            if (template := by_values.get(tuple([facts.get(name) for name in names]))) is not None:
+                return template
+        return None
+
+    def add(self, key: TemplateKey, facts: Mapping[str, Number], template: Template) -> None:
+        names = tuple(sorted(template.read & facts.keys()))
+        values = tuple([facts[name] for name in names])
+        self._found.setdefault(key, {}).setdefault(names, {})[values] = template

@@ -1,282 +1,264 @@
-"""What can be said of a spec before any number is known: words that mean nothing, missing arguments, names out of sight.
+"""What can be checked before any number is known: unknown operations and names, missing arguments.
 
-Everything a spec uses is walked once, whether or not an `if` will leave it out, so that all such mistakes are told together.
+Everything a spec uses is examined once, whether or not an `if` will leave it out, so all such mistakes are reported together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
 from resnet_spec.language import expressions
-from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, SequenceNode, Spec, Stage, Use, library
-from resnet_spec.lowering.conflict import uses_of
+from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
+from resnet_spec.lowering.findings import merge_repeated
+from resnet_spec.lowering.invalid import mark_invalid
+from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
 
-_TRUTH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
-MOST_LINES = 12
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
-def check_names(spec: Spec, failed: Collection[int] = ()) -> tuple[list[Diagnostic], frozenset[int]]:
-    """Findings about words and names, in the order in which things are used; and the `id`s of the uses that they are about.
-
-    `failed` are the `id`s of uses and blocks whose form was told already.
-    """
-    walk = _Walk(spec, failed)
-    walk.whole()
-    return _once(walk.findings), frozenset(walk.failed)
+def check_names(spec: Spec) -> tuple[list[Diagnostic], Spec]:
+    """Findings about names, in the order in which things are used; and the spec with the uses and blocks that they are about
+    marked as invalid. Blocks that are marked already are skipped."""
+    checker = _NameChecker(spec)
+    checker.check_spec()
+    return merge_repeated(checker.findings), mark_invalid(spec, checker.invalid, checker.seen)
 
 
-def _once(findings: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Each mistake with all its lines: a word that means nothing is often used many times."""
-    groups: dict[tuple[str, str], list[Diagnostic]] = {}
-    for finding in dict.fromkeys(findings):
-        groups.setdefault((finding.code, finding.message), []).append(finding)
-    return [_with_lines(same) for same in groups.values()]
-
-
-def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
-    first, *rest = same
-    span = first.span
-    if not rest or span is None:
-        return first
-    lines = [str(each.span.line) for each in rest if each.span is not None and each.span.source is span.source]
-    where = ", ".join(dict.fromkeys(lines[:MOST_LINES])) + (", ..." if len(lines) > MOST_LINES else "")
-    times = "once more" if len(rest) == 1 else f"{len(rest)} more times"
-    places = f", at line{'s' if len(lines) > 1 else ''} {where}" if lines else ""
-    return replace(first, notes=(*first.notes, f"and {times}{places}"))
-
-
-class _Walk:
-    def __init__(self, spec: Spec, failed: Collection[int]) -> None:
+class _NameChecker:
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.findings: list[Diagnostic] = []
-        self.failed = set(failed)
-        self.current: list[Use] = []  # the uses around what is looked at
-        self.seen: set[int] = set()
-        self.pending: list[Block] = []  # blocks that were used and are still to be walked
-        self.inside: Block | None = None  # the block whose body is walked
-        self.undeclared: dict[str, set[str]] = {}  # by block: what its uses give and it mentions, and does not declare
+        self.invalid: set[Use | Block] = set()
+        self.current: list[Use] = []  # the uses around what is being checked
+        self.seen: set[Block] = set()
+        self.pending: list[Block] = []  # blocks that are used and not yet checked
+        self.inside: Block | None = None  # the block that is being checked
+        self.undeclared: dict[str, set[str]] = {}  # by block: arguments that its uses give and it reads, but does not declare
         self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
 
-    def add(self, code: str, message: str, span: Span, mend: str = "", related: tuple[Label, ...] = ()) -> None:
-        self.append(Diagnostic(code, message, span, related=related, help=mend))
+    def refuse(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
+        """Report a finding about the use that is being checked."""
+        self._add(Diagnostic(code, message, span, related=related, help=help))
 
-    def append(self, finding: Diagnostic) -> None:
+    def _add(self, finding: Diagnostic) -> None:
         self.findings.append(finding)
         if self.current:
-            self.failed.add(id(self.current[-1]))
+            self.invalid.add(self.current[-1])
 
-    def whole(self) -> None:
+    def _is_invalid(self, block: Block) -> bool:
+        """Whether a block is invalid as a whole, as was reported before."""
+        return block.invalid or block in self.invalid
+
+    def check_spec(self) -> None:
         spec = self.spec
         if not (spec.stem or spec.stages or spec.head):
             message = "there is nothing to build: the spec has no stem, stages or head"
-            self.add("no-network", message, spec.span, "write them, or name a network that has them with `extends`")
-        self.expressions(spec.params, self.globals)
+            self.refuse("no-network", message, spec.span, "add one of them, or extend a network: `extends: NAME`")
+        self._check_values(spec.params, self.globals)
         for role in spec.roles.values():
-            self.use(role, (*self.globals, "channels"))
+            self.check_use(role, (*self.globals, "channels"))
         for use in spec.stem:
-            self.use(use, (*self.globals, "channels"))
+            self.check_use(use, (*self.globals, "channels"))
         for entry in spec.stages:
             if isinstance(entry, Stage):
-                self.stage(entry)
+                self.check_stage(entry)
             else:
-                self.use(entry, (*self.globals, "channels"))
+                self.check_use(entry, (*self.globals, "channels"))
         for use in spec.head:
-            self.use(use, (*self.globals, "channels"))
+            self.check_use(use, (*self.globals, "channels"))
         for block in spec.blocks.values():
-            self.block(block)
+            self.check_block(block)
         while self.pending:
-            self.block(self.pending.pop())
+            self.check_block(self.pending.pop())
 
-    def stage(self, stage: Stage) -> None:
+    def check_stage(self, stage: Stage) -> None:
         self.current.append(stage.block)
-        self.stage_body(stage)
+        self._check_stage(stage)
         self.current.pop()
 
-    def stage_body(self, stage: Stage) -> None:
+    def _check_stage(self, stage: Stage) -> None:
         use = stage.block
-        if not use.op:  # told already: it does not say what its blocks are
+        if not use.op:  # reported already: the stage has no block
             return
         if stage.depth is not None:
-            self.expression(stage.depth, self.globals)
+            self._check_value(stage.depth, self.globals)
         block = self.spec.find_block(use.op, use.op_span)
         if block is None:
-            what = "an operation" if use.op in OPERATIONS else "no block"
-            names = self.spec.block_names()
-            self.add(
-                "unknown-block", f"`{use.op}` is {what}; a stage is made of blocks", use.op_span, suggestion(use.op, names)
-            )
+            message = f"there is no block `{use.op}`"
+            if use.op in OPERATIONS:
+                message = f"`{use.op}` is an operation, and a stage is made of blocks"
+            self.refuse("unknown-block", message, use.op_span, suggestion(use.op, self.spec.block_names()))
             return
         given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
-        if self.shadows_the_library(block, given):
+        if self._replaces_library_block(block, given):
             return
         visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
-        if stage.stride is not None and id(block) not in self.failed:
-            self.expressions(
-                {"stride": stage.stride}, (*self.globals, *(fact for fact in BLOCK_FACTS if fact != "out_channels"))
-            )
+        if stage.stride is not None and not self._is_invalid(block):
+            facts = (fact for fact in BLOCK_FACTS if fact != "out_channels")
+            self._check_values({"stride": stage.stride}, (*self.globals, *facts))
             if "stride" not in block.args and "stride" not in block.defaults:
-                message = f"the block `{block.name}` takes no `stride`"
-                mend = "give it a default: `defaults: {stride: 1}`"
+                message = f"the block `{block.name}` has no argument `stride`"
+                help = "add it to the block: `defaults: {stride: 1}`"
                 if block.key.source.origin == "library":
-                    mend = "put a pool between the stages, or use a block that strides"
-                self.add("unknown-field", message, stage.stride.key, mend)
-        if id(block) in self.failed:
+                    help = "add a pool between the stages, or use a block that has a stride"
+                self.refuse("unknown-field", message, stage.stride.key, help)
+        if self._is_invalid(block):
             return
-        self.arguments(use, block, stage.key, stage=True)
-        self.expressions(use.arguments, visible)
+        self._check_arguments(use, block, stage.key, stage=True)
+        self._check_values(use.arguments, visible)
         self.pending.append(block)
 
-    def use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None, section: bool = False) -> None:
+    def check_use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None, section: bool = False) -> None:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
         `section`: it is the `join` of a block, which has its inputs without `from`.
         """
         self.current.append(use)
-        self.use_body(use, visible, earlier, section)
+        self._check_use(use, visible, earlier, section)
         self.current.pop()
 
-    def use_body(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None, section: bool) -> None:
+    def _check_use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None, section: bool) -> None:
         meaning = use
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
             if role is None:
-                mend = f"say what it means at the top of the spec: `{use.op}: {'batch_norm' if use.op == 'norm' else 'relu'}`"
-                self.add("unknown-name", f"the role `{use.op}` means nothing here", use.op_span, mend)
+                help = f"define it at the top of the spec: `{use.op}: {'batch_norm' if use.op == 'norm' else 'relu'}`"
+                self.refuse("unknown-name", f"the role `{use.op}` is not defined", use.op_span, help)
                 return
             meaning = role
-        if meaning.op in self.spec.blocks and meaning.op in OPERATIONS:  # told already: no block can be called so
-            self.failed.add(id(use))
+        if meaning.op in self.spec.blocks and meaning.op in OPERATIONS:  # reported already: the name is taken
+            self.invalid.add(use)
             return
         if use.when is not None:
-            self.expression(use.when, visible)
+            self._check_value(use.when, visible)
         if not section:
-            self.inputs(use, meaning, earlier)
+            self._check_inputs(use, meaning, earlier)
         if meaning.op == "sequential":
             for inner in use.ops:
-                self.use(inner, visible)
+                self.check_use(inner, visible)
             if use is not meaning and use.arguments:
                 extra = next(iter(use.arguments.values()))
-                self.add("unknown-field", f"`{use.op}` means `sequential` here, which has no fields", extra.key)
+                message = f"`{use.op}` means `sequential` here, which has no fields"
+                self.refuse("unknown-field", message, extra.key, "remove it")
         elif meaning.op in OPERATIONS:
             if use is not meaning:
-                self.role_fields(use, meaning)
-            self.expressions(use.arguments, visible, fields_of(OPERATIONS[meaning.op]))
+                self._check_role_fields(use, meaning)
+            self._check_values(use.arguments, visible, fields_of(OPERATIONS[meaning.op]))
         else:
-            block = self.spec.find_block(meaning.op, meaning.op_span)
-            if block is None:
-                names = [*OPERATIONS, "sequential", *ROLES, *self.spec.block_names()]
-                message = f"there is no operation or block `{meaning.op}`"
-                self.add("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
-                return
-            if id(block) in self.failed:
-                return
-            if use.init is not None:
-                message = f"`init` belongs to an operation, and `{meaning.op}` is a block"
-                self.add("unknown-field", message, use.init.span, "write it at an operation of the block")
-            whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
-            if self.shadows_the_library(block, whole.arguments):
-                return
-            self.arguments(whole, block, use.key, stage=False)
-            self.expressions(use.arguments, visible)
-            self.pending.append(block)
+            self._check_nested(use, meaning, visible)
 
-    def role_fields(self, use: Use, meaning: Use) -> None:
+    def _check_nested(self, use: Use, meaning: Use, visible: Sequence[str]) -> None:
+        """A block among operations."""
+        block = self.spec.find_block(meaning.op, meaning.op_span)
+        if block is None:
+            names = [*OPERATIONS, "sequential", *ROLES, *self.spec.block_names()]
+            message = f"there is no operation or block `{meaning.op}`"
+            self.refuse("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
+            return
+        if self._is_invalid(block):
+            return
+        if use.init is not None:
+            message = f"`init` is for operations, and `{meaning.op}` is a block"
+            self.refuse("unknown-field", message, use.init.span, "add it to an operation inside the block")
+        whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
+        if self._replaces_library_block(block, whole.arguments):
+            return
+        self._check_arguments(whole, block, use.key, stage=False)
+        self._check_values(use.arguments, visible)
+        self.pending.append(block)
+
+    def _check_role_fields(self, use: Use, meaning: Use) -> None:
         known = list(fields_of(OPERATIONS[meaning.op]))
         for name, argument in use.arguments.items():
             if name not in known:
                 message = f"`{use.op}` means `{meaning.op}` here, which has no field `{name}`"
-                related = (Label(meaning.key, f"`{use.op}` gets its meaning here"),)
-                self.add("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
+                related = (Label(meaning.key, f"`{use.op}` is defined here"),)
+                self.refuse("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
 
-    def inputs(self, use: Use, meaning: Use, earlier: Sequence[str] | None) -> None:
+    def _check_inputs(self, use: Use, meaning: Use, earlier: Sequence[str] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
-            self.add("missing-field", f"`{meaning.op}` joins two or more values", use.key, "add `from: [NAME, NAME]`")
+            self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, "add `from: [NAME, NAME]`")
         if not joins and len(use.inputs) > 1:
-            self.add("wrong-length", f"`{meaning.op}` takes one value", use.inputs[1].span, "join the values first: `concat`")
+            message = f"`{meaning.op}` takes one input"
+            self.refuse("wrong-length", message, use.inputs[1].span, "join them first, for example with `concat`")
         for name in use.inputs:
             if earlier is not None and name.text not in earlier:
-                self.add(
-                    "unknown-name", f"`{name.text}` is no earlier value of the block", name.span, suggestion(name.text, earlier)
-                )
+                message = f"`{name.text}` is not an earlier value of the block"
+                self.refuse("unknown-name", message, name.span, suggestion(name.text, earlier))
 
-    def shadows_the_library(self, block: Block, given: Mapping[str, Argument]) -> bool:
-        """Whether a block under the name of a library's lacks what that takes and is `given` here; told once."""
+    def _replaces_library_block(self, block: Block, given: Mapping[str, Argument]) -> bool:
+        """Whether a new block has the name of a library block and lacks one of its arguments that is `given` here."""
         patched = library(block.name)
         if patched is None or block.everywhere:
             return False
         takes, taken = (*block.args, *block.defaults), (*patched.args, *patched.defaults)
         lacking = [name for name in given if name in taken and name not in takes]
-        if lacking and id(block) not in self.failed:
-            message = f"`{block.name}` is a new block here, which replaces the library's, and it takes no `{lacking[0]}`"
-            mend = f"write `extends: {block.name}` in it, to patch the library's"
+        if lacking and not self._is_invalid(block):
+            message = f"`{block.name}` is a new block here, which replaces the library's and has no argument `{lacking[0]}`"
+            help = f"add `extends: {block.name}` to it, to patch the library's block instead"
             related = (Label(given[lacking[0]].key, f"`{lacking[0]}` is given here"),)
-            self.append(Diagnostic("unknown-field", message, block.key, related=related, help=mend))
-            self.failed.add(id(block))
+            self._add(Diagnostic("unknown-field", message, block.key, related=related, help=help))
+            self.invalid.add(block)
         return bool(lacking)
 
-    def arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
-        """Whether a use gives a block what it takes."""
+    def _check_arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
+        """Whether a use gives a block the arguments that it has."""
         known = [*block.args, *block.defaults]
         shown = [*known, "depth"] if stage else known
-        meant: set[str | None] = set()  # by a misspelt argument, which is not missing as well
-        undeclared = _mentioned(block) - {*block.let, *self.globals, *FACTS} if {*use.arguments} - {*known} else set()
+        meant: set[str | None] = set()  # by misspelled arguments: these are not missing as well
+        undeclared = names_in(block) - {*block.let, *self.globals, *FACTS} if {*use.arguments} - {*known} else set()
         self.undeclared.setdefault(block.name, set()).update(undeclared & use.arguments.keys())
         for name, argument in use.arguments.items():
-            if name not in known and name in undeclared:  # told where the block mentions it
-                self.failed.add(id(use))
+            if name not in known and name in undeclared:  # reported where the block reads it
+                self.invalid.add(self.current[-1])
             elif name not in known:
-                message = f"the block `{block.name}` takes no `{name}`"
-                mend = suggestion(name, shown, _ARGUMENT_SYNONYMS)
-                if mend.startswith("known"):
+                message = f"the block `{block.name}` has no argument `{name}`"
+                help, near = suggestion(name, shown, _ARGUMENT_SYNONYMS), closest(name, shown, _ARGUMENT_SYNONYMS)
+                if near is None:
                     blocks = [taker for each in self.spec.block_names() if (taker := library(each)) is not None]
                     takers = [taker.name for taker in blocks if name in taker.args or name in taker.defaults]
-                    mend += f"; `{takers[0]}` takes `{name}`" if takers else ""
-                self.add("unknown-field", message, argument.key, mend)
-                meant.add(closest(name, shown, _ARGUMENT_SYNONYMS))
+                    help += f"; `{takers[0]}` has `{name}`" if takers else ""
+                self.refuse("unknown-field", message, argument.key, help)
+                meant.add(near)
         for name in block.args:
             if name not in use.arguments and name not in meant and not (stage and name == "stride"):
-                self.add(
-                    "missing-field",
-                    f"the block `{block.name}` needs `{name}`",
-                    key,
-                    f"add `{name}: {'64' if name == 'width' else '...'}`",
-                )
+                help = f"add `{name}: {'64' if name == 'width' else '...'}`"
+                self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help)
 
-    def block(self, block: Block) -> None:
+    def check_block(self, block: Block) -> None:
         """The body of a block, once."""
-        if id(block) in self.seen or id(block) in self.failed:
+        if block in self.seen or self._is_invalid(block):
             return
-        self.seen.add(id(block))
+        self.seen.add(block)
         own = (*block.args, *block.defaults, *block.let)
         visible = (*own, *(name for name in self.globals if name not in own), *BLOCK_FACTS)
         hidden = () if block.out_channels is not None else ("out_channels",)
         visible = tuple(name for name in visible if name not in hidden)
         self.inside = block
-        self.expressions(block.defaults, visible)
-        self.expressions(block.let, visible)
+        self._check_values(block.defaults, visible)
+        self._check_values(block.let, visible)
         if block.out_channels is not None:
-            self.expressions({"out_channels": block.out_channels}, visible)
+            self._check_values({"out_channels": block.out_channels}, visible)
         earlier = ["input"]
-        for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
-            self.use(use, (*visible, "channels"), earlier, section=use is block.join)
+        for use in sections_of(block):
+            self.check_use(use, (*visible, "channels"), earlier, section=use is block.join)
             earlier.append(use.name)
-        if block.join is None or id(block.join) in self.failed:
+        if block.join is None or block.join.invalid or block.join in self.invalid:
             return
         if not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
-            self.failed.add(id(block.join))
-            message = f"`{block.join.op}` does not join two values"
-            self.add("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
+            self.invalid.add(block.join)
+            message = f"`{block.join.op}` cannot join two values"
+            self.refuse("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
 
-    def expressions(
+    def _check_values(
         self, arguments: Mapping[str, Argument], visible: Sequence[str], fields: Mapping[str, Field] | None = None
     ) -> None:
-        """The values of arguments; where `fields` are given, their words are no expressions."""
+        """The values of arguments; where `fields` are given, their keywords are not expressions."""
         for name, argument in arguments.items():
             field = fields.get(name) if fields is not None else None
             if field is not None and field.kind == "word":
@@ -285,43 +267,32 @@ class _Walk:
             value = argument.value
             for item in (value,) if isinstance(value, ScalarNode) else value.items:
                 if isinstance(item, ScalarNode) and item.value not in words:
-                    self.expression(item, visible)
+                    self._check_value(item, visible)
 
-    def expression(self, scalar: ScalarNode, visible: Sequence[str]) -> None:
-        """A value that may be an expression: its form, and whether its names can be seen."""
+    def _check_value(self, scalar: ScalarNode, visible: Sequence[str]) -> None:
+        """A value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
         parsed = expressions.parse(scalar.value)
         if isinstance(parsed, expressions.ExpressionError):
-            self.append(expressions.diagnose(parsed, scalar))
+            self._add(expressions.diagnose(parsed, scalar))
             return
         for name, start, stop in parsed.names:
             if name not in visible:
                 span = expressions.span_of(scalar, start, stop)
-                message, mend = f"`{name}` means nothing here", self.mend_of(name, visible)
-                if (meant := _TRUTH_WORDS.get(name.lower())) is not None:
-                    message = f"`{name}` is a word like any other in YAML 1.2, and no truth value"
-                    mend = f"write `{meant}`"
-                self.add("unknown-name", message, span, mend)
+                message, help = f"`{name}` is not defined here", self._help_for(name, visible)
+                if (meant := _YAML_1_1_BOOLEANS.get(name.lower())) is not None:
+                    message = f"`{name}` is not a boolean in YAML 1.2"
+                    help = f"write `{meant}`"
+                self.refuse("unknown-name", message, span, help)
 
-    def mend_of(self, name: str, visible: Sequence[str]) -> str:
-        """What to do about a name that means nothing."""
+    def _help_for(self, name: str, visible: Sequence[str]) -> str:
+        """What to do about a name that is not defined."""
         if name == "classes":
-            return "say how many: `classes: 1000` at the top of the spec"
-        near = suggestion(name, visible, SYNONYMS)
+            return "add the number of classes at the top of the spec: `classes: 1000`"
         block = self.inside
-        if block is not None and (name in self.undeclared.get(block.name, ()) or not near.startswith("did")):
-            return f"declare it in the block: `args: [{name}]`"
-        return near
-
-
-def _mentioned(block: Block) -> set[str]:
-    """Every name in the expressions of a block."""
-    uses = [*uses_of(block), *((block.join,) if block.join else ())]
-    arguments = [*block.defaults.values(), *block.let.values(), *([block.out_channels] if block.out_channels else [])]
-    arguments += [argument for use in uses for argument in use.arguments.values()]
-    scalars: list[object] = [use.when for use in uses if use.when is not None]
-    for argument in arguments:
-        scalars += argument.value.items if isinstance(argument.value, SequenceNode) else (argument.value,)
-    parsed = [expressions.parse(each.value) for each in scalars if isinstance(each, ScalarNode) and isinstance(each.value, str)]
-    return {name for each in parsed if isinstance(each, expressions.Expression) for name, _, _ in each.names}
+        if block is not None:
+            undeclared = name in self.undeclared.get(block.name, ())
+            if undeclared or closest(name, visible, SYNONYMS) is None:
+                return f"declare it in the block: `args: [{name}]`"
+        return suggestion(name, visible, SYNONYMS)

@@ -1,6 +1,6 @@
-"""Where a number comes from: what the names of an expression stand for, and the lines that say so.
+"""Where a number comes from: the values of the names in an expression, and the lines that define them.
 
-Only findings ask, so nothing here is evaluated: a name has a value if it was evaluated before.
+This is for findings only, so nothing is evaluated here: a name has a value if it was evaluated before.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from resnet_spec.diagnostics import Label
+from resnet_spec.diagnostics import Label, Span
 from resnet_spec.language import expressions
 from resnet_spec.language.expressions import Expression, Number
 from resnet_spec.language.spec import ScalarNode
 
-MOST_PLACES = 4
+MOST_LABELS = 4
 
 
 class Scope(Protocol):
@@ -28,16 +28,16 @@ class Scope(Protocol):
         ...
 
     def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
-        """The text that says what a name is, and what the names in it mean; None for a fact."""
+        """The text that defines a name, and the scope of the names in it; None for a fact."""
         ...
 
 
-def shown(value: Number) -> str:
-    """A number as a spec writes it."""
-    return str(value).lower()
+def in_library(span: Span) -> bool:
+    """Whether a text belongs to a block of the library, so that the author of the spec cannot change it."""
+    return span.source.origin == "library"
 
 
-def reading(scalar: ScalarNode, scope: Scope) -> str:
+def calculation(scalar: ScalarNode, scope: Scope) -> str:
     """`` `width * expansion` = 64 * 4 ``, or `` `width` = 64 ``; empty for a number."""
     seen: set[int] = set()
     while (parsed := _parsed(scalar)) is not None:
@@ -52,22 +52,22 @@ def reading(scalar: ScalarNode, scope: Scope) -> str:
         for value, start, stop in reversed(values):
             if value is None:
                 return ""
-            text = text[:start] + shown(value) + text[stop:]
+            text = text[:start] + _as_written(value) + text[stop:]
         return f"`{parsed.text}` = {text}" if parsed.names else ""
     return ""
 
 
-def places(scalar: ScalarNode, scope: Scope) -> tuple[Label, ...]:
-    """The lines of the author that give the names of an expression their values, through other names if need be."""
+def origin_labels(scalar: ScalarNode, scope: Scope) -> tuple[Label, ...]:
+    """The author's lines that give the names of an expression their values, through other names if need be."""
     found: dict[object, Label] = {}
-    for label in _places(scalar, scope, set()):
+    for label in _labels(scalar, scope, set()):
         found.setdefault(label.span, label)
-        if len(found) == MOST_PLACES:
+        if len(found) == MOST_LABELS:
             break
     return tuple(found.values())
 
 
-def _places(scalar: ScalarNode, scope: Scope, seen: set[int]) -> Iterator[Label]:
+def _labels(scalar: ScalarNode, scope: Scope, seen: set[int]) -> Iterator[Label]:
     parsed = _parsed(scalar)
     if parsed is None or id(scalar) in seen:
         return
@@ -78,9 +78,14 @@ def _places(scalar: ScalarNode, scope: Scope, seen: set[int]) -> Iterator[Label]
             continue
         value = scope.known(name)
         written, inner = below
-        if value is not None and written.span.source.origin != "library":
-            yield Label(written.span, f"`{name}` is {shown(value)} here")
-        yield from _places(written, inner, seen)
+        if value is not None and not in_library(written.span):
+            yield Label(written.span, f"`{name}` is {_as_written(value)} here")
+        yield from _labels(written, inner, seen)
+
+
+def _as_written(value: Number) -> str:
+    """A value as a spec writes it."""
+    return str(value).lower()
 
 
 def _parsed(scalar: ScalarNode) -> Expression | None:

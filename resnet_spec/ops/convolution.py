@@ -136,13 +136,25 @@ class Conv2d(Operation):
         return prod(output) if self.bias else 0
 
     def saved(self, x: Shape, output: Shape) -> Saved:
-        if self.padding_mode == "zeros" or not any((*self.sides(0), *self.sides(1))):
-            return Saved(inputs=True)
-        padded = x[0] * (x[1] + sum(self.sides(0))) * (x[2] + sum(self.sides(1)))
-        return Saved(inputs=self.padding_mode != "circular", values=padded)
+        if self.padding_mode != "zeros":  # torch pads first, also by no pixels
+            padded = x[0] * (x[1] + sum(self.sides(0))) * (x[2] + sum(self.sides(1)))
+            return Saved(inputs=self.padding_mode != "circular", values=padded)
+        uneven = [after - before for before, after in map(self.sides, (0, 1))]
+        if any(uneven):  # `padding: same` with an even kernel: torch pads one side first, and keeps that
+            return Saved(values=x[0] * (x[1] + uneven[0]) * (x[2] + uneven[1]))
+        return Saved(inputs=True)
 
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, (self.sides(0)[0], self.sides(1)[0]), self.dilation)
+
+    def padding_that_keeps_size(self) -> Pair | None:
+        if self.stride != (1, 1) or any(k % 2 == 0 for k in self.kernel_size):
+            return None
+        high, wide = (d * (k - 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        return high, wide
+
+    def channels_field(self) -> tuple[str, int]:
+        return "out_channels", self.in_channels
 
     def caption(self) -> str:
         grouped = f", {self.groups} groups" if self.groups > 1 else ""

@@ -165,6 +165,13 @@ class Identity(Operation):
         return True
 
 
+def _mask(p: float, values: int) -> Saved:
+    """What dropout keeps: its mask; where everything becomes zero, torch multiplies by a single number instead."""
+    if p == 1:
+        return Saved(statistics=1)
+    return Saved(values=values if p else 0)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropout(Operation):
     """in training, values become zero with probability p (torch.nn.Dropout)"""
@@ -180,10 +187,10 @@ class Dropout(Operation):
         return 0
 
     def saved(self, x: Shape, output: Shape) -> Saved:
-        return Saved(values=prod(output) if 0 < self.p < 1 else 0)
+        return _mask(self.p, prod(output))
 
     def returns_input(self, training: bool) -> bool:
-        return not (training and 0 < self.p < 1)
+        return not (training and self.p > 0)
 
     def as_drawn(self) -> Operation:
         return replace(self, p=0.0)
@@ -208,10 +215,10 @@ class Dropout2d(Operation):
         return 0
 
     def saved(self, x: Shape, output: Shape) -> Saved:
-        return Saved(values=output[0] if 0 < self.p < 1 else 0)
+        return _mask(self.p, output[0])
 
     def returns_input(self, training: bool) -> bool:
-        return not (training and 0 < self.p < 1)
+        return not (training and self.p > 0)
 
     def as_drawn(self) -> Operation:
         return replace(self, p=0.0)

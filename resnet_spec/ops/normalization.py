@@ -50,17 +50,30 @@ class BatchNorm(Operation):
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
         return {"num_features": x[0], "rank": len(x)}
 
+    def problem(self) -> Problem | None:
+        if self.eps == 0:
+            return Problem("out-of-range", "`eps` of batch_norm is 0, and torch trains with positive ones only", "", ("eps",))
+        return None
+
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         if x[0] != self.num_features:
             return Problem("shape-mismatch", f"batch_norm was built for {self.num_features} channels, and {x[0]} enter")
+        if not self.track_running_stats and prod(x[1:]) == 1:  # torch refuses one image of it, in evaluation too
+            return Problem(
+                "too-few-values",
+                f"batch_norm without running statistics has one value in each channel of {show(x)}",
+                "write `track_running_stats: true`, or put it before the pool",
+                ("track_running_stats",),
+                by_size=True,
+            )
         return x
 
     def fixes_size(self, x: Shape) -> Mapping[int, int]:
         return {0: self.num_features}
 
     def needs_two_pixels(self, training: bool) -> bool:
-        return training
+        return training or not self.track_running_stats  # else it uses the statistics of the batch in evaluation too
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, statistics=2 * self.num_features)

@@ -139,7 +139,7 @@ class _Holder:
             found: Split | None = split if not border or holdable(len(split), wide, budget) else None
         elif holdable(len(split) * (2 if border else 1), wide, budget):
             workers = max(1, workers_of(self.machine))
-            found, bad = hold(split, preparation.fixed, shape, workers, self.machine.skip_bad)
+            found, bad = hold(split, preparation.apply, shape, workers, self.machine.skip_bad)
             for each in bad:
                 self.skipped.add(each)
         else:
@@ -207,7 +207,7 @@ def _with_statistics(preparation: Preparation, images: _TrainingImages, skip_bad
     """The preparation with mean and deviation of the training images, where it has none. Raises BadImage or DataError."""
     if preparation.mean and preparation.std:
         return preparation
-    prepare = None if _is_prepared(images.split, images.preparation) else images.preparation.fixed
+    prepare = None if _is_prepared(images.split, images.preparation) else images.preparation.apply
     try:
         mean, std = channel_statistics(images.split, prepare, skip_bad=skip_bad)
     except ValueError:  # none is left

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
 from resnet_spec.diagnostics.arguments import integer, quote, wrong_argument
+from resnet_spec.language.spec import SpecLike
 from resnet_spec.training.recipe import RecipeLike
-
-SpecLike = str | Path | Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

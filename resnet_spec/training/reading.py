@@ -48,9 +48,9 @@ class _Images(Dataset[ReadImage]):
         except BadImage as bad:
             return None, index, bad.name, bad.why
         if self.each is None:
-            return self.preparation.fixed(image), index, "", ""
+            return self.preparation.apply(image), index, "", ""
         raw = self.each.augment.resized_crop is not None
-        image = self.preparation.with_channels(image) if raw else self.preparation.resized(image)
+        image = self.preparation.convert_channels(image) if raw else self.preparation.resize_only(image)
         return self.each(image, epoch, index), index, "", ""
 
     def __len__(self) -> int:

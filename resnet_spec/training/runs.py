@@ -11,7 +11,7 @@ from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data
-from resnet_spec.data.preparation import Preparation
+from resnet_spec.data.preparation import Preparation, refuse_channels
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
 from resnet_spec.training import checkpoints
 from resnet_spec.training.console import Console
@@ -258,6 +258,7 @@ def open_run(
         spec = _compile_spec_of_run(folder, record)
         opened = _open_data(text, recipe, spec.analysis.input, spec.outputs, record)
         subject = subject_of_spec(spec, recipe, record.preparation, prove=False)  # its text is the one document
+    refuse_channels(opened, record.preparation.channels)
     session = open_session(subject, recipe, opened, record.preparation, machine, opened.notes, console)
     _check_data(session, record, text)
     found = checkpoints.newest(folder, console.say)

@@ -46,14 +46,14 @@ def saved_by_autograd(model: torch.nn.Module, x: torch.Tensor) -> int:
     storages: dict[int, int] = {}
     kept: list[torch.Tensor] = []
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
+    def pack(tensor: torch.Tensor) -> None:  # a node that is given back its own output is never freed
         if tensor.untyped_storage().data_ptr() not in own:
             storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             kept.append(tensor)
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda nothing: nothing):
         model(x)
+    kept.clear()  # these hold the graph, and the graph holds the hook
     return sum(storages.values())
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from resnet_spec.cli import main
 
 Done = subprocess.CompletedProcess[bytes]
 
@@ -28,6 +31,21 @@ class Shell:
             env={**os.environ, "PYTHONPATH": repository, **environment},
             check=False,
         )
+
+    def here(self, *arguments: str) -> Done:
+        """The same in this process, which takes milliseconds."""
+        stdout, stderr = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["resnet-spec", *arguments])
+            patch.setattr(sys, "stdout", stdout)
+            patch.setattr(sys, "stderr", stderr)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        for stream in (stdout, stderr):
+            stream.flush()
+        assert isinstance(ended.value.code, int)
+        return Done(list(arguments), ended.value.code, stdout.buffer.getvalue(), stderr.buffer.getvalue())
 
     def write(self, name: str, text: str | bytes) -> str:
         path = self.folder / name

@@ -137,7 +137,7 @@ def test_a_reader_that_closes_the_pipe_is_no_error(shell: Shell) -> None:
 def test_the_text_of_a_spec_cannot_control_a_terminal(shell: Shell, text: str, style: str) -> None:
     shell.write("x.yaml", "spec: 1\n" + text)
     for command in ("check", "summary"):
-        done = shell(command, "x.yaml", "--message-format", style)
+        done = shell.here(command, "x.yaml", "--message-format", style)
         assert done.returncode in (0, 1)
         for character in "\x1b\x07\u202e":
             assert character.encode() not in done.stdout + done.stderr

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from resnet_spec.data import BadImage, Split, statistics
-from resnet_spec.data.dataset import Pixels, held
+from resnet_spec.data.dataset import Pixels, make_split
 from resnet_spec.data.decode import to_channels
 from resnet_spec.data.statistics import channel_statistics
 from tests.data.conftest import noise
 
 
 def of(pixels: Pixels) -> Split:
-    found = held(pixels, np.zeros(len(pixels), np.int64), "train")
+    found = make_split(pixels, np.zeros(len(pixels), np.int64), "train")
     assert found is not None
     return found
 

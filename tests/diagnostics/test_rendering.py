@@ -55,7 +55,7 @@ def test_a_finding_in_full() -> None:
         Span(source, 10, 1, 10, 4),
         "here",
         (Label(Span(source, 2, 6, 2, 7), "because of this"),),
-        "mend it",
+        "fix it",
         ("it is so", "and so"),
         "warning",
     )
@@ -70,7 +70,7 @@ def test_a_finding_in_full() -> None:
         " 2 | one: 1\n"
         "   |      - because of this\n"
         "   |\n"
-        "   = help: mend it\n"
+        "   = help: fix it\n"
         "   = note: it is so\n"
         "   = note: and so\n\n"
     )
@@ -170,7 +170,16 @@ def test_sarif_has_what_code_scanning_asks_for() -> None:
     assert " " not in result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
 
 
-def test_colours_are_the_only_difference_between_coloured_and_plain() -> None:
-    coloured = render(hostile_findings(), colour=True)
-    assert "\x1b[1;31merror[invalid-name]\x1b[0m" in coloured
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render(hostile_findings())
+def test_colors_are_the_only_difference_between_colored_and_plain() -> None:
+    colored = render(hostile_findings(), color=True)
+    assert "\x1b[1;31merror[invalid-name]\x1b[0m" in colored
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == render(hostile_findings())
+
+
+def test_the_text_of_an_error_is_inert_too() -> None:
+    with pytest.raises(resnet_spec.SpecError) as caught:
+        resnet_spec.analyze(HOSTILE)
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))
+    assert str(caught.value).startswith(
+        "<text>:4:3: error[invalid-name]: `a\\n::error::b,c:d%0A\\x1b[31m` is not a valid name\n"
+    )

@@ -14,7 +14,7 @@ import resnet_spec
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.graph.in_place import overwritten
 from resnet_spec.ops.layers import DropPath
-from tests.outputs.interpreter import interpret
+from tests.interpreter import interpret
 from tests.random_specs import Spec, random_specs
 
 pytestmark = pytest.mark.torch

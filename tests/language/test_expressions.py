@@ -59,7 +59,7 @@ _TRUTH_FORMS = [
 
 @st.composite
 def expressions(draw: st.DrawFn, kind: str, depth: int) -> str:
-    """A number (`N`) or a truth value (`T`), as a text of the grammar."""
+    """A number (`N`) or a boolean (`T`), as a text of the grammar."""
     leaves, forms = (_NUMBERS, _NUMBER_FORMS) if kind == "N" else (_TRUTHS, _TRUTH_FORMS)
     if depth == 0 or draw(st.integers(0, 3)) == 0:
         return draw(st.sampled_from(leaves))

@@ -13,7 +13,7 @@ from resnet_spec.language.validation import validate_block
 def test_a_library_block_is_valid(name: str) -> None:
     body = library_block(name)
     assert body is not None
-    assert validate_block(body) == []
+    assert validate_block(body).findings == ()
     block = library(name)
     assert block is not None
     assert block.about

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError
 from resnet_spec.language.library import library_block, shipped_root
 from resnet_spec.language.merge import Resolved, parse_set, read_file, resolve, spec_root
 from resnet_spec.language.reader import from_data, to_data
@@ -41,7 +41,7 @@ def merged(folder: Path, files: Files, sets: Iterable[str] = ()) -> dict[str, ob
 
 
 def refusals(folder: Path, files: Files, sets: Iterable[str] = ()) -> list[Diagnostic]:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises((SpecError, ArgumentError)) as caught:
         merge(folder, files, sets)
     return list(caught.value.diagnostics)
 

@@ -1,4 +1,4 @@
-"""Findings told at the author's own text, with what its values override; and all that are independent, in one round."""
+"""Findings placed at the author's own text, with what its values override; and all that are independent, in one round."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def _beside_a_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "middle.yaml").write_text("spec: 1\nextends: base.yaml\nparams: {n: 3}\n")
 
 
-def test_a_conflict_is_told_where_its_cause_is_and_then_where_it_shows() -> None:
+def test_a_conflict_is_placed_where_its_cause_is_and_then_where_it_shows() -> None:
     (finding,) = findings("spec: 1\nextends: base.yaml\nblock: {op: bottleneck, project: stride != 1}\n")
     assert str(finding.span) == "<text>:3:34"
     assert [str(label.span) for label in finding.related] == ["base.yaml:8:3", "base.yaml:8:19"]
     assert "`width * expansion` = 16 * 4" in finding.related[0].text
 
 
-def test_what_a_value_overrides_is_told_through_all_files() -> None:
+def test_what_a_value_overrides_is_placed_through_all_files() -> None:
     (finding,) = findings("spec: 1\nextends: middle.yaml\nparams: {n: 0}\n")
     assert finding.notes == ("`0` at <text>:3 overrides `3` of middle.yaml:3, which overrides `2` of base.yaml:4",)
 
@@ -54,7 +54,7 @@ def test_a_mistake_in_the_extended_file_stays_there() -> None:
     assert str(finding.span) == "wrong.yaml:5:59"
 
 
-def test_an_input_that_is_too_small_is_told_at_the_input() -> None:
+def test_an_input_that_is_too_small_is_placed_at_the_input() -> None:
     Path("pools.yaml").write_text(BASE.replace("head: {", "head: {first: {op: max_pool2d, kernel_size: 8}, "))
     (finding,) = findings("spec: 1\nextends: pools.yaml\ninput: 3x7x7\n")
     assert str(finding.span) == "<text>:3:8"
@@ -64,10 +64,10 @@ def test_an_input_that_is_too_small_is_told_at_the_input() -> None:
 def test_the_finding_keeps_its_parts() -> None:
     main, other = Source("main.yaml", "a: 1\n"), Source("other.yaml", "b: 2\n")
     here, there = Span(main, 1, 4, 1, 5), Span(other, 1, 4, 1, 5)
-    finding = Diagnostic("c", "m", there, "shows", (Label(here, "cause"),), "mend", ("note",))
-    (told,) = with_origins([finding], main, {})
-    assert (told.span, told.label, told.related) == (here, "cause", (Label(there, "shows"),))
-    assert (told.help, told.notes) == ("mend", ("note",))
+    finding = Diagnostic("c", "m", there, "shows", (Label(here, "cause"),), "fix it", ("note",))
+    (placed,) = with_origins([finding], main, {})
+    assert (placed.span, placed.label, placed.related) == (here, "cause", (Label(there, "shows"),))
+    assert (placed.help, placed.notes) == ("fix it", ("note",))
 
 
 # --- one round ------------------------------------------------------------------------------------------------------------
@@ -96,16 +96,16 @@ CONV = "  c{}: {{op: conv2d, out_channels: {}, kernel_size: {}}}\n"
         (stem("  a: {op: nonsense, ops: {x: relu}}\n"), ["unknown-operation"]),
     ],
 )
-def test_independent_mistakes_are_told_together_and_dependent_ones_not_at_all(text: str, codes: list[str]) -> None:
+def test_independent_mistakes_are_placed_together_and_dependent_ones_not_at_all(text: str, codes: list[str]) -> None:
     assert [finding.code for finding in findings(text)] == codes
 
 
-def test_a_word_that_means_nothing_is_told_once_with_all_its_lines() -> None:
+def test_a_word_that_means_nothing_is_placed_once_with_all_its_lines() -> None:
     (finding,) = findings(stem("  a: BatchNorm\n  b: relu\n  c: BatchNorm\n  d: BatchNorm\n"))
     assert finding.notes == ("and 2 more times, at lines 7, 8",)
 
 
-def test_what_comes_again_in_other_blocks_is_told_once() -> None:
+def test_what_comes_again_in_other_blocks_is_placed_once() -> None:
     text = BASE.replace("layer1: {width: 16, depth: n}", "layer1: {width: 8, depth: 2}\n  layer2: {width: 16, depth: 2}")
     (finding,) = findings(text.replace("block: bottleneck", "block: {op: bottleneck, project: false}"))
     assert "layer1.0" in finding.message

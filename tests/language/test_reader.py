@@ -11,18 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError
-from resnet_spec.language.merge import decode
-from resnet_spec.language.reader import (
-    MappingNode,
-    ScalarNode,
-    SequenceNode,
-    YamlNode,
-    from_data,
-    parse,
-    path_to,
-    suppressions,
-    to_data,
-)
+from resnet_spec.language.files import decode
+from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths, to_data
+from resnet_spec.language.python_data import from_data
+from resnet_spec.language.reader import parse
 
 
 def read(text: str) -> YamlNode:
@@ -375,7 +367,8 @@ def test_places_in_data_are_told_by_their_path() -> None:
 def test_a_key_is_found_where_it_is_the_least_deep() -> None:
     root = read("a: {b: {c: 1, d: 2}}\ne: {c: 3}\nf: 4\n")
     assert isinstance(root, MappingNode)
-    assert [path_to(root, key) for key in "cdfx"] == ["e.c", "a.b.d", "f", ""]
+    paths = key_paths(root)
+    assert [paths.get(key, []) for key in "cdfx"] == [["e.c", "a.b.c"], ["a.b.d"], ["f"], []]
 
 
 def test_a_scalar_keeps_what_was_written() -> None:
@@ -386,4 +379,4 @@ def test_a_scalar_keeps_what_was_written() -> None:
 
 def test_comments_that_suppress_are_found_by_line() -> None:
     text = "a: 1\nb: 2  # resnet-spec: ignore[dead-bias, yaml-1.1]\nc: '# resnet-spec: ignore[x] and more'\n"
-    assert list(suppressions(Source("x.yaml", text))) == [(2, ("dead-bias", "yaml-1.1"))]
+    assert Source("x.yaml", text).suppressions == {2: ("dead-bias", "yaml-1.1")}

@@ -14,8 +14,9 @@ from jsonschema import Draft7Validator
 from resnet_spec.api import spec_schema
 from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.language.conformance import known_keywords
+from resnet_spec.language.files import read_file
 from resnet_spec.language.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
-from resnet_spec.language.merge import read_file, resolve
+from resnet_spec.language.merge import resolve
 from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
 from resnet_spec.language.validation import operation_names, schema_document, validate_block, validate_whole
 
@@ -33,7 +34,9 @@ def tree(data: object) -> MappingNode:
 def whole(data: object) -> list[Diagnostic]:
     """Our findings, but for the `input` that only the whole needs."""
     return [
-        finding for finding in validate_whole(tree(data)) if finding.message != "the spec does not say the size of its input"
+        finding
+        for finding in validate_whole(tree(data)).findings
+        if finding.message != "the spec does not give the size of its input"
     ]
 
 
@@ -64,7 +67,7 @@ def test_every_library_block_is_valid(name: str) -> None:
     body = library_block(name)
     assert body is not None
     assert list(BLOCK.iter_errors(to_data(body))) == []
-    assert validate_block(body) == []
+    assert validate_block(body).findings == ()
 
 
 @pytest.mark.parametrize("name", library_block_names())
@@ -74,7 +77,7 @@ def test_editors_offer_the_library_blocks(name: str) -> None:
 
 def test_the_least_file_is_the_version() -> None:
     assert FILE.is_valid({"spec": 1})
-    assert [finding.code for finding in validate_whole(tree({"spec": 1}))] == ["missing-field"]
+    assert [finding.code for finding in validate_whole(tree({"spec": 1})).findings] == ["missing-field"]
 
 
 # --- ours against jsonschema's --------------------------------------------------------------------------------------------
@@ -201,7 +204,7 @@ def test_a_changed_spec_is_refused_exactly_when_jsonschema_refuses_it(data: dict
 )
 def test_a_changed_block_is_refused_exactly_when_jsonschema_refuses_it(data: dict[str, object]) -> None:
     assume(not has_bare_word_that_needs_fields(data))
-    assert (validate_block(tree(data)) == []) is BLOCK.is_valid(data)
+    assert (validate_block(tree(data)).findings == ()) is BLOCK.is_valid(data)
 
 
 @pytest.mark.parametrize(("word", "missing"), [("conv2d", "`out_channels` and `kernel_size`"), ("group_norm", "`num_groups`")])
@@ -209,7 +212,7 @@ def test_a_bare_word_whose_fields_must_be_written_is_refused_in_the_whole_only(w
     """In a file it may stand, for another file to patch."""
     data = {"spec": 1, "input": "3x8x8", "stem": {"x": word}}
     assert FILE.is_valid(data)
-    assert [finding.message for finding in validate_whole(tree(data))] == [f"`stem.x` ({word}) needs {missing}"]
+    assert [finding.message for finding in validate_whole(tree(data)).findings] == [f"`stem.x` ({word}) needs {missing}"]
 
 
 # --- findings -------------------------------------------------------------------------------------------------------------
@@ -217,7 +220,7 @@ def test_a_bare_word_whose_fields_must_be_written_is_refused_in_the_whole_only(w
 
 def test_all_findings_are_told_and_each_once() -> None:
     data = {"spec": 1, "input": "3x8", "classes": 0, "stem": {"c": {**CONV, "filters": 1, "bias": 2}}, "nonsense": 1}
-    codes = sorted(finding.code for finding in validate_whole(tree(data)))
+    codes = sorted(finding.code for finding in validate_whole(tree(data)).findings)
     assert codes == ["invalid-input", "out-of-range", "unknown-field", "unknown-field", "wrong-type"]
 
 

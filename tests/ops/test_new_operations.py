@@ -108,6 +108,8 @@ def _defined_for_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(OPERATIONS, operation.name, operation)
     schema = complete(schema_document(), library_block_names())
     monkeypatch.setattr(validation, "schema_document", lambda kind="spec": schema)
+    for remembered in ("_validator", "operation_names"):
+        monkeypatch.setattr(validation, remembered, getattr(validation, remembered).__wrapped__)
 
 
 HOURGLASS = """

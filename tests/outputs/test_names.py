@@ -8,7 +8,7 @@ from torch import nn
 
 import resnet_spec
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.language.spec import MODULE_ATTRIBUTES
+from resnet_spec.language.reserved import MODULE_ATTRIBUTES
 from resnet_spec.outputs.torch_module import Block, Chain, Network
 
 pytestmark = pytest.mark.torch

@@ -17,8 +17,8 @@ import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.outputs.torch_module import Block, Network, build_module, measured_shapes
+from tests.interpreter import interpret
 from tests.measure import CountOperators, measure
-from tests.outputs.interpreter import interpret
 from tests.random_specs import Spec, random_specs
 
 pytestmark = pytest.mark.torch

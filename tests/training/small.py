@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from resnet_spec.data import BadImage, Data, Split
-from resnet_spec.data.dataset import Pixels, held
+from resnet_spec.data.dataset import Pixels, make_split
 from resnet_spec.training.feeding import Machine
 from resnet_spec.training.recipe import Recipe, read_recipe
 from resnet_spec.training.world import World
@@ -32,7 +32,7 @@ def labels(count: int, classes: int = 5) -> np.ndarray[tuple[int], np.dtype[np.i
 
 def in_memory(count: int, height: int = 8, width: int = 6, channels: int = 3, seed: int = 0) -> Split:
     """Images of noise in one array."""
-    split = held(noise(seed, count, height, width, channels), labels(count), "train")
+    split = make_split(noise(seed, count, height, width, channels), labels(count), "train")
     assert split is not None
     return split
 

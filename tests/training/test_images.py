@@ -96,7 +96,7 @@ def test_images_that_may_not_be_written_to_stay_as_they_are_without_a_warning() 
         warnings.simplefilter("error")
         normalized(images[1:3], prepared(), CPU, True)
         Each(Augment(rotation=15), prepared(), 0)(images[0], 0, 0)
-        prepared(resize=(4, 4), size=(4, 4)).fixed(images[0])
+        prepared(resize=(4, 4), size=(4, 4)).apply(images[0])
     assert np.array_equal(images, before)
 
 
@@ -260,14 +260,14 @@ def test_sizes(
     assert list(reported) == notes
     for height, width in ((8, 6), (9, 9), (50, 7)):
         if size in (None, (height, width)):
-            assert found.fixed(noise(0, height, width, 3)).shape == (*final, 3)
+            assert found.apply(noise(0, height, width, 3)).shape == (*final, 3)
 
 
 def test_an_image_of_a_size_that_was_not_trained_with_is_resized() -> None:
     found, _ = prepare(recipe(), data(TRAIN), INPUT)
-    assert found.fixed(noise(0, 30, 40, 1)).shape == (8, 6, 3)
+    assert found.apply(noise(0, 30, 40, 1)).shape == (8, 6, 3)
     image = noise(0, 8, 6, 3)
-    assert found.fixed(image) is image
+    assert found.apply(image) is image
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from resnet_spec.training import checkpoints, feeding, runs, session
 from resnet_spec.training.console import Console
 from tests.training import drill, tiny
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.training]
 ROOT = Path(__file__).parents[2]
 FILES = ("last.safetensors", "best.safetensors", "metrics.jsonl", "metrics.csv", "results.json")
 SIGNALS = {"sigkill": -9, "sigterm": 130, "sigint": 130}
@@ -38,10 +39,20 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was not interrupted."""
+    return undisturbed(tmp_path_factory, drill.RECIPE)
+
+
+@pytest.fixture(scope="module")
+def read_by_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with images that other processes read."""
+    return undisturbed(tmp_path_factory, drill.READ_BY_WORKERS)
+
+
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, recipe: str) -> Path:
     folder = tmp_path_factory.mktemp("drill") / "whole"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "write_pictures", lambda *_: None)
-        drill.begin(folder)
+        drill.begin(folder, recipe=recipe)
     return folder
 
 
@@ -51,6 +62,22 @@ def killed(folder: Path, kind: str, at: int) -> int:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300, start_new_session=True)
     assert "Traceback" not in done.stderr
     return done.returncode
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped by a signal at step 3. Copy it before going on with it."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    assert killed(folder, "sigterm", 3) == 130
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed_late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed at step 10, with two checkpoints. Copy it before going on with it."""
+    folder = tmp_path_factory.mktemp("killed") / "run"
+    assert killed(folder, "sigkill", 10) == -9
+    return folder
 
 
 def assert_ends_as(whole: Path, folder: Path) -> None:
@@ -68,6 +95,7 @@ def test_two_whole_runs_are_equal(whole: Path, tmp_path: Path) -> None:
         assert (tmp_path / "again" / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(("kind", "at"), [("sigkill", 2), ("sigint", 10), ("half", 2)])
 def test_a_killed_run_ends_as_a_whole_one(whole: Path, tmp_path: Path, kind: str, at: int) -> None:
     """At step 2 there is no checkpoint yet: the run begins again."""
@@ -75,14 +103,16 @@ def test_a_killed_run_ends_as_a_whole_one(whole: Path, tmp_path: Path, kind: str
     assert_ends_as(whole, tmp_path / "run")
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("kind", ["group", "terminal"])
-def test_a_signal_to_all_processes_leaves_those_that_read_images_at_work(tmp_path: Path, kind: str) -> None:
-    drill.begin(tmp_path / "whole", recipe=drill.READ_BY_WORKERS)
+def test_a_signal_to_all_processes_leaves_those_that_read_images_at_work(
+    read_by_workers: Path, tmp_path: Path, kind: str
+) -> None:
     assert killed(tmp_path / "run", kind, 3) == 130
     newest = checkpoints.newest(tmp_path / "run", pytest.fail)
     assert newest is not None
     assert newest.step == 3
-    assert_ends_as(tmp_path / "whole", tmp_path / "run")
+    assert_ends_as(read_by_workers, tmp_path / "run")
 
 
 def drills(count: int, seed: int) -> list[tuple[str, int]]:
@@ -97,15 +127,16 @@ def drills(count: int, seed: int) -> list[tuple[str, int]]:
 
 
 @pytest.mark.drill
+@pytest.mark.subprocess
 @pytest.mark.parametrize(("kind", "at"), drills(int(os.environ.get("DRILLS", "20")), 1))
 def test_drill(whole: Path, tmp_path: Path, kind: str, at: int) -> None:
     assert killed(tmp_path / "run", kind, at) == SIGNALS.get(kind, -9)
     assert_ends_as(whole, tmp_path / "run")
 
 
-def test_stopped_twice_and_resumed_twice(whole: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    assert killed(folder, "sigterm", 3) == 130
+@pytest.mark.subprocess
+def test_stopped_twice_and_resumed_twice(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "run")
     step = checkpoints.newest(folder, pytest.fail)
     assert step is not None
     assert step.step == 3
@@ -128,9 +159,11 @@ def damaged(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["truncated", "zeroed", "empty", "one bit"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(whole: Path, tmp_path: Path, how: str) -> None:
-    folder = tmp_path / "run"
-    assert killed(folder, "sigkill", 10) == -9
+@pytest.mark.subprocess
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
+    whole: Path, killed_late: Path, tmp_path: Path, how: str
+) -> None:
+    folder = shutil.copytree(killed_late, tmp_path / "run")
     newest, before = sorted((folder / "checkpoints").iterdir(), reverse=True)
     damaged(newest, how)
     reported: list[str] = []
@@ -172,11 +205,18 @@ def test_a_pickle_bomb_as_a_checkpoint_is_refused_without_running(
     assert not (tmp_path / "bomb-went-off").exists()
 
 
-def test_other_data_are_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    assert killed(folder, "sigterm", 3) == 130
+@pytest.mark.subprocess
+def test_other_data_are_refused(stopped: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "run")
     with pytest.raises(ResnetSpecError, match="data-changed"):
         resnet_spec.resume(folder, data="synthetic:classes=4,size=12,train=96,validation=30,test=30", console=Console.silent())
+
+
+def test_data_whose_channels_cannot_be_converted_are_refused(tmp_path: Path) -> None:
+    """Names and labels of synthetic images do not depend on their channels."""
+    tiny.train(tmp_path / "run", epochs=1)
+    found = tiny.refused(lambda: resnet_spec.resume(tmp_path / "run", data=f"{tiny.DATA},channels=4", console=Console.silent()))
+    assert found.code == "data-channels"
 
 
 def test_only_as_many_checkpoints_as_wanted_are_kept(whole: Path) -> None:
@@ -303,6 +343,7 @@ sys.exit(1 if asked.signal == first else 2)
 """
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("echo", "first", "second", "code"),
     [

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import nn
 
 import resnet_spec
-from resnet_spec.api import SpecLike
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
+from resnet_spec.language.spec import SpecLike
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import runs
 from resnet_spec.training.console import Console

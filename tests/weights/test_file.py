@@ -201,4 +201,4 @@ def test_anything_in_the_place_of_a_preparation_is_read_or_refused(value: object
     except (ValueError, KeyError, TypeError):
         return
     assert len(made.mean) == len(made.std) == made.channels
-    assert made.fixed(in_memory(1).read(0)).shape[:2] == made.size
+    assert made.apply(in_memory(1).read(0)).shape[:2] == made.size

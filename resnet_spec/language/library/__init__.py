@@ -1,23 +1,17 @@
-"""What the package ships as text: the block library, the specs, and the recipes.
-
-Goes in: a name. Comes out: a parsed block, or the path of a shipped spec. Both are found beside the code, in a wheel as in an
-editable install.
-"""
+"""What the package ships as text: the blocks of the library, the specs and the recipes, in a wheel as in a checkout."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
-from resnet_spec.diagnostics import Source
-from resnet_spec.language.reader import MappingNode, ScalarNode, parse
+from resnet_spec.diagnostics import DocumentKind, Source
+from resnet_spec.language.nodes import MappingNode
+from resnet_spec.language.reader import parse
 
 _LIBRARY = Path(__file__).resolve().parent
 _PACKAGE = _LIBRARY.parent.parent
 _BLOCKS = _LIBRARY / "blocks"
-
-DocumentKind = Literal["spec", "recipe"]  # the kinds of documents that are shipped whole
 
 
 @cache
@@ -81,18 +75,16 @@ def shipped_path(name: str, kind: DocumentKind = "spec") -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; a path that cannot be one (a name that is too long) is none."""
+    """Whether a path is a file. One that no file can have (a name that is too long) is not."""
     try:
         return path.is_file()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
-@cache
-def explanations() -> dict[str, str]:
-    """What each code of a finding means, by code."""
-    path = _PACKAGE / "diagnostics" / "codes.yaml"
-    document, _ = parse(Source("diagnostics/codes.yaml", path.read_text(encoding="utf-8"), "library"))
-    if not isinstance(document, MappingNode):
-        raise TypeError(f"{path} is not a mapping")
-    return {code: text.text for code in document.entries if isinstance(text := document.get(code), ScalarNode)}
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder. One that no folder can have (a name that is too long) is not."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

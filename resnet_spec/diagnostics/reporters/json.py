@@ -1,0 +1,41 @@
+"""One JSON document with every finding in full. JSON has escapes of its own for untrusted text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from resnet_spec.diagnostics import Diagnostic, Span
+
+VERSION = 1
+
+
+def report(diagnostics: Sequence[Diagnostic], color: bool) -> str:
+    """`{"version": 1, "diagnostics": [...]}`, in ASCII."""
+    return json.dumps({"version": VERSION, "diagnostics": [_data(diagnostic) for diagnostic in diagnostics]}, indent=2) + "\n"
+
+
+def _data(diagnostic: Diagnostic) -> dict[str, object]:
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "location": _location(diagnostic.span),
+        "label": diagnostic.label,
+        "related": [{"location": _location(label.span), "text": label.text} for label in diagnostic.related],
+        "help": diagnostic.help,
+        "notes": list(diagnostic.notes),
+    }
+
+
+def _location(span: Span | None) -> dict[str, object] | None:
+    if span is None:
+        return None
+    place: dict[str, object] = {
+        "file": span.source.name,
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }
+    return place | ({"anchor": _location(span.anchor)} if span.anchor else {})

@@ -1,0 +1,180 @@
+"""The files that a spec or a recipe extends, in the order in which they are merged."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from resnet_spec.diagnostics import (
+    ArgumentError,
+    Diagnostic,
+    DocumentKind,
+    Label,
+    ResnetSpecError,
+    Source,
+    Span,
+    document_error,
+    suggestion,
+)
+from resnet_spec.language.files import display_name, read_file
+from resnet_spec.language.library import (
+    is_file,
+    is_folder,
+    shipped_mixins,
+    shipped_name,
+    shipped_names,
+    shipped_path,
+    shipped_root,
+)
+from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
+from resnet_spec.language.reader import parse
+
+MAX_CHAIN = 64
+_OTHER: dict[DocumentKind, DocumentKind] = {"spec": "recipe", "recipe": "spec"}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a file is: the folder that relative paths start from, and the one that they may not leave."""
+
+    folder: Path
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A document and those it extends, in the order in which they are merged: `documents[-1]` is the one that was read."""
+
+    documents: tuple[MappingNode, ...]
+    warnings: tuple[Diagnostic, ...]
+
+
+def read_chain(source: Source, kind: DocumentKind, location: Location | None) -> Chain:
+    """Read a document and everything it extends; `location` is where relative `extends` start, and None allows none.
+
+    Raises:
+        SpecError, RecipeError: at the first document that cannot be read, or that extends what it may not.
+    """
+    reader = _ChainReader(kind)
+    reader.collect(reader.read(source), location, ())
+    return Chain(tuple(reader.documents), tuple(reader.warnings))
+
+
+def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
+    """`node` where it is a mapping, as each document must be; raises SpecError or RecipeError."""
+    if isinstance(node, MappingNode):
+        return node
+    if isinstance(node, SequenceNode):
+        what, help = "a list", f"write `{kind}: 1` and the other keys without dashes before them"
+    else:
+        what, help = "a single value", f"write `{kind}: 1` first"
+    message = f"a {kind} is a mapping of keys, and this is {what}"
+    raise document_error(kind)([Diagnostic("wrong-type", message, node.span, help=help)])
+
+
+class _ChainReader:
+    def __init__(self, kind: DocumentKind) -> None:
+        self.kind = kind
+        self.documents: list[MappingNode] = []
+        self.warnings: list[Diagnostic] = []
+        self.done: set[Path] = set()
+
+    def read(self, source: Source) -> MappingNode:
+        """One document that states the version of the language."""
+        node, warnings = parse(source, kind=self.kind)
+        self.warnings.extend(warnings)
+        document = require_mapping(node, self.kind)
+        version = document.entries.get(self.kind)
+        if version is None and (other := _OTHER[self.kind]) in document.entries:
+            example = f"SPEC --recipe {source.name}" if other == "recipe" else f"{source.name} --recipe RECIPE"
+            message, help = f"{source.name} is a {other}, and a {self.kind} is expected here", f"use it with `train {example}`"
+            raise self._refuse("other-document", message, document.entries[other].key, help)
+        if version is None:
+            message = f"{source.name} does not say which version of the language it is written in"
+            raise self._refuse("missing-version", message, document.span, f"write `{self.kind}: 1` as its first line")
+        if not isinstance(version.value, ScalarNode) or version.value.value != 1 or isinstance(version.value.value, bool):
+            message = "this compiler reads version 1 of the language"
+            raise self._refuse("unknown-version", message, version.value.span, f"write `{self.kind}: 1`")
+        return document
+
+    def collect(self, document: MappingNode, here: Location | None, stack: tuple[tuple[Path, Span], ...]) -> None:
+        """Append what `document` extends, then `document` itself."""
+        for item in self._extends(document):
+            path, name, root = self._find(item, here)
+            real = path.resolve()
+            if any(real == above for above, _ in stack):
+                related = tuple(Label(span, "extended here") for above, span in stack if str(span) != str(item.span))
+                message = f"`extends: {item.text}` leads back to a file that is being read"
+                help = "remove one of these" if related else "a file cannot extend itself: remove it"
+                raise self._refuse("extends-cycle", message, item.span, help, related)
+            if real in self.done:
+                continue
+            if len(stack) >= MAX_CHAIN:
+                raise self._refuse("too-deep", f"more than {MAX_CHAIN} files extend each other", item.span)
+            self.collect(self.read(self._read_file(path, name, item)), Location(path.parent, root), (*stack, (real, item.span)))
+            self.done.add(real)
+        self.documents.append(document)
+
+    def _read_file(self, path: Path, name: str, item: ScalarNode) -> Source:
+        """The file that an `extends` names; where it cannot be read, the `extends` is to blame."""
+        try:
+            return read_file(path, name, self.kind)
+        except ArgumentError as error:
+            raise document_error(self.kind)([replace(error.diagnostics[0], span=item.span)]) from None
+
+    def _extends(self, document: MappingNode) -> list[ScalarNode]:
+        node = document.get("extends")
+        items = () if node is None else node.items if isinstance(node, SequenceNode) and node.items else (node,)
+        found: list[ScalarNode] = []
+        for item in items:
+            if not isinstance(item, ScalarNode) or not isinstance(item.value, str) or not item.value:
+                message = f"`extends` takes a file or the name of a shipped {self.kind}, or a list of them"
+                raise self._refuse("wrong-type", message, item.span)
+            found.append(item)
+        return found
+
+    def _find(self, item: ScalarNode, here: Location | None) -> tuple[Path, str, Path]:
+        """The file that one `extends` names, what it is called, and the folder that its own `extends` may not leave."""
+        text = str(item.value)
+        if here is None:
+            raise self._refuse("extends-not-allowed", f"this {self.kind} may not extend another file", item.span)
+        if _is_absolute(text):
+            message = f"`{text}` is an absolute path, and `extends` takes one relative to this file"
+            help = f"write a relative path, or the name of a shipped {self.kind}"
+            raise self._refuse("extends-absolute", message, item.span, help)
+        path = here.folder / text
+        if is_file(path):
+            if not path.resolve().is_relative_to(here.root.resolve()):
+                raise self._outside(text, here, item.span)
+            shipped_file = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
+            return path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root
+        if (shipped := shipped_path(text, self.kind)) is not None:
+            return shipped, shipped_name(shipped, self.kind), shipped_root(self.kind)
+        names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
+        help = suggestion(text, [*_files_beside(text, here), *names], most=0 if self.kind == "spec" else 12)
+        shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped {self.kind} `{text}`"
+        raise self._refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", item.span, help)
+
+    def _outside(self, text: str, here: Location, span: Span) -> ResnetSpecError:
+        root = here.root.resolve()
+        folder = "the working directory" if root == Path.cwd().resolve() else f"the folder {display_name(root)}"
+        message = f"`{text}` is outside of {folder}, which `extends` may not leave"
+        help = "move the file below that folder" + (", or name a wider one with --spec-root" if self.kind == "spec" else "")
+        return self._refuse("extends-outside", message, span, help)
+
+    def _refuse(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> ResnetSpecError:
+        return document_error(self.kind)([Diagnostic(code, message, span, related=related, help=help)])
+
+
+def _is_absolute(text: str) -> bool:
+    """Whether a path is absolute on any system, or no path."""
+    return os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":")
+
+
+def _files_beside(text: str, here: Location) -> list[str]:
+    """What `extends` could have named in the folder where it looked, as it would be written."""
+    folder = here.folder / os.path.dirname(text)
+    if not is_folder(folder) or not folder.resolve().is_relative_to(here.root.resolve()):
+        return []
+    return sorted(os.path.join(os.path.dirname(text), path.name) for path in folder.glob("*.yaml"))

@@ -1,0 +1,193 @@
+"""A patch applied to a tree, by RFC 7396 (JSON merge patch) with three rules of the language.
+
+A mapping with `op` replaces what was there. A patch or a `null` for something that does not exist is an error, because its name
+is most likely misspelled. A new entry may say which sibling it follows or precedes. What any of it means is not examined here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Span, suggestion
+from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
+
+# What every document begins with, as if it extended it.
+DEFAULTS: dict[DocumentKind, Source] = {
+    "spec": Source("the language's defaults", "norm: batch_norm\nact: relu\n", "library"),
+    "recipe": Source("the defaults of recipes", "optimizer: {op: SGD, lr: 0.1}\nschedule: constant\n", "library"),
+}
+
+# What a place in the tree holds; `operation` places take a bare word or a mapping with `op`.
+DocumentPlace = Literal[
+    "root", "recipe", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"
+]
+_CHILDREN: dict[DocumentPlace, dict[str, DocumentPlace]] = {
+    "root": {
+        "stem": "operations",
+        "stages": "stages",
+        "head": "operations",
+        "norm": "operation",
+        "act": "operation",
+        "block": "operation",
+    },
+    "recipe": {"optimizer": "operation", "schedule": "operation"},
+    "operation": {"ops": "operations"},
+    "entry of stages": {"ops": "operations", "block": "stage block"},
+    "block": {"branch": "operations", "shortcut": "operations", "after": "operations", "join": "operation"},
+}
+
+
+def _child(place: DocumentPlace, key: str) -> DocumentPlace:
+    if place == "operations":
+        return "operation"
+    if place == "stages":
+        return "entry of stages"
+    return _CHILDREN.get(place, {}).get(key, "data")
+
+
+@dataclass(frozen=True, slots=True)
+class TreeMerger:
+    """Applies patches, and gathers findings instead of stopping at the first.
+
+    `replaced` maps the place of a value to the value of an earlier file that it overrides. `strict` is for `--set`, which
+    changes only what exists. `hint` is the help for a patch of something that does not exist.
+    """
+
+    findings: list[Diagnostic] = field(default_factory=list)
+    replaced: dict[Span, YamlNode] = field(default_factory=dict)
+    strict: bool = False
+    hint: str = ""
+
+    def merge(self, base: MappingNode, patch: MappingNode, place: DocumentPlace, within: str = "") -> MappingNode:
+        """`base` with `patch` applied. `within` is the dotted path to them, for messages."""
+        entries = dict(base.entries)
+        inserts: list[_Insert] = []
+        for key, entry in patch.entries.items():
+            path = f"{within}.{key}" if within else key
+            value, position = entry.value, None
+            if isinstance(value, MappingNode) and place in ("operations", "stages"):
+                value, position = self._take_position(value)
+            merged = self._entry(entries.get(key), Entry(entry.key, value), _child(place, key), path, base)
+            if merged is None:
+                entries.pop(key, None)
+            elif position is None:
+                entries[key] = merged
+            elif key in entries:
+                message = f"`{position.side}` is for a new entry, and `{path}` exists already"
+                here, help = (Label(entries[key].key, "here"),), f"remove `{position.side}`: an existing entry keeps its place"
+                self.report("position-taken", message, position.sibling.span, help, here)
+            else:
+                inserts.append(_Insert(key, merged, position))
+        return MappingNode(self._insert(entries, inserts), patch.span)
+
+    def report(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
+        self.findings.append(Diagnostic(code, message, span, related=related, help=help))
+
+    def _entry(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
+        """One entry of the patch merged with the one before it; None where the entry is deleted, or refused."""
+        match new.value:
+            case ScalarNode(value=None):
+                if old is None:
+                    self._report_nothing_to_delete(new, path, parent)
+                return None
+            case MappingNode() as patch if old is not None and "op" not in patch.entries:
+                merged: YamlNode = self.merge(_as_mapping(old.value, place, patch.span), patch, place, path)
+            case MappingNode() as whole:
+                if "op" not in whole.entries and (place == "operation" or (self.strict and place != "stage block")):
+                    message, help = f"`{path}` is patched here, but it does not exist", "name the operation: `{op: ...}`"
+                    self._report_nothing("nothing-to-patch", message, new.key, path, parent, self.hint or help)
+                    return None
+                merged = self.merge(MappingNode({}, whole.span), whole, place, path)
+            case ScalarNode() | SequenceNode() as merged:
+                if old is None and self.strict and path.startswith("params."):
+                    message = f"there is no param `{path.removeprefix('params.')}` to set"
+                    self._report_nothing("nothing-to-patch", message, new.key, path, parent)
+                self._remember(old, merged)
+        if old is not None and new.key.source.origin == "command line":
+            return Entry(old.key, merged)  # the file's key is the place to show
+        return Entry(new.key, merged)
+
+    def _remember(self, old: Entry | None, new: ScalarNode | SequenceNode) -> None:
+        """What a value overrides, for findings about it. The language's own defaults are not worth mentioning."""
+        if old is None or isinstance(old.value, MappingNode) or old.value.span.source in DEFAULTS.values():
+            return
+        if not (isinstance(new, ScalarNode) and isinstance(old.value, ScalarNode) and new.text == old.value.text):
+            self.replaced[new.span] = old.value
+
+    # --- what does not exist ---------------------------------------------------------------------------------------------
+
+    def _report_nothing_to_delete(self, new: Entry, path: str, parent: MappingNode) -> None:
+        message, help = f"`{path}` is deleted here, but it does not exist", self.hint or "remove the line"
+        if isinstance(new.value, ScalarNode) and not new.value.text:
+            message = f"`{path}` has no value: nothing follows the colon, and nothing is indented below it"
+            help = f"give `{path.rpartition('.')[2]}` a value, or remove the line"
+        self._report_nothing("nothing-to-delete", message, new.key, path, parent, help)
+
+    def _report_nothing(self, code: str, message: str, key: Span, path: str, parent: MappingNode, help: str = "") -> None:
+        """Report a patch or a `null` for nothing, with the sibling that was most likely meant, else `help`."""
+        near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict and "." in path else 0)
+        if self.strict and "." not in path and (paths := key_paths(parent).get(path)):
+            near = f"did you mean `{paths[0]}{key.source.text.removeprefix(path)}`?"
+        if self.strict and not near:
+            help = "`--set` changes what the spec has; write what it lacks into the file"
+        self.report(code, message, key, near or help)
+
+    # --- the order of entries ---------------------------------------------------------------------------------------------
+
+    def _take_position(self, value: MappingNode) -> tuple[MappingNode, _Position | None]:
+        """An entry without its `insert_before` or `insert_after`, and the position that this gives."""
+        found = [key for key in ("insert_before", "insert_after") if key in value.entries]
+        if not found:
+            return value, None
+        sibling = value.entries[found[0]].value
+        if len(found) > 1 or not isinstance(sibling, ScalarNode) or sibling.value is None:
+            message = "an entry is inserted before one sibling or after one"
+            self.report("wrong-type", message, sibling.span, "write `insert_after: NAME`")
+            return value.without(found), None
+        return value.without(found), _Position(found[0], sibling)
+
+    def _insert(self, entries: dict[str, Entry], inserts: list[_Insert]) -> dict[str, Entry]:
+        """The entries with new ones at their positions; several after one sibling keep their order."""
+        order = list(entries)
+        behind: dict[str, int] = {}  # how many new entries already follow a sibling
+        for insert in inserts:
+            side, sibling = insert.position.side, insert.position.sibling
+            target = sibling.text
+            if target not in entries:
+                message = f"`{side}: {target}` names no entry here"
+                self.report("unknown-name", message, sibling.span, suggestion(target, order))
+                continue
+            at = order.index(target)
+            if side == "insert_after":
+                behind[target] = behind.get(target, 0) + 1
+                at += behind[target]
+            order.insert(at, insert.key)
+            entries[insert.key] = insert.entry
+        return {key: entries[key] for key in order}
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """`insert_before` or `insert_after` (`side`), and the sibling that it names."""
+
+    side: str
+    sibling: ScalarNode
+
+
+@dataclass(frozen=True, slots=True)
+class _Insert:
+    """A new entry, and its position."""
+
+    key: str
+    entry: Entry
+    position: _Position
+
+
+def _as_mapping(node: YamlNode, place: DocumentPlace, span: Span) -> MappingNode:
+    """A value that a mapping patches, as a mapping: a bare word is short for `{op: word}`."""
+    if isinstance(node, MappingNode):
+        return node
+    if isinstance(node, ScalarNode) and place in ("operation", "entry of stages", "stage block"):
+        return MappingNode({"op": Entry(node.span, node)}, node.span)
+    return MappingNode({}, span)

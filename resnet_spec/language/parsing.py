@@ -1,0 +1,276 @@
+"""A merged document to a `Spec`, with findings about its form and its names.
+
+The form is checked against the JSON Schema (`validation`). What a schema cannot say is checked here and in `parsing_entries`:
+reserved names, names that are used twice, and fields that an entry cannot have where it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from resnet_spec.diagnostics import Diagnostic, Span, SpecError, suggestion
+from resnet_spec.language.library import library_block, shipped_names
+from resnet_spec.language.merge import BlockText, Resolved
+from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode, mark_invalid
+from resnet_spec.language.parsing_entries import EntryParser, scalars_in, text_of
+from resnet_spec.language.reserved import STAGE_WORDS
+from resnet_spec.language.spec import ROLES, Block, Expect, Role, Spec, Stage, Use
+from resnet_spec.language.validation import Validation, validate_block, validate_whole
+
+_NEEDED_PARTS = ("stem", "stages", "head", "blocks", "params", "norm", "act")  # without one of these the rest is a guess
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSpec:
+    """The Spec of a merged document, or what could be read of one with mistakes, and the findings about its form.
+
+    `spec` is None where most of it would be a guess. What the findings are about is marked as invalid in it. `whole`: stem,
+    stages, head and input are known, so that shapes can be computed.
+    """
+
+    findings: tuple[Diagnostic, ...]
+    spec: Spec | None
+    whole: bool = True
+
+
+def parse_spec(resolved: Resolved) -> Spec:
+    """The Spec of a merged document.
+
+    Raises:
+        SpecError: with everything that is wrong with the form of the document.
+    """
+    parsed = parse_partial(resolved)
+    if parsed.spec is None or parsed.findings:
+        raise SpecError([*parsed.findings, *resolved.warnings])
+    return parsed.spec
+
+
+def parse_partial(resolved: Resolved) -> ParsedSpec:
+    """As much of a merged document as can be read, with the findings about its form."""
+    resolved, findings = _check_form(resolved)
+    whole = True
+    if findings:
+        entries = resolved.root.entries
+        keys = {entry.key for entry in entries.values()}
+        if any(finding.code == "unknown-field" and finding.span in keys for finding in findings):
+            return ParsedSpec(findings, None)  # a misspelled `stem` or `classes` would be missed everywhere
+        if any(entries[key].value.invalid for key in _NEEDED_PARTS if key in entries):
+            return ParsedSpec(findings, None)
+        whole = "input" in entries and not entries["input"].value.invalid
+    entries_parser = EntryParser(resolved.blocks, well_formed=not findings)
+    spec = _SpecParser(entries_parser).spec(resolved, whole)
+    if not findings:  # the top-level `block` is parsed once for each stage, and its findings are reported once
+        findings = tuple(dict.fromkeys(entries_parser.findings))
+    if any(finding.code == "role-cycle" for finding in entries_parser.findings):
+        return ParsedSpec(findings, None)
+    return ParsedSpec(findings, spec, whole)
+
+
+def _check_form(resolved: Resolved) -> tuple[Resolved, tuple[Diagnostic, ...]]:
+    """The document with the nodes marked that do not have the form the schema asks for, and the findings about them."""
+    found = validate_whole(resolved.root)
+    findings = list(found.findings)
+    root = _marked(resolved.root, found)
+    blocks: dict[str, BlockText] = {}
+    for name, text in resolved.blocks.items():
+        found = validate_block(text.body)
+        findings += found.findings
+        blocks[name] = replace(text, body=_marked(text.body, found)) if found.findings else text
+    return (replace(resolved, root=root, blocks=blocks) if findings else resolved), tuple(findings)
+
+
+def _marked(mapping: MappingNode, found: Validation) -> MappingNode:
+    marked = mark_invalid(mapping, found.paths)
+    assert isinstance(marked, MappingNode)
+    return marked
+
+
+def parse_library_block(name: str) -> Block | None:
+    """A block of the library. That the library's files have the right form is tested, not checked here."""
+    body = library_block(name)
+    return None if body is None else EntryParser().block(BlockText(name, body.span, body, everywhere=True))
+
+
+class _SpecParser:
+    def __init__(self, entries: EntryParser) -> None:
+        self.entries = entries
+        self.blockless = False  # whether a stage without a block was reported
+
+    def spec(self, resolved: Resolved, whole: bool) -> Spec:
+        """The Spec of a document; where it is not `whole`, its input is made up."""
+        root, entries = resolved.root, self.entries
+        size = root.get("input") if whole else None
+        channels, height, width = (int(part) for part in text_of(size).split("x")) if size is not None else (1, 1, 1)
+        classes, name = root.get("classes"), root.get("name")
+        names: dict[str, Span] = {}
+        stem = entries.uses(root.get("stem"), names)
+        stages = self.stages(root.get("stages"), root.entries.get("block"), names)
+        head = entries.uses(root.get("head"), names)
+        for use in (*stem, *(entry for entry in stages if isinstance(entry, Use)), *head):
+            entries.no_from(use, "in stem, stages and head each operation takes the value before it")
+        return Spec(
+            span=root.span,
+            name=text_of(name) or _stem_of(resolved.source.name),
+            name_span=None if name is None else name.span,
+            about=text_of(root.get("about")),
+            source=text_of(root.get("source")),
+            input=(channels, height, width),
+            input_span=root.span if size is None else size.span,
+            classes=None if classes is None else _scalar(classes),
+            params=entries.variables(root.get("params"), "param"),
+            roles=self.roles(root),
+            init=text_of(root.get("init")) or "pytorch",
+            recipe=self.recipe(root.get("recipe")),
+            stem=stem,
+            stages=stages,
+            head=head,
+            blocks={name: entries.own_block(text) for name, text in resolved.blocks.items()},
+            expect=_expect(root.get("expect")) if entries.well_formed else None,
+            document=resolved,
+        )
+
+    def recipe(self, node: YamlNode | None) -> str | None:
+        """The name of a shipped recipe. A spec may come from other people, so it names no file."""
+        name = text_of(node)
+        if node is not None and name and name not in shipped_names("recipe"):
+            help = suggestion(name, shipped_names("recipe"))
+            self.entries.refuse("unknown-recipe", f"there is no shipped recipe `{name}`", node.span, help)
+        return name or None
+
+    def roles(self, root: MappingNode) -> dict[str, Use]:
+        roles: dict[str, Use] = {role: self.role(role, root.entries[role]) for role in ROLES if role in root.entries}
+        for role in roles:
+            reached: dict[str, Use] = {}
+            pending = [role]
+            while pending:
+                for inner in _roles_in(roles[pending.pop()]):
+                    if inner.op in roles and inner.op not in reached:
+                        reached[inner.op] = inner
+                        pending.append(inner.op)
+            if role in reached:
+                message = f"the role `{role}` is used in its own definition"
+                example = "batch_norm" if role == "norm" else "relu"
+                self.entries.refuse(
+                    "role-cycle", message, reached[role].op_span, f"name an operation there, such as `{example}`"
+                )
+        return roles
+
+    def role(self, role: Role, entry: Entry) -> Use:
+        use = self.entries.use(role, entry, None)
+        if use.op in ROLES:
+            self.entries.refuse(
+                "role-cycle", f"the role `{role}` must name an operation, and `{use.op}` is a role", use.op_span
+            )
+        for what, written in (("if", use.when), ("from", use.inputs[0] if use.inputs else None)):
+            if written is not None:
+                self.entries.refuse(
+                    "unknown-field", f"a role cannot have `{what}`", written.span, "write it where the role is used"
+                )
+        return use
+
+    def stages(self, node: YamlNode | None, default: Entry | None, names: dict[str, Span]) -> tuple[Stage | Use, ...]:
+        if not isinstance(node, MappingNode):
+            return ()
+        found: list[Stage | Use] = []
+        for name, entry in node.entries.items():
+            if isinstance(entry.value, MappingNode) and "op" not in entry.value.entries:
+                self.entries.take(name, entry.key, names)
+                found.append(self.stage(name, entry, entry.value, default))
+            else:
+                found.append(self.entries.use(name, entry, names))
+        return tuple(found)
+
+    def stage(self, name: str, entry: Entry, body: MappingNode, default: Entry | None) -> Stage:
+        own = body.entries.get("block")
+        chosen = self.block_choice(name, entry, own, default)
+        arguments = dict(chosen.arguments)
+        for word in ("stride", "depth", "block"):
+            if word in arguments:
+                message = f"`{word}` belongs to a stage, not to its block"
+                self.entries.refuse("unknown-field", message, arguments.pop(word).key, f"write `{word}` in the stage")
+        for key, each in body.entries.items():
+            if key in ("block", "depth", "stride"):
+                continue
+            if key in STAGE_WORDS:
+                help = f"`{key}` belongs to operations, and a stage is made of blocks"
+                self.entries.refuse("unknown-field", f"a stage has no `{key}`", each.key, help)
+                continue
+            arguments[key] = self.entries.argument(each)
+        depth, stride = body.entries.get("depth"), body.entries.get("stride")
+        made = Use(name, entry.key, chosen.op, chosen.op_span, arguments, invalid=chosen.invalid or body.invalid)
+        return Stage(
+            name,
+            entry.key,
+            made,
+            None if depth is None else _scalar(depth.value),
+            None if stride is None else self.entries.argument(stride),
+        )
+
+    def block_choice(self, name: str, entry: Entry, own: Entry | None, default: Entry | None) -> Use:
+        """The block of a stage with its arguments: the stage's own choice, else the top-level one patched by it."""
+        for choice in (own, default):
+            given = choice.value.entries if choice is not None and isinstance(choice.value, MappingNode) else {}
+            for word in ("if", "from", "init"):
+                if word in given:
+                    message = f"`{word}` belongs to an operation, and this is the block of a stage"
+                    self.entries.refuse("unknown-field", message, given[word].key, "write it in a block of your own")
+        if own is not None and not _is_patch(own.value):
+            return self.entries.use(name, own, None)
+        if default is None and not self.blockless:  # once, for all stages that lack one
+            self.blockless = True
+            help = "add `block: NAME` to it, or at the top of the spec for all stages"
+            self.entries.refuse("missing-field", f"the stage `{name}` does not name its block", entry.key, help)
+        if default is None:
+            return Use(name, entry.key, "", entry.key)
+        base = self.entries.use(name, default, None)
+        if own is None or not isinstance(own.value, MappingNode):
+            return base
+        patch = {key: self.entries.argument(each) for key, each in own.value.entries.items()}
+        return replace(base, arguments={**base.arguments, **patch})
+
+
+def _roles_in(use: Use) -> Iterator[Use]:
+    """The uses of roles among the operations of a sequence."""
+    for inner in use.ops:
+        if inner.op in ROLES:
+            yield inner
+        yield from _roles_in(inner)
+
+
+def _is_patch(node: YamlNode) -> bool:
+    return isinstance(node, MappingNode) and "op" not in node.entries
+
+
+def _scalar(node: YamlNode) -> ScalarNode:
+    """A single value; one without a value in place of anything else, which is reported elsewhere."""
+    return node if isinstance(node, ScalarNode) else ScalarNode(None, node.span)
+
+
+def _stem_of(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
+
+
+def _count(scalar: ScalarNode) -> int:
+    """An integer of `expect`; for the schema, `4.0` and `1e3` are integers too."""
+    assert isinstance(scalar.value, int | float)
+    return int(scalar.value)
+
+
+def _expect(node: YamlNode | None) -> Expect | None:
+    if not isinstance(node, MappingNode):
+        return None
+    output = node.get("output")
+    counts: dict[str, int] = {}
+    for key in ("params", "buffers", "macs"):
+        value = node.get(key)
+        if isinstance(value, ScalarNode):
+            counts[key] = _count(value)
+    ends = scalars_in(node.get("squares"))
+    squares = (_count(ends[0]), None if ends[1].value is None else _count(ends[1])) if len(ends) == 2 else None
+    return Expect(
+        tuple(map(_count, scalars_in(output))) if output is not None else None,
+        counts,
+        squares,
+        {key: entry.value.span for key, entry in node.entries.items()},
+    )

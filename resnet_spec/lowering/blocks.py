@@ -1,0 +1,276 @@
+"""Operations, sequences and blocks, expanded into a body.
+
+Every operation is bound to the shape that enters it, so the first conflict is found where it arises. What depends on a value
+that failed has no shape, and nothing is reported about it. Equal uses of a block (same arguments, same shape entering) are
+expanded once and copied under their own names, which is also why a mistake in a repeated block is reported once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from resnet_spec.diagnostics import Diagnostic, Span
+from resnet_spec.graph.model import INPUT, BrokenNode, Node
+from resnet_spec.language.expressions import Number
+from resnet_spec.language.spec import ROLES, Argument, Block, ScalarNode, Spec, Use
+from resnet_spec.lowering.body import UNKNOWN, Body, Template, TemplateKey, Templates, Val
+from resnet_spec.lowering.context import ExpansionContext, PresentUse, Trail
+from resnet_spec.lowering.findings import Findings
+from resnet_spec.lowering.join_conflict import join_conflict
+from resnet_spec.lowering.origins import Scope
+from resnet_spec.lowering.problems import operation_problem, wrong_out_channels
+from resnet_spec.lowering.scope import BlockScope, Evaluated, Given, SpecScope, WithChannels
+from resnet_spec.lowering.values import UnknownValueError, boolean, field_value, number, refuse
+from resnet_spec.ops import OPERATIONS, FieldValue, Operation, Problem, Shape, fields_of
+
+MAX_BLOCKS = 20_000
+MAX_OPERATIONS = 200_000
+MAX_NESTING = 16
+
+
+class Expander:
+    """Expands the uses of a spec. `block_count` is the number of blocks in its stages.
+
+    `ignore_conflicts`: go on after a conflict as if it did not exist, to see where else there would be one.
+    """
+
+    def __init__(
+        self, spec: Spec, scope: SpecScope, findings: Findings, block_count: int, ignore_conflicts: bool = False
+    ) -> None:
+        self.spec = spec
+        self.scope = scope
+        self.findings = findings
+        self.block_count = block_count
+        self.ignore_conflicts = ignore_conflicts
+        self._templates = Templates()
+        self._bound: dict[tuple[object, ...], tuple[Operation, Shape]] = {}
+
+    # --- operations -----------------------------------------------------------------------------------------------------
+
+    def expand_use(self, use: Use, before: Val, context: ExpansionContext, named: Collection[Val] = ()) -> Val:
+        """Append one use, an operation, a sequence or a block, and return its output. It reads the values that it `named`,
+        else the value `before`.
+
+        Where its `if` is false nothing is appended, and the value before it is passed on: an absent projection of a
+        pre-activation block gives the raw input, whatever it would have read.
+        """
+        if use.invalid:
+            return UNKNOWN
+        inputs = tuple(named) or (before,)
+        scope = WithChannels(context.scope, inputs[0].channels)
+        try:
+            if use.when is not None and not boolean(use.when, scope):
+                context.absent.append(use)
+                return before
+            if any(value.shape is None for value in inputs):
+                return UNKNOWN
+            present = self._present(use, inputs, scope, context)
+            if present.meaning.op == "sequential":
+                return self._expand_sequence(present)
+            if present.meaning.op in OPERATIONS:
+                return self._expand_operation(present, OPERATIONS[present.meaning.op])
+            return self._expand_nested(present)
+        except UnknownValueError as unknown:
+            self.findings.report_unknown(unknown, context.trail.to(use))
+            return UNKNOWN
+
+    def _present(self, use: Use, inputs: tuple[Val, ...], scope: Scope, context: ExpansionContext) -> PresentUse:
+        meaning = self.spec.roles[use.op] if use.op in ROLES else use
+        arguments: dict[str, tuple[Argument, Scope]] = {}
+        if meaning is not use:
+            role_scope = WithChannels(self.scope, inputs[0].channels)
+            arguments = {key: (argument, role_scope) for key, argument in meaning.arguments.items()}
+        arguments |= {key: (argument, scope) for key, argument in use.arguments.items()}
+        return PresentUse(use, meaning, arguments, inputs, context)
+
+    def _expand_operation(self, present: PresentUse, operation: type[Operation]) -> Val:
+        use, body = present.use, present.context.body
+        fields = fields_of(operation)
+        missing = [key for key, field in fields.items() if key not in present.arguments and field.required]
+        if missing:
+            raise refuse("missing-field", f"`{operation.name}` needs `{missing[0]}`", use.key, f"add `{missing[0]}: ...`")
+        values = {key: field_value(fields[key], argument, scope) for key, (argument, scope) in present.arguments.items()}
+        bound = self._bind(operation, values, tuple([value.shape for value in present.inputs if value.shape is not None]))
+        ids = tuple([value.id for value in present.inputs])
+        if isinstance(bound, Problem):
+            self._report_problem(present, bound)
+            body.broken.append(BrokenNode(present.name, operation.name, ids, bound.message, use.key))
+            return present.inputs[0] if self.ignore_conflicts else UNKNOWN
+        made, shape = bound
+        init = use.init or present.meaning.init
+        if init is not None:
+            _check_init(made, init)
+        self._check_size(body, 1, use.key)
+        body.nodes.append(Node(present.name, made, ids, shape, use.key, init.text if init is not None else ""))
+        return Val(len(body.nodes) - 1, shape)
+
+    def _bind(
+        self, operation: type[Operation], values: dict[str, FieldValue], shapes: tuple[Shape, ...]
+    ) -> tuple[Operation, Shape] | Problem:
+        """An operation with its arguments, and its output shape. Equal ones are one object, which later passes rely on."""
+        key = (operation, tuple(values.items()), shapes)
+        found = self._bound.get(key)
+        if found is None:
+            made = operation.bind(values, shapes[0])
+            if isinstance(made, Problem):
+                return made
+            shape = made.shape(*shapes)
+            if isinstance(shape, Problem):
+                return shape
+            found = self._bound[key] = (made, shape)
+        return found
+
+    def _report_problem(self, present: PresentUse, problem: Problem) -> None:
+        """Report that an operation cannot be built, unless the same was reported of another one."""
+        if self.findings.has_conflict(present.meaning.op, problem.message):
+            return
+        trail = present.context.trail
+        broken = BrokenNode(trail.dotted(present.name), present.meaning.op, (), problem.message, present.use.key)
+        self.findings.report_conflict(operation_problem(self.spec, present, problem), broken, trail.to(present.use))
+
+    def _expand_sequence(self, present: PresentUse) -> Val:
+        """The operations of a `sequential`, written at the use or in the role."""
+        use, meaning, context = present.use, present.meaning, present.context
+        body, value = context.body, present.inputs[0]
+        self._check_size(body, 0, use.key, 1)
+        region = body.open(present.name, "sequential", "sequential", value.id, use.key)
+        scope = context.scope if meaning is use else self.scope
+        inner = ExpansionContext(body, scope, context.trail.to(use), context.block, present.name + ".")
+        for each in meaning.ops:
+            value = self.expand_use(each, value, inner)
+        body.close(region, value.id)
+        return value
+
+    # --- blocks ---------------------------------------------------------------------------------------------------------
+
+    def _expand_nested(self, present: PresentUse) -> Val:
+        """A block among operations: its arguments are evaluated here, in the block around it."""
+        block = self.spec.find_block(present.meaning.op, present.meaning.op_span)
+        assert block is not None
+        given: dict[str, Given] = {}
+        for key, (argument, scope) in present.arguments.items():
+            if not isinstance(argument.value, ScalarNode):
+                message = f"`{key}` must be one value here: only stages take lists"
+                raise refuse("wrong-type", message, argument.value.span, "write one value")
+            given[key] = Evaluated(number(argument.value, scope), argument.value, scope)
+        context, value = present.context, present.inputs[0]
+        facts: Mapping[str, Number] = {"block_count": self.block_count}
+        if context.block is not None:
+            facts = context.block.facts
+        trail = context.trail.to(present.use).into(present.name, context.body, value.id)
+        template, read = self.block_template(block, given, facts, value, trail)
+        if context.block is not None:
+            context.block.read.update(read)
+        return self.append_block(template, present.name, value, present.use.key, context.body)
+
+    def block_template(
+        self, block: Block, given: Mapping[str, Given], facts: Mapping[str, Number], value: Val, trail: Trail
+    ) -> tuple[Template, frozenset[str]]:
+        """A block for its arguments and the value that enters it, and the index facts that this depends on. It is expanded
+        unless an equal one was. `trail` leads into the block. Raises UnknownValueError."""
+        if block.invalid:
+            raise UnknownValueError
+        if len(trail.uses) > MAX_NESTING:
+            help = f"check whether `{block.name}` uses itself"
+            raise refuse("too-deep", f"blocks are nested more than {MAX_NESTING} levels deep", trail.uses[-1].key, help)
+        assert value.shape is not None
+        scope = BlockScope(block, given, facts, value.shape[0], self.scope)
+        arguments = [(name, scope.lookup(name)) for name in given]
+        key = TemplateKey(block, value.shape, tuple([(name, type(argument), argument) for name, argument in arguments]))
+        template = self._templates.find(key, facts)
+        if template is None:
+            template = self._expand_block(block, scope, value.shape, trail)
+            self._templates.add(key, facts, template)
+        return template, template.read | scope.read
+
+    def _expand_block(self, block: Block, scope: BlockScope, entering: Shape, trail: Trail) -> Template:
+        body = Body()
+        start = Val(INPUT, entering)
+        context = ExpansionContext(body, scope, trail, scope, values={"input": start})
+        value = self._expand_section(block.branch, start, context)
+        join = block.join
+        if join is not None:
+            if join.when is None or self._holds(join.when, WithChannels(scope, value.channels), trail):
+                shortcut = self._expand_section(block.shortcut, start, context)
+                value = self._expand_join(join, shortcut, value, context)
+            context.values[join.name] = value
+        value = self._expand_section(block.after, value, context)
+        if not self._has_declared_channels(value, context):
+            value = replace(value, shape=None)
+        return Template(block.name, body, value, frozenset(scope.read))
+
+    def _expand_section(self, uses: tuple[Use, ...], value: Val, context: ExpansionContext) -> Val:
+        for use in uses:
+            named = [] if use.invalid else [self._earlier(name, context) for name in use.inputs]
+            value = self.expand_use(use, value, context, named)
+            context.values[use.name] = value
+        return value
+
+    def _earlier(self, name: ScalarNode, context: ExpansionContext) -> Val:
+        """The value that `from` names. If it is written in the block and not there, it was in a shortcut that is left out."""
+        if name.text not in context.values:
+            message = f"there is no `{name.text}` here: the `if` of `join` is false, so the shortcut is absent"
+            finding = Diagnostic("unknown-name", message, name.span, help="use a value of the branch, or `input`")
+            self.findings.report(finding, context.trail)
+        return context.values.get(name.text, UNKNOWN)
+
+    def _holds(self, when: ScalarNode, scope: Scope, trail: Trail) -> bool:
+        """Whether a condition is true; one that has no value is reported, and counts as true."""
+        try:
+            return boolean(when, scope)
+        except UnknownValueError as unknown:
+            self.findings.report_unknown(unknown, trail)
+            return True
+
+    def _expand_join(self, join: Use, shortcut: Val, branch: Val, context: ExpansionContext) -> Val:
+        if join.invalid:
+            return UNKNOWN
+        if shortcut.shape is not None and branch.shape is not None:
+            result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
+            if isinstance(result, Problem):
+                broken = BrokenNode(join.name, join.op, (shortcut.id, branch.id), result.message, join.key)
+                context.body.broken.append(broken)
+                named = replace(broken, name=context.trail.dotted(join.name), inputs=())
+                finding = join_conflict(self.spec, join, shortcut, branch, context)
+                self.findings.report_conflict(finding, named, context.trail)
+                return branch if self.ignore_conflicts else UNKNOWN
+        return self.expand_use(replace(join, when=None), branch, context, [shortcut, branch])
+
+    def _has_declared_channels(self, value: Val, context: ExpansionContext) -> bool:
+        """Whether the output of a block has the number of channels that its `out_channels` declares."""
+        scope = context.block
+        if scope is None or scope.block.out_channels is None or value.shape is None:
+            return True
+        try:
+            declared = scope.lookup("out_channels")
+        except UnknownValueError as unknown:
+            self.findings.report_unknown(unknown, context.trail)
+            return False
+        if declared == value.shape[0]:
+            return True
+        self.findings.report(wrong_out_channels(context, value, declared), context.trail)
+        return self.ignore_conflicts
+
+    def append_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
+        """Append a block under a name; `value` enters it. Raises UnknownValueError where the network becomes too large."""
+        if body.blocks + template.body.blocks >= MAX_BLOCKS:
+            raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
+        self._check_size(body, len(template.body.nodes), span, len(template.body.regions))
+        output = body.copy(template, name, value.id, span)
+        return Val(output, template.output.shape)
+
+    def _check_size(self, body: Body, nodes: int, span: Span, regions: int = 0) -> None:
+        """Refuse `nodes` and `regions` more where the network becomes too large."""
+        if max(len(body.nodes) + nodes, len(body.regions) + regions) > MAX_OPERATIONS:
+            raise refuse("too-many-operations", f"a network has at most {MAX_OPERATIONS:,} operations", span)
+
+
+def _check_init(operation: Operation, init: ScalarNode) -> None:
+    """Refuse an `init` for an operation without a weight, or one for matrices where the weight is a vector."""
+    weight = next((tensor for tensor in operation.tensors() if tensor.name == "weight"), None)
+    if weight is None:
+        raise refuse("init-without-weight", f"`{operation.name}` has no weight to initialize", init.span, "remove it")
+    if len(weight.shape) < 2 and init.text not in ("zeros", "ones", "pytorch"):
+        message = f"`init: {init.text}` is for matrices, and the weight of `{operation.name}` is a vector"
+        raise refuse("init-without-weight", message, init.span, "use `zeros` or `ones`")

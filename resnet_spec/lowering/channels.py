@@ -1,0 +1,49 @@
+"""What set the number of channels of a value: the field of the operation that computed it, and where that comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resnet_spec.diagnostics import Label
+from resnet_spec.graph.model import INPUT
+from resnet_spec.language.spec import Block, ScalarNode
+from resnet_spec.lowering.body import Body
+from resnet_spec.lowering.origins import Scope, calculation, in_library, origin_labels
+from resnet_spec.lowering.scope import WithChannels
+from resnet_spec.lowering.uses import uses_of
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The text of the field that sets the channels, and the scope of the names in it."""
+
+    written: ScalarNode
+    scope: Scope
+
+    @property
+    def calculation(self) -> str:
+        return calculation(self.written, self.scope)
+
+    def labels(self) -> tuple[Label, ...]:
+        """The author's lines behind it."""
+        own: tuple[Label, ...] = ()
+        if not in_library(self.written.span) and not isinstance(self.written.value, str):
+            own = (Label(self.written.span, f"{self.written.text} channels from here"),)
+        return (*own, *origin_labels(self.written, self.scope))
+
+
+def channels_of(block: Block, body: Body, value: int, scope: Scope) -> Channels | None:
+    """What gave a value of a block its channels; None if no field written in the block did."""
+    while value != INPUT:
+        node = body.nodes[value]
+        if (found := node.op.channels_field()) is not None:
+            name, entering = found
+            use = next((use for use in uses_of(block) if use.key is node.span), None)
+            written = None if use is None else use.arguments.get(name)
+            if written is None or not isinstance(written.value, ScalarNode):
+                return None
+            return Channels(written.value, WithChannels(scope, entering))
+        if len(node.inputs) > 1:
+            return None
+        value = node.inputs[0]
+    return None

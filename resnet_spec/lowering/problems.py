@@ -1,0 +1,114 @@
+"""Findings about operations that cannot be built, wrong `out_channels` of blocks, and lists of the wrong length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, lines
+from resnet_spec.diagnostics import Diagnostic, Label
+from resnet_spec.graph.model import INPUT
+from resnet_spec.language.expressions import Number
+from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage
+from resnet_spec.lowering.body import Body, Val
+from resnet_spec.lowering.channels import channels_of
+from resnet_spec.lowering.context import ExpansionContext, PresentUse
+from resnet_spec.lowering.origins import calculation, in_library, origin_labels
+from resnet_spec.ops import Problem, Shape, show
+
+
+def operation_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diagnostic:
+    """Why an operation cannot be built: at the values to blame, with the history of the image's size where that matters."""
+    use, context = present.use, present.context
+    own, others = _blamed(problem, present)
+    if problem.code == "groups-do-not-divide" and context.block is not None:
+        made = channels_of(context.block.block, context.body, present.inputs[0].id, context.block)
+        others += [] if made is None else made.labels()
+    span, label = (use.key, "") if own is None else (own.span, own.text)
+    labels = [*_entering_shapes(present), *dict.fromkeys(others)]
+    notes: tuple[str, ...] = ()
+    if problem.by_size:
+        history = describe_sizes(spec.input, _size_changes(spec, present), spec.span.source)
+        notes = (history,) if history else ()
+        if not any(each.span.source is spec.input_span.source for each in (Label(span), *labels)):
+            labels.append(Label(spec.input_span, "the size of the input"))
+    message = f"{context.trail.dotted(present.name)}: {problem.message}"
+    return Diagnostic(problem.code, message, span, label, tuple(labels), problem.help, notes)
+
+
+def _entering_shapes(present: PresentUse) -> list[Label]:
+    """The names after `from`, each with the shape of its value."""
+    named = zip(present.use.inputs, present.inputs, strict=False)
+    return [Label(name.span, f"`{name.text}` is {show(value.shape)}") for name, value in named if value.shape is not None]
+
+
+def _blamed(problem: Problem, present: PresentUse) -> tuple[Label | None, list[Label]]:
+    """The author's lines behind the fields that are to blame: the first one written at the use itself, and all others."""
+    own: Label | None = None
+    others: list[Label] = []
+    for field in problem.fields:
+        if field not in present.arguments:
+            continue
+        argument, scope = present.arguments[field]
+        value, span = argument.value, argument.value.span
+        if not in_library(span):
+            if field in present.use.arguments:
+                own = own or Label(span, calculation(value, scope) if isinstance(value, ScalarNode) else "")
+            elif isinstance(value, ScalarNode) and value.text:
+                others.append(Label(span, f"`{field}` is {value.text} here"))
+            else:
+                others.append(Label(span, f"`{field}` is set here"))
+        for item in value.items if isinstance(value, SequenceNode) else (value,):
+            if isinstance(item, ScalarNode):
+                others.extend(origin_labels(item, scope))
+    return own, others
+
+
+def _size_changes(spec: Spec, present: PresentUse) -> list[SizeChange]:
+    """The operations between the network's input and the input of a use that change the size of the image, in order."""
+    trail = present.context.trail
+    outside = next((use.key for use in reversed((*trail.uses, present.use)) if not in_library(use.key)), None)
+    found: list[SizeChange] = []
+    entering: Shape = spec.input
+    for depth, (body, value) in enumerate([*trail.bodies, (present.context.body, present.inputs[0].id)]):
+
+        def shape(value: int, body: Body = body, entering: Shape = entering) -> Shape:
+            return entering if value == INPUT else body.nodes[value].shape
+
+        places = lines(body.nodes, body.regions, outside)
+        steps = []
+        for position in changes(body.nodes, shape, value):
+            node = body.nodes[position]
+            name = ".".join([*trail.names[:depth], node.name])
+            steps.append(SizeChange(name, places[position], shape(node.inputs[-1]), shape(position)))
+        found += reversed(steps)
+        entering = shape(value)
+    return found
+
+
+def wrong_out_channels(context: ExpansionContext, value: Val, declared: Number) -> Diagnostic:
+    """The finding for a block whose output has another number of channels than its `out_channels` declares."""
+    assert context.block is not None
+    assert value.shape is not None
+    block, scope = context.block.block, context.block
+    assert block.out_channels is not None
+    written, channels = block.out_channels.value, value.shape[0]
+    assert isinstance(written, ScalarNode)
+    why = f" ({text})" if (text := calculation(written, scope)) else ""
+    name = context.trail.dotted() or block.name
+    message = f"{name}: the block `{block.name}` declares `out_channels` as {declared}{why}, and its output has {channels}"
+    made = channels_of(block, context.body, value.id, scope)
+    help = f"write `out_channels: {made.written.text if made else channels}`, or change the block's last convolution"
+    related = () if made is None else (Label(made.written.span, f"{channels} channels from here"),)
+    return Diagnostic("out-channels", message, written.span, related=related, help=help)
+
+
+def wrong_lists(stage: Stage, depth: int) -> Iterator[Diagnostic]:
+    """A finding for each list of a stage that does not have one value for each block."""
+    listed = [*stage.block.arguments.items(), *((("stride", stage.stride),) if stage.stride else ())]
+    related = (Label(stage.depth.span, "the depth"),) if stage.depth is not None else ()
+    for name, argument in listed:
+        if isinstance(argument.value, SequenceNode) and len(argument.value.items) != depth:
+            blocks = f"{depth} block{'s' if depth > 1 else ''}"
+            message = f"`{name}` has {len(argument.value.items)} values for {blocks}"
+            help = "write one value for each block, or a single one for all"
+            yield Diagnostic("wrong-length", message, argument.value.span, related=related, help=help)

@@ -1,0 +1,138 @@
+"""The values of numbers, conditions and fields as a spec writes them.
+
+A value that is unknown because something before it failed is not reported again: `UnknownValueError` without a finding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.language import expressions
+from resnet_spec.language.expressions import ExpressionError, Number
+from resnet_spec.language.spec import Argument, ScalarNode, SequenceNode
+from resnet_spec.lowering.origins import Scope, calculation, origin_labels
+from resnet_spec.ops import Field, FieldValue
+
+
+class UnknownValueError(Exception):
+    """There is no value. `finding` is the reason, unless that was reported before."""
+
+    def __init__(self, finding: Diagnostic | None = None) -> None:
+        super().__init__(finding)
+        self.finding = finding
+
+
+def refuse(code: str, message: str, span: Span | None, help: str = "", related: tuple[Label, ...] = ()) -> UnknownValueError:
+    """The error for a value that is wrong. Without a span, it is reported at the expression that asked for the value."""
+    return UnknownValueError(Diagnostic(code, message, span, related=related, help=help))
+
+
+def number(scalar: ScalarNode, scope: Scope) -> Number:
+    """The value of a number, a boolean or an expression.
+
+    Raises:
+        UnknownValueError: if the text is no expression, or something in it has no value.
+    """
+    value = scalar.value
+    if not isinstance(value, str):
+        if value is None:
+            raise UnknownValueError  # reported already: this is not a single value
+        return value
+    parsed = expressions.parse(value)
+    try:
+        if isinstance(parsed, ExpressionError):
+            raise parsed
+        return expressions.evaluate(parsed, scope.lookup)
+    except RecursionError:  # long expressions of names of long expressions, before MAX_NAMES is reached
+        raise refuse("too-deep", "the names in this expression depend on each other too deeply", scalar.span) from None
+    except ExpressionError as error:
+        related = origin_labels(scalar, scope)
+        raise UnknownValueError(replace(expressions.diagnose(error, scalar), related=related)) from None
+    except UnknownValueError as unknown:
+        if unknown.finding is None or unknown.finding.span is not None:
+            raise
+        raise UnknownValueError(replace(unknown.finding, span=scalar.span)) from None
+
+
+def boolean(scalar: ScalarNode, scope: Scope) -> bool:
+    """The value of a condition. Raises UnknownValueError."""
+    value = number(scalar, scope)
+    if not isinstance(value, bool):
+        help = f"write `{scalar.text} != 0`" if isinstance(scalar.value, str) else "write true or false"
+        message = f"a boolean is needed here, and this is {value}"
+        raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
+    return value
+
+
+def integer(scalar: ScalarNode, scope: Scope, what: str, least: float | None = None, most: float | None = None) -> int:
+    """The value of an integer within bounds. Raises UnknownValueError."""
+    value = number(scalar, scope)
+    if isinstance(value, bool) or not isinstance(value, int):
+        help = "divide with `//`, or use `round`" if isinstance(value, float) else ""
+        message = f"`{what}` must be an integer, and this is {str(value).lower()}{_in_brackets(scalar, scope)}"
+        raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
+    _check_bounds(value, what, scalar, scope, least, most)
+    return value
+
+
+def _real(field: Field, written: ScalarNode, scope: Scope) -> float:
+    value = number(written, scope)
+    if isinstance(value, bool):
+        message = f"`{field.name}` must be a number, and this is {str(value).lower()}"
+        raise refuse("expression-type", message, written.span, related=origin_labels(written, scope))
+    _check_bounds(value, field.name, written, scope, field.least, field.most)
+    return float(value)
+
+
+def _check_bounds(value: float, what: str, scalar: ScalarNode, scope: Scope, least: float | None, most: float | None) -> None:
+    if least is not None and value < least:
+        bound, help = f"at least {least}", f"make it {least} or more"
+    elif most is not None and value > most:
+        bound, help = f"at most {most}", f"make it {most} or less"
+    else:
+        return
+    message = f"`{what}` is {value}{_in_brackets(scalar, scope)}, and must be {bound}"
+    raise refuse("out-of-range", message, scalar.span, help, origin_labels(scalar, scope))
+
+
+def _in_brackets(scalar: ScalarNode, scope: Scope) -> str:
+    """How a value was computed, in brackets; empty for a plain number."""
+    if not isinstance(scalar.value, str):
+        return ""
+    return f" ({calculation(scalar, scope) or f'`{scalar.text}`'})"
+
+
+def field_value(field: Field, argument: Argument, scope: Scope) -> FieldValue:
+    """The value of one field of an operation: one of its keywords, else what its kind asks for. Raises UnknownValueError."""
+    written = argument.value
+    if isinstance(written, SequenceNode):
+        return _list_value(field, written, scope)
+    if isinstance(written.value, str) and written.value in field.words:
+        return written.value
+    match field.kind:
+        case "int":
+            return integer(written, scope, field.name, field.least, field.most)
+        case "bool":
+            return boolean(written, scope)
+        case "float":
+            return _real(field, written, scope)
+        case "pair":
+            size = integer(written, scope, field.name, field.least, field.most)
+            return (size, size)
+        case "word":
+            help = "use one of " + ", ".join(f"`{word}`" for word in field.words)
+            raise refuse("unknown-word", f"`{field.name}` cannot be `{written.text}`", written.span, help)
+        case "ints":
+            raise refuse("wrong-type", f"`{field.name}` must be a list", written.span, "write a list: `[...]`")
+
+
+def _list_value(field: Field, written: SequenceNode, scope: Scope) -> tuple[int, ...]:
+    if field.kind not in ("pair", "ints"):
+        raise refuse("wrong-type", f"`{field.name}` must be one value, not a list", written.span)
+    lengths = field.lengths or (2,)
+    if len(written.items) not in lengths:
+        counts = " or ".join(map(str, lengths))
+        raise refuse("wrong-length", f"`{field.name}` has {len(written.items)} values, and takes {counts}", written.span)
+    items = (item for item in written.items if isinstance(item, ScalarNode))
+    return tuple(integer(item, scope, field.name, field.least, field.most) for item in items)
