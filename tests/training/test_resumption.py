@@ -38,7 +38,7 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was not disturbed."""
+    """A run that was not interrupted."""
     return undisturbed(tmp_path_factory, drill.RECIPE)
 
 
