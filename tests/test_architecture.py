@@ -18,7 +18,9 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # Recipes are YAML too, with positions, patches and a schema.
 LANGUAGE = (
     "language.reader",
+    "language.files",
     "language.merge",
+    "language.patches",
     "language.validation",
     "language.writer",
     "language.library",
