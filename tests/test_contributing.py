@@ -56,9 +56,9 @@ def test_the_picture_of_imports_is_that_of_the_package() -> None:
     arrows: dict[str, set[str]] = {}
     for line in re.findall(r".*-->.*", picture):
         names = [re.findall(r"[a-z]+", re.sub(r"\[.*?\]", "", step)) for step in line.split("-->")]
-        for sources, targets in pairwise(names):
-            for source in sources:
-                arrows.setdefault(source, set()).update(targets)
+        for starts, ends in pairwise(names):
+            for start in starts:
+                arrows.setdefault(start, set()).update(ends)
     imported: dict[str, set[str]] = {}
     for path in FILES:
         source = name_of(path).partition(".")[0]
