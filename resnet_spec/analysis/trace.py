@@ -1,4 +1,4 @@
-"""Why an image has its size: the operations between the input and a value that changed height or width, for findings."""
+"""How an image got its size, for findings: the operations before a value that change height or width."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def lines(nodes: Sequence[Node], regions: Iterable[Region], outside: Span | None
 def describe_sizes(input: Shape, steps: Sequence[SizeChange], source: Source) -> str:
     """`the 32x32 input was halved by lines 6, 9 and 14, to 4x4`, or each size with its line.
 
-    Lines are of `source`, unless it says otherwise.
+    Lines are those of `source` unless the text names another file.
     """
     by_line: list[SizeChange] = []
     for step in steps:

@@ -223,9 +223,9 @@ def test_diagrams_show_them_as_their_family() -> None:
     from resnet_spec.compiler import find, sketch
     from resnet_spec.outputs.diagram import Style
 
-    text = resnet_spec.api.picture(sketch(find(HOURGLASS)), Style("op")).dot
+    text = resnet_spec.api.draw_picture(sketch(find(HOURGLASS)), Style("op")).dot
     with_pad = HOURGLASS.replace("up:   enlarge", "up: {op: pad, padding: [1, 1, 1, 1]}").replace("stride: 2, ", "")
-    known = resnet_spec.api.picture(sketch(find(with_pad.replace("pool: {", "pool: {stride: 2, "))), Style("op")).dot
+    known = resnet_spec.api.draw_picture(sketch(find(with_pad.replace("pool: {", "pool: {stride: 2, "))), Style("op")).dot
     assert fill_of(text, "up: enlarge") == fill_of(known, "up: pad")
     assert fill_of(text, "gate: channel_softmax") == fill_of(text, "relu")
     assert fill_of(text, "avg")
