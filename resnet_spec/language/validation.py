@@ -1,7 +1,7 @@
-"""A merged document checked against the JSON Schema of specs or of recipes, with findings in plain words.
+"""Checks a merged document against the JSON Schema of specs or of recipes, and explains what does not conform.
 
-The schema has two readings. A single file, which editors check, may lack everything but `spec`. The merged document, which is
-checked here, must also have `input`, and contains no `null` any more.
+The schema is used in two ways. A single file, which editors check, requires only `spec`. The merged document, which is checked
+here, must also have `input`, and contains no `null`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def schema_document(kind: DocumentKind = "spec") -> dict[str, Any]:
 
 
 def recipe_file_schema() -> dict[str, Any]:
-    """The schema of recipes for editors: a recipe that extends another one may leave required fields to that."""
+    """The schema of recipes for editors: a recipe that extends another one may omit required fields."""
     document = schema_document("recipe")
     required = _requirements(document)
     return {
@@ -73,14 +73,14 @@ def _without_requirements(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     loose = {key: _without_requirements(each) for key, each in node.items() if key != "required"}
-    if "properties" in node.get("if", {}):  # else the condition would hold where the field is absent
+    if "properties" in node.get("if", {}):  # without it the condition would hold for an absent field
         loose["if"] = {**node["if"], "required": [*node["if"]["properties"]]}
     return loose
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What is wrong with the form of a tree, and the nodes that the findings are about."""
+    """The findings about the form of a tree, and the nodes that they are about."""
 
     findings: tuple[Diagnostic, ...]
     paths: tuple[NodePath, ...] = ()
@@ -93,7 +93,7 @@ def validate_whole(root: MappingNode) -> Validation:
     if "input" not in root.entries and not any(
         closest(key, ("extends", "input")) for key in root.entries if key not in known
     ):  # a misspelled one is reported as such
-        message = "the spec does not give the size of its input"
+        message = "the spec has no input size"
         missing = Diagnostic("missing-field", message, root.span, help="write `input: 3x224x224` (C x H x W)")
         return replace(found, findings=(*found.findings, missing))
     return found
@@ -112,7 +112,7 @@ def operation_names() -> frozenset[str]:
 
 
 def validate_recipe(root: MappingNode) -> list[Diagnostic]:
-    """What is wrong with the form of a merged recipe."""
+    """Check the form of a merged recipe."""
     return list(_validate("", root, "recipe").findings)
 
 
@@ -132,7 +132,7 @@ def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -
 
 @cache
 def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
-    """A validator of jsonschema, for documents that do not conform: importing it takes long."""
+    """A validator of jsonschema, which is slow to import and only needed for documents that do not conform."""
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
 
@@ -143,7 +143,7 @@ def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
 
 
 def _all_of(validator: Any, members: list[Any], instance: object, schema: dict[str, Any]) -> Iterator[ValidationError]:
-    """`allOf` of the operation part: the member about this `op`, for a bare word too, as if it were written with `op`."""
+    """`allOf` of the operation part: the member about this `op`; a bare word counts as `op`."""
     member = member_for(instance, members)
     if member is not None:
         yield from validator.descend({"op": instance} if isinstance(instance, str) else instance, member)
@@ -178,12 +178,12 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
             if name == "input" and isinstance(node, ScalarNode | SequenceNode):
                 return _bad_text(node.text if isinstance(node, ScalarNode) else str(written), node, name)
             kind = f"the fraction {written}" if isinstance(written, float) else _KINDS.get(type(written), "nothing")
-            message = f"`{name}` must be {_expected(expected)}, and this is {kind}"
+            message = f"`{name}` must be {_expected(expected)}, but this is {kind}"
             return Diagnostic("wrong-type", message, _place(node, key), help=_help_for_type(error, name))
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
-            help = f"write {expected} or {'more' if error.validator == 'minimum' else 'less'}"
-            message = f"`{name}` is {written}, and must be {bound} {expected}"
+            help = f"use {expected} or {'more' if error.validator == 'minimum' else 'less'}"
+            message = f"`{name}` is {written}, but must be {bound} {expected}"
             return Diagnostic("out-of-range", message, _place(node, key), help=help)
         case "enum":
             words = [word for word in expected if isinstance(word, str)]
@@ -193,7 +193,7 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
             schema: Any = error.schema
             exact = schema.get("minItems") == schema.get("maxItems")
             bound = "" if exact else "at least " if error.validator == "minItems" else "at most "
-            message = f"`{name}` has {len(written)} values, and takes {bound}{expected}"
+            message = f"`{name}` has {len(written)} values, but takes {bound}{expected}"
             pair = exact and expected == 2 and "integer" in schema.get("type", ())
             help = "write one number for both, or `[height, width]`" if pair else ""
             return Diagnostic("wrong-length", message, _place(node, key), help=help)
@@ -207,13 +207,13 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
 
 
 def _help_for_type(error: ValidationError, name: str) -> str:
-    """What to write in place of a value of the wrong type."""
+    """The suggested fix for a value of the wrong type."""
     written: Any = error.instance
     expected: Any = error.validator_value
     last = name.rpartition(".")[2]
     if isinstance(written, list) and last == "depth" and (depths := _digits(written)):
         rest = ", ".join(depths[1:])
-        return f"each stage has a depth of its own: `depth: {depths[0]}` here, and {rest} in the next ones"
+        return f"each stage has its own depth: write `depth: {depths[0]}` here, and {rest} in the next stages"
     if isinstance(written, list) and "object" in expected:
         what = (
             "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
@@ -224,24 +224,24 @@ def _help_for_type(error: ValidationError, name: str) -> str:
     if "boolean" in expected and written in (0, 1):
         return f"write `{str(bool(written)).lower()}`"
     if isinstance(written, dict) and last == "args":
-        return f"list the names that a use must give: `args: [{', '.join(written)}]`; default values go into `defaults`"
+        return f"list the names of the required arguments: `args: [{', '.join(written)}]`; default values go into `defaults`"
     if expected in ("array", ["array", "null"]) and not isinstance(written, dict | list):
         return f"write a list: `{last}: [{_plain(written)}]`"
     if isinstance(written, str) and last in ("stem", "head", "branch", "shortcut", "after", "ops"):
         return f"give it a name: `{last}: {{{_name_for(written)}: {written}}}`"
     if type(written) is int and name.startswith("stages.") and name.count(".") == 1:
-        return f"say what the number is: `{last}: {{depth: {written}}}`"
+        return f"name the field that the number is for: `{last}: {{depth: {written}}}`"
     example = _example(error.schema)
     return f"for example `{last}: {example}`" if example != "..." else ""
 
 
 def _plain(value: object) -> str:
-    """A single value as YAML has it."""
+    """A single value as it is written in YAML."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _name_for(operation: str) -> str:
-    """A name for an operation."""
+    """A name to suggest for an operation."""
     return {"act": "relu", "norm": "bn"}.get(operation, operation)
 
 
@@ -267,26 +267,26 @@ def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str, kind
 
 
 def _help_elsewhere(extra: str, at: Span, paths: list[str], kind: DocumentKind) -> str | None:
-    """The help for a key at the top of a document that belongs further down, where `paths` have it too."""
+    """The help for a key at the top of a document that belongs further down; `paths` are its places there."""
     full = next((path for path in paths if path.partition(".")[0] != extra), "")
     if full and at.source.origin == "command line":
         return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?"
     if full and kind == "recipe":
         return f"did you mean `{full}`?"
     if kind == "spec" and extra in _operation_fields():
-        return "is it a field of the operation above? Then indent it like the other fields"
+        return "if it is a field of the operation above, indent it like the other fields"
     return None
 
 
 @cache
 def _operation_fields() -> frozenset[str]:
-    """The fields that operations have."""
+    """The names of all fields of operations."""
     members = schema_document()["definitions"]["operation"]["allOf"]
     return frozenset(field for member in members for field in member["then"].get("properties", {}))
 
 
 def _missing(error: ValidationError) -> list[str]:
-    """The required fields that are missing and not merely misspelled: a misspelled one is reported as such."""
+    """The required fields that are missing and not misspelled; misspelled ones are reported as such."""
     schema: Any = error.schema
     written: Any = error.instance
     known = schema.get("properties", {})
@@ -295,7 +295,7 @@ def _missing(error: ValidationError) -> list[str]:
 
 
 def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
-    """The finding for a name, or a size of the input, that does not have the right form."""
+    """The finding for a malformed name or input size."""
     if isinstance(node, MappingNode) and written in node.entries:
         message = f"`{written}` is not a valid name"
         help = "a name consists of letters, digits and underscores, or is an integer"
@@ -313,14 +313,14 @@ def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
 
 
 def _digits(written: list[object]) -> list[str]:
-    """The depths that were meant by `[3, 4, 6, 3]`, or by `[3463]`."""
+    """The depths that `[3, 4, 6, 3]` or `[3463]` most likely mean."""
     numbers = [str(each) for each in written if isinstance(each, int) and not isinstance(each, bool)]
     found = list(numbers[0]) if len(numbers) == 1 and 3 <= len(numbers[0]) <= 4 else numbers
     return found if len(found) > 1 and len(numbers) == len(written) else []
 
 
 def _likely_size(written: str) -> str:
-    """`3x224x224` for `224`, `224x224`, or three numbers with anything between them."""
+    """The size that was most likely meant: `3x224x224` for `224`, `224x224`, or three numbers with any separators."""
     numbers = [each for each in re.findall(r"[0-9]{1,9}", written) if not each.startswith("0")]
     match numbers:
         case [side]:
@@ -335,7 +335,7 @@ def _likely_size(written: str) -> str:
 
 
 def _example(field: Any) -> str:
-    """A value of a field, as it is written."""
+    """An example of a value of a field."""
     shown = field.get("examples", field.get("enum")) if isinstance(field, dict) else None
     return "..." if not shown or isinstance(shown[0], dict | list) else str(shown[0]).lower()
 

@@ -1,4 +1,4 @@
-"""What decided the number of channels of a value: the convolution that made it, and where its `out_channels` comes from."""
+"""What determines the number of channels of a value: the convolution before it, and the source of its `out_channels`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Channels:
         return calculation(self.written, self.scope)
 
     def labels(self) -> tuple[Label, ...]:
-        """The author's lines behind it."""
+        """The author's lines that determine it."""
         own: tuple[Label, ...] = ()
         if not in_library(self.written.span) and not isinstance(self.written.value, str):
-            own = (Label(self.written.span, f"{self.written.text} channels from here"),)
+            own = (Label(self.written.span, f"{self.written.text} channels are set here"),)
         return (*own, *origin_labels(self.written, self.scope))
 
 
@@ -39,7 +39,7 @@ def as_convolution(node: Node) -> Conv2d | None:
 
 
 def channels_of(block: Block, body: Body, value: int, scope: Scope) -> Channels | None:
-    """What gave a value of a block its channels; None if that is not a convolution written in the block."""
+    """What determines the channels of a value of a block; None if that is not a convolution written in the block."""
     while value != INPUT:
         node = body.nodes[value]
         if (convolution := as_convolution(node)) is not None:

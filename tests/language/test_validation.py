@@ -32,11 +32,7 @@ def tree(data: object) -> MappingNode:
 
 def whole(data: object) -> list[Diagnostic]:
     """Our findings, but for the `input` that only the whole needs."""
-    return [
-        finding
-        for finding in validate_whole(tree(data)).findings
-        if finding.message != "the spec does not give the size of its input"
-    ]
+    return [finding for finding in validate_whole(tree(data)).findings if finding.message != "the spec has no input size"]
 
 
 def resolved(name: str) -> dict[str, object]:
