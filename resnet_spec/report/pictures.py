@@ -1,4 +1,4 @@
-"""Writing the pictures, tables and page of a finished run into its folder."""
+"""Writes the pictures, tables and page of a finished run into its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.report.tables import percent_text
 
 FORMS: tuple[Form, ...] = ("png", "svg")
-MOST_NAMES = 20  # of classes, in a line
+MOST_NAMES = 20  # class names in a line
 MOST_SKIPPED = 50  # images that the notes name
 
 
@@ -35,7 +35,7 @@ class FinalScores:
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """What is known about a run at its end.
+    """What is known about a finished run.
 
     Attributes:
         name: the network's name; `params`, `macs` (multiply-adds for an image), `spec` (its text) and `fingerprint` are the
