@@ -19,8 +19,8 @@ from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
+from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.spec import Spec, SpecLike
-from resnet_spec.language.validation import schema_document
 from resnet_spec.ops import Shape, show
 from resnet_spec.ops.schema import complete
 

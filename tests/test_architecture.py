@@ -19,6 +19,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 LANGUAGE = (
     "language.reader",
     "language.merge",
+    "language.schemas",
     "language.validation",
     "language.writer",
     "language.library",

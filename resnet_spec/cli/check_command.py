@@ -10,6 +10,7 @@ from resnet_spec import compiler
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.language.catalog import catalog
 from resnet_spec.ops import show
 
@@ -75,9 +76,8 @@ def command(
             click.echo(line)
         errors = sum(finding.severity == "error" for finding in findings)
         if len(specs) > 1 or findings:
-            counts = f"{errors} error{'s' if errors != 1 else ''}, {len(findings) - errors} warning"
-            plural = "s" if len(findings) - errors != 1 else ""
-            click.echo(f"{len(specs)} spec{'s' if len(specs) > 1 else ''} checked, {len(good)} ok: {counts}{plural}")
+            counts = f"{count_text(errors, 'error')}, {count_text(len(findings) - errors, 'warning')}"
+            click.echo(f"{count_text(len(specs), 'spec')} checked, {len(good):,} ok: {counts}")
     ctx.exit(code)
 
 

@@ -10,6 +10,7 @@ import click
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import count_text
 
 if TYPE_CHECKING:
     from resnet_spec.inference.evaluate import Evaluation
@@ -105,7 +106,6 @@ def _text(evaluation: Evaluation) -> str:
         confusion_text(evaluation.confusion),
     ]
     if evaluation.skipped:
-        images = "1 image" if len(evaluation.skipped) == 1 else f"{len(evaluation.skipped):,} images"
-        lines.append(f"left out because they cannot be read: {images}")
+        lines.append(f"left out because they cannot be read: {count_text(len(evaluation.skipped), 'image')}")
         lines += [f"  {printable(name)}: {printable(why)}" for name, why in list(evaluation.skipped.items())[:10]]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import json
 import click
 
 from resnet_spec import api
-from resnet_spec.language.validation import recipe_file_schema
+from resnet_spec.language.schemas import recipe_file_schema
 
 
 @click.command(

@@ -12,6 +12,7 @@ from resnet_spec.cli.common import findings_options, set_option, show_error, sho
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import count_text
 
 if TYPE_CHECKING:
     from resnet_spec.training.session import Result
@@ -187,6 +188,6 @@ def _report(bar: Bar, result: Result) -> None:
         top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
         bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
     if result.skipped:
-        images = "1 image" if len(result.skipped) == 1 else f"{len(result.skipped):,} images"
+        images = count_text(len(result.skipped), "image")
         bar.say(f"left out because they cannot be read: {images}; report.html lists them")
     bar.say(f"wrote {printable(str(result.folder))}/report.html")

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
-from resnet_spec.data.listing import Listed, few
+from resnet_spec.data.listing import Listed
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import count_text, join_first
 
 MOST_FILES = 200_000  # with more, the search would take minutes
 _HEAD = 4096  # bytes
@@ -64,6 +65,5 @@ def _divide(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> lis
 
 
 def _summarize(groups: Sequence[Sequence[_Member]]) -> str:
-    count = len(groups)
-    shown = few([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in group[:2]) for group in groups])
-    return f"{count} image{'s' if count > 1 else ''} ({shown})"
+    shown = join_first([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in group[:2]) for group in groups])
+    return f"{count_text(len(groups), 'image')} ({shown})"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from resnet_spec.data.dataset import Data
 from resnet_spec.data.duplicates import find_duplicates
-from resnet_spec.data.listing import Listed, Listing, few
+from resnet_spec.data.listing import Listed, Listing
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import join_first
 
 VALIDATION = ("val", "valid", "validation")
 _SEPARATE = "put the images of each class into a separate folder"
@@ -64,13 +65,13 @@ def _read_splits(listing: Listing, places: list[str], notes: list[str]) -> tuple
             continue
         found = {name: listing.images(f"{place}/{name}") for name in listing.folders(place)}
         if classes and (strange := [name for name, images in found.items() if images and name not in number]):
-            names = few([f"`{printable(name)}`" for name in strange])
+            names = join_first([f"`{printable(name)}`" for name in strange])
             raise refuse("class-not-in-train", f"`{place}` has classes without images in `train`: {names}")
         splits.append(_listed(what, {name: images for name, images in found.items() if images}, number))
         if not splits[-1].names:
             notes.append(f"`{place}` has no class folders with images")
         elif lacking := [f"`{printable(name)}`" for name in classes if not found.get(name)]:
-            notes.append(f"`{place}` has no images of {few(lacking)}")
+            notes.append(f"`{place}` has no images of {join_first(lacking)}")
     for place in ("train", *validation[:1], *(["test"] if "test" in places else [])):
         _note_loose(listing.images(place, nested=False), notes)
     return classes, splits
@@ -93,7 +94,7 @@ def _make_splits(
             names[what].append(name)
             labels[what].append(label)
     if lacking := [f"`{printable(one)}`" for label, one in enumerate(classes) if label not in set(labels["train"])]:
-        notes.append(f"the split leaves no training image of {few(lacking)}")
+        notes.append(f"the split leaves no training image of {join_first(lacking)}")
     return classes, [Listed(what, names[what], labels[what]) for what in names]
 
 
@@ -115,9 +116,11 @@ def _listed(what: str, images: dict[str, list[str]], number: dict[str, int]) -> 
 def _note_empty(names: list[str], place: str, notes: list[str]) -> None:
     if names:
         where = f" of `{place}`" if place else ""
-        notes.append(f"folders{where} without images are not classes: {few([f'`{printable(name)}`' for name in names])}")
+        notes.append(f"folders{where} without images are not classes: {join_first([f'`{printable(name)}`' for name in names])}")
 
 
 def _note_loose(images: list[str], notes: list[str]) -> None:
     if images:
-        notes.append(f"images outside the class folders are not read: {few([f'`{printable(name)}`' for name in images])}")
+        notes.append(
+            f"images outside the class folders are not read: {join_first([f'`{printable(name)}`' for name in images])}"
+        )

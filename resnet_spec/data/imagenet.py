@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.listing import Listed, Listing, few
+from resnet_spec.data.listing import Listed, Listing
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import join_first
 
 _WORDNET = re.compile(r"n\d{8}")
 _SOLUTION = "LOC_val_solution.csv"
@@ -47,7 +48,7 @@ def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
     test = _test(listing, root, label, shown)
     notes = list(listing.check(skip_bad))
     if empty := [name for name in found if not found[name]]:
-        notes.append(f"folders of `train` without images are not classes: {few([f'`{name}`' for name in empty])}")
+        notes.append(f"folders of `train` without images are not classes: {join_first([f'`{name}`' for name in empty])}")
     if not test.names:
         notes.append("there is no `val` with images, so there is no test split")
     if len(numbers) == 1000:
@@ -78,11 +79,11 @@ def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) ->
                 f"move them into folders such as `val/n01440764`, or put Kaggle's `{_SOLUTION}` into `{shown}`",
             )
         if unknown := [path for path in flat if Path(path).stem not in answers]:
-            names = few([f"`{printable(path)}`" for path in unknown])
+            names = join_first([f"`{printable(path)}`" for path in unknown])
             raise refuse("damaged-data", f"the list of the classes of `{shown}/val` lacks {names}", "download it again")
         pairs = [(path, answers[Path(path).stem]) for path in flat]
     if strange := sorted({name for _, name in pairs if name not in label}):
-        names = few([f"`{printable(name)}`" for name in strange])
+        names = join_first([f"`{printable(name)}`" for name in strange])
         raise refuse("class-not-in-train", f"`val` has classes without images in `train`: {names}")
     return Listed("test", [path for path, _ in pairs], [label[name] for _, name in pairs])
 

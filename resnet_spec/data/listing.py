@@ -14,6 +14,7 @@ from resnet_spec.data.dataset import Pixels, Split
 from resnet_spec.data.decode import SUFFIXES, read_image
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import join_first
 
 DEEPEST = 32  # folders below a class folder
 
@@ -66,7 +67,7 @@ class Listing:
         """Raise ArgumentError if something could not be read; with `skip_bad`, return a note on it."""
         if not self.unreadable:
             return ()
-        shown = few(list(dict.fromkeys(self.unreadable)))
+        shown = join_first(list(dict.fromkeys(self.unreadable)))
         if skip_bad:
             return (f"left out because they cannot be read: {shown}",)
         raise refuse("unreadable-file", f"cannot be read: {shown}", "`--skip-bad` leaves them out")
@@ -89,11 +90,6 @@ class Listed:
 
 def _read(root: Path, names: Sequence[str], i: int) -> Pixels:
     return read_image(root / names[i], names[i])
-
-
-def few(texts: Sequence[str], most: int = 3) -> str:
-    """Join the first `most` texts with commas, and count the rest: `a, b, c, and 4 more`."""
-    return ", ".join(texts[:most]) + (f", and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from resnet_spec.data.dataset import Data, Pixels
 from resnet_spec.data.decode import to_channels
 from resnet_spec.data.resize import Mode, center_crop, resize, resized_size
 from resnet_spec.diagnostics import DataError, Diagnostic
+from resnet_spec.diagnostics.text import count_text
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +86,7 @@ def refuse_image_files(channels: int) -> None:
 
 
 def _other_channels(channels: int, why: str) -> DataError:
-    takes = f"{channels} channel{'s' if channels > 1 else ''}"
+    takes = count_text(channels, "channel")
     return DataError([Diagnostic("data-channels", f"the network takes {takes}, but {why}", None)])
 
 

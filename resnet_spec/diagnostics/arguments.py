@@ -15,7 +15,7 @@ from typing import TypeVar
 from resnet_spec.diagnostics.errors import ArgumentError
 from resnet_spec.diagnostics.model import Diagnostic
 from resnet_spec.diagnostics.suggestions import closest
-from resnet_spec.diagnostics.text import printable
+from resnet_spec.diagnostics.text import join_words, printable
 
 Choice = TypeVar("Choice", bound=str)
 MAX_SIDE = 999_999_999  # pixels, or channels
@@ -52,7 +52,7 @@ def require_choice(
     for choice in choices:
         if isinstance(value, str) and value == choice:
             return choice
-    accepted = _either([*(f"`{choice}`" for choice in choices), *(["None"] if optional else [])])
+    accepted = join_words([*(f"`{choice}`" for choice in choices), *(["None"] if optional else [])], "or")
     near = closest(value, choices, synonyms) if isinstance(value, str) else None
     raise wrong_argument(f"`{name}` takes {accepted}, not {quote(value)}", f"did you mean `{near}`?" if near else "")
 
@@ -71,10 +71,6 @@ def require_choices(
         listed = ", ".join(f"`{choice}`" for choice in choices)
         raise wrong_argument(f"`{name}` takes any of {listed}, not {quote(values)}", f'for example {name}=["{choices[0]}"]')
     return tuple([require_choice(name, value, choices, synonyms) for value in values])
-
-
-def _either(texts: Sequence[str]) -> str:
-    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def integer(value: object) -> int | None:
@@ -102,12 +98,12 @@ def require_size(value: object, name: str = "input") -> tuple[int, int, int]:
     if len(numbers) == 3 and all(0 < number <= MAX_SIDE for number in numbers):
         return numbers[0], numbers[1], numbers[2]
     if text is not None:
-        example = "x".join(map(str, _likely_size(numbers)))
+        example = "x".join(map(str, likely_size(numbers)))
         message = f"`{printable(str(value))}` is not a size"
         help = f"write channels x height x width in pixels: `{example}`"
     else:
         message = f"`{name}` takes three integers, channels, height and width in pixels, not {quote(value)}"
-        help = f"for example {name}={_likely_size(numbers)}"
+        help = f"for example {name}={likely_size(numbers)}"
     raise ArgumentError([Diagnostic("invalid-input", message, None, help=help)])
 
 
@@ -125,8 +121,8 @@ def _integers(value: object) -> list[int]:
     return [each for each in found if each is not None] if None not in found else []
 
 
-def _likely_size(numbers: Sequence[int]) -> tuple[int, int, int]:
-    """The size that was most likely meant where the number of integers is not three."""
+def likely_size(numbers: Sequence[int]) -> tuple[int, int, int]:
+    """The size (C, H, W) that was most likely meant by some integers."""
     match [number for number in numbers if 0 < number <= MAX_SIDE]:
         case [side] if len(numbers) == 1:
             return 3, side, side
@@ -134,6 +130,10 @@ def _likely_size(numbers: Sequence[int]) -> tuple[int, int, int]:
             return channels, side, side
         case [height, width] if len(numbers) == 2:
             return 3, height, width
+        case [height, width, 1 | 3 as channels] if len(numbers) == 3 and height > channels:  # with the channels last
+            return channels, height, width
+        case [channels, height, width] if len(numbers) == 3:
+            return channels, height, width
         case [_, channels, height, width] if len(numbers) == 4:  # with a batch
             return channels, height, width
         case _:

@@ -7,6 +7,7 @@ that contains nothing a terminal would interpret. The other functions add the es
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 ELLIPSIS = "…"
 
@@ -82,3 +83,18 @@ def uri(path: str) -> str:
 def workflow_text(text: str, also: str = "") -> str:
     """Text for a workflow command of GitHub, which cannot start another command. `also`: further characters to escape."""
     return "".join(f"%{ord(c):02X}" if c in "%\r\n" + also else c for c in printable(text))
+
+
+def join_words(texts: Sequence[str], last: str) -> str:
+    """`a, b and c`, where `last` is `and`."""
+    return f" {last} ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def join_first(texts: Sequence[str], most: int = 3) -> str:
+    """The first `most` texts, and the number of the others: `a, b, c, and 4 more`."""
+    return ", ".join(texts[:most]) + (f", and {len(texts) - most:,} more" if len(texts) > most else "")
+
+
+def count_text(number: int, thing: str) -> str:
+    """`1 step`, `2,000 steps`, `4 processes`."""
+    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith('s') else 's'}"

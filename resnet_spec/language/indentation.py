@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from resnet_spec.diagnostics.text import count_text
+
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
@@ -59,7 +61,7 @@ def _unlike(wrong: _Line, right: _Line) -> Misplaced:
 
 
 def _spaces(line: _Line) -> str:
-    return f"{line.indent} space{'' if line.indent == 1 else 's'}"
+    return count_text(line.indent, "space")
 
 
 def _at(lines: Sequence[str], line: int) -> _Line:

@@ -10,8 +10,8 @@ from resnet_spec.language.library import library_block_names
 from resnet_spec.language.merge import BlockText
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.reserved import is_reserved_variable, meaning_of_module_name
+from resnet_spec.language.schemas import operation_names
 from resnet_spec.language.spec import ROLES, Argument, Block, Use
-from resnet_spec.language.validation import operation_names
 
 _NOT_ARGUMENTS = ("op", "if", "from", "init", "ops", "insert_before", "insert_after")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from resnet_spec.diagnostics import Span
-from resnet_spec.diagnostics.text import shorten
+from resnet_spec.diagnostics.text import count_text, shorten
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.merge import Resolved
 from resnet_spec.language.nodes import ScalarNode, SequenceNode
@@ -138,8 +138,7 @@ class Spec:
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input))
-        plural = "" if len(self.stages) == 1 else "s"
-        return f"<Spec of {shorten(self.name, 60)}: {size}, {len(self.stages)} stage{plural}>"
+        return f"<Spec of {shorten(self.name, 60)}: {size}, {count_text(len(self.stages), 'stage')}>"
 
     def find_block(self, name: str, written: Span) -> Block | None:
         """Find the block that a name refers to where it is `written`: the library does not see the spec's own new blocks."""

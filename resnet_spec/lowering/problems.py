@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, lines
 from resnet_spec.diagnostics import Diagnostic, Label
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT
 from resnet_spec.language.expressions import Number
 from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage
@@ -108,7 +109,7 @@ def check_lists(stage: Stage, depth: int) -> Iterator[Diagnostic]:
     related = (Label(stage.depth.span, "the depth"),) if stage.depth is not None else ()
     for name, argument in listed:
         if isinstance(argument.value, SequenceNode) and len(argument.value.items) != depth:
-            blocks = f"{depth} block{'s' if depth > 1 else ''}"
+            blocks = count_text(depth, "block")
             message = f"`{name}` has {len(argument.value.items)} values, but the stage has {blocks}"
             help = "write one value for each block, or a single one for all"
             yield Diagnostic("wrong-length", message, argument.value.span, related=related, help=help)

@@ -43,7 +43,7 @@ def _common(completions: list[str]) -> dict[str, Any]:
         "op": words,
         "if": {
             "title": "If",
-            "description": "Absent where this is false.",
+            "description": "The operation is absent if this is false.",
             "type": ["boolean", "string", "null"],
             "default": True,
             "examples": ["stride != 1", "first", "classes == 10"],

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError, closest, printable
+from resnet_spec.diagnostics.text import join_words
 
 
 class NoRendererError(Exception):
@@ -63,8 +64,7 @@ FORMATS: dict[str, PictureFormat] = {
 
 def suffixes() -> str:
     """The suffixes of all formats: `.svg, .png, .pdf or .dot`."""
-    *most, last = [f".{name}" for name in FORMATS]
-    return f"{', '.join(most)} or {last}"
+    return join_words([f".{name}" for name in FORMATS], "or")
 
 
 def find_format(name: str) -> PictureFormat:

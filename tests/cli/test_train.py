@@ -20,7 +20,7 @@ from PIL import Image
 from resnet_spec.cli import group
 from resnet_spec.diagnostics import printable
 from resnet_spec.language.library import shipped_names, shipped_path
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 from tests.cli.conftest import Shell
 from tests.training.tiny import DATA, SPEC, write_folder
 

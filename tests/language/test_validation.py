@@ -17,7 +17,8 @@ from resnet_spec.language.conformance import known_keywords
 from resnet_spec.language.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
 from resnet_spec.language.merge import read_file, resolve
 from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
-from resnet_spec.language.validation import operation_names, schema_document, validate_block, validate_whole
+from resnet_spec.language.schemas import operation_names, schema_document
+from resnet_spec.language.validation import validate_block, validate_whole
 
 SHIPPED = sorted(path.relative_to(shipped_root()).as_posix() for path in shipped_root().rglob("*.yaml"))
 FILE = Draft7Validator(schema_document())

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 import resnet_spec
 from resnet_spec.analysis.memory import measure as memory
-from resnet_spec.language import validation
+from resnet_spec.language import schemas, validation
 from resnet_spec.language.library import library_block_names
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 from resnet_spec.ops import OPERATIONS, Problem, Reads, Saved, Shape
 from resnet_spec.ops.definition import AxisMap, Combination, Dependence, Family, Operation, needs_image, spec_field
 from resnet_spec.ops.schema import complete
@@ -107,9 +107,9 @@ def _defined_for_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     for operation in (Enlarge, ChannelSoftmax, Average):
         monkeypatch.setitem(OPERATIONS, operation.name, operation)
     schema = complete(schema_document(), library_block_names())
-    monkeypatch.setattr(validation, "schema_document", lambda kind="spec": schema)
-    for remembered in ("_validator", "operation_names"):
-        monkeypatch.setattr(validation, remembered, getattr(validation, remembered).__wrapped__)
+    for module, remembered in ((schemas, "operation_names"), (validation, "_validator")):
+        monkeypatch.setattr(module, "schema_document", lambda kind="spec": schema)
+        monkeypatch.setattr(module, remembered, getattr(module, remembered).__wrapped__)
 
 
 HOURGLASS = """

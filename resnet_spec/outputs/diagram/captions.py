@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from resnet_spec.analysis.cost import Cost
 from resnet_spec.analysis.memory import bytes_text
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.graph.model import Item
 from resnet_spec.ops import Operation, Pair, Shape, show
 
@@ -25,7 +26,7 @@ def stride_caption(strides: Iterable[Pair]) -> str:
     found = sorted(set(strides))
     if found == [(1, 1)]:
         return ""
-    return ", " + " or ".join(f"/{high}" if high == wide else f"/{show((high, wide))}" for high, wide in found)
+    return ", " + join_words([f"/{high}" if high == wide else f"/{show((high, wide))}" for high, wide in found], "or")
 
 
 def item_caption(item: Item, times: int) -> str:
@@ -47,15 +48,15 @@ def fact_lines(show_: Collection[Show], output: Shape, cost: Cost, numbers: int,
     if "shapes" in show_:
         lines.append(show(output))
     if "params" in show_ and cost.params:
-        lines.append(f"{count_text(cost.params * times)} parameters")
+        lines.append(f"{short_count(cost.params * times)} parameters")
     if "macs" in show_ and cost.macs:
-        lines.append(f"{count_text(cost.macs * times)} multiply-adds")
+        lines.append(f"{short_count(cost.macs * times)} multiply-adds")
     if "memory" in show_:
         lines.append(bytes_text(4 * numbers * times))
     return lines
 
 
-def count_text(count: int) -> str:
+def short_count(count: int) -> str:
     """`25.6M`."""
     value = float(count)
     for unit in ("", "k", "M", "G", "T"):

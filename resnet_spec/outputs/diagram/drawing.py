@@ -12,7 +12,7 @@ from resnet_spec.diagnostics import printable
 from resnet_spec.graph.model import INPUT, BrokenNode, Item, tree
 from resnet_spec.ops import Pair, show
 
-from .captions import TIMES, count_text, fact_lines, item_caption, operation_caption, stride_caption, wrap
+from .captions import TIMES, fact_lines, item_caption, operation_caption, short_count, stride_caption, wrap
 from .dot import DotWriter, label
 from .grouping import (
     equal_neighbors,
@@ -84,7 +84,7 @@ class _Drawing:
 
     def title(self) -> list[str]:
         cost = self.sized.total()
-        counts = f"{count_text(cost.params)} parameters, {count_text(cost.macs)} multiply-adds"
+        counts = f"{short_count(cost.params)} parameters, {short_count(cost.macs)} multiply-adds"
         sizes = f"{show(self.sized.input)} to {show(self.sized.output)}"
         lines = [printable(self.graph.name), "has a conflict: see the red box" if self.broken else f"{sizes}, {counts}"]
         if "memory" in self.style.show:

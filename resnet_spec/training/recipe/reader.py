@@ -12,7 +12,8 @@ from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.language.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
 from resnet_spec.language.merge import parse_set, read_file, resolve_recipe, spec_root
 from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, from_data, to_data
-from resnet_spec.language.validation import schema_document, validate_recipe
+from resnet_spec.language.schemas import schema_document
+from resnet_spec.language.validation import validate_recipe
 from resnet_spec.language.writer import write_document, write_value
 from resnet_spec.training.recipe.checks import find_contradictions
 from resnet_spec.training.recipe.model import (
