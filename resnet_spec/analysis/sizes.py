@@ -112,7 +112,7 @@ _ONE = Steps((1,), 0)
 
 # A value by its axes, without the batch. An int does not depend on the size of the input.
 _Axis = int | Steps | _Product
-_Value = tuple[_Axis, ...]
+_Axes = tuple[_Axis, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,8 @@ class _Case:
     heights: Sizes = ALL
     widths: Sizes = ALL
     products: tuple[tuple[_Product, int], ...] = ()
-    two_pixels: frozenset[_Value] = frozenset()  # images that must each have at least two pixels
-    two_in_training: frozenset[_Value] = frozenset()  # the same, in training with one image in a batch
+    two_pixels: frozenset[_Axes] = frozenset()  # images that must each have at least two pixels
+    two_in_training: frozenset[_Axes] = frozenset()  # the same, in training with one image in a batch
     never_alone: bool = False  # a norm over vectors: training on a batch of one image is impossible
 
     def given(self, conditions: _Conditions) -> _Case:
@@ -211,14 +211,14 @@ class _Solver:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.known: dict[tuple[int, int], tuple[_Value, _Conditions | None]] = {}
-        self.values: dict[_Value, _Value] = {}
+        self.known: dict[tuple[int, int], tuple[_Axes, _Conditions | None]] = {}
+        self.values: dict[_Axes, _Axes] = {}
         self.cases = 0
 
     def solve(self) -> list[_Case]:
         return self.run(0, [], _Case())
 
-    def run(self, start: int, values: list[_Value], case: _Case) -> list[_Case]:
+    def run(self, start: int, values: list[_Axes], case: _Case) -> list[_Case]:
         """Follow the nodes from `start`; there is more than one case where an input of a product may or may not be a gate."""
         self.cases += 1
         if self.cases > MAX_CASES:
@@ -238,10 +238,10 @@ class _Solver:
             values.append(value)
         return [case]
 
-    def interned(self, value: _Value) -> _Value:
+    def interned(self, value: _Axes) -> _Axes:
         return self.values.setdefault(value, value)
 
-    def step(self, node: Node, x: _Value, case: _Case) -> tuple[_Value, _Case]:
+    def step(self, node: Node, x: _Axes, case: _Case) -> tuple[_Axes, _Case]:
         """One operation on one value."""
         key = (id(node.op), id(x))
         found = self.known.get(key)
@@ -254,7 +254,7 @@ class _Solver:
             case = self.with_norm(node.op, x, case)
         return value, case
 
-    def with_norm(self, op: Operation, x: _Value, case: _Case) -> _Case:
+    def with_norm(self, op: Operation, x: _Axes, case: _Case) -> _Case:
         """The case in which a norm sees more than one value in each channel."""
         if not op.needs_two_pixels(training=False):
             if len(x) == 1:
@@ -265,7 +265,7 @@ class _Solver:
             return case  # accepted at the graph's input, and so at every other
         return replace(case, two_pixels=case.two_pixels | {_pixels(x)})
 
-    def applied(self, node: Node, x: _Value) -> tuple[_Value, _Conditions | None]:
+    def applied(self, node: Node, x: _Axes) -> tuple[_Axes, _Conditions | None]:
         """Apply an operation to the axes of a value: the axes of its output, and the conditions on the input size."""
         op, built = node.op, self.graph.shape_of(node.inputs[0])
         if len(x) == 3 and op.depends in ("pointwise", "channels") and node.shape[0] == x[0]:
@@ -303,7 +303,7 @@ class _Solver:
             conditions = replace(conditions, least=(needed[0], needed[1]))
         return self.interned(tuple(made)), None if conditions is _NOTHING else conditions
 
-    def join(self, node: Node, inputs: list[_Value], case: _Case) -> Iterator[tuple[_Value, _Case]]:
+    def join(self, node: Node, inputs: list[_Axes], case: _Case) -> Iterator[tuple[_Axes, _Case]]:
         """The ways in which a join can combine values: equal axes, or gates of one pixel times an image."""
         first, op = inputs[0], node.op
         if all(value is first for value in inputs) and op.joins != "concatenation":
@@ -329,7 +329,7 @@ class _Solver:
         yield first, _one_pixel(second, case)
         yield second, _one_pixel(first, case)
 
-    def join_vectors(self, op: Operation, inputs: list[_Value]) -> _Value:
+    def join_vectors(self, op: Operation, inputs: list[_Axes]) -> _Axes:
         """Combine flattened images. Their lengths are known to be equal if they come from one image, or are fixed."""
         known = [value for value in inputs if all(isinstance(axis, int) for axis in value)]
         if op.joins == "concatenation":
@@ -344,14 +344,14 @@ class _Solver:
 _NOTHING = _Conditions()
 
 
-def _pixels(value: _Value) -> _Value:
+def _pixels(value: _Axes) -> _Axes:
     """The height and width of an image: norms of different channels on one image are one condition."""
     if len(value) != 3:
         raise UnsolvedError("a norm over the channels of a flattened image")
     return value[1:]
 
 
-def _is_unit(value: _Value) -> bool:
+def _is_unit(value: _Axes) -> bool:
     return value[1:] == (1, 1)
 
 
@@ -385,7 +385,7 @@ def _fixing(conditions: _Conditions, axis: _Axis, length: int) -> _Conditions:
     return conditions
 
 
-def _agreeing(images: list[_Value], case: _Case) -> _Case:
+def _agreeing(images: list[_Axes], case: _Case) -> _Case:
     heights, widths = case.heights, case.widths
     for image in images[1:]:
         heights = intersection(heights, _equal(images[0][1], image[1]))
@@ -393,7 +393,7 @@ def _agreeing(images: list[_Value], case: _Case) -> _Case:
     return replace(case, heights=heights, widths=widths)
 
 
-def _one_pixel(image: _Value, case: _Case) -> _Case:
+def _one_pixel(image: _Axes, case: _Case) -> _Case:
     heights = intersection(case.heights, _equal(image[1], 1))
     return replace(case, heights=heights, widths=intersection(case.widths, _equal(image[2], 1)))
 

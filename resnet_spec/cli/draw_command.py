@@ -80,9 +80,9 @@ def command(
     except NoRendererError as error:
         click.echo(f"error: {error}; `pip install pygraphviz` is enough", err=True)
         if output != "-":
-            beside = Path(output).with_suffix(".dot")
-            write_atomically(beside, api.draw_bytes(found, style, "dot")[0])
-            click.echo(f"wrote {printable(str(beside))} instead, which Graphviz can draw", err=True)
+            dot_file = Path(output).with_suffix(".dot")
+            write_atomically(dot_file, api.draw_bytes(found, style, "dot")[0])
+            click.echo(f"wrote {printable(str(dot_file))} instead, which Graphviz can draw", err=True)
         ctx.exit(2)
     if output == "-":
         sys.stdout.buffer.write(data)

@@ -103,7 +103,7 @@ def _all_of(value: object, expected: list[Schema], schema: Schema, definitions: 
 
 
 def member_for(value: object, members: list[Schema]) -> Schema | None:
-    """The member of an `allOf` that is about a use: the one whose `if` asks for its `op`."""
+    """The member of an `allOf` that is about a use: the one whose `if` matches its `op`."""
     name = value.get("op") if isinstance(value, dict) else value
     for member in members:
         if member["if"]["properties"]["op"]["const"] == name:
