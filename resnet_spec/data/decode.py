@@ -1,11 +1,11 @@
 """Decoding image files into bytes `(H, W, C)`: C is 1 for a gray image, 3 for any other.
 
-Images are turned as their EXIF orientation says. Of an animation the first frame is read, and of 16-bit values the upper byte.
-Transparent parts become white, as on a web page. Only the formats of FORMATS are tried, so no file reaches a decoder that runs
-programs.
+Images are rotated by their EXIF orientation. Of an animation, the first frame is read, and of 16-bit values, the upper byte.
+Transparent parts become white, as on a web page. Only the formats in FORMATS are tried, so no file reaches a decoder that
+executes programs.
 
-Pillow reads every format. Where simplejpeg is installed, it reads JPEGs in half of the time; both use libjpeg-turbo, so the
-pixels are the same. Pillow reads what simplejpeg refuses, and its messages are the ones reported.
+Pillow reads every format. Where simplejpeg is installed, it decodes JPEGs in half the time; both use libjpeg-turbo, so the
+pixels are the same. Pillow reads what simplejpeg rejects, and its error messages are reported.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TURN: dict[int, Callable[[Pixels], Pixels]] = {
     8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
 
-# What Pillow's decoders raise on files that are damaged somewhere.
+# The errors that Pillow's decoders raise for damaged files.
 _DAMAGE = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
     *(struct.error, zlib.error, MemoryError, Image.DecompressionBombError),
@@ -51,7 +51,7 @@ _DAMAGE = (
 
 
 def read_image(path: Path, name: str | None = None) -> Pixels:
-    """The pixels `(H, W, 1)` or `(H, W, 3)` of a file. Raises BadImage, with `name` as its name; prints no warning."""
+    """Decode a file into pixels `(H, W, 1)` or `(H, W, 3)`. Raises BadImage with `name`; prints no warning."""
     try:
         with _no_warnings(), Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -74,9 +74,9 @@ def read_image(path: Path, name: str | None = None) -> Pixels:
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """`image` `(H, W, C)` with 1 or 3 channels: gray is repeated, color becomes the luma of ITU-R 601-2, rounded as by Pillow.
+    """Convert `(H, W, C)` to 1 or 3 channels: gray is repeated, color becomes the luma of ITU-R 601-2, rounded as in Pillow.
 
-    Raises ValueError for any other conversion; `refuse_channels` finds out before an image is read.
+    Raises ValueError for any other conversion; `refuse_channels` checks that before an image is read.
     """
     has = image.shape[2]
     if has == channels:
@@ -101,12 +101,12 @@ _SIMPLEJPEG = _simplejpeg()
 
 
 def _decode_fast(image: Image.Image, path: Path) -> Pixels | None:
-    """The pixels of an opened JPEG from the faster decoder; None where it is not installed, or refuses the file."""
+    """Decode an opened JPEG with the faster decoder; None if it is not installed, or rejects the file."""
     if _SIMPLEJPEG is None or image.format != "JPEG" or image.mode not in ("RGB", "L"):
         return None
     try:
         pixels: Pixels = _SIMPLEJPEG.decode_jpeg(path.read_bytes(), colorspace="GRAY" if image.mode == "L" else "RGB")
-    except ValueError:  # it also refuses files that are unusual and not damaged
+    except ValueError:  # it also rejects unusual files that are not damaged
         return None
     return pixels
 
@@ -123,7 +123,7 @@ def _pixels(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):
         return _high_bytes(np.asarray(image))
     if image.mode == "F":
-        raise ValueError("its pixels are fractions, whose range is not known")
+        raise ValueError("its pixels are fractions of an unknown range")
     gray = image.mode in _GRAY
     if image.has_transparency_data:
         over = image.convert("RGBA")
@@ -136,7 +136,7 @@ def _pixels(image: Image.Image) -> Pixels:
 
 
 def _high_bytes(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> Pixels:
-    """The upper bytes of 16-bit values, which Pillow takes of 16-bit colors too."""
+    """The upper bytes of 16-bit values, as Pillow reads 16-bit colors."""
     if values.size and (values.min() < 0 or values.max() > 0xFFFF):
         raise ValueError("its pixels have more than 16 bits")
     return (values >> 8).astype(np.uint8)[..., None]

@@ -1,7 +1,7 @@
 """Diagrams as files: the formats, and the rendering of DOT text.
 
-A format is one entry of `FORMATS`. Rendering is done in this process by pygraphviz, whose wheels contain Graphviz, else by an
-installed `dot`.
+A format is an entry of `FORMATS`. Pygraphviz, whose wheels contain Graphviz, renders in this process; without it, an installed
+`dot` is run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError, closest, printable
+from resnet_spec.diagnostics.text import join_words
 
 
 class NoRendererError(Exception):
@@ -23,8 +24,8 @@ class NoRendererError(Exception):
 class PictureFormat:
     """A format of diagrams. `name` is also the suffix of its files.
 
-    `render` makes the content of a file from DOT text; it raises NoRendererError if it needs a renderer and none is installed.
-    A diagram of more than `most_boxes` boxes is refused; None: there is no limit.
+    `render` converts DOT text to the content of a file; it raises NoRendererError if it needs a renderer and none is installed.
+    A diagram of more than `most_boxes` boxes is an error; None: there is no limit.
     """
 
     name: str
@@ -33,7 +34,7 @@ class PictureFormat:
 
 
 def render_dot(dot: str, form: str) -> bytes:
-    """DOT text as a picture in one of Graphviz's own formats; raises NoRendererError."""
+    """Render DOT text in one of Graphviz's own formats; raises NoRendererError."""
     try:
         from pygraphviz import AGraph
     except ImportError:
@@ -63,12 +64,11 @@ FORMATS: dict[str, PictureFormat] = {
 
 def suffixes() -> str:
     """The suffixes of all formats: `.svg, .png, .pdf or .dot`."""
-    *most, last = [f".{name}" for name in FORMATS]
-    return f"{', '.join(most)} or {last}"
+    return join_words([f".{name}" for name in FORMATS], "or")
 
 
 def find_format(name: str) -> PictureFormat:
-    """A format by its name; raises ArgumentError."""
+    """Find a format by its name; raises ArgumentError."""
     if name in FORMATS:
         return FORMATS[name]
     near = closest(name, FORMATS)
@@ -78,7 +78,7 @@ def find_format(name: str) -> PictureFormat:
 
 
 def render_picture(dot: str, boxes: int, name: str) -> bytes:
-    """The content of a file in the format `name`, for DOT text with so many boxes.
+    """Render DOT text with `boxes` boxes as the content of a file in the format `name`.
 
     Raises:
         ArgumentError: there is no such format.
