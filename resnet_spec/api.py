@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from resnet_spec import compiler as pipeline
 from resnet_spec._system.files import write_atomically
+from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
@@ -115,6 +116,7 @@ def build(
         SpecError: as `analyze`; also where the weights are larger than the free memory.
         WeightsError: the file holds weights of another network. Where keys or shapes differ, it is a RuntimeError too.
     """
+    require_packages("building a module", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
     from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
 
@@ -237,6 +239,7 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     Returns:
         One finding for each operation that differs; an empty list if the analysis and torch agree.
     """
+    require_packages("running a module", "torch", "numpy")
     from resnet_spec.outputs.torch_module import build_module, measured_shapes
 
     network = build_module(analysis.graph, "meta", initialize=False).eval()
@@ -260,6 +263,7 @@ def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = F
 
     The random state of the caller is left as it was.
     """
+    require_packages("writing weights", *NETWORKS)
     import torch
 
     from resnet_spec.weights.file import save_weights
@@ -325,6 +329,7 @@ def train(
         ArgumentError: an argument is wrong, or names something that is missing; or the folder cannot be written.
         Interrupted: the run was asked to stop, and has been saved; `resume` continues it.
     """
+    require_packages("training", *TRAINING)
     from resnet_spec.training import runs
     from resnet_spec.training.options import TrainOptions
 
@@ -373,6 +378,7 @@ def resume(
         DataError: the data are not those that the run began with.
         SpecError, RecipeError, WeightsError, TrainingError, Interrupted: as for `train`.
     """
+    require_packages("training", *TRAINING)
     from resnet_spec.training import runs
 
     path = Path(folder)
@@ -408,6 +414,7 @@ def evaluate(
         DataError: the data do not fit the network, have no such split, or hold an image that cannot be read.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
     """
+    require_packages("evaluating a network", *NETWORKS)
     from resnet_spec.inference.evaluate import evaluate
 
     return evaluate(
@@ -450,6 +457,7 @@ def predict(
         DataError: the network takes a number of channels that no image file has.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
     """
+    require_packages("predicting", *NETWORKS)
     from resnet_spec.inference.predict import predict
 
     return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision)

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
 from resnet_spec.language.conformance import conforms, member_for
 from resnet_spec.language.nodes import MappingNode, NodePath, ScalarNode, SequenceNode, YamlNode, key_paths, to_data
@@ -133,6 +134,7 @@ def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -
 @cache
 def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
     """A validator of jsonschema, for documents that do not conform: importing it takes long."""
+    require_packages(f"finding out what is wrong with the form of a {kind}", "jsonschema")
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from resnet_spec._system.packages import require_packages
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -57,6 +59,7 @@ _MORE_FONTS = (
 @contextmanager
 def matplotlib_settings(ink: Ink) -> Iterator[None]:
     """Draw with matplotlib's defaults and the settings below, independent of the user's settings, and without warnings."""
+    require_packages("drawing the pictures of a run", "matplotlib")
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)

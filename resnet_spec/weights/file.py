@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from resnet_spec._system.files import write_atomically
+from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, WeightsError, printable
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, facts_to_metadata
 
@@ -39,6 +40,7 @@ def read_facts(path: Path) -> WeightsFacts:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A file opened by the library, which declares no types. Raises ArgumentError, also for what fails inside the `with`."""
+    require_packages("reading weights", "safetensors")
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -56,6 +58,7 @@ def write_weights(path: Path, module: nn.Module, facts: WeightsFacts) -> None:
 
 def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str], durable: bool = False) -> int:
     """Write the weights of `module` with `metadata`; returns the size in bytes. Raises OSError as `write_weights` does."""
+    require_packages("writing weights", "safetensors")
     from safetensors.torch import save
 
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics.text import dot_text
 
 from .style import Attributes, Direction, ThemeColors
@@ -26,7 +27,8 @@ class DotWriter:
     """Writes the text of one diagram. `top` is its outermost level, `boxes` counts the boxes in it."""
 
     def __init__(self, title: Sequence[str], direction: Direction, colors: ThemeColors, insets: bool) -> None:
-        """`insets`: whether frames without arrows to the network are laid out beside it."""
+        """`insets`: whether frames without arrows to the network are laid out beside it. Raises ArgumentError."""
+        require_packages("drawing a network", "graphviz")
         import graphviz
 
         self.boxes = self.frames = 0
