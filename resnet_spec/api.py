@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -141,13 +142,13 @@ class Drawing(str):
     _unrendered: Picture | None = None
 
     def _repr_svg_(self) -> str:
-        from resnet_spec.outputs.render_dot import NoRendererError, render_picture
+        from resnet_spec.outputs.render_dot import render_picture
 
         if self._unrendered is None:
             return str(self)
         try:
-            return render_picture(self._unrendered.dot, self._unrendered.boxes, "svg").decode("utf-8")
-        except (NoRendererError, ResnetSpecError):
+            return render_picture(self._unrendered, "svg").decode("utf-8")
+        except ResnetSpecError:
             raise NotImplementedError from None  # a notebook then shows the text
 
 
@@ -182,13 +183,14 @@ def draw(
 
     Raises:
         ArgumentError: as `analyze`; also for an option or a format that does not exist.
-        SpecError: the spec cannot be read, or the diagram has more boxes than the format can show.
-        NoRendererError: neither pygraphviz nor `dot` is installed.
+        SpecError: the spec cannot be read, or the diagram has more boxes or arrows than the format can show, or rendering it
+            takes more than a minute.
+        NoRendererError: an ArgumentError: neither pygraphviz nor `dot` is installed.
         OSError: `path` cannot be written.
     """
     from resnet_spec.outputs import diagram
     from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Style
-    from resnet_spec.outputs.render_dot import find_format, render_picture
+    from resnet_spec.outputs.render_dot import find_format
 
     style = Style(
         require_choice("detail", detail, get_args(DiagramDetail)),
@@ -200,15 +202,14 @@ def draw(
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
     found = pipeline.sketch(pipeline.find(spec, input, spec_root), set, input)
-    drawn = picture(found, style)
-    data = render_picture(drawn.dot, drawn.boxes, form)
+    drawn, data = _render(found, style, form)
     if path is not None:
         write_atomically(Path(path), data)
     if form == "dot":
         drawing = Drawing(drawn.dot)
         drawing._unrendered = drawn
         return drawing
-    svg = data if form == "svg" else render_picture(drawn.dot, drawn.boxes, "svg")
+    svg = data if form == "svg" else _render(found, style, "svg")[1]
     return Drawing(svg.decode("utf-8"))
 
 
@@ -224,13 +225,24 @@ def draw_bytes(found: Sketch, style: Style, form: str) -> tuple[bytes, int]:
 
     Raises:
         ArgumentError: there is no such format.
-        SpecError: the diagram has more boxes than the format can show.
+        SpecError: the diagram has more boxes or arrows than the format can show, or rendering it takes too long.
         NoRendererError: the format needs a renderer, and none is installed.
     """
-    from resnet_spec.outputs.render_dot import render_picture
+    drawn, data = _render(found, style, form)
+    return data, drawn.boxes
+
+
+def _render(found: Sketch, style: Style, form: str) -> tuple[Picture, bytes]:
+    """A diagram, and the content of its file."""
+    from resnet_spec.outputs.render_dot import is_small, render_picture
+
+    def smaller() -> str:
+        details: tuple[Literal["block", "stage"], ...] = ("block", "stage")
+        less = [detail for detail in details if is_small(picture(found, replace(style, detail=detail, expand=False)))]
+        return f"`--detail {less[0]}`{', without --expand' if style.expand else ''}" if less else ""
 
     drawn = picture(found, style)
-    return render_picture(drawn.dot, drawn.boxes, form), drawn.boxes
+    return drawn, render_picture(drawn, form, smaller)
 
 
 def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:

@@ -76,15 +76,15 @@ def command(
     try:
         found = pipeline.sketch(find_target(spec, size, spec_root), sets, size)
         data, boxes = api.draw_bytes(found, style, chosen)
-    except ResnetSpecError as error:
-        ctx.exit(show_error(error, message_format))
     except NoRendererError as error:
-        click.echo(f"error: {error}; `pip install pygraphviz` is enough", err=True)
+        code = show_error(error, message_format)
         if output != "-":
             beside = Path(output).with_suffix(".dot")
             write_atomically(beside, api.draw_bytes(found, style, "dot")[0])
             click.echo(f"wrote {printable(str(beside))} instead, which Graphviz can draw", err=True)
-        ctx.exit(2)
+        ctx.exit(code)
+    except ResnetSpecError as error:
+        ctx.exit(show_error(error, message_format))
     if output == "-":
         sys.stdout.buffer.write(data)
     else:

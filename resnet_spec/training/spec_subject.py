@@ -145,6 +145,6 @@ def _draw(analysis: Analysis) -> bytes | None:
 
     picture = draw_graph(analysis.sized, Style())
     try:
-        return render_picture(picture.dot, picture.boxes, "svg")
+        return render_picture(picture, "svg")
     except (NoRendererError, SpecError):  # the run is worth more than its picture
         return None

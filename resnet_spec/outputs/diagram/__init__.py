@@ -6,7 +6,8 @@ writes DOT, and `drawing` puts boxes and arrows together. `outputs.render_dot` m
 
 from __future__ import annotations
 
-from .drawing import Picture, draw_graph
+from .dot import Picture
+from .drawing import draw_graph
 from .style import SHOWS, DiagramDetail, DiagramTheme, Direction, Heat, Show, Style
 
 __all__ = [
