@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Compiled modules and rewritten tests are kept: a suite that starts many processes would make them again in each.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests run in as many processes as there are cores. Each begins with its own contiguous share and, when done, takes half of what
 # another has left: so tests of one file mostly stay together, with the networks and runs that they share.
 PARALLEL ?= --numprocesses auto --dist worksteal
 
-.PHONY: demo quick lint format test drill soak bench evidence schema pictures findings clean
+.PHONY: demo quick lint format suite test drill soak bench evidence schema pictures findings clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,8 +35,11 @@ format: $(VENV)/installed  ## style, put right where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint  ## lint, then the whole suite
+suite: $(VENV)/installed  ## every test but the drills
 	$(BIN)/python -m pytest $(PARALLEL)
+
+test: $(VENV)/installed  ## lint and the whole suite, beside each other
+	$(MAKE) --no-print-directory --jobs=2 lint suite
 
 drill: $(VENV)/installed  ## kill training processes 20 times, at random steps and in the middle of writes, and resume them
 	$(BIN)/python -m pytest $(PARALLEL) -m drill

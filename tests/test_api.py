@@ -102,7 +102,7 @@ def test_sizes_that_are_understood(size: Any) -> None:
         (True, "(3, 224, 224)"),
         (2.5, "(3, 224, 224)"),
         (np.array(3.0), "(3, 224, 224)"),
-        (object(), "(3, 224, 224)"),
+        (..., "(3, 224, 224)"),
     ],
     ids=lambda value: quote(value) if not isinstance(value, str) else value,
 )
@@ -187,7 +187,7 @@ def test_values_of_a_mapping_are_the_same_as_in_a_patch_and_none_deletes() -> No
         ["classes=5", None],
         {5: 5},
         {"classes=": 5},
-        {"classes": object()},
+        {"classes": ...},
         {"classes": float("nan")},
         {"classes": {1, 2}},
     ],

@@ -18,7 +18,9 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # Recipes are YAML too, with positions, patches and a schema.
 LANGUAGE = (
     "language.reader",
+    "language.files",
     "language.merge",
+    "language.patches",
     "language.validation",
     "language.writer",
     "language.library",
@@ -224,3 +226,19 @@ def test_torch_stays_out(arguments: list[str] | None) -> None:
     program += "heavy = {'torch', 'torchvision', 'numpy', 'safetensors'} & set(sys.modules)\nassert not heavy, heavy\n"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_only_operations_know_the_classes_of_operations() -> None:
+    """Other parts ask what an operation declares: they import no definition, and compare no operation's name."""
+    found: list[str] = []
+    for path in FILES:
+        if path.startswith("ops/"):
+            continue
+        found += [f"{path}: {name}" for name, _ in imports(path) if name.startswith("resnet_spec.ops.") and name not in ASKED]
+        for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith(".op.name"):
+                found.append(f"{path}: {ast.unparse(node)}")
+    assert found == []
+
+
+ASKED = ("resnet_spec.ops.schema", "resnet_spec.ops.definition")

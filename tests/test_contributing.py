@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.test_architecture import FILES, imports, name_of
+
 ROOT = Path(__file__).parent.parent
 PAGES = ("CONTRIBUTING.md", "docs/design.md")
+EVERYWHERE = ("diagnostics", "_system")  # these are not in the picture
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
@@ -21,9 +25,9 @@ def code(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_is_named_exists(page: str) -> None:
-    """`resnet_spec/...` or a path in it; `<name>` is for the reader to fill in, so the folder counts."""
-    paths = [text for text in code(page) if re.fullmatch(r"[\w.<>-]*(/[\w.<>-]*)+|[\w<>]+\.(py|yaml|md|toml)", text)]
-    named = [path.partition("<")[0].partition("NAME")[0] for path in paths]
+    """From the repository, or from the package; where a part of the name is for the reader to fill in, its folder."""
+    paths = [text for text in code(page) if re.fullmatch(r"[\w.<>-]+(/[\w.<>-]*)+|[\w<>]+\.(py|yaml|md|toml)", text)]
+    named = [re.sub(r"[^/]*(<|NAME).*", "", path) for path in paths]
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists() and not (ROOT / "resnet_spec" / path).exists()] == []
 
@@ -44,3 +48,35 @@ def test_every_function_that_is_named_with_its_file_is_in_it(page: str) -> None:
 def test_every_target_of_make_that_is_named_exists(page: str) -> None:
     targets = {target for text in code(page) if text.startswith("make ") for target in text.split()[1:]}
     assert targets <= TARGETS
+
+
+def test_the_picture_of_imports_is_that_of_the_package() -> None:
+    """Each arrow is an import, and each import between folders an arrow or a way along several."""
+    picture = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("```mermaid")[2].partition("```")[0]
+    arrows: dict[str, set[str]] = {}
+    for line in re.findall(r".*-->.*", picture):
+        names = [re.findall(r"[a-z]+", re.sub(r"\[.*?\]", "", step)) for step in line.split("-->")]
+        for starts, ends in pairwise(names):
+            for start in starts:
+                arrows.setdefault(start, set()).update(ends)
+    imported: dict[str, set[str]] = {}
+    for path in FILES:
+        source = name_of(path).partition(".")[0]
+        for name, _ in imports(path):
+            target = name.removeprefix("resnet_spec.").partition(".")[0]
+            if name.startswith("resnet_spec.") and source not in ("", "__main__", target) and target not in EVERYWHERE:
+                imported.setdefault(source, set()).add(target)
+    assert {(a, b) for a, found in arrows.items() for b in found} <= {(a, b) for a, found in imported.items() for b in found}
+    for source, targets in imported.items():
+        assert targets <= reached(source, arrows), source
+
+
+def reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
+    """All that a way along arrows leads to."""
+    found: set[str] = set()
+    rest = [start]
+    while rest:
+        new = arrows.get(rest.pop(), set()) - found
+        found |= new
+        rest += new
+    return found

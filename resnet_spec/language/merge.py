@@ -13,24 +13,10 @@ from pathlib import Path
 
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, Source, Span, document_error, suggestion
 from resnet_spec.language.extends import Location, read_chain, require_mapping
-from resnet_spec.language.files import decode, read_file, spec_root
 from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge_tree import DEFAULTS, TreeMerger
 from resnet_spec.language.nodes import MappingNode, ScalarNode, YamlNode
-from resnet_spec.language.patches import parse_set
 from resnet_spec.language.reader import parse
-
-__all__ = [
-    "BlockText",
-    "Resolved",
-    "apply_patches",
-    "decode",
-    "parse_set",
-    "read_file",
-    "resolve",
-    "resolve_recipe",
-    "spec_root",
-]
 
 NOT_INHERITED = ("name", "about", "source", "expect")
 RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")

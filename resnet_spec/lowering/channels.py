@@ -1,22 +1,21 @@
-"""What decided the number of channels of a value: the convolution that made it, and where its `out_channels` comes from."""
+"""What set the number of channels of a value: the field of the operation that computed it, and where that comes from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from resnet_spec.diagnostics import Label
-from resnet_spec.graph.model import INPUT, Node
+from resnet_spec.graph.model import INPUT
 from resnet_spec.language.spec import Block, ScalarNode
 from resnet_spec.lowering.body import Body
 from resnet_spec.lowering.origins import Scope, calculation, in_library, origin_labels
 from resnet_spec.lowering.scope import WithChannels
 from resnet_spec.lowering.uses import uses_of
-from resnet_spec.ops.convolution import Conv2d
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """The text of `out_channels`, and the scope of the names in it."""
+    """The text of the field that sets the channels, and the scope of the names in it."""
 
     written: ScalarNode
     scope: Scope
@@ -33,21 +32,17 @@ class Channels:
         return (*own, *origin_labels(self.written, self.scope))
 
 
-def as_convolution(node: Node) -> Conv2d | None:
-    """The convolution of a node, if it is one."""
-    return node.op if isinstance(node.op, Conv2d) else None
-
-
 def channels_of(block: Block, body: Body, value: int, scope: Scope) -> Channels | None:
-    """What gave a value of a block its channels; None if that is not a convolution written in the block."""
+    """What gave a value of a block its channels; None if no field written in the block did."""
     while value != INPUT:
         node = body.nodes[value]
-        if (convolution := as_convolution(node)) is not None:
+        if (found := node.op.channels_field()) is not None:
+            name, entering = found
             use = next((use for use in uses_of(block) if use.key is node.span), None)
-            written = None if use is None else use.arguments.get("out_channels")
+            written = None if use is None else use.arguments.get(name)
             if written is None or not isinstance(written.value, ScalarNode):
                 return None
-            return Channels(written.value, WithChannels(scope, convolution.in_channels))
+            return Channels(written.value, WithChannels(scope, entering))
         if len(node.inputs) > 1:
             return None
         value = node.inputs[0]

@@ -10,7 +10,7 @@ from resnet_spec.diagnostics import Diagnostic, Label
 from resnet_spec.graph.model import INPUT, Node
 from resnet_spec.language.spec import Block, ScalarNode, Spec, Stage, Use
 from resnet_spec.lowering.body import Body, Val
-from resnet_spec.lowering.channels import Channels, as_convolution, channels_of
+from resnet_spec.lowering.channels import Channels, channels_of
 from resnet_spec.lowering.context import ExpansionContext
 from resnet_spec.lowering.origins import calculation, in_library
 from resnet_spec.lowering.scope import BlockScope
@@ -152,7 +152,8 @@ def _fix_axes(conflict: _JoinConflict) -> str:
 
 def _fix_gate(conflict: _JoinConflict) -> str:
     """For a gate, which has the size of the other side or of one pixel."""
-    if conflict.join.op != "multiply" or conflict.channels_differ:
+    join = OPERATIONS.get(conflict.join.op)
+    if join is None or not join.broadcasts or conflict.channels_differ:
         return ""
     pool, gate = "{op: adaptive_avg_pool2d, output_size: 1}", f"{conflict.branch.shape[0]}x1x1"
     return f"give both sides the same size, or end the branch in `{pool}`, which gives {gate}"
@@ -173,13 +174,13 @@ def _fix_padding(conflict: _JoinConflict) -> str:
     """For a single convolution that changes the size without a stride."""
     if conflict.channels_differ or len(conflict.branch.resizing) != 1:
         return ""
-    convolution = as_convolution(conflict.branch.resizing[0])
-    if convolution is None or convolution.stride != (1, 1) or any(k % 2 == 0 for k in convolution.kernel_size):
+    op = conflict.branch.resizing[0].op
+    window, keeping = op.window(), op.padding_that_keeps_size()
+    if window is None or keeping is None:
         return ""
-    high, wide = (d * (k - 1) // 2 for d, k in zip(convolution.dilation, convolution.kernel_size, strict=True))
+    high, wide = keeping
     padding = str(high) if high == wide else f"[{high}, {wide}]"
-    kernel = show(convolution.kernel_size)
-    return f"write `padding: {padding}`, which keeps the size with a kernel of {kernel}, or remove the join"
+    return f"write `padding: {padding}`, which keeps the size with a kernel of {show(window.kernel)}, or remove the join"
 
 
 def _fix_condition(conflict: _JoinConflict) -> str:

@@ -147,6 +147,15 @@ class Conv2d(Operation):
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, (self.sides(0)[0], self.sides(1)[0]), self.dilation)
 
+    def padding_that_keeps_size(self) -> Pair | None:
+        if self.stride != (1, 1) or any(k % 2 == 0 for k in self.kernel_size):
+            return None
+        high, wide = (d * (k - 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        return high, wide
+
+    def channels_field(self) -> tuple[str, int]:
+        return "out_channels", self.in_channels
+
     def caption(self) -> str:
         grouped = f", {self.groups} groups" if self.groups > 1 else ""
         return f"conv {show(self.kernel_size)}, {self.out_channels}{grouped}"

@@ -287,6 +287,14 @@ class Operation:
         size = window.dilation[axis] * (window.kernel[axis] - 1) + 1
         return Reads(size, window.stride[axis], -window.padding[axis])
 
+    def padding_that_keeps_size(self) -> Pair | None:
+        """The padding with which the height and the width would be kept; None where there is none, or nothing to pad."""
+        return None
+
+    def channels_field(self) -> tuple[str, int] | None:
+        """The field of the spec that sets the channels of the output, and the channels that enter; None if there is none."""
+        return None
+
     # --- costs ------------------------------------------------------------------------------------------------------------
 
     def tensors(self) -> tuple[Tensor, ...]:

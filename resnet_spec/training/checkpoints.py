@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a run in one file, which is either intact or known to be damaged.
 
-A checkpoint is `step-00001234-<SHA-256>.pt`: it is written under a temporary name, synced, and renamed. Its name has the hash
-of its bytes, so that a file that was truncated, zeroed or changed by one bit is detected, and the one before it is used. Files
-are read with `weights_only`: no code in them runs.
+A checkpoint is `step-00001234-<SHA-256>.pt`: it is written under a temporary name, synced, and renamed. The hash in its name is
+that of its bytes, so that a file that was truncated, zeroed or changed by one bit is detected, and the one before it is used.
+Files are read with `weights_only`: no code in them runs.
 """
 
 from __future__ import annotations

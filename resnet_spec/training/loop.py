@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -28,23 +28,11 @@ from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.schedule import Length, factor
 from resnet_spec.training.scoring import Interrupted, Scores, autocast, score
 from resnet_spec.training.stop import Stop
+from resnet_spec.training.watcher import Watcher
 from resnet_spec.training.world import World
 
 FORMAT = 1
 WINDOW = 100  # steps over which the training error that ends a warm-up is taken
-
-
-class Watcher(Protocol):
-    """What is notified of the steps and epochs of a run, and stores its state."""
-
-    def stepped(self, epoch: int, step: int, of: int, images: int, seconds: float, loss: Callable[[], float]) -> None:
-        """A step of the optimizer is done; `loss()` waits for the device."""
-
-    def epoch_done(self, row: EpochRow, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
-        """An epoch has been trained and evaluated; `module` has the weights that were evaluated."""
-
-    def save(self, step: int, state: dict[str, object], rows: list[EpochRow], timings: list[Timing]) -> None:
-        """Store the state of the run."""
 
 
 class Loop:

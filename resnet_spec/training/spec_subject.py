@@ -68,7 +68,7 @@ def fit_classes(spec: CompiledSpec, data: Data) -> tuple[CompiledSpec, tuple[str
         )
         span, _ = analysis.graph.place(analysis.graph.output)
         help = "end the head with `flatten: flatten` and `fc: {op: linear, out_features: classes}`"
-        if last.op.name == "linear":
+        if last.op.family == "linear":
             help = f"put `flatten: flatten` before `{last.name}`"
     raise DataError([Diagnostic("data-classes", message, span, help=help)])
 

@@ -1,4 +1,4 @@
-"""`train`, `eval`, `predict`, `stats` and recipes as somebody at a terminal meets them."""
+"""`train`, `eval`, `predict`, `stats` and recipes as they are used at a terminal."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def listing(folder: Path) -> set[str]:
 # --- train -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_says_its_plan_its_epochs_and_what_it_came_to(here: Path) -> None:
+def test_a_run_says_its_plan_its_epochs_and_its_outcome(here: Path) -> None:
     done = run(*TRAIN, "--out", "run")
     assert done.exit_code == 0
     results = json.loads((here / "run" / "results.json").read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def test_flags_are_patches_of_the_recipe(here: Path) -> None:
     assert "7 iterations, 7 steps" in run(*TRAIN, "--set-recipe", "iterations=7", "--dry-run").output
 
 
-def test_one_batch_is_learnt_by_heart(here: Path) -> None:
+def test_one_batch_is_learned_by_heart(here: Path) -> None:
     done = run(*TRAIN, "--overfit-batch", "--epochs", "60", "--out", "run")
     assert done.exit_code == 0
     assert "16 training images" in done.output
@@ -156,7 +156,7 @@ def test_a_run_is_resumed_and_a_finished_one_is_finished(here: Path) -> None:
         (("stats", "nosuch"), 2, "nosuch"),
     ],
 )
-def test_a_mistake_is_told_in_words(here: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_a_mistake_is_reported_in_words(here: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     before = listing(here)
     done = run(*arguments)
     assert (done.exit_code, words in done.output) == (code, True), done.output
@@ -242,12 +242,12 @@ def test_eval_and_predict_tell_people_and_programs_the_same(here: Path) -> None:
     data = write_folder(here / "data")
     assert run("train", "small.yaml", "--recipe", "short.yaml", "--data", data, "--out", "run").exit_code == 0
     results = json.loads((here / "run" / "results.json").read_text(encoding="utf-8"))
-    told = json.loads(run("eval", "run", "--format", "json").output)
-    assert told["accuracy"] == results["test_accuracy"]
-    assert told["loss"] == pytest.approx(results["test_loss"], rel=1e-5)
-    assert sum(map(sum, told["confusion"])) == told["images"] == 8
+    reported = json.loads(run("eval", "run", "--format", "json").output)
+    assert reported["accuracy"] == results["test_accuracy"]
+    assert reported["loss"] == pytest.approx(results["test_loss"], rel=1e-5)
+    assert sum(map(sum, reported["confusion"])) == reported["images"] == 8
     text = run("eval", "run").output
-    assert f"accuracy {100 * told['accuracy']:.2f}%" in text
+    assert f"accuracy {100 * reported['accuracy']:.2f}%" in text
     assert "true / predicted" in text
 
     found = json.loads(run("predict", "run", str(here / "data" / "test"), "--top", "1", "--format", "json").output)
@@ -280,12 +280,12 @@ def test_names_of_classes_cannot_steer_a_terminal(here: Path) -> None:
 
 def test_stats_say_what_is_in_a_data_set(here: Path) -> None:
     data = write_folder(here / "data")
-    told = json.loads(run("stats", data, "--format", "json").output)
+    reported = json.loads(run("stats", data, "--format", "json").output)
     images = np.stack([np.asarray(Image.open(path)) for path in (here / "data" / "train").rglob("*.png")]) / 255
-    assert told["mean"] == pytest.approx(list(images.mean(axis=(0, 1, 2))))
-    assert told["images"] == {"train": [12, 12], "validation": [3, 3], "test": [4, 4]}
+    assert reported["mean"] == pytest.approx(list(images.mean(axis=(0, 1, 2))))
+    assert reported["images"] == {"train": [12, 12], "validation": [3, 3], "test": [4, 4]}
     text = run("stats", data).output
-    assert f"mean: [{', '.join(f'{value:.4f}' for value in told['mean'])}]" in text
+    assert f"mean: [{', '.join(f'{value:.4f}' for value in reported['mean'])}]" in text
     assert re.search(r"train +24 images", text)
 
 

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError
+from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.library import library_block, shipped_root
-from resnet_spec.language.merge import Resolved, parse_set, read_file, resolve, spec_root
+from resnet_spec.language.merge import Resolved, resolve
+from resnet_spec.language.patches import parse_set
 from resnet_spec.language.reader import from_data, to_data
 
 Files = dict[str, str]

@@ -14,8 +14,9 @@ from jsonschema import Draft7Validator
 from resnet_spec.api import spec_schema
 from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.language.conformance import known_keywords
+from resnet_spec.language.files import read_file
 from resnet_spec.language.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
-from resnet_spec.language.merge import read_file, resolve
+from resnet_spec.language.merge import resolve
 from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
 from resnet_spec.language.validation import operation_names, schema_document, validate_block, validate_whole
 

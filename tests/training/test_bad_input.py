@@ -1,4 +1,4 @@
-"""Whatever is wrong with data, memory, disk or rate is told in words, and what there was before is kept."""
+"""Whatever is wrong with data, memory, disk or rate is reported in words, and what there was before is kept."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def test_data_that_are_not_there_are_refused_before_anything_is_written(tmp_path
 def test_images_of_every_kind_train(tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data")
     random = np.random.default_rng(1)
-    colours = Image.fromarray(random.integers(0, 256, (14, 16, 3), np.uint8))
+    colors = Image.fromarray(random.integers(0, 256, (14, 16, 3), np.uint8))
     place = tmp_path / "data" / "train" / "cat"
     for mode, suffix in (("L", "png"), ("P", "png"), ("CMYK", "tif"), ("RGBA", "png"), ("LA", "png"), ("1", "png")):
-        colours.convert(mode).save(place / f"mode{mode}.{suffix}")
+        colors.convert(mode).save(place / f"mode{mode}.{suffix}")
     Image.fromarray(random.integers(0, 65536, (14, 16), np.uint16)).save(place / "sixteen.png")
     result = train(tmp_path / "run", data)
     asked = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
@@ -123,7 +123,7 @@ def test_channels_that_images_do_not_have_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("plain")
-def test_a_grey_network_sees_the_luma_of_colours(tmp_path: Path) -> None:
+def test_a_gray_network_sees_the_luma_of_colors(tmp_path: Path) -> None:
     """Against Pillow's own conversion."""
     data = write_folder(tmp_path / "data")
     started = ready(data, set=("input=1x14x16",), normalize={"mean": "none", "std": "none"}, batch_size=100)
@@ -167,7 +167,7 @@ def test_class_names_of_any_characters_are_inert(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.usefixtures("plain")
-def test_data_that_vanish_are_told(tmp_path: Path) -> None:
+def test_data_that_vanish_are_reported(tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data", count=40)
     gone = lambda step: shutil.rmtree(tmp_path / "data") if step == 1 else None  # noqa: E731
     found = refused(lambda: train(tmp_path / "run", data, on_step=gone, workers=0, **STREAMED))
@@ -209,7 +209,7 @@ def test_too_few_images_for_any_batch_are_refused() -> None:
 
 
 @pytest.mark.usefixtures("plain")
-def test_batch_norm_over_a_single_value_is_told(tmp_path: Path) -> None:
+def test_batch_norm_over_a_single_value_is_reported(tmp_path: Path) -> None:
     """Batches of one image, and one pixel of it left."""
     found = refused(lambda: train(tmp_path / "run", set=("stages.layer2.stride=12",), batch_size=1))
     assert found.code == "recipe-batch"
@@ -245,7 +245,7 @@ def test_the_weights_before_a_divergence_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_not_kept(tmp_path: Path) -> None:
-    """The loss was finite in every step; nobody has seen the weights yet."""
+    """The loss was finite in every step; the weights have not been checked yet."""
     schedule = {"op": "multistep", "milestones": [9], "gamma": 1e38, "unit": "iterations"}
     sgd = {"op": "SGD", "lr": 10.0}
     found = refused(lambda: train(tmp_path / "run", schedule=schedule, optimizer=sgd | {"weight_decay": 1e4}, epochs=2))
@@ -291,7 +291,7 @@ def test_a_batch_beyond_the_free_memory_is_refused_with_one_that_fits(tmp_path: 
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_runs_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_memory_that_runs_out_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
@@ -303,7 +303,7 @@ def test_memory_that_runs_out_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("plain")
-def test_an_error_of_ours_is_not_taken_for_one_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_package_is_not_taken_for_one_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
@@ -312,7 +312,7 @@ def test_an_error_of_ours_is_not_taken_for_one_of_the_machine(tmp_path: Path, mo
         train(tmp_path / "run")
 
 
-def test_memory_that_really_runs_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_really_runs_out_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's own words of this system, whatever they are."""
     monkeypatch.setattr(loop.Loop, "_step", lambda *_: torch.empty(10**15))
     assert refused(lambda: train(tmp_path / "run")).code == "beyond-memory"
@@ -322,7 +322,7 @@ def test_memory_that_really_runs_out_is_told(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("plain")
-def test_a_worker_that_was_killed_is_told_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_worker_that_was_killed_is_reported_and_not_waited_for(tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data", count=100)
 
     def kill(step: int) -> None:
@@ -348,7 +348,7 @@ def test_a_worker_that_was_killed_is_told_and_not_waited_for(tmp_path: Path) -> 
         ),
     ],
 )
-def test_shared_memory_that_runs_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_shared_memory_that_runs_out_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     data = write_folder(tmp_path / "data")
 
     def fail(*_: object, **__: object) -> None:
@@ -404,7 +404,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str, at: int) -> None:
 @pytest.mark.parametrize(
     ("name", "at"), [("step-", 2), ("last", 2), ("best", 1), ("metrics.jsonl", 2), ("timing", 1), ("results", 1)]
 )
-def test_a_full_disk_is_told_and_the_run_can_be_gone_on_with(
+def test_a_full_disk_is_reported_and_the_run_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, at: int
 ) -> None:
     whole = train(tmp_path / "whole", epochs=3)
@@ -427,7 +427,7 @@ def test_a_full_disk_is_told_and_the_run_can_be_gone_on_with(
 
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("name", ["environment", "recipe", "spec", "run.json"])
-def test_a_full_disk_at_the_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_full_disk_at_the_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     fill_disk(monkeypatch, name, 1)
     found = refused(lambda: train(tmp_path / "run"))
     assert found.code == "cannot-write"
@@ -435,7 +435,7 @@ def test_a_full_disk_at_the_start_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert "--resume" not in found.help  # there is nothing yet to go on with
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     found = refused(lambda: train(tmp_path / "file" / "run"))
     assert found.code == "cannot-write"
@@ -454,7 +454,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("plain")
-def test_a_run_that_was_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_that_was_changed_is_not_resumed(tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(run, epochs=1)
     resume = lambda: resnet_spec.resume(run, device="cpu", console=Console.silent())  # noqa: E731
@@ -480,7 +480,7 @@ def test_a_run_that_was_changed_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("plain")
-def test_best_weights_that_are_gone_are_told(tmp_path: Path) -> None:
+def test_best_weights_that_are_gone_are_reported(tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = train(run, optimizer={"op": "SGD", "lr": 0.2}, epochs=4)
     (run / "best.safetensors").unlink()
@@ -494,13 +494,13 @@ def test_best_weights_that_are_gone_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("device", ["nosuch", "cuda:99", "meta", "cpu:x", "", "cuda:-1"])
-def test_devices_that_are_not_there_are_told(device: str) -> None:
+def test_devices_that_are_not_there_are_reported(device: str) -> None:
     found = refused(lambda: find_device(device))
     assert found.code == "missing-device"
     assert "auto" in found.help
 
 
-def test_a_recipe_that_is_not_there_is_told() -> None:
+def test_a_recipe_that_is_not_there_is_reported() -> None:
     found = refused(lambda: resnet_spec.train(SPEC, "cifar-fsat", DATA, device="cpu"))
     assert found.code == "missing-file"
     assert "cifar-fast" in found.help
@@ -518,7 +518,7 @@ def test_images_of_a_size_that_the_network_does_not_take_are_refused() -> None:
     assert "[12, 12]" in found.help
 
 
-def test_several_mistakes_of_a_recipe_are_told_at_once() -> None:
+def test_several_mistakes_of_a_recipe_are_reported_at_once() -> None:
     with pytest.raises(ResnetSpecError) as caught:
         resnet_spec.train(SPEC, recipe(epochz=3, batch_size="many", schedule="cosin"), DATA, device="cpu")
     assert len(caught.value.diagnostics) == 3

@@ -165,7 +165,7 @@ def test_more_processes_and_parts_give_the_same_batches_bit_for_bit(name: str, s
 
 
 @pytest.mark.parametrize("name", AUGMENTS)
-def test_a_run_that_goes_on_gets_the_batches_it_would_have_got(name: str) -> None:
+def test_a_run_that_is_resumed_gets_the_batches_it_would_have_got(name: str) -> None:
     batches = training(in_memory(50), augment=AUGMENTS[name], batch_size=13, accumulate=2)
     through = list(together([batches], 1))
     for first in range(len(through) + 1):

@@ -110,7 +110,7 @@ def test_images_that_lie_in_memory_as_the_network_takes_them_are_not_copied(monk
 
 
 def test_a_border_counts_as_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy of 30 x (8 + 8) x (6 + 8) x 3 bytes stands beside the images."""
+    """A copy of 30 x (8 + 8) x (6 + 8) x 3 bytes is kept beside the images."""
     padded = recipe(augment={"random_crop": {"padding": 4}}, batch_size=8)
     wide = 30 * 16 * 14 * 3
     for free, held in ((2 * wide, True), (2 * wide - 2, False)):
@@ -175,7 +175,7 @@ def test_held_out_images_do_not_count_for_the_statistics() -> None:
 @pytest.mark.parametrize("kind", ["memory", "one size", "many sizes"])
 @pytest.mark.parametrize("name", ["resized and cropped", "rotated", "cropped"])
 def test_statistics_are_those_of_what_the_network_sees_without_what_is_random(kind: str, name: str) -> None:
-    """By Pillow, whose resizing is within a grey level of ours."""
+    """By Pillow, whose resizing is within a gray level of ours."""
     found = recipe(batch_size=8, **RECIPES[name], **FROM_DATA)
     source = opened(kind)
     preparation = fed(found, source).preparation
@@ -326,9 +326,9 @@ def test_where_no_image_can_be_read_skipping_them_does_not_help(free: int | None
     assert refused(recipe(batch_size=5, **FROM_DATA), hopeless, machine(skip_bad=True)).code == "bad-image"
 
 
-def test_grey_images_become_colours_for_the_network_and_the_other_way_round() -> None:
-    grey = fed(recipe(batch_size=20), data(in_memory(20, channels=1), channels=1))
-    (batch,) = next(grey.training.epoch(0))
+def test_gray_images_become_colors_for_the_network_and_the_other_way_round() -> None:
+    gray = fed(recipe(batch_size=20), data(in_memory(20, channels=1), channels=1))
+    (batch,) = next(gray.training.epoch(0))
     assert batch.images.shape == (20, 3, 8, 6)
     assert torch.equal(batch.images[:, 0], batch.images[:, 2])
     coloured = fed(recipe(batch_size=20), data(in_memory(20)), input=(1, 8, 6))

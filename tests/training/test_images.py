@@ -204,9 +204,9 @@ def test_two_recipes_in_one_process_keep_their_own_interpolation(first: Literal[
     modes: tuple[Literal["nearest", "bilinear"], ...] = (
         ("nearest", "bilinear") if first == "nearest" else ("bilinear", "nearest")
     )
-    two_colours = (noise(0, 20, 20, 3) > 127).astype(np.uint8) * 255
+    two_colors = (noise(0, 20, 20, 3) > 127).astype(np.uint8) * 255
     for mode in modes:
-        made[mode] = Each(augment, prepared((30, 30), interpolation=mode), 0)(two_colours, 0, 0)
+        made[mode] = Each(augment, prepared((30, 30), interpolation=mode), 0)(two_colors, 0, 0)
     assert set(np.unique(made["nearest"])) <= {0, 255}
     assert len(np.unique(made["bilinear"])) > 2
 
@@ -255,9 +255,9 @@ def test_sizes(
     final: tuple[int, int],
     notes: list[str],
 ) -> None:
-    found, told = prepare(recipe(**fields), data(FILES, size=size), INPUT)
+    found, reported = prepare(recipe(**fields), data(FILES, size=size), INPUT)
     assert (found.resize, found.crop, found.size) == (resize, crop, final)
-    assert list(told) == notes
+    assert list(reported) == notes
     for height, width in ((8, 6), (9, 9), (50, 7)):
         if size in (None, (height, width)):
             assert found.apply(noise(0, height, width, 3)).shape == (*final, 3)
@@ -277,9 +277,9 @@ def test_an_image_of_a_size_that_was_not_trained_with_is_resized() -> None:
      (3, 1, "images are RGB, and are converted to gray for the network")],
 )  # fmt: skip
 def test_channels(channels: int | None, network: int, note: str) -> None:
-    found, told = prepare(recipe(), data(TRAIN, channels=channels), (network, 8, 6))
+    found, reported = prepare(recipe(), data(TRAIN, channels=channels), (network, 8, 6))
     assert found.channels == network
-    assert told == ((note,) if note else ())
+    assert reported == ((note,) if note else ())
     assert (found.mean, found.std) == ((0.5,) * network, (0.5,) * network)
 
 

@@ -1,4 +1,4 @@
-"""Any optimizer of torch, by its name; which parameters decay; and what is told where torch has no such thing."""
+"""Any optimizer of torch, by its name; which parameters decay; and what is reported where torch has no such thing."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_frozen_parameters_are_left_out_and_all_of_them_cannot_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "written", "message", "mend"),
+    ("optimizer", "written", "message", "help"),
     [
         ({"op": "AdmaW", "lr": 0.1}, "op", "no optimizer `AdmaW`", "did you mean `AdamW`?"),
         ({"op": "sgd", "lr": 0.1}, "op", "no optimizer `sgd`", "did you mean `SGD`?"),
@@ -143,17 +143,17 @@ def test_frozen_parameters_are_left_out_and_all_of_them_cannot_be() -> None:
         ({"op": "Muon", "lr": 0.1}, "optimizer", "torch refuses", "documentation"),
     ],
 )
-def test_what_torch_does_not_have_is_told_at_its_place(
-    optimizer: dict[str, object], written: str, message: str, mend: str
+def test_what_torch_does_not_have_is_reported_at_its_place(
+    optimizer: dict[str, object], written: str, message: str, help: str
 ) -> None:
     (finding,) = refused(nn.Linear(3, 2), optimizer)
     assert finding.code == "recipe-optimizer"
     assert message in finding.message
-    assert mend in finding.help
+    assert help in finding.help
     assert finding.span is not None
     assert f'"{written}"' in finding.span.source.line(finding.span.line)
 
 
-def test_all_arguments_are_told_at_once() -> None:
+def test_all_arguments_are_reported_at_once() -> None:
     findings = refused(nn.Linear(3, 2), {"op": "SGD", "lr": 0.1, "momentun": 0.9, "decay": 0.1, "nesterov": "yes"})
     assert len(findings) == 3

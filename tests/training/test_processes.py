@@ -206,7 +206,7 @@ def test_processes_that_disagree_are_all_refused(refused: Refused, peers: Peers)
     peers.swap()
     for _ in range(2):
         found = refused(*SYNC, *(("--lr", "0.5") if peers.rank == 1 else ()))
-        assert "the processes disagree about the recipe: rank 1 has another than rank 0" in found
+        assert "the processes disagree about the recipe: that of rank 1 is not that of rank 0" in found
         peers.swap()
 
 

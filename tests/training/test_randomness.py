@@ -88,7 +88,7 @@ def test_what_is_held_out_and_what_stays_are_all_there_is(seed: int, count: int,
 
 
 def test_the_numbers_are_those_of_every_earlier_version() -> None:
-    """A run that is gone on with draws what it would have drawn; if these change, no old run can be repeated."""
+    """A run that is resumed draws what it would have drawn; if these change, no old run can be repeated."""
     assert order(0, 0, 10).tolist() == [6, 2, 1, 0, 8, 4, 3, 9, 7, 5]
     assert order(7, 3, 10).tolist() == [6, 3, 2, 5, 1, 0, 9, 4, 8, 7]
     assert draws(0, 0, 2, 3).ravel().tolist() == [

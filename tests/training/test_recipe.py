@@ -1,4 +1,4 @@
-"""Recipes: what they say is what is written, a mistake is told at its place, and the text of one reads back as the same."""
+"""Recipes: what they say is what is written, a mistake is reported at its place, and the text of one reads back as the same."""
 
 from __future__ import annotations
 
@@ -361,11 +361,11 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "line", "code", "mend"), MISTAKES)
-def test_a_mistake_is_told_at_its_place_with_a_mend(text: str, line: int, code: str, mend: str) -> None:
+@pytest.mark.parametrize(("text", "line", "code", "help"), MISTAKES)
+def test_a_mistake_is_reported_at_its_place_with_help(text: str, line: int, code: str, help: str) -> None:
     (finding,) = refused(f"recipe: 1\n{text}\n")
     assert (finding.code, finding.span.line if finding.span else 0) == (code, line)
-    assert mend in finding.help
+    assert help in finding.help
 
 
 @pytest.mark.parametrize(
@@ -387,17 +387,17 @@ def test_a_mistake_is_told_at_its_place_with_a_mend(text: str, line: int, code: 
         ("- recipe: 1\n", "", "wrong-type"),
     ],
 )
-def test_a_mistake_outside_the_file_is_told(recipe: str, patch: str, code: str) -> None:
+def test_a_mistake_outside_the_file_is_reported(recipe: str, patch: str, code: str) -> None:
     (finding,) = refused(recipe, *([patch] if patch else []))
     assert finding.code == code
 
 
-def test_a_patch_of_a_key_that_stands_further_down_is_told_where() -> None:
+def test_a_patch_of_a_key_that_stands_further_down_is_reported_where() -> None:
     (finding,) = refused("cifar-fast", "lr=0.1")
     assert finding.help == "did you mean `optimizer.lr=0.1`?"
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     findings = refused("recipe: 1\nepochs: 0\nbatch_size: a\nnonsense: 1\n")
     assert [finding.span.line for finding in findings if finding.span] == [2, 3, 4]
 

@@ -38,7 +38,7 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was not disturbed."""
+    """A run that was not interrupted."""
     return undisturbed(tmp_path_factory, drill.RECIPE)
 
 
@@ -166,14 +166,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
     folder = shutil.copytree(killed_late, tmp_path / "run")
     newest, before = sorted((folder / "checkpoints").iterdir(), reverse=True)
     damaged(newest, how)
-    told: list[str] = []
-    found = checkpoints.newest(folder, told.append)
+    reported: list[str] = []
+    found = checkpoints.newest(folder, reported.append)
     assert found is not None
     assert found.path == before
-    assert len(told) == 1
-    assert newest.name in told[0]
+    assert len(reported) == 1
+    assert newest.name in reported[0]
     damaged(before, how)
-    assert checkpoints.newest(folder, told.append) is None
+    assert checkpoints.newest(folder, reported.append) is None
     assert_ends_as(whole, folder)  # from the start, and the damaged files are written anew
 
 
@@ -199,9 +199,9 @@ def test_a_pickle_bomb_as_a_checkpoint_is_refused_without_running(
     (tmp_path / "checkpoints").mkdir()
     name = f"step-00000009-{hashlib.sha256(buffer.getvalue()).hexdigest()}.pt"
     (tmp_path / "checkpoints" / name).write_bytes(buffer.getvalue())
-    told: list[str] = []
-    assert checkpoints.newest(tmp_path, told.append) is None
-    assert name in told[0]
+    reported: list[str] = []
+    assert checkpoints.newest(tmp_path, reported.append) is None
+    assert name in reported[0]
     assert not (tmp_path / "bomb-went-off").exists()
 
 
@@ -274,7 +274,7 @@ def test_a_run_of_a_module_ends_as_a_whole_one_from_its_first_step_on(tmp_path: 
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_a_module_that_torchrun_starts_again_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_torchrun_starts_again_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(step: int) -> None:
         if step == 7:
             raise Gone
@@ -305,7 +305,7 @@ def test_images_of_other_names_are_other_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("held", [True, False])
-def test_a_run_that_passes_over_bad_images_goes_on_with_other_free_memory(
+def test_a_run_that_passes_over_bad_images_continues_with_other_free_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
 ) -> None:
     """Images that are held are decoded at the start and those that cannot be are not counted; else they are found later."""

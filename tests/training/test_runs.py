@@ -1,4 +1,4 @@
-"""Runs from the start to the report: every shipped spec, foreign modules, weights to start from, and the folder of a run."""
+"""Runs from the start to the report: every shipped spec, modules of others, weights to start from, and the folder of a run."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_every_shipped_spec_takes_a_step_at_its_own_size(name: str) -> None:
 # --- modules that are not from a spec --------------------------------------------------------------------------------------
 
 
-def foreign() -> nn.Module:
+def torchvision_module() -> nn.Module:
     import_torchvision()
     models: Any = importlib.import_module("torchvision.models")
     torch.manual_seed(0)
@@ -95,23 +95,23 @@ def foreign() -> nn.Module:
 @pytest.mark.usefixtures("plain")
 def test_a_module_of_torchvision_trains_in_the_same_loop(tmp_path: Path) -> None:
     data = "synthetic:classes=4,size=32,train=32,validation=8,test=8"
-    result = train(tmp_path / "run", data, foreign(), input=(3, 32, 32), epochs=2)
+    result = train(tmp_path / "run", data, torchvision_module(), input=(3, 32, 32), epochs=2)
     assert [row.step for row in result.rows] == [2, 4]
     assert result.test is not None
-    assert set(load_file(tmp_path / "run" / "last.safetensors")) == set(foreign().state_dict())
+    assert set(load_file(tmp_path / "run" / "last.safetensors")) == set(torchvision_module().state_dict())
     assert not (tmp_path / "run" / "spec.yaml").exists()
     assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["name"] == "ResNet"
 
 
 def test_segments_of_a_module_that_is_no_sequence_are_refused() -> None:
-    found = refused(lambda: ready("synthetic:classes=4,size=32,train=8", foreign(), input=(3, 32, 32), segments=4))
+    found = refused(lambda: ready("synthetic:classes=4,size=32,train=8", torchvision_module(), input=(3, 32, 32), segments=4))
     assert found.code == "recipe-segments"
     assert found.span is not None
     assert found.span.source.line(found.span.line).strip() == '"segments": 4'
 
 
 @pytest.mark.usefixtures("plain")
-def test_a_run_of_a_module_is_gone_on_with_when_the_module_is_given(tmp_path: Path) -> None:
+def test_a_run_of_a_module_is_resumed_when_the_module_is_given(tmp_path: Path) -> None:
     def module() -> nn.Module:
         torch.manual_seed(1)
         return nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
@@ -123,10 +123,10 @@ def test_a_run_of_a_module_is_gone_on_with_when_the_module_is_given(tmp_path: Pa
         stop.signal = 15 if step == 7 else None
 
     console = Console.silent()
-    told = Console(console.say, lambda epoch, step, *_: on_step(step), console.on_epoch)
+    reported = Console(console.say, lambda epoch, step, *_: on_step(step), console.on_epoch)
     with pytest.raises(Interrupted):
         resnet_spec.train(
-            module(), recipe(), DATA, out=tmp_path / "cut", input=(3, 12, 12), device="cpu", console=told, stop=stop
+            module(), recipe(), DATA, out=tmp_path / "cut", input=(3, 12, 12), device="cpu", console=reported, stop=stop
         )
     found = refused(lambda: resnet_spec.resume(tmp_path / "cut", device="cpu", console=console))
     assert found.code == "not-a-run"
@@ -147,7 +147,7 @@ def test_what_only_a_spec_has_is_refused_of_a_module() -> None:
     assert any("init" in note for note in ready(spec=module, input=(3, 12, 12), init="xavier_uniform").notes)
 
 
-def test_a_head_without_flatten_is_told_at_its_linear() -> None:
+def test_a_head_without_flatten_is_reported_at_its_linear() -> None:
     pooled = "spec: 1\ninput: 3x12x12\nclasses: 4\nstem: {pool: {op: adaptive_avg_pool2d, output_size: 1}"
     found = refused(lambda: ready(spec=pooled + ", fc: {op: linear, out_features: classes}}\n"))
     assert (found.code, found.help) == ("data-classes", "put `flatten: flatten` before `fc`")
@@ -324,7 +324,7 @@ def test_folders_without_a_name_of_their_own_are_counted(tmp_path: Path, monkeyp
 
 
 @pytest.mark.usefixtures("plain")
-def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
+def test_one_batch_is_learned_by_heart(tmp_path: Path) -> None:
     result = train(tmp_path / "run", overfit_batch=True, epochs=None, iterations=60, hold_out=0.2)
     assert result.rows[-1].train_accuracy > OVERFIT
     assert result.test is None
@@ -339,15 +339,15 @@ def test_the_page_of_a_resumed_run_has_the_command_that_started_it(
 ) -> None:
     train(tmp_path / "run", epochs=1)
     path = tmp_path / "run" / "environment.json"
-    told = json.loads(path.read_text(encoding="utf-8")) | {"command": "the first command", "started": "long ago"}
-    path.write_text(json.dumps(told), encoding="utf-8")
+    reported = json.loads(path.read_text(encoding="utf-8")) | {"command": "the first command", "started": "long ago"}
+    path.write_text(json.dumps(reported), encoding="utf-8")
     shown: list[Any] = []
     monkeypatch.setattr(session, "write_pictures", lambda path, run: shown.append(run.environment))
     resnet_spec.resume(tmp_path / "run", device="cpu", console=Console.silent())
-    assert shown == [told]
+    assert shown == [reported]
     path.write_text("[", encoding="utf-8")
     resnet_spec.resume(tmp_path / "run", device="cpu", console=Console.silent())
-    assert set(shown[1]) == set(told)
+    assert set(shown[1]) == set(reported)
 
 
 @pytest.mark.usefixtures("plain")
@@ -399,7 +399,7 @@ def test_the_memory_of_half_precision_is_less() -> None:
 
 @pytest.mark.parametrize(("has", "means"), [(True, "bf16"), (False, "fp32")])
 def test_an_automatic_precision_is_settled_before_the_run(monkeypatch: pytest.MonkeyPatch, has: bool, means: str) -> None:
-    """And is no longer automatic when it is gone on with on another machine."""
+    """And is no longer automatic when it is resumed on another machine."""
     monkeypatch.setattr(runs, "computes_bf16", lambda device: has)
     started = ready(precision="auto")
     assert started.recipe.precision == means
@@ -443,7 +443,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> 
         count += 1
         return compile_once(*arguments, **options)
 
-    monkeypatch.setattr(spec_subject, "analyze", counted)
+    monkeypatch.setattr("resnet_spec.training.spec_subject.analyze", counted)
     act()
     return count
 

@@ -38,14 +38,14 @@ head:
 """
 DATA = "synthetic:classes=4,size=12,train=80,validation=24,test=30"
 UNVALIDATED = "synthetic:classes=4,size=12,train=80,validation=0,test=30"
-Told = dict[str, object]
+Values = dict[str, object]
 
 
-def recipe(**changes: object) -> Told:
+def recipe(**changes: object) -> Values:
     """SGD on batches of 16: five steps an epoch of DATA. None takes a value away."""
     sgd = {"op": "SGD", "lr": 0.05, "momentum": 0.9, "weight_decay": 1e-4}
-    told = {"name": "tiny", "epochs": 2, "batch_size": 16, "optimizer": sgd, "schedule": "cosine", **changes}
-    return {key: value for key, value in told.items() if value is not None}
+    reported = {"name": "tiny", "epochs": 2, "batch_size": 16, "optimizer": sgd, "schedule": "cosine", **changes}
+    return {key: value for key, value in reported.items() if value is not None}
 
 
 def train(
@@ -109,7 +109,7 @@ def ready(
 
 @dataclass
 class Ear:
-    """A watcher that keeps what it is told, and writes nothing."""
+    """A watcher that keeps what it is reported, and writes nothing."""
 
     losses: list[float] = field(default_factory=list)
     rows: list[EpochRow] = field(default_factory=list)

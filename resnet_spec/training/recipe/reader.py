@@ -9,8 +9,10 @@ from typing import Any, get_args
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, RecipeError, Source, Span, suggestion
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
+from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
-from resnet_spec.language.merge import parse_set, read_file, resolve_recipe, spec_root
+from resnet_spec.language.merge import resolve_recipe
+from resnet_spec.language.patches import parse_set
 from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, from_data, to_data
 from resnet_spec.language.validation import schema_document, validate_recipe
 from resnet_spec.language.writer import write_document, write_value
@@ -76,12 +78,12 @@ def _find(recipe: RecipeLike) -> tuple[Source, Path | None, Path | None]:
         raise wrong_argument(f"`recipe` takes a path, the name of a shipped recipe, YAML text, or a dict, not {quote(recipe)}")
     path = Path(recipe)
     if is_file(path):
-        return read_file(path), path.parent, spec_root(path)
+        return read_file(path, kind="recipe"), path.parent, spec_root(path)
     shipped = shipped_path(str(recipe), "recipe") if isinstance(recipe, str) else None
     if shipped is None:
         help = suggestion(path.name.removesuffix(".yaml"), shipped_names("recipe"))
         raise ArgumentError([Diagnostic("missing-file", f"there is no file or shipped recipe {recipe}", None, help=help)])
-    return read_file(shipped, shipped_name(shipped, "recipe")), shipped.parent, shipped_root("recipe")
+    return read_file(shipped, shipped_name(shipped, "recipe"), kind="recipe"), shipped.parent, shipped_root("recipe")
 
 
 def _with_example(finding: Diagnostic, root: MappingNode) -> Diagnostic:
