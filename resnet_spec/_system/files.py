@@ -1,11 +1,24 @@
-"""Writing a file so that no reader ever sees half of it."""
+"""Writing a file so that no reader ever sees half of it, and reading only what is a file."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 MAX_NAME_BYTES = 255  # of one file name, on the file systems in use
+
+
+def require_regular(path: Path) -> Path:
+    """The path of a regular file. Reading a pipe or a device may never end.
+
+    Raises OSError where it is something else, or is missing.
+    """
+    if not path.is_file():
+        path.stat()  # raises FileNotFoundError or PermissionError
+        if not path.is_dir():
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path
 
 
 def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False) -> None:

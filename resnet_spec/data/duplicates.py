@@ -44,9 +44,9 @@ def duplicate_notes(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
     between = [group for group in groups if len({label for _, _, label in group}) > 1]
     notes = []
     if across:
-        notes.append(f"in more than one split, so that results look better than they are: {_summarize(across)}")
+        notes.append(f"in more than one split, so that results look better than they are: {_summarize(across, _split)}")
     if between:
-        notes.append(f"the same content under more than one class: {_summarize(between)}")
+        notes.append(f"the same content under more than one class: {_summarize(between, _class)}")
     return tuple(notes)
 
 
@@ -63,7 +63,17 @@ def _divide(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> lis
     return [part for part in parts.values() if len({(what, label) for what, _, label in part}) > 1]
 
 
-def _summarize(groups: Sequence[Sequence[_Member]]) -> str:
+def _split(member: _Member) -> str:
+    return member[0]
+
+
+def _class(member: _Member) -> int:
+    return member[2]
+
+
+def _summarize(groups: Sequence[Sequence[_Member]], part: Callable[[_Member], Hashable]) -> str:
+    """How many groups there are, and of some of them two members that differ in `part`."""
     count = len(groups)
-    shown = few([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in group[:2]) for group in groups])
+    pairs = [(group[0], next(member for member in group if part(member) != part(group[0]))) for group in groups]
+    shown = few([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in pair) for pair in pairs])
     return f"{count} image{'s' if count > 1 else ''} ({shown})"

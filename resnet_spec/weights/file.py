@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from resnet_spec._system.files import write_atomically
+from resnet_spec._system.files import require_regular, write_atomically
 from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, WeightsError, printable
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, facts_to_metadata
@@ -44,10 +44,11 @@ def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(require_regular(path), framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError) as error:  # ValueError: a path that no file can have
-        message = f"cannot read weights from {printable(str(path))}: {printable(str(error))}"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        message = f"cannot read weights from {printable(str(path))}: {printable(why)}"
         raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
 
 
