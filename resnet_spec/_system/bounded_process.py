@@ -25,9 +25,7 @@ class ProgramFailedError(Exception):
     """A program ended with an error. The text is the last line that it printed, or its exit code."""
 
 
-def run_bounded(
-    command: Sequence[str], data: bytes, seconds: float, is_cancelled: Callable[[], bool] = lambda: False
-) -> bytes:
+def run_bounded(command: Sequence[str], data: bytes, seconds: float, is_cancelled: Callable[[], bool] = lambda: False) -> bytes:
     """Run a program with `data` as its standard input, and return what it writes to its standard output.
 
     However this function ends, the program has ended before, unless this process is killed. Python programs find the modules
