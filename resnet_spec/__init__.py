@@ -1,11 +1,15 @@
-"""A compiler for networks written as YAML specs.
+"""A compiler for image networks described in YAML: specs are checked, analyzed without torch, and built as `nn.Module`s.
 
 >>> import resnet_spec
 >>> analysis = resnet_spec.analyze("resnet34")          # torch-free
 >>> analysis.output, analysis.total.params
 ((1000,), 21797672)
 >>> model = resnet_spec.build("resnet34")               # an nn.Module
->>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # a run folder, and its results
+>>> result = resnet_spec.train("cifar_resnet20", "cifar-fast", "cifar10:DIR")      # weights and a report in a run folder
+
+Shapes and input sizes are without the batch: (C, H, W) in pixels, or (F,) after a flatten. Modules take `(N, C, H, W)`. Errors
+that a user can correct are subclasses of `ResnetSpecError`, and hold all findings in `diagnostics`. Importing the package does
+not import torch.
 """
 
 from resnet_spec.api import analyze, build, draw, evaluate, load, predict, resume, train

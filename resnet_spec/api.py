@@ -1,8 +1,9 @@
-"""The public functions. Importing this module does not import torch; `build` does.
+"""The public functions. Importing this module does not import torch; `build`, `train` and what follows them do.
 
-Shapes are without the batch: (C, H, W), channels, height and width in pixels. Errors that a user can correct are subclasses of
-`ResnetSpecError`, with every independent finding: `ArgumentError` for an argument that is not accepted or names a file that
-cannot be read, `SpecError` for a mistake in a spec.
+Input sizes and analyzed shapes are without the batch: (C, H, W) in pixels, or (F,) after a flatten. Modules take images
+`(N, C, H, W)`. Errors that a user can correct are subclasses of `ResnetSpecError` and hold every independent finding:
+`ArgumentError` for an argument that is not accepted or names a file that cannot be read or written, `SpecError` for a mistake
+in a spec, and so on.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from resnet_spec import compiler as pipeline
+from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
+from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.spec import Spec, SpecLike
-from resnet_spec.language.validation import schema_document
 from resnet_spec.ops import Shape, show
 from resnet_spec.ops.schema import complete
 
@@ -44,20 +45,23 @@ _SYNONYMS = {"flops": "macs", "gflops": "macs", "mac": "macs", "parameters": "pa
 
 
 def load(spec: SpecLike, *, set: Patches = (), spec_root: str | Path | None = None) -> Spec:
-    """Read a spec, apply its patches, and validate it. Expressions are not evaluated yet.
+    """Read a spec, apply its patches, and validate it. Expressions are not evaluated.
 
     Args:
         spec: a path, the name of a shipped spec (`"resnet50"`), YAML text (any string with a line break), or a dict.
-        set: patches: `["stages.layer3.depth=23"]`, where the value is YAML and an empty one deletes the key, or
-            `{"stages.layer3.depth": 23}`, where it is Python data and None deletes.
+        set: patches: `["stages.layer3.depth=23"]`, where the value is YAML and an empty value deletes the key, or
+            `{"stages.layer3.depth": 23}`, where the value is Python data and None deletes the key.
         spec_root: the folder that `extends` may not leave. Default: the working directory if the spec is inside it, else the
             spec's own folder.
+
+    Returns:
+        Spec: the merged document, which every other function accepts as a spec.
 
     Raises:
         ArgumentError: `spec` is not a spec or names a file that cannot be read; `set` is not a set of patches.
         SpecError: the spec is wrong.
     """
-    return pipeline.read_spec(pipeline.find(spec, root=spec_root), set)[0]
+    return compiler.read_spec(compiler.find(spec, root=spec_root), set)[0]
 
 
 def analyze(
@@ -70,19 +74,20 @@ def analyze(
     """Compile a spec and compute shapes, parameters and multiply-adds, without torch.
 
     Args:
-        spec: as for `load`; also `"block:NAME"`, one block of the library alone, with `set={"width": 64}` as its arguments.
+        spec: as for `load`; also `"block:NAME"`, a single block of the library, with `set={"width": 64}` as its arguments.
         input: an input size other than the spec's, `"3x224x224"` or `(3, 224, 224)`: channels, height and width in pixels.
         set, spec_root: as for `load`.
 
     Returns:
-        Analysis: `.output` is the output shape without the batch; `.total.params`, `.total.buffers` and `.total.macs` are the
-        counts (multiply-adds of conv2d and linear for one image); `.graph`, `.shapes` and `.costs` have the details.
+        Analysis: `.output` is the output shape, (F,) or (C, H, W) in pixels. `.total.params` and `.total.buffers` count
+        numbers, `.total.macs` the multiply-adds of conv2d and linear for one image (the FLOPs of He et al. 2016).
+        `.accepted` are the accepted (height, width) in pixels. `.graph`, `.shapes` and `.costs` describe each operation.
 
     Raises:
-        ArgumentError: as `load`; also where `input` is not a size.
-        SpecError: the spec is wrong, does not fulfill its own `expect`, or does not run at `input`.
+        ArgumentError: as for `load`; also if `input` is not a size.
+        SpecError: the spec is wrong, does not satisfy its own `expect`, or does not run at `input`.
     """
-    return pipeline.analyze(pipeline.find(spec, input, spec_root), set, input)
+    return compiler.analyze(compiler.find(spec, input, spec_root), set, input)
 
 
 def build(
@@ -99,23 +104,23 @@ def build(
 ) -> Network:
     """Build the `nn.Module` of a spec, in training mode.
 
-    Its `forward` takes images `(N, C, H, W)` and returns the output of the last operation, `(N, classes)` for a classifier; its
-    `state_dict` keys are the names in the spec.
+    Its `forward` takes float images `(N, C, H, W)` and returns the output of the last operation, `(N, classes)` logits for a
+    classifier. Its `state_dict` keys are the names in the spec. The shipped ImageNet ResNets have torchvision's keys.
 
     Args:
-        spec: as for `load`, or what `analyze` returned.
-        set, spec_root: as for `load`; not with what `analyze` returned.
+        spec: as for `load`, or the result of `analyze`.
+        set, spec_root: as for `load`; not accepted with the result of `analyze`.
         device: where the weights are created; `"meta"` for shapes only.
-        initialize: initialize the weights as the spec's `init` says. Without it they are left uninitialized, for a checkpoint
-            to fill. (`initialise` is the old spelling.)
+        initialize: initialize the weights by the method in the spec's `init`. If false, they are left uninitialized, to be
+            loaded from a checkpoint. (`initialise` is the old spelling.)
         weights: a safetensors file to load, strictly. Its fingerprint, if it has one, must be the network's.
         any_fingerprint: load weights of a network that computes something else, as long as keys and shapes match.
-        force: build a network even if its weights are larger than the free memory of this machine.
+        force: build the network even if its weights (4 bytes for each parameter) exceed the free memory of this machine.
 
     Raises:
-        ArgumentError: as `load`; also where the file of weights cannot be read.
-        SpecError: as `analyze`; also where the weights are larger than the free memory.
-        WeightsError: the file holds weights of another network. Where keys or shapes differ, it is a RuntimeError too.
+        ArgumentError: as for `load`; also if the file of weights cannot be read.
+        SpecError: as for `analyze`; also if the weights exceed the free memory.
+        WeightsError: the file holds weights of another network. If keys or shapes differ, it is also a RuntimeError.
     """
     require_packages("building a module", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
@@ -124,8 +129,8 @@ def build(
     if initialise is not None:
         warnings.warn("`initialise` is now spelled `initialize`", DeprecationWarning, stacklevel=2)
         initialize = initialise
-    if isinstance(spec, Analysis) and pipeline.each_of(set):
-        raise wrong_argument("`set` is for specs, and an Analysis is compiled already", "give `set` to `analyze`")
+    if isinstance(spec, Analysis) and compiler.list_patches(set):
+        raise wrong_argument("`set` changes a spec, but an Analysis is already compiled", "pass `set` to `analyze`")
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
@@ -137,7 +142,7 @@ def build(
 
 
 class Drawing(str):
-    """A diagram as SVG text, or as the DOT text that was written to a `.dot` file. A notebook shows the picture of either."""
+    """A diagram as SVG text, or as DOT text if it was written to a `.dot` file. A notebook shows either as a picture."""
 
     _unrendered: Picture | None = None
 
@@ -166,23 +171,25 @@ def draw(
     show: Show | Iterable[Show] = ("shapes", "params"),
     heat: Literal["params", "macs", "memory"] | None = None,
 ) -> Drawing:
-    """Draw a network. A spec with a conflict is drawn as far as it works, with the conflict in red.
+    """Draw a network as a diagram. If the spec has a conflict, the part that works is drawn, with the conflict in red.
 
     Args:
         spec, input, set, spec_root: as for `analyze`.
-        path: where to write the diagram; the suffix is the format: svg, png, pdf or dot. By default nothing is written.
-        detail: what a box is: "stage", "block" or "op". Equal neighbors are drawn as one box, unless `expand` is set.
-        direction: where the arrows point: "down" or "right".
+        path: the file to write; the suffix selects the format: svg, png, pdf or dot. By default nothing is written.
+        detail: what a box is: "stage", "block" or "op".
+        expand: draw equal neighbors one by one, not as a single box with their number.
+        direction: the direction of the arrows: "down" or "right".
         theme: "light" or "dark".
-        show: what boxes show: "shapes" of outputs, "params", "macs" (multiply-adds for one image), "memory" (bytes of the
-            outputs for one image in float32). One name may be given alone.
+        show: what boxes show: "shapes" (C x H x W) of outputs, "params", "macs" (multiply-adds for one image), "memory" (bytes
+            of the outputs for one image in float32). A single name can be passed as a string.
         heat: color boxes by a cost: "params", "macs" or "memory".
 
     Returns:
-        Drawing: the diagram as SVG text, which a notebook shows. For a `.dot` file it is the DOT text: no renderer is needed.
+        Drawing: the diagram as SVG text, which a notebook shows as a picture. For a `.dot` file it is the DOT text, and no
+        renderer is needed.
 
     Raises:
-        ArgumentError: as `analyze`; also for an option or a format that does not exist.
+        ArgumentError: as for `analyze`; also for an option or a format that does not exist.
         SpecError: the spec cannot be read, or the diagram has more boxes or arrows than the format can show, or rendering it
             takes more than a minute.
         NoRendererError: an ArgumentError: neither pygraphviz nor `dot` is installed.
@@ -201,79 +208,87 @@ def draw(
         None if heat is None else require_choice("heat", heat, get_args(Heat), _SYNONYMS, optional=True),
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
-    found = pipeline.sketch(pipeline.find(spec, input, spec_root), set, input)
-    drawn, data = _render(found, style, form)
+    sketch = compiler.sketch(compiler.find(spec, input, spec_root), set, input)
+    picture, data = _render(sketch, style, form)
     if path is not None:
         write_atomically(Path(path), data)
     if form == "dot":
-        drawing = Drawing(drawn.dot)
-        drawing._unrendered = drawn
+        drawing = Drawing(picture.dot)
+        drawing._unrendered = picture
         return drawing
-    svg = data if form == "svg" else _render(found, style, "svg")[1]
+    svg = data if form == "svg" else _render(sketch, style, "svg")[1]
     return Drawing(svg.decode("utf-8"))
 
 
-def picture(found: Sketch, style: Style) -> Picture:
-    """The diagram of a sketch, as DOT."""
+def draw_picture(sketch: Sketch, style: Style) -> Picture:
+    """Draw a sketch as DOT text."""
     from resnet_spec.outputs.diagram import draw_graph
 
-    return draw_graph(found.sized, style, found.broken)
+    return draw_graph(sketch.sized, style, sketch.broken)
 
 
-def draw_bytes(found: Sketch, style: Style, form: str) -> tuple[bytes, int]:
-    """A diagram in one of the formats, and the number of boxes in it.
+def draw_bytes(sketch: Sketch, style: Style, form: str) -> tuple[bytes, int]:
+    """Draw a sketch in one of the formats (svg, png, pdf, dot); returns the content of the file, and the number of boxes.
 
     Raises:
         ArgumentError: there is no such format.
         SpecError: the diagram has more boxes or arrows than the format can show, or rendering it takes too long.
         NoRendererError: the format needs a renderer, and none is installed.
     """
-    drawn, data = _render(found, style, form)
-    return data, drawn.boxes
+    picture, data = _render(sketch, style, form)
+    return data, picture.boxes
 
 
-def _render(found: Sketch, style: Style, form: str) -> tuple[Picture, bytes]:
+def _render(sketch: Sketch, style: Style, form: str) -> tuple[Picture, bytes]:
     """A diagram, and the content of its file."""
     from resnet_spec.outputs.render_dot import is_small, render_picture
 
     def smaller() -> str:
         details: tuple[Literal["block", "stage"], ...] = ("block", "stage")
-        less = [detail for detail in details if is_small(picture(found, replace(style, detail=detail, expand=False)))]
+        less = [detail for detail in details if is_small(draw_picture(sketch, replace(style, detail=detail, expand=False)))]
         return f"`--detail {less[0]}`{', without --expand' if style.expand else ''}" if less else ""
 
-    drawn = picture(found, style)
-    return drawn, render_picture(drawn, form, smaller)
+    picture = draw_picture(sketch, style)
+    return picture, render_picture(picture, form, smaller)
 
 
 def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
-    """Run the real module on the meta device, on `(batch, C, H, W)`, and compare each operation's shape with the static one.
+    """Run the module on torch's meta device with an input of `(batch, C, H, W)`, and compare each operation's output shape
+    with the static analysis.
 
     Returns:
-        One finding for each operation that differs; an empty list if the analysis and torch agree.
+        One finding for each operation whose shape differs; an empty list if the analysis and torch agree.
     """
     require_packages("running a module", "torch", "numpy")
-    from resnet_spec.outputs.torch_module import build_module, measured_shapes
+    from resnet_spec.outputs.torch_module import build_module, measure_shapes
 
     network = build_module(analysis.graph, "meta", initialize=False).eval()
-    measured, failure = measured_shapes(network, (batch, *analysis.input))
+    measured, failure = measure_shapes(network, (batch, *analysis.input))
     findings: list[Diagnostic] = []
     for position, (node, shape) in enumerate(zip(analysis.graph.nodes, analysis.shapes, strict=True)):
         found: Shape | None = measured.get(node.name)
         if found != (batch, *shape) and (found is not None or failure is None):
-            gives = "does not run it" if found is None else f"computes {show(found)}"
-            message = f"{node.name}: the analysis computes {show((batch, *shape))}, and torch {gives}"
+            actual = "does not run it" if found is None else f"computes {show(found)}"
+            message = f"{node.name}: the analysis computes {show((batch, *shape))}, but torch {actual}"
             span, related = analysis.graph.place(position)
             findings.append(Diagnostic("analysis-differs", message, span, related=related, help=_OUR_BUG))
     if failure is not None:
-        message = f"torch refuses what the analysis accepts: {failure}"
+        message = f"torch rejects what the analysis accepts: {failure}"
         findings.append(Diagnostic("analysis-differs", message, analysis.spec.span, help=_OUR_BUG))
     return findings
 
 
 def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = False) -> int:
-    """Write randomly initialized weights as safetensors, with name and fingerprint inside; returns the size in bytes.
+    """Write randomly initialized weights as safetensors, together with the network's name and fingerprint.
 
-    The random state of the caller is left as it was.
+    The random state of the caller is not changed.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        SpecError: the weights exceed the free memory of this machine, and `force` is not set.
+        OSError: the file cannot be written.
     """
     require_packages("writing weights", *NETWORKS)
     import torch
@@ -289,7 +304,7 @@ def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = F
 
 
 def spec_schema() -> dict[str, object]:
-    """The JSON Schema of specs, for editors, with all operations and the blocks of the library."""
+    """Return the JSON Schema (draft-07) of specs, for editors, with all operations and the blocks of the library."""
     return complete(schema_document(), library_block_names())
 
 
@@ -312,34 +327,36 @@ def train(
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
-    """Train a network, and store everything about the run in a folder.
+    """Train a network, and store weights, metrics, checkpoints and a report in a run folder.
 
     Args:
-        spec: as for `analyze`; or any `nn.Module` that takes images `(N, C, H, W)` and returns `(N, classes)`, with `input`.
-        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default the spec's own, and `quick` for synthetic
+        spec: as for `analyze`; or any `nn.Module` that takes images `(N, C, H, W)` and returns logits `(N, classes)`, together
+            with `input`.
+        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default the spec's own, or `quick` for synthetic
             data.
         data: `"synthetic"`, `"cifar10:DIR"`, `"folder:DIR"`, ... as on the command line.
-        out: the folder of the run, which must not exist or be empty; by default `runs/NAME-RECIPE-1` and so on.
+        out: the run folder, which must be empty if it exists; by default `runs/NAME-RECIPE-1` and so on.
         set, set_recipe: patches of spec and recipe, as for `load`: `["params.n=9"]`, `{"optimizer.lr": 0.05}`.
         spec_root: as for `load`.
-        input: (C, H, W) in pixels, for a module that is not from a spec.
-        weights: a safetensors file to start from; a head for another number of classes is drawn at random.
+        input: (C, H, W) in pixels, for a module that was not built from a spec.
+        weights: a safetensors file to start from; the last layer is initialized at random if its number of classes differs.
         device: `"auto"`, `"cpu"`, `"cuda"`, `"mps"`.
-        workers: processes that read images; by default as many as are useful.
+        workers: the number of processes that read images; by default it is chosen for the machine and the data.
         skip_bad: leave out images that cannot be read, and count them.
-        overfit_batch: train on one batch alone, to see that the network can learn it.
-        force: train even if this machine's free memory does not suffice.
-        console: where to report; by default a line for each epoch is printed.
-        stop: what asks the run to stop; by default SIGINT and SIGTERM.
+        overfit_batch: train on a single batch, which any correct network can memorize.
+        force: train even if the free memory of this machine is not sufficient.
+        console: where progress is reported; by default a line is printed for each epoch.
+        stop: requests that the run stops; by default SIGINT and SIGTERM do.
 
     Returns:
-        The trained module, a row of figures for each epoch, the test scores, and the folder.
+        Result: the trained module, a row of metrics for each epoch, the test scores, and the folder. Losses are means over
+        images, accuracies are in 0 to 1.
 
     Raises:
         SpecError, RecipeError, DataError, WeightsError: spec, recipe, data or weights are wrong, or do not fit together.
         TrainingError: the run diverged, or does not fit into memory.
         ArgumentError: an argument is wrong, or names something that is missing; or the folder cannot be written.
-        Interrupted: the run was asked to stop, and has been saved; `resume` continues it.
+        Interrupted: the run was stopped, and its state is saved; `resume` continues it.
     """
     require_packages("training", *TRAINING)
     from resnet_spec.training import runs
@@ -350,10 +367,10 @@ def train(
         recipe=recipe,
         data=data,
         out=None if out is None else Path(out),
-        set=tuple(pipeline.each_of(set)),
-        set_recipe=tuple(pipeline.each_of(set_recipe, "set_recipe")),
+        set=tuple(compiler.list_patches(set)),
+        set_recipe=tuple(compiler.list_patches(set_recipe, "set_recipe")),
         spec_root=None if spec_root is None else Path(spec_root),
-        input=None if input is None else pipeline.parse_size(input),
+        input=None if input is None else compiler.parse_size(input),
         weights=None if weights is None else Path(weights),
         device=device,
         workers=workers,
@@ -374,20 +391,21 @@ def resume(
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
-    """Continue a run from its newest checkpoint that can be read, or from its start where there is none.
+    """Continue a run from its newest readable checkpoint, or from the start if there is none.
 
     Args:
-        folder: the folder of the run.
-        data: where the data are now, if they have moved.
+        folder: the run folder.
+        data: the `--data` argument for the new location of the data, if they were moved.
         device, workers, console, stop: as for `train`.
-        module: the module that the run began with, where it is not from a spec; its weights are set by the checkpoint.
+        module: the module that the run was started with, if it was not built from a spec; its weights are loaded from the
+            checkpoint.
 
     Returns:
-        As `train`. A run that is finished already is evaluated again.
+        Result: as for `train`. A run that was already finished is evaluated again.
 
     Raises:
-        ArgumentError: the folder is not that of a run.
-        DataError: the data are not those that the run began with.
+        ArgumentError: the folder is not a run folder.
+        DataError: the data are not those that the run was started with.
         SpecError, RecipeError, WeightsError, TrainingError, Interrupted: as for `train`.
     """
     require_packages("training", *TRAINING)
@@ -411,19 +429,20 @@ def evaluate(
     """Evaluate trained weights on data.
 
     Args:
-        path: a run folder, or one file of weights that `train` wrote.
-        data: as for `train`; by default what the weights were trained with. Its classes must have the names of the network's.
-        split: which images to use.
+        path: a run folder, or a file of weights that `train` wrote.
+        data: as for `train`; by default the data that the weights were trained with. The names of its classes must be among
+            those of the network.
+        split: which images to use: "train", "validation" or "test".
         device, workers, skip_bad: as for `train`.
-        batch_size: images that are computed together; the scores do not depend on it.
-        precision: the precision of weights and activations.
+        batch_size: the number of images in a batch; the scores do not depend on it.
+        precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
 
     Returns:
-        Loss, accuracies and the confusion matrix, and the images that were left out.
+        Evaluation: the mean loss, top-1 and top-5 accuracy (0 to 1), the confusion matrix, and the images that were left out.
 
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
-        DataError: the data do not fit the network, have no such split, or hold an image that cannot be read.
+        DataError: the data do not fit the network, have no such split, or contain an image that cannot be read.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
     """
     require_packages("evaluating a network", *NETWORKS)
@@ -453,16 +472,17 @@ def predict(
     """Predict the classes of images.
 
     Args:
-        path: a run folder, or one file of weights that `train` wrote.
+        path: a run folder, or a file of weights that `train` wrote.
         images: a file, a folder (all images below it), or several of them.
-        top: how many of the most probable classes to return for each image.
+        top: the number of most probable classes to return for each image.
         device: as for `train`.
-        batch_size: images that are computed together; the predictions do not depend on it.
-        precision: the precision of weights and activations.
+        batch_size: the number of images in a batch; the predictions do not depend on it.
+        precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
 
     Returns:
-        A prediction for each image, in the order given; those of a folder are sorted by path. An image that cannot be read has
-        a `problem` instead of classes.
+        A Prediction for each image, in the order of `images`; those of a folder are sorted by path. `classes` holds pairs of
+        a class name and its probability (0 to 1), the most probable first. For an image that cannot be read, `problem` is the
+        reason.
 
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.

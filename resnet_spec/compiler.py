@@ -1,16 +1,16 @@
-"""The compiler from end to end. The page to read first.
+"""The compiler from end to end. Read this module first.
 
     read      a path, a shipped name, text or data        language.reader     Source
     merge     extends, blocks, --set                      language.merge      Resolved
     validate  JSON Schema, names                          language.parsing    Spec
     lower     names, expressions, blocks                  lowering            Graph
     verify    the invariants of the graph                 graph.verify
-    analyze   shapes, costs; sizes when asked for         analysis            Analysis
-    lint      warnings, when asked for                    lint                Diagnostics
+    analyze   shapes, costs; sizes on first access        analysis            Analysis
+    lint      warnings, on first access                   lint                Diagnostics
     expect    the spec's own contract                     here
 
-Every step takes the value of the one before and returns a new one. A mistake in a spec ends in SpecError with all findings, a
-wrong argument in ArgumentError; any other exception is a bug in resnet-spec. Nothing here imports torch.
+Each step takes the result of the previous one and returns a new value. A mistake in a spec raises SpecError with all findings,
+a wrong argument raises ArgumentError; any other exception is a bug in resnet-spec. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.merge import Resolved, apply_patches, resolve
 from resnet_spec.language.parsing import parse_partial, parse_spec
 from resnet_spec.language.patches import parse_set
-from resnet_spec.language.provenance import with_origins
+from resnet_spec.language.provenance import add_origins
 from resnet_spec.language.python_data import from_data
 from resnet_spec.language.spec import Expect, Spec
 from resnet_spec.language.writer import write_spec
@@ -54,20 +54,21 @@ MOST_COLUMNS = 80  # of a name in a message
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A spec that was found: its text, where its relative `extends` start, and the folder they may not leave."""
+    """A spec to compile: its text, the folder of its relative `extends`, and the folder that they may not leave."""
 
     source: Source
     folder: Path | None
     root: Path | None
-    below: tuple[str, ...] = ()  # the keys that precede a `--set` of one word: those of a single block's arguments
-    document: Resolved | None = None  # of a spec that was read before: the text with everything it extends
+    below: tuple[str, ...] = ()  # keys that are prepended to a `--set` of a single key: the path of a single block
+    document: Resolved | None = None  # for a spec that was loaded before: the text with everything it extends
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """A compiled network and its properties at `input` (C, H, W).
+    """A compiled network and its properties for images of `input`, (C, H, W) in pixels.
 
-    `shapes` and `costs` have one entry for each node of `graph`; shapes are without the batch.
+    `shapes` and `costs` have one entry for each node of `graph`. Shapes are without the batch: (C, H, W), or (F,) after a
+    flatten. `warnings` are those about the text of the spec, `lints` those about the network.
     """
 
     spec: Spec
@@ -77,7 +78,7 @@ class Analysis:
     costs: tuple[Cost, ...]
     warnings: tuple[Diagnostic, ...]
     expect_checked: bool
-    overridden: bool  # by `--set`, so that the network is not the one that was named
+    overridden: bool  # by `--set`: the network is not the one that the spec describes
 
     def __repr__(self) -> str:
         name, counts = shorten(self.spec.name, MOST_COLUMNS), self.total
@@ -85,27 +86,27 @@ class Analysis:
 
     @property
     def sized(self) -> SizedGraph:
-        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        """The graph with its shapes and costs at `input`: the form that the outputs take."""
         return SizedGraph(self.graph, self.input, self.shapes, self.costs)
 
     @cached_property
     def total(self) -> Cost:
-        """Parameters, buffers and multiply-adds of the whole network."""
+        """Parameters, buffers and multiply-adds (for one image) of the whole network."""
         return total(self.costs)
 
     @cached_property
     def accepted(self) -> Accepted:
-        """The input sizes on which the module built at the spec's own input runs, in pixels."""
+        """The input sizes that the network accepts, in pixels; its module is built for the spec's own input size."""
         return accepted_sizes(self.graph)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A versioned hash of what the network computes, given its weights."""
+        """A versioned hash of the function that the network computes for given weights."""
         return fingerprint(self.graph)
 
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
-        """Warnings about a network that works, without those that a comment on their line suppresses."""
+        """Warnings about a network that works, without those that are suppressed by a comment on their line."""
         found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
         return tuple(finding for finding in found if not finding.suppressed)
 
@@ -116,12 +117,12 @@ class Analysis:
 
 
 def find(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
-    """The text that a target means: a spec that was loaded, data, YAML text (it has a line break), `block:NAME`, a path, or the
-    name of a shipped spec.
+    """Find the spec that `target` refers to: a loaded spec, a mapping, YAML text (any string with a line break), `block:NAME`,
+    a path, or the name of a shipped spec.
 
     Raises:
-        ArgumentError: `target` is no spec, there is none of that name, or its file cannot be read.
-        SpecError: the data contain what YAML cannot hold, or the file is not UTF-8.
+        ArgumentError: `target` is not a spec, there is none of that name, or its file cannot be read.
+        SpecError: the mapping contains something that YAML cannot hold, or the file is not UTF-8.
     """
     if isinstance(target, Spec):
         return Target(target.document.source, None, None, document=target.document)
@@ -155,7 +156,7 @@ def _single_block(target: str, input: str | ImageSize | None) -> Target:
         help = suggestion(name, library.library_block_names())
         raise ArgumentError([Diagnostic("unknown-block", message, None, help=help)])
     if input is None:
-        message = f"a single block has no input size of its own, and none was given for `{target}`"
+        message = f"a single block has no default input size, and none was specified for `{target}`"
         help = "for example `--input 64x56x56` (C x H x W)"
         raise ArgumentError([Diagnostic("missing-input", message, None, help=help)])
     size = show(parse_size(input))
@@ -164,10 +165,10 @@ def _single_block(target: str, input: str | ImageSize | None) -> Target:
 
 
 def _missing(target: str) -> Diagnostic:
-    """The finding for a name that no spec has."""
+    """The finding for a spec that does not exist."""
     if target in library.shipped_names("recipe"):
         help = f"use it with `train SPEC --recipe {target}`"
-        return Diagnostic("missing-file", f"`{target}` is a recipe, and a spec is expected here", None, help=help)
+        return Diagnostic("missing-file", f"`{target}` is a recipe, but a spec is expected here", None, help=help)
     looks_like_path = "/" in target or target.endswith((".yaml", ".yml"))
     what = "there is no file" if looks_like_path else "there is no file or shipped spec"
     help = suggestion(Path(target).name.removesuffix(".yaml"), library.shipped_names(), most=0) or "see `resnet-spec list`"
@@ -175,51 +176,51 @@ def _missing(target: str) -> Diagnostic:
 
 
 def parse_size(size: object) -> ImageSize:
-    """`"3x224x224"`, or three integers, as (C, H, W); raises ArgumentError."""
+    """Parse `"3x224x224"`, or three integers, as (C, H, W) in pixels; raises ArgumentError."""
     return require_size(size)
 
 
-def each_of(sets: object, name: str = "set") -> list[str]:
-    """Patches as a list of `key.path=value`; one may come alone, or all as a mapping. Raises ArgumentError.
+def list_patches(sets: object, name: str = "set") -> list[str]:
+    """List patches as `key.path=value`, given as one string, several, or a mapping; raises ArgumentError.
 
-    `name` is what the argument is called.
+    `name` is the name of the argument, for messages.
     """
     return require_patches(sets, name)
 
 
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
-    """Read, patch and validate: the spec, the warnings, and whether `--set` changed it."""
-    resolved = _merged(target, sets)
+    """Read, patch and validate a spec; returns it, the warnings, and whether `sets` changed it."""
+    resolved = _merge(target, sets)
     if resolved.warnings:
         resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not each.suppressed))
     parsed = parse_partial(resolved)
     if (spec := parsed.spec) is None or parsed.findings:
         found = [*parsed.findings, *resolved.warnings]
         more = [] if spec is None else more_findings(spec, found, parsed.whole)
-        raise SpecError(with_origins([*found, *more], resolved.root.span.source, resolved.replaced))
+        raise SpecError(add_origins([*found, *more], resolved.root.span.source, resolved.replaced))
     more = [finding for finding in (*_channels_last(spec), *_unknown_codes(resolved.source)) if not finding.suppressed]
     return spec, (*resolved.warnings, *more), resolved.overridden
 
 
-def _merged(target: Target, sets: Iterable[str]) -> Resolved:
-    """A spec with everything it extends, and with patches applied."""
-    patches = [parse_set(text, target.below) for text in each_of(sets)]
+def _merge(target: Target, sets: Iterable[str]) -> Resolved:
+    """Merge a spec with everything it extends, and apply patches."""
+    patches = [parse_set(text, target.below) for text in list_patches(sets)]
     if target.document is not None:
         return apply_patches(target.document, patches)
     return resolve(target.source, target.folder, target.root, patches)
 
 
 def _channels_last(spec: Spec) -> Iterator[Diagnostic]:
-    """A warning for an input that most likely has its channels last."""
+    """Warn about an input size whose channels are most likely last."""
     first, second, last = spec.input
     if min(first, second) > 4 and last in (1, 3, 4):
         message = f"`{show(spec.input)}` is {first} channels of {second}x{last} pixels"
-        help = f"did you mean `{last}x{first}x{second}`? The channels come first"
+        help = f"did you mean `{last}x{first}x{second}`? Channels come first"
         yield Diagnostic("channels-last", message, spec.input_span, help=help, severity="warning")
 
 
 def _unknown_codes(source: Source) -> Iterator[Diagnostic]:
-    """A warning for each comment that suppresses a code which no finding has."""
+    """Warn about each suppression comment with a code that does not exist."""
     for line, codes in source.suppressions.items():
         for code in codes:
             if code and code not in catalog():
@@ -229,18 +230,18 @@ def _unknown_codes(source: Source) -> Iterator[Diagnostic]:
                 yield Diagnostic("unknown-code", f"there is no code `{code}`", span, help=help, severity="warning")
 
 
-def flat_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
-    """A spec with everything it extends and `sets` merged into one document, under `name` or its own."""
-    resolved = _merged(target, sets)
+def flatten_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
+    """Merge a spec, everything it extends and `sets` into the YAML text of one document, under `name` or its own name."""
+    resolved = _merge(target, sets)
     return write_spec(resolved, name or parse_spec(resolved).name)
 
 
 def analyze(
-    target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None, hold_to_expect: bool = True
+    target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None, enforce_expect: bool = True
 ) -> Analysis:
     """Compile a spec and infer its shapes at `input`, or at its own size.
 
-    `hold_to_expect`: a broken `expect` is an error.
+    With `enforce_expect`, a network that does not satisfy the spec's own `expect` is an error.
     """
     spec, warnings, overridden = read_spec(target, sets)
     try:
@@ -250,12 +251,12 @@ def analyze(
         shapes = infer(graph, size)
     except SpecError as error:
         reported = {finding.span for finding in error.diagnostics}
-        located = with_origins(error.diagnostics, spec.span.source, spec.document.replaced)
+        located = add_origins(error.diagnostics, spec.span.source, spec.document.replaced)
         raise SpecError([*located, *(warning for warning in warnings if warning.span not in reported)]) from None
     costs = count(graph, shapes)
     applies = spec.expect is not None and not overridden and size == spec.input
     analysis = Analysis(spec, graph, size, shapes, costs, warnings, applies, overridden)
-    if spec.expect is not None and applies and hold_to_expect:
+    if spec.expect is not None and applies and enforce_expect:
         findings = check_expect(analysis, spec.expect)
         if findings:
             raise SpecError([*findings, *warnings])
@@ -264,7 +265,7 @@ def analyze(
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What can be drawn of a network: all of it, or the part of a broken one that works, with its findings."""
+    """The part of a network that can be drawn: all of it, or what works of a broken one, with the findings."""
 
     name: str
     graph: Graph
@@ -276,18 +277,18 @@ class Sketch:
 
     @property
     def sized(self) -> SizedGraph:
-        """The graph with its shapes and costs at `input`, as the outputs take it."""
+        """The graph with its shapes and costs at `input`: the form that the outputs take."""
         return SizedGraph(self.graph, self.input, self.shapes, self.costs)
 
 
 def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:
-    """Compile as far as possible, at `input` or the spec's own size."""
+    """Compile a spec as far as possible, at `input` or at its own size."""
     spec, warnings, _ = read_spec(target, sets)
     try:
         partial = lower_partial(spec)
     except SpecError as error:
-        raise SpecError(with_origins(error.diagnostics, spec.span.source, spec.document.replaced)) from None
-    findings = with_origins(partial.findings, spec.span.source, spec.document.replaced)
+        raise SpecError(add_origins(error.diagnostics, spec.span.source, spec.document.replaced)) from None
+    findings = add_origins(partial.findings, spec.span.source, spec.document.replaced)
     graph = partial.graph
     if partial.findings:
         size, shapes = spec.input, tuple(node.shape for node in graph.nodes)
@@ -303,8 +304,8 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
     """A finding for each clause of `expect` that the network does not satisfy."""
     findings: list[Diagnostic] = []
     if expect.output is not None and expect.output != analysis.output:
-        message = f"`expect` says the output is {show(expect.output)}, and it is {show(analysis.output)}"
-        help = f"the network changed; if it should have, write `output: {list(analysis.output)}`"
+        message = f"`expect` declares an output of {show(expect.output)}, but the network has {show(analysis.output)}"
+        help = f"if the change is intended, write `output: {list(analysis.output)}`"
         findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=help))
     if expect.squares is not None and (found := _squares_differ(analysis.accepted, *expect.squares)):
         message, help = found
@@ -312,35 +313,34 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
     for name, promised in expect.counts.items():
         counted = getattr(analysis.total, name)
         if counted != promised:
-            message = f"`expect` says {promised:,} {name}, and there are {counted:,}"
-            help = f"the network changed; if it should have, write {counted}"
+            message = f"`expect` declares {promised:,} {name}, but the network has {counted:,}"
+            help = f"if the change is intended, write {counted}"
             findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=help))
     return findings
 
 
 def _squares_differ(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
-    """How the accepted squares differ from what `expect` says, and a suggested fix; None where they do not.
+    """How the accepted squares differ from those of `expect`, and a suggested fix; None if they are equal.
 
-    Where the sizes are not solved, shape inference decides: at all sizes from 1 up to one beyond `most`, or up to
-    `SQUARES_TRIED` at the most.
+    Where the solver has no answer, shape inference is run at every size from 1 to `most + 1`, but not beyond `SQUARES_TRIED`.
     """
     expected = describe((Piece(least, most),))
     if not accepted.unsolved:
         squares = accepted.squares
         if squares and (squares[0].least, squares[-1].most) == (least, most):
             return None
-        message = f"`expect` says the network accepts squares of {expected}, and it accepts {describe(squares)}"
+        message = f"`expect` declares accepted squares of {expected}, but the network accepts {describe(squares)}"
         if not squares:
-            return message, "it accepts no square at all"
+            return message, "remove `squares`: the network accepts no square image"
         end = "null" if squares[-1].most is None else squares[-1].most
-        return message, f"the network changed; if it should have, write `squares: [{squares[0].least}, {end}]`"
+        return message, f"if the change is intended, write `squares: [{squares[0].least}, {end}]`"
     last = SQUARES_TRIED if most is None else min(most + 1, SQUARES_TRIED)
     wrong = [n for n in (least, *((most,) if most is not None else ())) if (n, n) not in accepted]
     runs = [n for n in range(1, last + 1) if (n < least or (most is not None and n > most)) and (n, n) in accepted]
     if not wrong and not runs:
         return None
-    said = f"does not run on squares of {wrong[0]}" if wrong else f"runs on squares of {runs[0]}, too"
+    actual = f"does not run on squares of {wrong[0]}" if wrong else f"also runs on squares of {runs[0]}"
     return (
-        f"`expect` says the network accepts squares of {expected}, and it {said}",
-        "write the sizes it accepts, or leave `squares` out",
+        f"`expect` declares accepted squares of {expected}, but the network {actual}",
+        "write the sizes it accepts, or remove `squares`",
     )

@@ -221,7 +221,7 @@ def test_initialize_and_its_old_spelling() -> None:
 @pytest.mark.torch
 def test_patches_of_a_compiled_network_are_refused_and_not_ignored() -> None:
     analysis = resnet_spec.analyze(SPEC)
-    assert "give `set` to `analyze`" in refused("invalid-argument", resnet_spec.build, analysis, set={"classes": 5})
+    assert "pass `set` to `analyze`" in refused("invalid-argument", resnet_spec.build, analysis, set={"classes": 5})
     assert resnet_spec.build(analysis, device="meta") is not None
 
 

@@ -21,6 +21,7 @@ LANGUAGE = (
     "language.files",
     "language.merge",
     "language.patches",
+    "language.schemas",
     "language.validation",
     "language.writer",
     "language.library",

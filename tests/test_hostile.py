@@ -1,4 +1,4 @@
-"""Specs from strangers: each ends in a finding or in success, within two seconds of processor time and 500 MB."""
+"""Untrusted specs: each ends in a finding or in success, within two seconds of processor time and 500 MB."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_it_is_a_value_that_does_not_depend_on_its_files(tmp_path: Path) -> None
 def test_it_can_be_loaded_again_and_written_flat() -> None:
     spec = resnet_spec.load(SMALL, set="params.w=8")
     again = resnet_spec.load(spec, set="params.v=3")
-    text = compiler.flat_text(compiler.find(again), ["classes=5"])
+    text = compiler.flatten_text(compiler.find(again), ["classes=5"])
     assert resnet_spec.analyze(text).total.params == 8 * 27 + 8 * 5 + 5
 
 

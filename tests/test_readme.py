@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import resnet_spec
 from resnet_spec.cli import group
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 from resnet_spec.training.recipe import read_recipe
 
 ROOT = Path(__file__).parent.parent

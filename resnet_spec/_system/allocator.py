@@ -1,7 +1,7 @@
 """Settings of glibc's allocator, so that it keeps freed memory.
 
-Training frees and allocates the same large blocks at every step. glibc returns blocks of that size to the kernel each time,
-and the kernel zeroes them again, which costs up to half of the time on a CPU. The setting concerns the whole process, so the
+Training frees and allocates the same large blocks at every step. By default glibc returns them to the kernel each time, and
+the kernel zeroes them again, which takes up to half of the time on a CPU. The setting affects the whole process, so the
 command line changes it and the library does not.
 """
 

@@ -1,4 +1,4 @@
-"""Running a program that may take too long: it has a time limit, and signals are handled while it runs."""
+"""Runs a program that may take too long: with a time limit, and handling signals meanwhile."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO
 
-# How a program ends that has set itself a limit.
+# The exit codes of a program that exceeded a limit which it set itself.
 _OUT_OF_TIME = [-getattr(signal, name) for name in ("SIGXCPU", "SIGALRM") if hasattr(signal, name)]
-_POLL_SECONDS = 0.1  # between two looks at `is_cancelled`; signals are handled at any time
+_POLL_SECONDS = 0.1  # between two calls of `is_cancelled`; signals are handled at any time
 
 
 class OutOfTimeError(Exception):
-    """A program did not end within its time limit, or what it worked for was cancelled. It has been stopped."""
+    """A program exceeded its time limit, or was cancelled. It has been killed."""
 
 
 class ProgramFailedError(Exception):
-    """A program ended with an error. The text is the last line that it printed, or its exit code."""
+    """A program failed. The text is the last line of its standard error, or its exit code."""
 
 
 def run_bounded(command: Sequence[str], data: bytes, seconds: float, is_cancelled: Callable[[], bool] = lambda: False) -> bytes:
-    """Run a program with `data` as its standard input, and return what it writes to its standard output.
+    """Run a program with `data` as its standard input, and return its standard output.
 
-    However this function ends, the program has ended before, unless this process is killed. Python programs find the modules
-    that this process finds.
+    The program has always exited when this function returns or raises. A Python program finds the modules that this process
+    finds.
 
     Raises:
-        OutOfTimeError: it takes more than `seconds` or than a limit of its own, or `is_cancelled` returns True.
-        ProgramFailedError: it ends with an error.
+        OutOfTimeError: it takes more than `seconds`, exceeds a limit that it set itself, or `is_cancelled` returns True.
+        ProgramFailedError: it fails.
         OSError: it cannot be started.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -41,12 +41,12 @@ def run_bounded(command: Sequence[str], data: bytes, seconds: float, is_cancelle
     end = time.monotonic() + seconds
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as process:
         try:
-            # `communicate` does not send the rest of its input after a timeout.
+            # A thread sends the input, since `communicate` does not send the rest of it after a timeout.
             entrance, process.stdin = process.stdin, None
             threading.Thread(target=_send, args=(entrance, data), daemon=True).start()
             output, errors = _receive(process, end, is_cancelled)
         finally:
-            process.kill()  # does nothing where it has ended
+            process.kill()  # does nothing if it has exited
     if process.returncode in _OUT_OF_TIME:
         raise OutOfTimeError
     if process.returncode:
@@ -56,12 +56,12 @@ def run_bounded(command: Sequence[str], data: bytes, seconds: float, is_cancelle
 
 
 def _send(entrance: IO[bytes], data: bytes) -> None:
-    with contextlib.suppress(OSError), entrance:  # the program may have ended
+    with contextlib.suppress(OSError), entrance:  # the program may have exited
         entrance.write(data)
 
 
 def _receive(process: subprocess.Popen[bytes], end: float, is_cancelled: Callable[[], bool]) -> tuple[bytes, bytes]:
-    """What a program writes to its standard output and error until it ends. Raises OutOfTimeError."""
+    """Wait for a program, and return its standard output and standard error. Raises OutOfTimeError."""
     while True:
         try:
             return process.communicate(timeout=_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Writing a file so that no reader ever sees half of it, and reading only what is a file."""
+"""Writes files so that no reader ever sees a partial one, and reads only regular files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import errno
 import os
 from pathlib import Path
 
-MAX_NAME_BYTES = 255  # of one file name, on the file systems in use
+MAX_NAME_BYTES = 255  # the longest file name, on common file systems
 
 
 def require_regular(path: Path) -> Path:
-    """The path of a regular file. Reading a pipe or a device may never end.
-
-    Raises OSError where it is something else, or is missing.
-    """
+    """Return `path` if it is a regular file or a folder; else raise OSError, since reading a pipe or a device may never end."""
     if not path.is_file():
         path.stat()  # raises FileNotFoundError or PermissionError
         if not path.is_dir():
@@ -22,17 +19,17 @@ def require_regular(path: Path) -> Path:
 
 
 def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False) -> None:
-    """Write `data` under a temporary name beside `path`, then rename it to `path`. What is no regular file, such as a pipe or
+    """Write `data` to a temporary file next to `path`, then rename it to `path`. Anything but a regular file, such as a pipe or
     `/dev/null`, is written to directly.
 
-    The file gets the permissions that the umask gives to any new file, also where it replaces another one.
+    The file gets the permissions of a new file (by the umask), also if it replaces another one.
 
     Args:
-        durable: put the bytes on the disk before the rename, and the new name before returning: after a power cut there is the
-            old file or the new one.
+        durable: flush the data to disk before the rename, and the rename before returning: after a power failure there is
+            either the old or the new file.
 
     Raises:
-        OSError: with the name of `path`. An existing file is left as it was.
+        OSError: with the name of `path`. An existing file is unchanged.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_bytes(data)
@@ -76,7 +73,7 @@ def _create_beside(path: Path) -> tuple[int, Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can."""
+    """Flush a folder to disk, so that new names in it are durable, where the system supports it."""
     if os.name == "nt":  # a folder cannot be opened there
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -20,11 +20,11 @@ _SIGNATURES = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_library: torch.library.Library | None = None  # the names exist as long as this object
+_library: torch.library.Library | None = None  # the names exist as long as this object does
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, or ImportError where it is not installed."""
+    """Import torchvision; raises ImportError if it is not installed."""
     import torch
 
     global _library

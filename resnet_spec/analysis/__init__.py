@@ -1,1 +1,1 @@
-"""What is known of a graph without running it: shapes, costs, memory, receptive fields, accepted input sizes."""
+"""What can be computed from a graph without running it: shapes, costs, memory, receptive fields, accepted input sizes."""

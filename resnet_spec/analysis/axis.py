@@ -1,4 +1,4 @@
-"""Sizes along one axis: exact step functions of the input size, and the sets of input sizes they decide.
+"""Sizes along one axis: exact step functions of the input size, and the sets of input sizes that they determine.
 
 Operations change the size of an axis by floor arithmetic, so the size of every value is a non-decreasing function of the input
 size with `f(n + period) = f(n) + gain`. The input sizes at which two such functions are equal, or at which one has a given
@@ -19,7 +19,7 @@ MAX_PERIOD = 50_000
 
 
 class UnsolvedError(Exception):
-    """The accepted sizes of this network are not of a form that the solver handles, or exceed its limits."""
+    """The solver does not support this network, or its limits were exceeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Steps:
         return self.values[rest] + periods * self.gain
 
     def then(self, by: AxisMap) -> Steps:
-        """The function after an operation with this axis map. Raises ValueError where the map breaks its own promise."""
+        """The function after an operation with this axis map. Raises ValueError if the map is not periodic as declared."""
         repeats = by.period // gcd(self.gain, by.period) if self.gain else 1
         period = len(self.values) * repeats
         if period > MAX_PERIOD:
@@ -44,11 +44,11 @@ class Steps:
         values = tuple([by.size(self.at(n)) for n in range(1, period + 1)])
         following = by.size(self.at(period + 1))
         if following != values[0] + gain or any(map(gt, values, (*values[1:], following))):
-            raise ValueError(f"an axis map of {by.gain} pixels for {by.period} gives {(*values, following)}")
+            raise ValueError(f"an axis map that declares {by.gain} pixels for {by.period} computes {(*values, following)}")
         return Steps(values, gain)
 
     def reaches(self, bound: int) -> int | None:
-        """The least size from which the value is at least `bound`, or None where it never is."""
+        """The smallest size from which on the value is at least `bound`; None if it never is."""
         if self.gain == 0:
             return next((n for n, value in enumerate(self.values, 1) if value >= bound), None)
         last = max(0, -(-(bound - self.values[0]) // self.gain)) * len(self.values) + 1
@@ -104,7 +104,7 @@ def contains(sizes: Sizes, n: int) -> bool:
 
 
 def at_least(bound: int | None) -> Sizes:
-    """All sizes from `bound` on; none where there is no bound."""
+    """All sizes from `bound` on; no sizes if it is None."""
     return NONE if bound is None else (Piece(max(bound, 1), None),)
 
 
@@ -127,7 +127,7 @@ def _both(a: Piece, b: Piece) -> Piece:
 
 
 def simplified(pieces: Iterable[Piece]) -> Sizes:
-    """The same sizes in as few pieces as are easy to find: tight ends, small periods, neighboring intervals in one."""
+    """The same sizes in fewer pieces: tight ends, small periods, neighboring intervals in one."""
     tight = [made for piece in pieces if (made := _tightened(piece)) is not None]
     tight.sort(key=lambda piece: (piece.least, piece.period, sorted(piece.residues)))
     merged: list[Piece] = []
@@ -148,7 +148,7 @@ def _covers(whole: Piece, piece: Piece) -> bool:
 
 
 def _tightened(piece: Piece) -> Piece | None:
-    """The piece with its ends on members and the smallest period; None where it is empty."""
+    """The piece with its ends on members and the smallest period; None if it is empty."""
     if not piece.residues or (piece.most is not None and piece.most < piece.least):
         return None
     period, residues = piece.period, piece.residues

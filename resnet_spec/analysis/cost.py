@@ -1,7 +1,7 @@
-"""What a network costs: parameters, buffers, multiply-adds, and other arithmetic, for each operation and in all.
+"""What a network costs: parameters, buffers, multiply-adds, and other arithmetic, for each operation and in total.
 
 Multiply-adds are those of conv2d and linear for one image, which is what papers call FLOPs; the arithmetic of norms,
-activations, pools and sums is reported beside them and never added.
+activations, pools and sums is reported separately.
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ def count(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Cost, ...]:
         if params > MAX_PARAMETERS:
             message = f"{node.name}: the network has more than {MAX_PARAMETERS:,} parameters here"
             span, related = graph.place(len(costs))
-            raise SpecError([Diagnostic("too-many-parameters", message, span, related=related, help="make it narrower")])
+            raise SpecError(
+                [
+                    Diagnostic(
+                        "too-many-parameters", message, span, related=related, help="make it narrower, with fewer channels"
+                    )
+                ]
+            )
         costs.append(cost)
     return tuple(costs)
 

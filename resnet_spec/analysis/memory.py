@@ -1,6 +1,6 @@
 """The memory a network needs, in bytes: for training, for inference, and for its weights.
 
-Counted are the tensors that torch holds when it runs the module on a CPU; scratch space inside a convolution is not.
+It includes the tensors that torch holds when it runs the module on a CPU, but not the workspace inside a convolution.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 from resnet_spec.analysis.cost import Cost
-from resnet_spec.graph.in_place import overwritten
+from resnet_spec.graph.in_place import find_overwritten
 from resnet_spec.graph.model import INPUT, Graph, Node
 from resnet_spec.ops import Saved, Shape
 
@@ -21,7 +21,7 @@ OPTIMIZER_STATES = {"sgd": 0, "momentum": 1, "adam": 2}
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes. `saved` is kept from forward to backward; `peak` is the most that is allocated at once in inference.
+    """Bytes. `saved` is kept from forward to backward; `peak` is the maximum allocated at one time in inference.
 
     `optimizer` is the state of SGD with momentum (one number for each parameter); Adam needs twice as much.
     """
@@ -63,7 +63,7 @@ def measure(
 
 def storages(graph: Graph, training: bool) -> tuple[int, ...]:
     """For each node, the value whose memory its output uses: its own, or that of a value it returns or overwrites."""
-    over = overwritten(graph)
+    over = find_overwritten(graph)
     found: list[int] = []
     for position, node in enumerate(graph.nodes):
         source = over.get(position)
@@ -108,7 +108,7 @@ def _differentiable(graph: Graph) -> list[bool]:
 
 
 def _read_backward(node: Node, differentiable: Sequence[bool]) -> Iterator[int]:
-    """The inputs that the backward pass of a node reads: of a product, those whose other factor needs a gradient."""
+    """The inputs that the backward pass of a node reads; for a product, those whose other factor needs a gradient."""
     if len(node.inputs) == 1:
         yield node.inputs[0]
         return
@@ -119,10 +119,10 @@ def _read_backward(node: Node, differentiable: Sequence[bool]) -> Iterator[int]:
 
 
 def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], number: int) -> int:
-    """The most bytes allocated at once for one image, the input included, when the module runs without gradients.
+    """The peak of allocated bytes for one image, including the input, when the module runs without gradients.
 
-    A value lives until its last reader has run, and what enters a stage or block until the whole of it has, as the caller
-    holds it.
+    A value is freed after its last reader has run. The input of a stage or block is freed after all of it has run, since the
+    caller holds a reference.
     """
     places = storages(graph, training=False)
     last = list(range(len(graph.nodes)))

@@ -1,4 +1,4 @@
-"""The receptive field of every value: which pixels of the input a pixel of it can depend on.
+"""The receptive field of every value: which pixels of the input one of its pixels can depend on.
 
 Along one axis, pixel `i` depends on the input pixels from `first(i)` to `last(i)`; those before 0 or past the end are padding
 (Araujo et al. 2019, Computing Receptive Fields of Convolutional Neural Networks). Both are step functions of `i`. Without
@@ -35,9 +35,9 @@ class AxisField:
         return self.lasts[phase] + periods * self.shift
 
     def then(self, by: Reads) -> AxisField:
-        """The field behind an operation that reads so."""
+        """The field after an operation with these reads."""
         if len(self.firsts) == 1 and isinstance(by.step, int) and isinstance(by.start, int) and isinstance(by.size, int):
-            first = self.firsts[0] + by.start * self.shift  # the usual case, made fast
+            first = self.firsts[0] + by.start * self.shift  # a fast path for the usual case
             last = self.lasts[0] + (by.start + by.size - 1) * self.shift
             return AxisField((first,), (last,), self.shift * by.step)
         step = Fraction(by.step)
@@ -50,8 +50,8 @@ class AxisField:
             int(period * step) * self.shift // len(self.firsts),
         )
 
-    def beside(self, other: AxisField) -> AxisField:
-        """The smallest field around two that advance at the same rate."""
+    def enclose(self, other: AxisField) -> AxisField:
+        """The smallest field that encloses this one and another that advances at the same rate."""
         if len(self.firsts) == len(other.firsts) == 1:
             return AxisField((min(self.firsts[0], other.firsts[0]),), (max(self.lasts[0], other.lasts[0]),), self.shift)
         period = lcm(len(self.firsts), len(other.firsts))
@@ -73,7 +73,7 @@ class AxisField:
 
     @property
     def size(self) -> int:
-        """The most input pixels that one pixel depends on."""
+        """The largest number of input pixels that one pixel depends on."""
         return max(last - first + 1 for first, last in zip(self.firsts, self.lasts, strict=True))
 
 
@@ -87,7 +87,7 @@ class ReceptiveField:
 
     @property
     def size(self) -> Pair:
-        """The most pixels that one pixel depends on."""
+        """The largest number of input pixels that one pixel depends on."""
         return self.height.size, self.width.size
 
     @property
@@ -114,7 +114,7 @@ _INPUT_FIELD = ReceptiveField(_PIXEL, _PIXEL)
 def receptive_fields(
     graph: Graph, input: Shape, shapes: tuple[Shape, ...], gates: Collection[int] = ()
 ) -> tuple[ReceptiveField, ...]:
-    """The field of each node's output, for images of `input` (C, H, W); dependence through the nodes in `gates` is left out."""
+    """The field of each node's output, for images of `input` (C, H, W); dependence through the nodes in `gates` is ignored."""
     height, width = (AxisField((0,), (size - 1,), 0) for size in input[1:])
     whole = ReceptiveField(height, width, whole=True)
     found: list[ReceptiveField] = []
@@ -144,16 +144,16 @@ def receptive_fields(
 def _after(
     height: Reads | None, width: Reads | None, inputs: Sequence[ReceptiveField], whole: ReceptiveField
 ) -> ReceptiveField:
-    """The field behind an operation that reads so along each axis."""
+    """The field after an operation with these reads along each axis."""
     if height is None or width is None or any(field.whole for field in inputs):
         return whole
     before = inputs[0]
     for other in inputs[1:]:
         if not (before.height.keeps_pace(other.height) and before.width.keeps_pace(other.width)):
             return whole
-        tall = before.height.beside(other.height)
+        tall = before.height.enclose(other.height)
         same = before.height is before.width and other.height is other.width
-        before = ReceptiveField(tall, tall if same else before.width.beside(other.width))
+        before = ReceptiveField(tall, tall if same else before.width.enclose(other.width))
     if height is width is ONE_PIXEL:
         return before
     tall = before.height.then(height)

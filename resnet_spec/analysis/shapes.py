@@ -1,6 +1,6 @@
 """The shape of every value of a graph, for an input of any size.
 
-Shapes follow torch's floor arithmetic. The network is built at `graph.input`, and another size may not fit it.
+Shapes follow torch's floor arithmetic. The network is built for `graph.input` and may not accept another size.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _does_not_fit(graph: Graph, shapes: Sequence[Shape], problem: Problem, input
 
 
 def _sizes(graph: Graph, shapes: Sequence[Shape], value: int, input: Shape, at: Span) -> Iterator[str]:
-    """Why the image has its size, and how many features a flatten gives, here and at the size the network is built for."""
+    """Notes on how the image got its size, and on the features of a flatten, here and at the size the network is built for."""
 
     def shape(value: int) -> Shape:
         return input if value == INPUT else shapes[value]
@@ -60,7 +60,7 @@ def _sizes(graph: Graph, shapes: Sequence[Shape], value: int, input: Shape, at: 
         value = graph.nodes[flat].inputs[0]
         here, there = shape(value), graph.shape_of(value)
         name = graph.nodes[flat].name
-        yield f"{name} makes {prod(there)} features of {show(there)} there, and {prod(here)} of {show(here)} here"
+        yield f"{name} outputs {prod(here)} features ({show(here)}), and {prod(there)} ({show(there)}) at {show(graph.input)}"
     places = lines(graph.nodes[: len(shapes)], graph.regions)
     found = reversed(list(changes(graph.nodes, shape, value)))
     steps = [SizeChange(graph.nodes[n].name, places[n], shape(graph.nodes[n].inputs[-1]), shape(n)) for n in found]

@@ -1,4 +1,4 @@
-"""A graph at an input size, which is what the outputs take."""
+"""A graph at an input size: the form that the outputs take."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SizedGraph:
     costs: tuple[Cost, ...]
 
     def shape_of(self, value: int) -> Shape:
-        """The shape of a value: of the input, or of what a node gives."""
+        """The shape of a value: of the input, or of the output of a node."""
         return self.input if value == INPUT else self.shapes[value]
 
     def total(self, start: int = 0, stop: int | None = None) -> Cost:

@@ -1,9 +1,9 @@
-"""Which input sizes a network accepts: the exact set of (height, width) on which the module built at its own input runs.
+"""Which input sizes a network accepts: the exact set of (height, width) in pixels on which its module runs.
 
-Every axis of every value is followed as a function of the input's height or width (see `axis`), as the operations declare it.
-Sums and concatenations require that functions are equal; an operation built for a number of features requires that a flattened
-image has that many; in training, batch norm also requires more than one value in each channel. The channels of the input must
-be those of the spec.
+The length of every axis of every value is a function of the input's height or width (see `axis`), composed of the axis maps
+that the operations declare. Sums and concatenations require equal functions; an operation built for a number of features
+requires a flattened image of that many; in training, batch norm also requires more than one value in each channel. The number
+of channels is that of the spec.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Rectangle = tuple[Sizes, Sizes]
 class Accepted:
     """Input sizes in pixels: any height of a rectangle's first set with any width of its second.
 
-    `squares` are the sizes of square images; `squares_alone` those on which it can also be trained with one image in a batch.
-    `unsolved` says why the solver gave up, and is empty otherwise; then `in` runs the shape inference at that size.
+    `squares` are the sizes of square images, `squares_alone` those on which it can also be trained with one image in a batch.
+    `unsolved` is the reason if the solver gave up, else empty; if it gave up, `in` runs shape inference at that size.
     """
 
     rectangles: tuple[Rectangle, ...]
@@ -82,7 +82,7 @@ def accepted_sizes(graph: Graph) -> Accepted:
 
 
 def runs_at(graph: Graph, height: int, width: int) -> bool:
-    """Whether every operation accepts what enters it for images of `height` x `width` pixels, by shape inference."""
+    """Whether every operation accepts its input for images of `height` x `width` pixels, by shape inference."""
     if height < 1 or width < 1:
         return False
     shapes: list[Shape] = []
@@ -112,12 +112,12 @@ _ONE = Steps((1,), 0)
 
 # A value by its axes, without the batch. An int does not depend on the size of the input.
 _Axis = int | Steps | _Product
-_Value = tuple[_Axis, ...]
+_Axes = tuple[_Axis, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Conditions:
-    """What one operation requires of the input size. `least`: height and width from which it runs, None: at none."""
+    """What one operation requires of the input size. `least`: the smallest height and width that it accepts; None: no size."""
 
     least: tuple[int | None, int | None] = (1, 1)
     heights: Sizes = ALL
@@ -127,15 +127,15 @@ class _Conditions:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """The conditions of all operations so far: least sizes and sets for each axis, products of the axes, norms."""
+    """The conditions of all operations so far: minimum sizes and sets for each axis, products of the axes, norms."""
 
     least: tuple[int, int] = (1, 1)
     heights: Sizes = ALL
     widths: Sizes = ALL
     products: tuple[tuple[_Product, int], ...] = ()
-    two_pixels: frozenset[_Value] = frozenset()  # images of which every one must have two pixels or more
-    two_in_training: frozenset[_Value] = frozenset()  # the same, in training with one image in a batch
-    never_alone: bool = False  # a norm over vectors: a batch of one image can never be trained on
+    two_pixels: frozenset[_Axes] = frozenset()  # images that must each have at least two pixels
+    two_in_training: frozenset[_Axes] = frozenset()  # the same, in training with one image in a batch
+    never_alone: bool = False  # a norm over vectors: training on a batch of one image is impossible
 
     def given(self, conditions: _Conditions) -> _Case:
         """The case with further conditions."""
@@ -178,7 +178,7 @@ class _Case:
 
 
 def _largest(rectangles: list[Rectangle]) -> list[Rectangle]:
-    """The same sizes without rectangles that are empty, or lie within another one."""
+    """The same sizes without rectangles that are empty or contained in another one."""
     kept: list[Rectangle] = []
     for rectangle in dict.fromkeys(filter(all, rectangles)):
         if any(_within(rectangle, other) for other in kept):
@@ -195,7 +195,7 @@ def _within(inner: Rectangle, outer: Rectangle) -> bool:
 
 
 def _reaches_two(axis: _Axis) -> int | None:
-    """The input size from which an axis of an image has two pixels; None: at none."""
+    """The input size from which on an axis of an image has two pixels; None if it never has."""
     if isinstance(axis, int):
         return 1 if axis > 1 else None
     assert isinstance(axis, Steps)
@@ -211,14 +211,14 @@ class _Solver:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.known: dict[tuple[int, int], tuple[_Value, _Conditions | None]] = {}
-        self.values: dict[_Value, _Value] = {}
+        self.known: dict[tuple[int, int], tuple[_Axes, _Conditions | None]] = {}
+        self.values: dict[_Axes, _Axes] = {}
         self.cases = 0
 
     def solve(self) -> list[_Case]:
         return self.run(0, [], _Case())
 
-    def run(self, start: int, values: list[_Value], case: _Case) -> list[_Case]:
+    def run(self, start: int, values: list[_Axes], case: _Case) -> list[_Case]:
         """Follow the nodes from `start`; there is more than one case where an input of a product may or may not be a gate."""
         self.cases += 1
         if self.cases > MAX_CASES:
@@ -238,10 +238,10 @@ class _Solver:
             values.append(value)
         return [case]
 
-    def interned(self, value: _Value) -> _Value:
+    def interned(self, value: _Axes) -> _Axes:
         return self.values.setdefault(value, value)
 
-    def step(self, node: Node, x: _Value, case: _Case) -> tuple[_Value, _Case]:
+    def step(self, node: Node, x: _Axes, case: _Case) -> tuple[_Axes, _Case]:
         """One operation on one value."""
         key = (id(node.op), id(x))
         found = self.known.get(key)
@@ -254,7 +254,7 @@ class _Solver:
             case = self.with_norm(node.op, x, case)
         return value, case
 
-    def with_norm(self, op: Operation, x: _Value, case: _Case) -> _Case:
+    def with_norm(self, op: Operation, x: _Axes, case: _Case) -> _Case:
         """The case in which a norm sees more than one value in each channel."""
         if not op.needs_two_pixels(training=False):
             if len(x) == 1:
@@ -262,11 +262,11 @@ class _Solver:
             image = _pixels(x)
             return case if image in case.two_in_training else replace(case, two_in_training=case.two_in_training | {image})
         if all(isinstance(axis, int) for axis in x[1:]):
-            return case  # accepted at the graph's own input, so it is at every other
+            return case  # accepted at the graph's input, and so at every other
         return replace(case, two_pixels=case.two_pixels | {_pixels(x)})
 
-    def applied(self, node: Node, x: _Value) -> tuple[_Value, _Conditions | None]:
-        """What an operation makes of the axes of a value, and what it requires of the input size."""
+    def applied(self, node: Node, x: _Axes) -> tuple[_Axes, _Conditions | None]:
+        """Apply an operation to the axes of a value: the axes of its output, and the conditions on the input size."""
         op, built = node.op, self.graph.shape_of(node.inputs[0])
         if len(x) == 3 and op.depends in ("pointwise", "channels") and node.shape[0] == x[0]:
             return x, None
@@ -303,8 +303,8 @@ class _Solver:
             conditions = replace(conditions, least=(needed[0], needed[1]))
         return self.interned(tuple(made)), None if conditions is _NOTHING else conditions
 
-    def join(self, node: Node, inputs: list[_Value], case: _Case) -> Iterator[tuple[_Value, _Case]]:
-        """The ways in which values can be combined: equal axes, or gates of one pixel times an image."""
+    def join(self, node: Node, inputs: list[_Axes], case: _Case) -> Iterator[tuple[_Axes, _Case]]:
+        """The ways in which a join can combine values: equal axes, or gates of one pixel times an image."""
         first, op = inputs[0], node.op
         if all(value is first for value in inputs) and op.joins != "concatenation":
             yield first, case
@@ -329,8 +329,8 @@ class _Solver:
         yield first, _one_pixel(second, case)
         yield second, _one_pixel(first, case)
 
-    def join_vectors(self, op: Operation, inputs: list[_Value]) -> _Value:
-        """Flattened images that meet: they are equal where they come from one image, or were fixed before."""
+    def join_vectors(self, op: Operation, inputs: list[_Axes]) -> _Axes:
+        """Combine flattened images. Their lengths are known to be equal if they come from one image, or are fixed."""
         known = [value for value in inputs if all(isinstance(axis, int) for axis in value)]
         if op.joins == "concatenation":
             if len(known) < len(inputs):
@@ -344,14 +344,14 @@ class _Solver:
 _NOTHING = _Conditions()
 
 
-def _pixels(value: _Value) -> _Value:
+def _pixels(value: _Axes) -> _Axes:
     """The height and width of an image: norms of different channels on one image are one condition."""
     if len(value) != 3:
         raise UnsolvedError("a norm over the channels of a flattened image")
     return value[1:]
 
 
-def _is_unit(value: _Value) -> bool:
+def _is_unit(value: _Axes) -> bool:
     return value[1:] == (1, 1)
 
 
@@ -385,7 +385,7 @@ def _fixing(conditions: _Conditions, axis: _Axis, length: int) -> _Conditions:
     return conditions
 
 
-def _agreeing(images: list[_Value], case: _Case) -> _Case:
+def _agreeing(images: list[_Axes], case: _Case) -> _Case:
     heights, widths = case.heights, case.widths
     for image in images[1:]:
         heights = intersection(heights, _equal(images[0][1], image[1]))
@@ -393,7 +393,7 @@ def _agreeing(images: list[_Value], case: _Case) -> _Case:
     return replace(case, heights=heights, widths=widths)
 
 
-def _one_pixel(image: _Value, case: _Case) -> _Case:
+def _one_pixel(image: _Axes, case: _Case) -> _Case:
     heights = intersection(case.heights, _equal(image[1], 1))
     return replace(case, heights=heights, widths=intersection(case.widths, _equal(image[2], 1)))
 

@@ -1,4 +1,4 @@
-"""Why an image has its size: the operations between the input and a value that changed height or width, for findings."""
+"""How an image got its size, for findings: the operations before a value that change height or width."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from resnet_spec.diagnostics import Source, Span
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.graph.model import INPUT, Node, Region
 from resnet_spec.ops import Shape, show
 
@@ -45,7 +46,7 @@ def lines(nodes: Sequence[Node], regions: Iterable[Region], outside: Span | None
 def describe_sizes(input: Shape, steps: Sequence[SizeChange], source: Source) -> str:
     """`the 32x32 input was halved by lines 6, 9 and 14, to 4x4`, or each size with its line.
 
-    Lines are of `source`, unless it says otherwise.
+    Lines are those of `source` unless the text names another file.
     """
     by_line: list[SizeChange] = []
     for step in steps:
@@ -64,7 +65,7 @@ def describe_sizes(input: Shape, steps: Sequence[SizeChange], source: Source) ->
     sizes = [f"{show(step.after[1:])} at {_line(step, source)} ({step.name})" for step in shown]
     if left_out > 0:
         sizes.insert(MOST_STEPS // 2, f"so on for {left_out} more lines")
-    return f"the {show(input[1:])} input becomes {_listed(sizes)}"
+    return f"the {show(input[1:])} input becomes {join_words(sizes, 'and')}"
 
 
 def _halves(step: SizeChange) -> bool:
@@ -76,14 +77,10 @@ def _lines(steps: Sequence[SizeChange], source: Source) -> str:
     """`lines 6, 9 and 14`, of one file or of several."""
     sources = {step.span.source: None for step in steps}
     if len(sources) > 1:
-        return _listed([_line(step, source) for step in steps])
+        return join_words([_line(step, source) for step in steps], "and")
     other = "" if source in sources else f" of {steps[0].span.source.name}"
-    return f"lines {_listed([str(step.span.line) for step in steps])}{other}"
+    return f"lines {join_words([str(step.span.line) for step in steps], 'and')}{other}"
 
 
 def _line(step: SizeChange, source: Source) -> str:
     return f"line {step.span.line}" if step.span.source is source else f"{step.span.source.name}:{step.span.line}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

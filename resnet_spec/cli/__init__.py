@@ -1,4 +1,4 @@
-"""The command line: arguments and exit codes. Each command lives in its own module, imported when it is called.
+"""The command line: arguments and exit codes. Each command is a module, imported when the command is called.
 
 Exit codes: 0 success, 1 findings, 2 a wrong argument or a file that cannot be read or written, 3 a bug in resnet-spec.
 """
@@ -54,10 +54,10 @@ Examples:
 )
 @click.version_option(package_name="resnet-spec", prog_name="resnet-spec")
 def group() -> None:
-    """Networks written as YAML specs: checked, analyzed without torch, and compiled to PyTorch modules.
+    """Check image networks written as YAML specs, analyze them without torch, and compile them to PyTorch modules.
 
-    A SPEC is a path, the name of a shipped spec (see `resnet-spec list`), `block:NAME` for one block of the library, or `-` for
-    standard input.
+    A SPEC is a path, the name of a shipped spec (see `resnet-spec list`), `block:NAME` for a single block of the library, or
+    `-` for standard input.
     """
 
 
@@ -67,7 +67,7 @@ def _reason(error: OSError) -> str:
         return str(error)
     folder = Path(os.fsdecode(error.filename)).parent
     if isinstance(error, FileNotFoundError) and not folder.exists():
-        return f"there is no folder {folder}; make it first"
+        return f"there is no folder {folder}; create it first"
     return f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
@@ -94,7 +94,7 @@ def _report_bug() -> int:
 def main() -> None:
     """Run the command line and exit."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its escape
+        if isinstance(stream, io.TextIOWrapper):  # characters that the terminal cannot show are escaped
             stream.reconfigure(errors="backslashreplace")
     try:
         code = group.main(prog_name="resnet-spec", standalone_mode=False)
@@ -112,15 +112,15 @@ def main() -> None:
         code = show_error(error)
     except ModuleNotFoundError as error:
         code = _report_missing_package(error)
-    except BrokenPipeError:  # the reader of the output has ended, as `| head` does
+    except BrokenPipeError:  # the reader of the output has exited, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
         click.echo(f"error: {printable(_reason(error))}", err=True)
         code = 2
-    except Exception:  # the last resort of a program: everything a user can cause is caught above
+    except Exception:  # any other exception is a bug: those that a user can cause are caught above
         code = _report_bug()
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torch's process groups sometimes abort at the interpreter's end
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torch's process groups sometimes abort when the interpreter exits
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from resnet_spec import compiler as pipeline
+from resnet_spec import compiler
 from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
@@ -26,13 +26,18 @@ Examples:
 """,
 )
 @click.argument("spec")
-@click.option("--check-shape", "size", metavar="CxHxW", help="Run the module on this size and compare every layer's shape.")
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Images in the batch that --check-shape runs.  [default: 1]")
+@click.option(
+    "--check-shape",
+    "size",
+    metavar="CxHxW",
+    help="Run the module on an image of this size, and compare the shape of every layer.",
+)
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Batch size for --check-shape.  [default: 1]")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), default="block", show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write newly initialized weights."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the weights.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the initialization.")
 @click.option("--force", is_flag=True, help="Write the weights even if they are larger than the free memory.")
 @click.option("--dump-ir", is_flag=True, help="Print the graph and exit.")
 @set_option
@@ -58,13 +63,13 @@ def command(
     --check-shape runs the real module on torch's meta device and compares each layer's output shape with the static analysis.
     """
     if output is not None and not output.endswith(".safetensors"):
-        raise click.UsageError("the file of -o must end in .safetensors")
+        raise click.UsageError("the file name of -o must end in .safetensors")
     try:
         if output is not None:
             require_packages("writing weights", *NETWORKS)
         elif not dump_ir:
             require_packages("building a module", "torch", "numpy")
-        analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size, hold_to_expect=False)
+        analysis = compiler.analyze(find_target(spec, size, spec_root), sets, size, enforce_expect=False)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
     show_findings(analysis.warnings, message_format)
@@ -80,13 +85,12 @@ def command(
     click.echo(report.totals_text(analysis.total), nl=False)
     findings = api.check_shapes(analysis, batch or 1)
     if analysis.spec.expect is not None and analysis.expect_checked:  # after the layers, which may show the cause
-        findings += pipeline.check_expect(analysis, analysis.spec.expect)
+        findings += compiler.check_expect(analysis, analysis.spec.expect)
     if findings:
         ctx.exit(show_findings(findings, message_format))
     count = len(analysis.graph.nodes)
-    click.echo(
-        f"checked: torch gives the same shape at each of the {count} layers for {report.size_text(analysis.input, batch or 1)}"
-    )
+    size = report.size_text(analysis.input, batch or 1)
+    click.echo(f"checked: torch computes the same shape at each of the {count} layers for {size}")
     if output is not None:
         written = api.write_weights(analysis, Path(output), seed, force)
         click.echo(f"wrote {written:,} bytes to {printable(output)}")

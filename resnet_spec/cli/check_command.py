@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import click
 
-from resnet_spec import compiler as pipeline
+from resnet_spec import compiler
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.language.catalog import catalog
 from resnet_spec.ops import show
 
@@ -28,10 +29,10 @@ Examples:
 @set_option
 @spec_root_option
 @findings_options
-@click.option("-W", "warning", type=click.Choice(["error"]), help="Make warnings errors.")
-@click.option("--select", metavar="CODES", help="Show only warnings of these codes, with commas between them.")
-@click.option("--ignore", metavar="CODES", help="Leave out warnings of these codes.")
-@click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@click.option("-W", "warning", type=click.Choice(["error"]), help="Treat warnings as errors.")
+@click.option("--select", metavar="CODES", help="Show only warnings with these codes (comma-separated).")
+@click.option("--ignore", metavar="CODES", help="Hide warnings with these codes (comma-separated).")
+@click.option("-q", "--quiet", is_flag=True, help="Print only findings.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -46,7 +47,7 @@ def command(
 ) -> None:
     """Check specs without torch: form, names, shapes, and the `expect` of each.
 
-    Findings go to stdout. Exit code 0 without errors, 1 with errors, 2 if a file cannot be read.
+    Findings are printed to stdout. Exit code: 0 without errors, 1 with errors, 2 if a file cannot be read.
     """
     _refuse_unknown(select, ignore)
     findings: list[Diagnostic] = []
@@ -54,7 +55,7 @@ def command(
     code = 0
     for spec in specs:
         try:
-            analysis = pipeline.analyze(find_target(spec, None, spec_root), sets)
+            analysis = compiler.analyze(find_target(spec, None, spec_root), sets)
             found, line = [*analysis.warnings, *analysis.lints], _line(spec, analysis)
         except ResnetSpecError as error:
             found, line = list(error.diagnostics), ""
@@ -75,22 +76,21 @@ def command(
             click.echo(line)
         errors = sum(finding.severity == "error" for finding in findings)
         if len(specs) > 1 or findings:
-            counts = f"{errors} error{'s' if errors != 1 else ''}, {len(findings) - errors} warning"
-            plural = "s" if len(findings) - errors != 1 else ""
-            click.echo(f"{len(specs)} spec{'s' if len(specs) > 1 else ''} checked, {len(good)} ok: {counts}{plural}")
+            counts = f"{count_text(errors, 'error')}, {count_text(len(findings) - errors, 'warning')}"
+            click.echo(f"{count_text(len(specs), 'spec')} checked, {len(good):,} ok: {counts}")
     ctx.exit(code)
 
 
-def _line(spec: str, analysis: pipeline.Analysis) -> str:
+def _line(spec: str, analysis: compiler.Analysis) -> str:
     """The line for a spec without errors."""
-    note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` not checked under --set"
+    note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` is not checked with --set"
     sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
     counts = f"{analysis.total.params:,} parameters, {analysis.total.macs:,} multiply-adds"
     return f"{printable(spec)}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}"
 
 
 def _refuse_unknown(*lists: str | None) -> None:
-    """Refuse codes that no finding has."""
+    """Reject codes that do not exist."""
     for code in (word.strip() for codes in lists for word in (codes or "").split(",")):
         if code and code not in catalog():
             help = suggestion(code, list(catalog()), most=0) or "see `resnet-spec explain`"

@@ -1,4 +1,4 @@
-"""What the commands share: options, reading a SPEC argument, showing findings and errors."""
+"""Shared code of the commands: options, reading a SPEC argument, showing findings and errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from resnet_spec import compiler as pipeline
+from resnet_spec import compiler
 from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.rendering import MESSAGE_FORMATS, MessageFormat, render
@@ -29,7 +29,7 @@ def set_option(command: Decorated) -> Decorated:
         "sets",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Change the spec: --set stages.layer3.depth=23; an empty value deletes.  [repeatable]",
+        help="Patch the spec: --set stages.layer3.depth=23; an empty value deletes the key.  [repeatable]",
     )(command)
 
 
@@ -43,8 +43,8 @@ def spec_root_option(command: Decorated) -> Decorated:
 
 
 def findings_options(command: Decorated) -> Decorated:
-    """How findings are shown: `--message-format`, which the command gets as `message_format`, and `--color`, which
-    `show_findings` reads from the context."""
+    """Add `--message-format`, which the command gets as `message_format`, and `--color`, which `show_findings` reads from the
+    context."""
     color = click.option(
         "--color",
         type=click.Choice(COLOR_CHOICES),
@@ -52,14 +52,14 @@ def findings_options(command: Decorated) -> Decorated:
         show_default=True,
         expose_value=False,
         callback=_keep_color,
-        help="Whether findings are colored; auto: on a terminal, unless NO_COLOR or FORCE_COLOR is set.",
+        help="Color findings. auto: on a terminal; NO_COLOR=1 and FORCE_COLOR=1 override it.",
     )
     form = click.option(
         "--message-format",
         type=click.Choice(MESSAGE_FORMATS),
         default="text",
         show_default=True,
-        help="How findings are shown.",
+        help="The format of findings.",
     )
     return form(color(command))
 
@@ -69,23 +69,23 @@ def _keep_color(ctx: click.Context, _: click.Parameter, value: str) -> None:
 
 
 def find_target(spec: str, input: str | None = None, root: str | None = None) -> Target:
-    """The target of a SPEC argument; `-` reads standard input."""
+    """Find the target of a SPEC argument; `-` reads standard input."""
     if spec != "-":
-        return pipeline.find(_require_name(spec), input, root)
+        return compiler.find(_require_name(spec), input, root)
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     here = Path.cwd()
     return Target(decode(data, "<stdin>"), here, Path(root) if root else here)
 
 
 def _require_name(spec: str) -> str:
-    """An argument that is a path or a name: a line break in it does not make it YAML text."""
+    """Check that an argument is a path or a name: on the command line, a line break does not make it YAML text."""
     if "\n" in spec or "\x00" in spec:
         raise ArgumentError([Diagnostic("missing-file", f"there is no file {shorten(repr(spec), 80)}", None)])
     return spec
 
 
 def _uses_color(stream: TextIO) -> bool:
-    """Whether to use colors: as `--color` says, else on a terminal, unless NO_COLOR is set; FORCE_COLOR: everywhere."""
+    """Whether to use colors: as set by `--color`, else on a terminal; NO_COLOR and FORCE_COLOR override the latter."""
     ctx = click.get_current_context(silent=True)
     chosen = "auto" if ctx is None else ctx.meta.get(_COLOR, "auto")
     if chosen != "auto":
@@ -96,9 +96,9 @@ def _uses_color(stream: TextIO) -> bool:
 
 
 def show_findings(findings: Iterable[Diagnostic], how: MessageFormat = "text", product: bool = False) -> int:
-    """Print findings to stderr, or to stdout where they are the product of the command.
+    """Print findings to stderr, or to stdout if they are the `product` of the command.
 
-    Returns the exit code for findings that are not those of an error: 1 if one has the severity of an error, else 0.
+    Returns the exit code for findings that are not those of an exception: 1 if there is an error among them, else 0.
     """
     listed = list(findings)
     stream = sys.stdout if product else sys.stderr

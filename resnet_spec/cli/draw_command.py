@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from resnet_spec import api
-from resnet_spec import compiler as pipeline
+from resnet_spec import api, compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
@@ -29,10 +28,10 @@ Examples:
 """,
 )
 @click.argument("spec")
-@click.option("-o", "--output", required=True, metavar="FILE", help=f"Where to write: {suffixes()}; `-` is stdout.")
-@click.option("--type", "form", type=click.Choice(list(FORMATS)), help="The format, if the file has no such suffix.")
+@click.option("-o", "--output", required=True, metavar="FILE", help=f"The file to write: {suffixes()}; `-` is stdout.")
+@click.option("--type", "form", type=click.Choice(list(FORMATS)), help="The format, if the file name has no such suffix.")
 @click.option(
-    "--detail", type=click.Choice(["stage", "block", "op"]), default="stage", show_default=True, help="What a box is."
+    "--detail", type=click.Choice(["stage", "block", "op"]), default="stage", show_default=True, help="What a box represents."
 )
 @click.option("--expand", is_flag=True, help="Draw equal blocks one by one.")
 @click.option("--input", "size", metavar="CxHxW", help="An input size other than the spec's, in pixels.")
@@ -62,26 +61,26 @@ def command(
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
-    """Draw a network. Requires neither torch nor an installed Graphviz.
+    """Draw a network as a diagram. Requires neither torch nor an installed Graphviz.
 
-    A spec with a conflict is drawn as far as it works, with the conflict in red, and the exit code is 1.
+    If the spec has a conflict, the part that works is drawn, with the conflict in red, and the exit code is 1.
     """
     chosen = form or Path(output).suffix.removeprefix(".").lower()
     if chosen not in FORMATS:
-        raise click.UsageError(f"the format is not known: give a file that ends in {suffixes()}, or --type")
+        raise click.UsageError(f"the format is unknown: use a file name that ends in {suffixes()}, or --type")
     wanted = {word.strip() for word in show.split(",") if word.strip()}
     if unknown := wanted - set(SHOWS):
         raise click.UsageError(f"--show takes {', '.join(SHOWS)}, not {printable(', '.join(sorted(unknown)))}")
     style = Style(detail, expand, direction, theme, frozenset(word for word in SHOWS if word in wanted), heat)
     try:
-        found = pipeline.sketch(find_target(spec, size, spec_root), sets, size)
+        found = compiler.sketch(find_target(spec, size, spec_root), sets, size)
         data, boxes = api.draw_bytes(found, style, chosen)
     except NoRendererError as error:
         code = show_error(error, message_format)
         if output != "-":
-            beside = Path(output).with_suffix(".dot")
-            write_atomically(beside, api.draw_bytes(found, style, "dot")[0])
-            click.echo(f"wrote {printable(str(beside))} instead, which Graphviz can draw", err=True)
+            dot_file = Path(output).with_suffix(".dot")
+            write_atomically(dot_file, api.draw_bytes(found, style, "dot")[0])
+            click.echo(f"wrote {printable(str(dot_file))} instead, which Graphviz can draw", err=True)
         ctx.exit(code)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))

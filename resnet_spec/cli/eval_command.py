@@ -12,6 +12,7 @@ from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import count_text
 
 if TYPE_CHECKING:
     from resnet_spec.inference.evaluate import Evaluation
@@ -27,13 +28,13 @@ Examples:
 """,
 )
 @click.argument("run", metavar="RUN|FILE")
-@click.option("--data", metavar="KIND:DIR", help="As for `train`.  [default: what it was trained with]")
+@click.option("--data", metavar="KIND:DIR", help="As for `train`.  [default: the data that it was trained with]")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
 @click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
-@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and count them.")
+@click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @findings_options
 @click.pass_context
@@ -50,9 +51,9 @@ def command(
     style: str,
     message_format: MessageFormat,
 ) -> None:
-    """Evaluate trained weights: loss, top-1 and top-5 accuracy, figures of each class, and the confusion matrix.
+    """Evaluate trained weights: loss, top-1 and top-5 accuracy, scores of each class, and the confusion matrix.
 
-    RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote.
+    RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote.
     """
     keep_memory()
     try:
@@ -107,7 +108,6 @@ def _text(evaluation: Evaluation) -> str:
         confusion_text(evaluation.confusion),
     ]
     if evaluation.skipped:
-        images = "1 image" if len(evaluation.skipped) == 1 else f"{len(evaluation.skipped):,} images"
-        lines.append(f"left out, since they cannot be read: {images}")
+        lines.append(f"left out because they cannot be read: {count_text(len(evaluation.skipped), 'image')}")
         lines += [f"  {printable(name)}: {printable(why)}" for name, why in list(evaluation.skipped.items())[:10]]
     return "\n".join(lines)

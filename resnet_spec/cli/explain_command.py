@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from resnet_spec.diagnostics import printable, suggestion
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.catalog import Explanation, catalog
 
 
@@ -43,4 +44,4 @@ def _raised_as(explanation: Explanation) -> str:
     by_exit_code: dict[int, list[str]] = {}
     for error in explanation.errors:
         by_exit_code.setdefault(error.exit_code, []).append(f"`{error.__name__}`")
-    return ", or ".join(f"{' or '.join(names)} (exit code {code})" for code, names in sorted(by_exit_code.items()))
+    return ", or ".join(f"{join_words(names, 'or')} (exit code {code})" for code, names in sorted(by_exit_code.items()))

@@ -7,7 +7,7 @@ import re
 
 import click
 
-from resnet_spec import compiler as pipeline
+from resnet_spec import compiler
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import display_width, pad
 from resnet_spec.language.library import library_block_names, shipped_names
@@ -34,7 +34,7 @@ Examples:
 def command(what: str | None, style: str) -> None:
     """List the shipped specs, the blocks of the library, the operations, or the recipes.
 
-    Names of specs and blocks can be given as SPEC.
+    The names of specs and blocks can be used as SPEC.
     """
     match what:
         case "blocks":
@@ -62,7 +62,7 @@ def command(what: str | None, style: str) -> None:
 def _specs() -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for name in shipped_names():
-        analysis = pipeline.analyze(pipeline.find(name))
+        analysis = compiler.analyze(compiler.find(name))
         accepts = analysis.accepted.describe().removesuffix(" pixels")
         counts = {"parameters": analysis.total.params, "multiply-adds": analysis.total.macs}
         sizes = {"input": show(analysis.input), "accepts": accepts}

@@ -15,11 +15,11 @@ from resnet_spec.language.writer import write_value
 
 STARTER = """\
 # yaml-language-server: $schema=spec.schema.json
-# The line above gives editors completion and checks: write the schema beside this file with
+# The line above enables completion and checks in editors; write the schema next to this file with
 #   resnet-spec schema > spec.schema.json
 spec: 1
 name: {name}
-about: what it is, and where it comes from
+about: what it is, and its source
 input: 3x224x224            # channels x height x width in pixels: the size the network is built for
 classes: 10
 
@@ -29,7 +29,7 @@ stem:                       # operations in order; their names become the state_
   relu:    act
   maxpool: {{op: max_pool2d, kernel_size: 3, stride: 2, padding: 1}}
 
-block: basic                # what stages are made of; `resnet-spec list --blocks` shows the library's
+block: basic                # the block of all stages; `resnet-spec list --blocks` lists those of the library
 stages:                     # the first block of a stage takes the stride
   layer1: {{width: 64,  depth: 2}}
   layer2: {{width: 128, depth: 2, stride: 2}}
@@ -57,18 +57,18 @@ Examples:
 )
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def command(path: Path) -> None:
-    """Write a commented starter spec to PATH. An existing file is left alone."""
+    """Write a commented starter spec to PATH. An existing file is not overwritten."""
     if path.suffix not in (".yaml", ".yml"):
-        raise click.UsageError("the name of a spec ends in .yaml")
+        raise click.UsageError("the file name of a spec must end in .yaml")
     if len(str(path).splitlines()) > 1:
-        raise click.UsageError("the name of a spec has no line breaks")
+        raise click.UsageError("the file name of a spec cannot contain a line break")
     if path.exists():
-        raise click.UsageError(f"{printable(str(path))} exists already")
+        raise click.UsageError(f"{printable(str(path))} already exists")
     write_atomically(path, STARTER.format(name=write_value(_name_of(path))).encode("utf-8"))
     argument = f"./{path}" if str(path).startswith("-") else str(path)
     click.echo(f"wrote {printable(str(path))}; now try: resnet-spec summary {printable(shlex.quote(argument))}")
 
 
 def _name_of(path: Path) -> str:
-    """The name of the network in a file: the file's own, in letters, digits and underscores."""
+    """The name of the network in a file: the file name, in letters, digits and underscores."""
     return re.sub(r"\W+", "_", unicodedata.normalize("NFC", path.stem)).strip("_") or "my_network"

@@ -25,7 +25,14 @@ Examples:
 )
 @click.argument("run", metavar="RUN|FILE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, metavar="K", help="The K most probable classes.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    metavar="K",
+    help="How many of the most probable classes to show.",
+)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
@@ -45,8 +52,8 @@ def command(
 ) -> None:
     """Predict the classes of images with trained weights. IMAGE is a file, or a folder of images.
 
-    RUN is the folder of a run (its best weights, else the last), or one file of weights that `train` wrote. The exit code is 1
-    if an image cannot be read; the others are predicted all the same.
+    RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote. The exit code is 1 if
+    an image cannot be read; the others are still predicted.
     """
     keep_memory()
     try:

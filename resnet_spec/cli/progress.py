@@ -1,4 +1,4 @@
-"""The progress of a training run: a bar on a terminal, a line now and then elsewhere, and a line for each epoch."""
+"""The progress of a training run: a bar on a terminal, else a line every few seconds, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from resnet_spec.training.console import Console
 
 WIDTH = 24
-AFTER_STEPS = 5  # before the time left is estimated
+AFTER_STEPS = 5  # before the remaining time is estimated
 EVERY = 0.25  # seconds between updates on a terminal
 EVERY_PLAIN = 30.0  # seconds between lines elsewhere
 
@@ -23,7 +23,7 @@ class Bar:
     """A progress bar that is redrawn in one line of a terminal."""
 
     def __init__(self, shows: bool = True) -> None:
-        self.shows = shows  # of several processes, one does
+        self.shows = shows  # only one of several processes does
         self.terminal = sys.stdout.isatty()
         self.shown = 0
         self.drawn_at = self.began = time.monotonic()

@@ -29,14 +29,14 @@ Examples:
 )
 @click.argument("data", metavar="KIND:DIR")
 @click.option("--input", "size", default="3x32x32", show_default=True, metavar="CxHxW", help="The size of synthetic images.")
-@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read.")
+@click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @findings_options
 @click.pass_context
 def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str, message_format: MessageFormat) -> None:
-    """Open a data set and print what is in it: images of each class and split, and mean and deviation of each channel.
+    """Describe a data set: the images of each class and split, and the mean and standard deviation of each channel.
 
-    Mean and standard deviation are those of the training images, for pixel values in 0 to 1, as recipes take them.
+    Mean and standard deviation are those of the training images, for pixel values in 0 to 1, as used in recipes.
     """
     try:
         require_packages("reading images", "numpy", "PIL", "torch")

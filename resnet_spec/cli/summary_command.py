@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from resnet_spec import compiler as pipeline
+from resnet_spec import compiler
 from resnet_spec.analysis.memory import DTYPE_BYTES, measure
 from resnet_spec.analysis.receptive_field import receptive_fields
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
@@ -28,12 +28,18 @@ Examples:
 )
 @click.argument("spec")
 @click.option("--input", "size", metavar="CxHxW", help="An input size other than the spec's, in pixels.")
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Show sizes with a batch of N images.")
-@click.option("--detail", type=click.Choice(["stage", "block", "op"]), help="What a row is.  [default: block]")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Show shapes with a batch of N images.")
+@click.option("--detail", type=click.Choice(["stage", "block", "op"]), help="What a row represents.  [default: block]")
 @click.option("--format", "style", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True)
-@click.option("--field", is_flag=True, help="Show receptive fields: size, jump, and reach into the padding, in input pixels.")
+@click.option("--field", is_flag=True, help="Show receptive fields: size, jump, and extent beyond the image, in input pixels.")
 @click.option("--memory", is_flag=True, help="Show the memory that training and inference need.")
-@click.option("--dtype", type=click.Choice(list(DTYPE_BYTES)), default="float32", show_default=True, help="For --memory.")
+@click.option(
+    "--dtype",
+    type=click.Choice(list(DTYPE_BYTES)),
+    default="float32",
+    show_default=True,
+    help="The type of weights and values for --memory.",
+)
 @click.option("--arithmetic", is_flag=True, help="Show the worked formula of each layer's size.")
 @set_option
 @spec_root_option
@@ -54,13 +60,13 @@ def command(
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
-    """Show a network as a table: layers, sizes, kernels, parameters. Needs no torch."""
+    """Show a network as a table: layers, shapes, kernels, parameters. Does not need torch."""
     try:
-        analysis = pipeline.analyze(find_target(spec, size, spec_root), sets, size)
+        analysis = compiler.analyze(find_target(spec, size, spec_root), sets, size)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
     show_findings(analysis.warnings, message_format)
-    chosen: report.SummaryDetail = detail or ("op" if arithmetic or spec.startswith(pipeline.BLOCK_PREFIX) else "block")
+    chosen: report.SummaryDetail = detail or ("op" if arithmetic or spec.startswith(compiler.BLOCK_PREFIX) else "block")
     graph, shapes = analysis.graph, analysis.shapes
     fields = receptive_fields(graph, analysis.input, shapes) if field else None
     rows = report.make_rows(analysis.sized, chosen, fields)
@@ -92,7 +98,7 @@ def command(
             if memory:
                 click.echo(report.memory_text(needed, batch or 1, dtype), nl=False)
             if analysis.spec.expect is not None and not analysis.expect_checked:
-                click.echo("`expect` is about the spec as written, and was not checked")
+                click.echo("`expect` is not checked for another input size or with --set")
             if arithmetic:
                 click.echo()
                 click.echo(report.arithmetic_text(rows), nl=False)

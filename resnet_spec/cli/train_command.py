@@ -12,6 +12,7 @@ from resnet_spec.cli.common import findings_options, set_option, show_error, sho
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.diagnostics.text import count_text
 
 if TYPE_CHECKING:
     from resnet_spec.training.session import Result
@@ -35,34 +36,36 @@ Examples:
     help="synthetic, cifar10:DIR, cifar100:DIR, mnist:DIR, fashion-mnist:DIR, "
     "folder:DIR or imagenet:DIR.  [default: synthetic]",
 )
-@click.option("--recipe", metavar="NAME|FILE", help="How to train.  [default: that of the spec; `quick` for synthetic data]")
-@click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="The folder of the run.  [default: runs/...]")
-@click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue a run.")
-@click.option("--weights", type=click.Path(exists=True, dir_okay=False), metavar="FILE.safetensors", help="Start from weights.")
+@click.option("--recipe", metavar="NAME|FILE", help="The recipe.  [default: the spec's own; `quick` for synthetic data]")
+@click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="The run folder.  [default: runs/...]")
+@click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue the run in this folder.")
+@click.option(
+    "--weights", type=click.Path(exists=True, dir_okay=False), metavar="FILE.safetensors", help="Start from these weights."
+)
 @click.option(
     "--set-recipe",
     "recipe_sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the recipe: --set-recipe optimizer.momentum=0.8; an empty value deletes.  [repeatable]",
+    help="Patch the recipe: --set-recipe optimizer.momentum=0.8; an empty value deletes the key.  [repeatable]",
 )
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="As --set-recipe batch_size=N.")
 @click.option("--lr", type=float, metavar="RATE", help="As --set-recipe optimizer.lr=RATE.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="As --set-recipe seed=N.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="As --set-recipe precision=...")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="Where to compute.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="The device to train on.")
 @click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
-@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and count them.")
-@click.option("--overfit-batch", is_flag=True, help="Train on one batch alone, to see that the network can learn it.")
-@click.option("--dry-run", is_flag=True, help="Open and check everything, print the plan, and stop.")
+@click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
+@click.option("--overfit-batch", is_flag=True, help="Train on a single batch, which any correct network can memorize.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan, and exit.")
 @click.option(
     "--keep-memory/--no-keep-memory",
     default=True,
     show_default=True,
-    help="Tell glibc's allocator to keep freed memory, which is faster.",
+    help="Make glibc's allocator keep freed memory, which is faster.",
 )
-@click.option("--force", is_flag=True, help="Train even if the free memory does not suffice.")
+@click.option("--force", is_flag=True, help="Train even if the free memory is not sufficient.")
 @set_option
 @spec_root_option
 @findings_options
@@ -92,20 +95,21 @@ def command(
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
-    """Train the network of a spec, and store everything about the run in a folder.
+    """Train the network of a spec, and store weights, metrics, checkpoints and a report in a run folder.
 
-    The folder gets metrics, curves, the confusion matrix, a report (report.html), the best and the last weights with spec and
-    classes inside, and checkpoints: `--resume` continues to the same bits. Ctrl-C saves first; a second one ends at once.
+    The folder contains metrics, curves, the confusion matrix, a report (report.html), the best and the last weights with spec
+    and classes, and checkpoints. A resumed run is bit-identical to an uninterrupted one. Ctrl-C saves a checkpoint and stops; a
+    second one exits immediately.
     """
     patches = [*recipe_sets]
     flags = {"epochs": epochs, "batch_size": batch_size, "optimizer.lr": lr, "seed": seed, "precision": precision}
     patches += [f"{name}={value}" for name, value in flags.items() if value is not None]
     if spec is None and resume is None:
-        raise click.UsageError("name a SPEC to train, or a run to continue: --resume RUN")
+        raise click.UsageError("specify a SPEC to train, or --resume RUN to continue a run")
     if spec is not None and resume is not None:
-        raise click.UsageError("a run has its own spec: give a SPEC or --resume RUN, not both")
+        raise click.UsageError("use either SPEC or --resume RUN: a run contains its spec")
     if resume is not None and any((patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)):
-        message = "a run continues as it began: with --resume, only --data, --device and --workers can be given"
+        message = "a run is continued unchanged: with --resume, only --data, --device and --workers are allowed"
         raise click.UsageError(f"{message}; start a new run to change anything else")
     from resnet_spec._system import allocator
     from resnet_spec.training import runs
@@ -184,6 +188,6 @@ def _report(bar: Bar, result: Result) -> None:
         top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
         bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
     if result.skipped:
-        images = "1 image" if len(result.skipped) == 1 else f"{len(result.skipped):,} images"
-        bar.say(f"left out, because unreadable: {images}; report.html names them")
+        images = count_text(len(result.skipped), "image")
+        bar.say(f"left out because they cannot be read: {images}; report.html lists them")
     bar.say(f"wrote {printable(str(result.folder))}/report.html")

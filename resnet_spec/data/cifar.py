@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 as their author publishes them (Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html).
 
-Both the binary and the Python version of the files are read, into training and test images of 32x32 pixels. The Python version
-is pickled, and a pickle can run any code: `unpickle` reads it without calling anything, not even numpy.
+Reads the binary and the Python version of the files, into training and test images of 32x32 pixels. The Python version is
+pickled, and a pickle can execute code: `unpickle` reads it without calling any function, not even numpy's.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ _LAYOUTS: dict[str, tuple[_Layout, ...]] = {
 
 
 def open_cifar(text: str, root: Path) -> Data:
-    """The data set in `root`, or in the folder below it that its archive unpacks to. Raises what `open_data` raises."""
+    """Open the data set in `root`, or in the folder below it that its archive unpacks to. Raises what `open_data` raises."""
     kind, _, rest = text.partition(":")
     layouts = _LAYOUTS[kind]
     candidates = [(layout, folder) for layout in layouts for folder in (root, root / layout.folder)]
@@ -110,7 +110,7 @@ def open_cifar(text: str, root: Path) -> Data:
             return _open(kind, text, layout, folder)
     raise refuse(
         "missing-data",
-        f"`{printable(rest)}` holds neither `{layouts[0].train[0]}` nor `{layouts[1].train[0]}`",
+        f"`{printable(rest)}` contains neither `{layouts[0].train[0]}` nor `{layouts[1].train[0]}`",
         f"unpack the archive of {kind} there, so that it contains `{layouts[0].folder}` or `{layouts[1].folder}`",
     )
 
@@ -125,7 +125,7 @@ def _open(kind: str, text: str, layout: _Layout, folder: Path) -> Data:
         read = [_read(layout, folder / name) for name in names]
         odd = [f"{name} ({len(labels)})" for name, (_, labels) in zip(names, read, strict=True) if len(labels) != published]
         if odd:
-            notes.append(f"the published files of {split} have {published} images each; another number is in " + ", ".join(odd))
+            notes.append(f"the published files of {split} have {published} images each, unlike " + ", ".join(odd))
         pixels = np.concatenate([each for each, _ in read]) if len(read) > 1 else read[0][0]
         splits.append(make_split(pixels, np.concatenate([labels for _, labels in read]), split))
     train, test = splits
@@ -133,7 +133,7 @@ def _open(kind: str, text: str, layout: _Layout, folder: Path) -> Data:
 
 
 def _read(layout: _Layout, path: Path) -> tuple[Pixels, Labels]:
-    """The images `(N, 32, 32, 3)` and labels of a file."""
+    """Read the images `(N, 32, 32, 3)` and labels of a file."""
     if isinstance(layout.labels, int):
         flat, labels = _read_binary(path, layout.labels)
     else:
@@ -169,7 +169,7 @@ def _read_pickle(path: Path, key: str) -> tuple[Pixels, Labels]:
 
 
 def _class_names(layout: _Layout, folder: Path) -> tuple[str, ...]:
-    """The names in the meta file where it exists and has the right number of them, else the usual ones."""
+    """The class names in the meta file if it has the right number of them, else the usual names."""
     path = folder / layout.meta
     if not path.is_file():
         return layout.classes
@@ -191,8 +191,8 @@ def _unpickle(path: Path) -> dict[object, object]:
         if error.name:
             raise refuse(
                 "refused-pickle",
-                f"`{printable(str(path))}` calls `{printable(error.name)}` when it is unpickled, which no file of CIFAR needs",
-                "nothing was run; download the archive from its author, or use the binary version",
+                f"`{printable(str(path))}` would call `{printable(error.name)}` when unpickled; no published file does",
+                "nothing was executed; download the archive from its author, or use the binary version",
             ) from None
         raise _damaged(path, printable(str(error))) from None
 

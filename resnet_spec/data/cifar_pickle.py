@@ -1,7 +1,7 @@
-"""Reading the pickled files of CIFAR without running anything.
+"""Reads the pickled files of CIFAR without executing code.
 
-A pickle names functions and calls them. These files need five names, which are replaced by classes that only remember what they
-are given; any other name is refused.
+A pickle names functions to call. These files need five, which are replaced by classes that only store their arguments; any
+other name is an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LARGEST = 1 << 30  # bytes; the largest published file has 155 million
 
 
 class UnreadablePickleError(Exception):
-    """A file that cannot be unpickled. `name` is the function that it asked for, where that is the reason."""
+    """A file that cannot be unpickled. `name` is the function that it would call, if that is the reason."""
 
     def __init__(self, why: str, name: str = "") -> None:
         super().__init__(why)
@@ -22,7 +22,7 @@ class UnreadablePickleError(Exception):
 
 
 class StoredArray:
-    """Replaces a numpy array: it remembers the state that a pickle gives it."""
+    """Replaces a numpy array: stores the state in the pickle."""
 
     __slots__ = ("state",)
 
@@ -82,7 +82,7 @@ _ADMITTED: dict[tuple[str, str], object] = {
     ("numpy._core.multiarray", "_reconstruct"): _Reconstruct(),
     ("_codecs", "encode"): _Encode(),
 }
-# What the unpickler raises on damaged files.
+# The errors that the unpickler raises for damaged files.
 _DAMAGE = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, struct.error),
     *(OverflowError, MemoryError, RecursionError),
@@ -100,7 +100,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def unpickle(path: Path) -> dict[object, object]:
-    """The dictionary in a file, its keys as text. Raises UnreadablePickleError, and OSError."""
+    """Unpickle the dictionary in a file, with its keys as text. Raises UnreadablePickleError and OSError."""
     if path.stat().st_size > LARGEST:
         raise UnreadablePickleError(f"has more than {LARGEST} bytes")
     with path.open("rb") as file:

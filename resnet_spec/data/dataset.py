@@ -33,8 +33,8 @@ class Split:
     Attributes:
         labels: the number of each image's class, `(N,)`.
         read: returns image `i` as `(H, W, C)`; raises BadImage where it cannot be read.
-        name: returns what messages call image `i`: a path, or "image 17 of train".
-        pixels: all images as `(N, H, W, C)`, where they have one size and are in memory already.
+        name: returns the name of image `i` in messages: a path, or "image 17 of train".
+        pixels: all images as `(N, H, W, C)`, if they have one size and are already in memory.
     """
 
     labels: Labels
@@ -57,8 +57,8 @@ class Data:
         train, validation, test: the splits; None for one that the data set does not have.
         channels: the number of channels of every image, or None where it varies.
         size: the (height, width) of every image in pixels, or None where it varies.
-        notes: what the user should know, such as duplicates across splits.
-        root: the folder that the names of images are relative to, where each image is a file.
+        notes: notes for the user, such as duplicates across splits.
+        root: the folder that the names of images are relative to, if images are files.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class Data:
 
 
 def make_split(pixels: Pixels, labels: Labels, what: str) -> Split | None:
-    """A split whose images `(N, H, W, C)` are in memory; None for no images. `what` is train, validation or test."""
+    """Make a split whose images `(N, H, W, C)` are in memory; None for no images. `what` is train, validation or test."""
     if not len(labels):
         return None
     return Split(labels, pixels.__getitem__, lambda i: f"image {i} of {what}", pixels)

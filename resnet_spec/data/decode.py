@@ -1,11 +1,11 @@
 """Decoding image files into bytes `(H, W, C)`: C is 1 for a gray image, 3 for any other.
 
-Images are turned as their EXIF orientation says. Of an animation the first frame is read, and of 16-bit values the upper byte.
-Values of 32 bits, as in some TIFFs, are taken for bytes where none is above 255, and for 16-bit values otherwise. Transparent parts become white, as on a web page. Only the formats of FORMATS are tried, so no file reaches a decoder that runs
-programs.
+Images are rotated by their EXIF orientation. Of an animation, the first frame is read, and of 16-bit values, the upper byte.
+32-bit integers are read as bytes if none exceeds 255, else as 16-bit values. Transparent parts become white, as on a web page.
+Only the formats in FORMATS are tried, so no file reaches a decoder that executes programs.
 
-Pillow reads every format. Where simplejpeg is installed, it reads JPEGs in half of the time; both use libjpeg-turbo, so the
-pixels are the same. Pillow reads what simplejpeg refuses, and its messages are the ones reported.
+Pillow reads every format. Where simplejpeg is installed, it decodes JPEGs in half the time; both use libjpeg-turbo, so the
+pixels are the same. Pillow reads what simplejpeg rejects, and its error messages are reported.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TURN: dict[int, Callable[[Pixels], Pixels]] = {
     8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
 
-# What Pillow's decoders raise on files that are damaged somewhere.
+# The errors that Pillow's decoders raise for damaged files.
 _DAMAGE = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
     *(struct.error, zlib.error, MemoryError, Image.DecompressionBombError),
@@ -53,11 +53,11 @@ _DAMAGE = (
 
 
 class _NotSupportedError(Exception):
-    """An intact image, of a kind that cannot be converted to bytes."""
+    """An intact image whose pixels cannot be converted to bytes."""
 
 
 def read_image(path: Path, name: str | None = None) -> Pixels:
-    """The pixels `(H, W, 1)` or `(H, W, 3)` of a file. Raises BadImage, with `name` as its name; prints no warning."""
+    """Decode a file into pixels `(H, W, 1)` or `(H, W, 3)`. Raises BadImage with `name`; prints no warning."""
     try:
         with _no_warnings(), Image.open(require_regular(path), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -82,9 +82,9 @@ def read_image(path: Path, name: str | None = None) -> Pixels:
 
 
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """`image` `(H, W, C)` with 1 or 3 channels: gray is repeated, color becomes the luma of ITU-R 601-2, rounded as by Pillow.
+    """Convert `(H, W, C)` to 1 or 3 channels: gray is repeated, color becomes the luma of ITU-R 601-2, rounded as in Pillow.
 
-    Raises ValueError for any other conversion; `refuse_channels` finds out before an image is read.
+    Raises ValueError for any other conversion; `refuse_channels` checks that before an image is read.
     """
     has = image.shape[2]
     if has == channels:
@@ -109,12 +109,12 @@ _SIMPLEJPEG = _simplejpeg()
 
 
 def _decode_fast(image: Image.Image, path: Path) -> Pixels | None:
-    """The pixels of an opened JPEG from the faster decoder; None where it is not installed, or refuses the file."""
+    """Decode an opened JPEG with the faster decoder; None if it is not installed, or rejects the file."""
     if _SIMPLEJPEG is None or image.format != "JPEG" or image.mode not in ("RGB", "L"):
         return None
     try:
         pixels: Pixels = _SIMPLEJPEG.decode_jpeg(path.read_bytes(), colorspace="GRAY" if image.mode == "L" else "RGB")
-    except ValueError:  # it also refuses files that are unusual and not damaged
+    except ValueError:  # it also rejects unusual files that are not damaged
         return None
     return pixels
 
@@ -131,7 +131,7 @@ def _pixels(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):
         return _from_integers(np.asarray(image), _bits(image))
     if image.mode == "F":
-        raise _NotSupportedError("float pixels, whose range is not known, are not supported")
+        raise _NotSupportedError("float pixels are not supported, because their range is unknown")
     gray = image.mode in _GRAY
     if image.mode == "La":
         image = image.convert("LA")
@@ -146,7 +146,7 @@ def _pixels(image: Image.Image) -> Pixels:
 
 
 def _bits(image: Image.Image) -> int:
-    """The bits of a pixel in the file of an image of integers. Pillow's mode `I` holds both 16 and 32."""
+    """The bits of each value in the file of an image of integers. Pillow reads both 16 and 32 bits as mode `I`."""
     if image.format == "TIFF" and isinstance(image, TiffImagePlugin.TiffImageFile):
         found = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))
         return int(found[0] if isinstance(found, tuple) else found)
@@ -154,7 +154,7 @@ def _bits(image: Image.Image) -> int:
 
 
 def _from_integers(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], bits: int) -> Pixels:
-    """Gray values of more than a byte, as bytes: the upper one of 16 bits, which Pillow takes of 16-bit colors too."""
+    """Convert gray values of 16 or 32 bits to bytes: the upper one of 16 bits, as Pillow reads 16-bit colors."""
     least, most = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if least < 0:
         raise _NotSupportedError("negative pixels are not supported")

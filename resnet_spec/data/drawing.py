@@ -1,9 +1,9 @@
-"""Drawing synthetic images.
+"""Draws synthetic images.
 
-Position, size, rotation and colors are random, and neither the shape nor the background is brighter more often. So no single
-pixel reveals the class: a linear classifier is hardly better than chance, while a small convolutional network learns them
-within a few epochs. Image `i` of a split is a function of the seed, the split and `i`: random numbers are hashes of these and
-not the state of a generator, so that a larger split begins with the same images.
+Position, size, rotation and colors are random, and shape and background are equally often the brighter one. So no single
+pixel reveals the class: a linear classifier is hardly better than chance, while a small convolutional network learns the
+classes within a few epochs. Image `i` of a split is a function of the seed, the split and `i`: random numbers are hashes of
+these, so a larger split begins with the same images.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _keys(numbers: Iterable[int], images: NDArray[np.int64]) -> Hashes:
 
 
 class _Random:
-    """Random numbers for some images, handed out in order; those of an image are hashes of its key."""
+    """Random numbers for some images, in order; those of an image are hashes of its key."""
 
     def __init__(self, keys: Hashes, count: int) -> None:
         self.numbers = (_hashes(keys, count) >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
@@ -128,7 +128,7 @@ def draw(seed: int, split: int, images: NDArray[np.int64], classes: int, shape: 
 
 
 def _background(random: _Random, color: Plane, x: Plane, y: Plane, half: float) -> Plane:
-    """A gradient, with a thin line that belongs to no shape: `(N, H, W, C)`."""
+    """A gradient with a thin line as a distractor: `(N, H, W, C)`."""
     angle, offset = random(0, 2 * math.pi), random(-0.8, 0.8)
     gradient = random(-0.12, 0.12) * x + random(-0.12, 0.12) * y
     distance = np.abs(x * np.cos(angle) + y * np.sin(angle) - offset) * half
@@ -169,7 +169,7 @@ def _choose_colors(random: _Random, channels: int) -> tuple[Plane, Plane, Plane,
 def _paint(
     canvas: _Canvas, pose: _Pose, shapes: NDArray[np.int64], fillings: NDArray[np.int64], colors: tuple[Plane, Plane]
 ) -> None:
-    """Draw a shape with soft edges on each image. `shapes` and `fillings` are numbers `(N,)`; a negative shape is none."""
+    """Draw a shape with soft edges on each image. `shapes` and `fillings` are numbers `(N,)`; a negative shape means none."""
     shape_functions, filling_functions = list(SHAPES.values()), list(FILLINGS.values())
     for shape, filling in {(int(a), int(b)) for a, b in zip(shapes, fillings, strict=True) if a >= 0}:
         chosen = np.flatnonzero((shapes == shape) & (fillings == filling))

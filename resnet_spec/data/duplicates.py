@@ -1,4 +1,4 @@
-"""Finding files of equal content in two splits, or under two classes."""
+"""Finds files with equal content in two splits or two classes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
-from resnet_spec.data.listing import Listed, few
+from resnet_spec.data.listing import Listed
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import count_text, join_first
 
-MOST_FILES = 200_000  # beyond, every file would be opened for minutes
+MOST_FILES = 200_000  # with more, the search would take minutes
 _HEAD = 4096  # bytes
 
 _Member = tuple[str, str, int]  # split, name, class
 
 
-def duplicate_notes(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
-    """A note on files whose content is in more than one split, and one on those whose content is under more than one class.
+def find_duplicates(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
+    """Notes on files whose content is in more than one split or more than one class.
 
     Only files of equal size are opened, and only those with the same beginning are read whole. A file that cannot be read is
     left out: it is reported when it is decoded.
@@ -44,14 +45,14 @@ def duplicate_notes(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
     between = [group for group in groups if len({label for _, _, label in group}) > 1]
     notes = []
     if across:
-        notes.append(f"in more than one split, so that results look better than they are: {_summarize(across, _split)}")
+        notes.append(f"in more than one split, which makes results look better than they are: {_summarize(across, _split)}")
     if between:
-        notes.append(f"the same content under more than one class: {_summarize(between, _class)}")
+        notes.append(f"in more than one class: {_summarize(between, _class)}")
     return tuple(notes)
 
 
 def _divide(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> list[list[_Member]]:
-    """The parts of a group whose `key` is equal, if they are in more than one split or class."""
+    """Divide a group by `key`; only parts in more than one split or class are returned."""
     parts: dict[Hashable, list[_Member]] = {}
     for member in group:
         try:
@@ -72,8 +73,7 @@ def _class(member: _Member) -> int:
 
 
 def _summarize(groups: Sequence[Sequence[_Member]], part: Callable[[_Member], Hashable]) -> str:
-    """How many groups there are, and of some of them two members that differ in `part`."""
-    count = len(groups)
+    """The number of groups, and for some of them two members that differ in `part`."""
     pairs = [(group[0], next(member for member in group if part(member) != part(group[0]))) for group in groups]
-    shown = few([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in pair) for pair in pairs])
-    return f"{count} image{'s' if count > 1 else ''} ({shown})"
+    shown = join_first([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in pair) for pair in pairs])
+    return f"{count_text(len(groups), 'image')} ({shown})"

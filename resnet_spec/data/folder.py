@@ -1,7 +1,7 @@
 """A folder with a folder of images for each class, the layout of torchvision's ImageFolder.
 
-The folder holds either `train/` and optionally `val/` and `test/`, each with class folders, or the class folders themselves.
-The images of the latter are cut into splits by a hash of their names.
+The folder contains either `train/` and optionally `val/` and `test/`, each with class folders, or the class folders themselves.
+In the latter case, images are split by a hash of their names.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import os
 from pathlib import Path
 
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.duplicates import duplicate_notes
-from resnet_spec.data.listing import Listed, Listing, few
+from resnet_spec.data.duplicates import find_duplicates
+from resnet_spec.data.listing import Listed, Listing
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import join_first
 
 VALIDATION = ("val", "valid", "validation")
+_SEPARATE = "put the images of each class into a separate folder"
 
 
 def open_folder(text: str, root: Path, split: tuple[float, float], skip_bad: bool) -> Data:
-    """The images below `root`. `split` is the fractions (validation, test) for images without splits. Raises as `open_data`."""
+    """Open the images below `root`. `split`: fractions (validation, test) for images without splits. Raises as `open_data`."""
     listing = Listing(root)
     places = listing.folders()
     shown = printable(text.partition(":")[2])
@@ -29,12 +31,12 @@ def open_folder(text: str, root: Path, split: tuple[float, float], skip_bad: boo
         classes, splits = _read_splits(listing, places, notes)
     else:
         if places and set(places) <= {"train", "test", *VALIDATION}:
-            raise refuse("no-classes", f"`{shown}/train` has no class folders", "put the images of each class into a folder")
+            raise refuse("no-classes", f"`{shown}/train` has no class folders", _SEPARATE)
         classes, splits = _make_splits(listing, places, split, notes)
     notes += listing.check(skip_bad)
     if not classes:
         if listing.images("", nested=False):
-            raise refuse("no-classes", f"the images in `{shown}` are not in class folders", "put those of each class into one")
+            raise refuse("no-classes", f"the images in `{shown}` are not in class folders", _SEPARATE)
         raise refuse(
             "no-images", f"`{shown}` has no class folders with images", "images are recognized by their suffix, such as .jpg"
         )
@@ -42,7 +44,7 @@ def open_folder(text: str, root: Path, split: tuple[float, float], skip_bad: boo
         raise refuse("no-classes", f"there is only one class, `{printable(classes[0])}`; a classifier needs at least two")
     if not splits[0].names:
         raise refuse("no-images", f"no image of `{shown}` is left for training", "give smaller fractions to the other splits")
-    notes += duplicate_notes(root, splits)
+    notes += find_duplicates(root, splits)
     train, validation, test = (listed.split(root) for listed in splits)
     return Data("folder", text, classes, train, validation, test, None, None, tuple(notes), root)
 
@@ -63,13 +65,13 @@ def _read_splits(listing: Listing, places: list[str], notes: list[str]) -> tuple
             continue
         found = {name: listing.images(f"{place}/{name}") for name in listing.folders(place)}
         if classes and (strange := [name for name, images in found.items() if images and name not in number]):
-            names = few([f"`{printable(name)}`" for name in strange])
-            raise refuse("class-not-in-train", f"`{place}` has classes that `train` has no images of: {names}")
+            names = join_first([f"`{printable(name)}`" for name in strange])
+            raise refuse("class-not-in-train", f"`{place}` has classes without images in `train`: {names}")
         splits.append(_listed(what, {name: images for name, images in found.items() if images}, number))
         if not splits[-1].names:
-            notes.append(f"`{place}` holds no class folders with images")
+            notes.append(f"`{place}` has no class folders with images")
         elif lacking := [f"`{printable(name)}`" for name in classes if not found.get(name)]:
-            notes.append(f"`{place}` has no images of {few(lacking)}")
+            notes.append(f"`{place}` has no images of {join_first(lacking)}")
     for place in ("train", *validation[:1], *(["test"] if "test" in places else [])):
         _note_loose(listing.images(place, nested=False), notes)
     return classes, splits
@@ -92,14 +94,14 @@ def _make_splits(
             names[what].append(name)
             labels[what].append(label)
     if lacking := [f"`{printable(one)}`" for label, one in enumerate(classes) if label not in set(labels["train"])]:
-        notes.append(f"the cut leaves no image for training of {few(lacking)}")
+        notes.append(f"the split leaves no training image of {join_first(lacking)}")
     return classes, [Listed(what, names[what], labels[what]) for what in names]
 
 
 def split_of(name: str, split: tuple[float, float]) -> str:
-    """The split of an image, from its name alone, so that adding or removing other images never moves it.
+    """The split of an image, which depends only on its name, so adding or removing other images does not change it.
 
-    Test comes first: changing the fraction for validation leaves the test split as it is.
+    The test split is chosen first, so changing the fraction for validation does not change it.
     """
     validation, test = split
     place = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big") / 2**64
@@ -114,9 +116,11 @@ def _listed(what: str, images: dict[str, list[str]], number: dict[str, int]) -> 
 def _note_empty(names: list[str], place: str, notes: list[str]) -> None:
     if names:
         where = f" of `{place}`" if place else ""
-        notes.append(f"folders{where} without images are not classes: {few([f'`{printable(name)}`' for name in names])}")
+        notes.append(f"folders{where} without images are not classes: {join_first([f'`{printable(name)}`' for name in names])}")
 
 
 def _note_loose(images: list[str], notes: list[str]) -> None:
     if images:
-        notes.append(f"images beside the class folders are not read: {few([f'`{printable(name)}`' for name in images])}")
+        notes.append(
+            f"images outside the class folders are not read: {join_first([f'`{printable(name)}`' for name in images])}"
+        )

@@ -1,4 +1,4 @@
-"""Holding a split in memory: all its images decoded once, prepared to one size, in one array of bytes."""
+"""Holds a split in memory: all images decoded once, prepared to one size, in one array of bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from resnet_spec.data.dataset import BadImage, Pixels, Split
 
-_AT_ONCE = 16  # images in a task: few enough to keep all threads busy, many enough to outweigh the cost of a task
+_AT_ONCE = 16  # images in a task: few enough to keep all threads busy, enough to outweigh the overhead of a task
 
 
 def holdable(count: int, shape: tuple[int, int, int], budget_bytes: int) -> bool:
@@ -21,7 +21,7 @@ def holdable(count: int, shape: tuple[int, int, int], budget_bytes: int) -> bool
 def hold(
     split: Split, prepare: Callable[[Pixels], Pixels], shape: tuple[int, int, int], workers: int, skip_bad: bool
 ) -> tuple[Split, list[BadImage]]:
-    """The split with all its images in memory, each as `prepare` returns it: `(H, W, C)` equal to `shape`.
+    """Read all images of a split into memory, each as `prepare` returns it: `(H, W, C)` equal to `shape`.
 
     Images are read by `workers` threads; the result does not depend on how many. With `skip_bad`, images that cannot be read
     are left out and returned.
@@ -50,7 +50,7 @@ def hold(
 
     bad: list[tuple[int, BadImage]] = []
     threads = torch.get_num_threads()
-    # Each thread works on its own image. With torch's threads below each, they would spin while waiting for each other.
+    # Each thread works on its own image. If torch used threads as well, they would spin while waiting for each other.
     with ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for found in pool.map(read, range(0, count, _AT_ONCE)):

@@ -1,7 +1,7 @@
 """ImageNet as ILSVRC 2012 publishes it (Russakovsky et al. 2015, arXiv:1409.0575).
 
 The images are in `train/n01440764/*.JPEG`, and in `val/` with such folders, or directly in `val/` with a list of their classes
-beside it. Papers report the accuracy on the official validation set, so it is the test split here, and there is no validation
+next to it. Papers report the accuracy on the official validation set, so it is the test split here, and there is no validation
 split. Classes are numbered in the order of their WordNet numbers, as in all published weights.
 """
 
@@ -14,9 +14,10 @@ from pathlib import Path
 
 from resnet_spec._system.files import require_regular
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.listing import Listed, Listing, few
+from resnet_spec.data.listing import Listed, Listing
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import join_first
 
 _WORDNET = re.compile(r"n\d{8}")
 _SOLUTION = "LOC_val_solution.csv"
@@ -25,7 +26,7 @@ _PUBLISHED = {"train": 1_281_167, "test": 50_000}
 
 
 def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
-    """The data set in `root`. Raises what `open_data` raises."""
+    """Open the data set in `root`. Raises what `open_data` raises."""
     shown = printable(text.partition(":")[2])
     home = next((root / place for place in _BELOW if (root / place / "train").is_dir()), None)
     if home is None:
@@ -48,13 +49,13 @@ def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
     test = _test(listing, root, label, shown)
     notes = list(listing.check(skip_bad))
     if empty := [name for name in found if not found[name]]:
-        notes.append(f"folders of `train` without images are not classes: {few([f'`{name}`' for name in empty])}")
+        notes.append(f"folders of `train` without images are not classes: {join_first([f'`{name}`' for name in empty])}")
     if not test.names:
         notes.append("there is no `val` with images, so there is no test split")
     if len(numbers) == 1000:
         for listed in (train, test):
             if listed.names and len(listed.names) != _PUBLISHED[listed.what]:
-                notes.append(f"{len(listed.names)} images of {listed.what}; {_PUBLISHED[listed.what]} are published")
+                notes.append(f"{len(listed.names)} images of {listed.what}, but {_PUBLISHED[listed.what]} are published")
     classes = _class_names(numbers, root, home)
     return Data("imagenet", text, classes, train.split(home), None, test.split(home), None, None, tuple(notes))
 
@@ -79,12 +80,12 @@ def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) ->
                 f"move them into folders such as `val/n01440764`, or put Kaggle's `{_SOLUTION}` into `{shown}`",
             )
         if unknown := [path for path in flat if Path(path).stem not in answers]:
-            names = few([f"`{printable(path)}`" for path in unknown])
+            names = join_first([f"`{printable(path)}`" for path in unknown])
             raise refuse("damaged-data", f"the list of the classes of `{shown}/val` lacks {names}", "download it again")
         pairs = [(path, answers[Path(path).stem]) for path in flat]
     if strange := sorted({name for _, name in pairs if name not in label}):
-        names = few([f"`{printable(name)}`" for name in strange])
-        raise refuse("class-not-in-train", f"`val` has classes that `train` has no images of: {names}")
+        names = join_first([f"`{printable(name)}`" for name in strange])
+        raise refuse("class-not-in-train", f"`val` has classes without images in `train`: {names}")
     return Listed("test", [path for path, _ in pairs], [label[name] for _, name in pairs])
 
 
@@ -99,7 +100,7 @@ def _answers(root: Path, home: Path) -> dict[str, str]:
 
 
 def _class_names(numbers: list[str], root: Path, home: Path) -> tuple[str, ...]:
-    """The first name of each class in a list that is often found beside the images, else the WordNet numbers; all distinct."""
+    """The first name of each class in a list that often comes with the images, else the WordNet numbers; all distinct."""
     words: dict[str, str] = {}
     for name in ("LOC_synset_mapping.txt", "synset_words.txt", "words.txt"):
         for line in _lines((root / name, home / name)):
@@ -117,7 +118,7 @@ def _class_names(numbers: list[str], root: Path, home: Path) -> tuple[str, ...]:
 
 
 def _lines(paths: tuple[Path, ...]) -> list[str]:
-    """The lines of the first of these files that exists; none where no file does."""
+    """The lines of the first of these files that exists; none if no file does."""
     for path in paths:
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""The kinds of data sets: what a `--data` argument begins with, and how each kind is opened.
+"""The kinds of data sets: how each `--data` argument is written, and how the data are opened.
 
 To add a kind, write a module that opens it and add an entry to KINDS.
 """
@@ -19,7 +19,7 @@ from resnet_spec.data.synthetic import open_synthetic
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """What is asked for. `text` is the whole argument, `options` what follows its colon; the rest is as for `open_data`."""
+    """A request for a data set. `text` is the whole argument, `options` the part after its colon; see also `open_data`."""
 
     text: str
     options: str
@@ -42,7 +42,7 @@ class DataKind:
     Attributes:
         name: what the argument begins with.
         usage: how the whole argument is written, as shown in help texts.
-        help: one line that says what is read.
+        help: one line on what is read.
         open: opens the data set; raises what `open_data` raises.
         synonyms: other spellings, which are suggested and not accepted.
         has_folder: whether a folder follows the colon; `open` is called only where it exists.

@@ -1,4 +1,4 @@
-"""Listing the folders and images below a folder. No image is decoded."""
+"""Lists the folders and images below a folder. No image is decoded."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from resnet_spec.data.dataset import Pixels, Split
 from resnet_spec.data.decode import SUFFIXES, read_image
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import join_first
 
 DEEPEST = 32  # folders below a class folder
 
@@ -22,8 +23,8 @@ DEEPEST = 32  # folders below a class folder
 class Listing:
     """Lists what is below `root`, as names relative to it, separated by `/`.
 
-    Links are followed, each folder once, but not a link to a folder that contains it. Names that begin with a dot, and files
-    without the suffix of an image, are left out. What cannot be read is collected in `unreadable`.
+    Links are followed, each folder once, except links to a folder that contains them. Names that begin with a dot, and files
+    without the suffix of an image, are left out. Folders and links that cannot be read are collected in `unreadable`.
     """
 
     root: Path
@@ -63,12 +64,12 @@ class Listing:
             return []
 
     def check(self, skip_bad: bool) -> tuple[str, ...]:
-        """Raise ArgumentError for what could not be read; with `skip_bad`, return a note on it."""
+        """Raise ArgumentError if something could not be read; with `skip_bad`, return a note on it."""
         if not self.unreadable:
             return ()
-        shown = few(list(dict.fromkeys(self.unreadable)))
+        shown = join_first(list(dict.fromkeys(self.unreadable)))
         if skip_bad:
-            return (f"left out, since they cannot be read: {shown}",)
+            return (f"left out because they cannot be read: {shown}",)
         raise refuse("unreadable-file", f"cannot be read: {shown}", "`--skip-bad` leaves them out")
 
 
@@ -89,11 +90,6 @@ class Listed:
 
 def _read(root: Path, names: Sequence[str], i: int) -> Pixels:
     return read_image(root / names[i], names[i])
-
-
-def few(texts: Sequence[str], most: int = 3) -> str:
-    """The first texts of a list, and how many more there are."""
-    return ", ".join(texts[:most]) + (f", and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -33,14 +33,14 @@ _HELP = "unpack or download it again"
 
 
 def open_mnist(text: str, root: Path) -> Data:
-    """The data set in `root`, or in the folder below it where torchvision puts it. Raises what `open_data` raises."""
+    """Open the data set in `root`, or in the folder below it that torchvision uses. Raises what `open_data` raises."""
     kind, _, rest = text.partition(":")
     folder = next((root / name for name in _FOLDERS[kind] if _find(root / name, "train", "images", 3)), None)
     if folder is None:
         raise refuse(
             "missing-data",
-            f"`{printable(rest)}` holds no `train-images-idx3-ubyte`, plain or compressed with gzip",
-            f"put the four files of {kind} there; torchvision's folder `{_FOLDERS[kind][1]}` is found too",
+            f"`{printable(rest)}` contains no `train-images-idx3-ubyte`, plain or compressed with gzip",
+            f"put the four files of {kind} there; torchvision's folder `{_FOLDERS[kind][1]}` is also recognized",
         )
     classes = _CLASSES[kind]
     splits: list[Split | None] = []
@@ -53,14 +53,15 @@ def open_mnist(text: str, root: Path) -> Data:
         if len(images) != len(labels):
             raise refuse(
                 "damaged-data",
-                f"`{printable(str(path))}` has {len(images)} images, and `{labels_path.name}` {len(labels)} labels",
+                f"`{printable(str(path))}` has {len(images)} images, but `{labels_path.name}` has {len(labels)} labels",
                 _HELP,
             )
         if len(labels) and labels.max() >= len(classes):
             wrong = int(np.argmax(labels >= len(classes)))
-            raise _damaged(labels_path, f"gives image {wrong} the label {labels[wrong]}; there are {len(classes)} classes")
+            raise _damaged(labels_path, f"has the label {labels[wrong]} for image {wrong}; there are {len(classes)} classes")
         if splits and images.shape[1:] != size:
-            raise _damaged(path, f"has images of {images.shape[1]}x{images.shape[2]} pixels; training has {size[0]}x{size[1]}")
+            sizes = f"{images.shape[1]}x{images.shape[2]} pixels, but training images have {size[0]}x{size[1]}"
+            raise _damaged(path, f"has images of {sizes}")
         size = (images.shape[1], images.shape[2])
         splits.append(make_split(images[..., None], labels, what))
     train, test = splits
@@ -81,7 +82,7 @@ def _need(folder: Path, prefix: str, what: str, rank: int) -> Path:
 
 
 def read_idx(path: Path, rank: int) -> Pixels:
-    """An array of bytes with `rank` axes. The format: two zero bytes, the type (8: bytes), the rank, each length as 4 bytes."""
+    """Read an array of bytes with `rank` axes. The header: two zero bytes, the type (8: bytes), the rank, 4 bytes a length."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(4 + 4 * rank)
@@ -92,13 +93,13 @@ def read_idx(path: Path, rank: int) -> Pixels:
             shape = tuple(int(length) for length in np.frombuffer(head, ">u4", offset=4))
             size = math.prod(shape)
             if size > LARGEST:
-                raise _damaged(path, f"declares {size} bytes, which is more than any such file has")
+                raise _damaged(path, f"declares {size} bytes, more than any published file has")
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, f"cannot be read ({printable(str(error))})") from None
     if len(content) != size:
         there = "more" if len(content) > size else str(len(content))
-        raise _damaged(path, f"declares {size} bytes ({'x'.join(map(str, shape))}) and holds {there}")
+        raise _damaged(path, f"declares {size} bytes ({'x'.join(map(str, shape))}), but contains {there}")
     return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""Opening the data set that a `--data KIND:DIR` argument names."""
+"""Opens the data set of a `--data KIND:DIR` argument."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def open_data(
 
     Args:
         text: `KIND`, `KIND:DIR`, or `synthetic:KEY=VALUE,...`.
-        input: the size (C, H, W) that the network takes; synthetic images have it unless their options say otherwise.
-        split: the fractions (validation, test) into which a data set without splits is cut, by a hash of each image's name.
-        seed: for synthetic images, unless their options say otherwise.
-        skip_bad: leave out broken links and folders that cannot be read, with a note; without it they are an error.
-        classes: the number of classes of synthetic images, unless their options say otherwise.
+        input: the input size of the network, (C, H, W) in pixels; the default size of synthetic images.
+        split: the fractions (validation, test) by which a data set without splits is split, by a hash of each image's name.
+        seed: the default seed of synthetic images.
+        skip_bad: leave out broken links and folders that cannot be read, with a note; otherwise they are an error.
+        classes: the default number of classes of synthetic images.
 
     Raises:
         ArgumentError: `text` names no kind of data set, or files that are missing or cannot be read.
@@ -51,7 +51,7 @@ def open_data(
 
 def _require_folder(kind: DataKind, options: str) -> None:
     if not options:
-        raise refuse("missing-data", f"`{kind.name}` needs the folder that holds its files", f"write `{kind.usage}`")
+        raise refuse("missing-data", f"`{kind.name}` needs the folder of its files", f"write `{kind.usage}`")
     path = os.path.expanduser(options)
     if not os.path.isdir(path):
         why = "is not a folder" if os.path.exists(path) else "does not exist"
@@ -61,7 +61,7 @@ def _require_folder(kind: DataKind, options: str) -> None:
 def _refuse_kind(text: str, name: str) -> ResnetSpecError:
     if os.path.isdir(os.path.expanduser(text)):
         folder = printable(text)
-        return refuse("unknown-data", f"`{folder}` does not say what kind of data set it is", f"write `folder:{folder}`")
+        return refuse("unknown-data", f"`{folder}` is given without a kind of data set", f"write `folder:{folder}`")
     synonyms = {synonym: kind.name for kind in KINDS.values() for synonym in kind.synonyms}
     message = f"there is no kind of data set called `{printable(name)}`"
     return refuse("unknown-data", message, suggestion(name, list(KINDS), synonyms))

@@ -1,4 +1,4 @@
-"""How images of any size and number of channels become the tensors that a network takes."""
+"""Converts images of any size and number of channels to the input tensors of a network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from resnet_spec.data.dataset import Data, Pixels
 from resnet_spec.data.decode import to_channels
 from resnet_spec.data.resize import Mode, center_crop, resize, resized_size
 from resnet_spec.diagnostics import DataError, Diagnostic
+from resnet_spec.diagnostics.text import count_text
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +20,7 @@ PixelSize = tuple[int, int]  # height, width
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """How an image of any size becomes one that the network takes; stored with the weights.
+    """How an image of any size is converted to an input of the network; stored with the weights.
 
     `resize`, `crop` and `size` are in pixels, (height, width); an integer `resize` is the shorter side. `size` is the size of
     the network's input. `mean` and `std` have one value for each channel, for pixel values in 0 to 1.
@@ -34,16 +35,16 @@ class Preparation:
     std: tuple[float, ...]
 
     def convert_channels(self, image: Pixels) -> Pixels:
-        """An image `(H, W, C)` with the number of channels that the network takes."""
+        """Convert an image `(H, W, C)` to the number of channels that the network takes."""
         return to_channels(image, self.channels)
 
     def resize_only(self, image: Pixels) -> Pixels:
-        """An image `(H, W, C)` with the right channels, resized and not cropped."""
+        """Resize an image `(H, W, C)` with the right channels; it is not cropped."""
         image = self.convert_channels(image)
         return image if self.resize is None else resize(image, self.resize, self.interpolation)
 
     def apply(self, image: Pixels) -> Pixels:
-        """An image `(H, W, C)` of bytes as the network takes it, still in bytes: channels, size and crop applied."""
+        """Convert an image `(H, W, C)` of bytes to the channels and size that the network takes, still as bytes."""
         image = self.resize_only(image)
         if self.crop is not None:
             return center_crop(image, self.crop)
@@ -55,9 +56,9 @@ class Preparation:
         return is_resized or (height, width) != self.size
 
     def for_images_of(self, size: PixelSize | None) -> Preparation:
-        """A preparation that also resizes images of `size` (None: of several) whose size is not that of the training images.
+        """A preparation for images of `size` (None: of several sizes), which may differ from that of the training images.
 
-        Training images that all had one size may never have been resized, so this one may lack a `resize`.
+        If all training images had the input size, they were not resized, and this preparation has no `resize`.
         """
         if self.resize is not None or size == self.size:
             return self
@@ -68,9 +69,9 @@ class Preparation:
 
 
 def refuse_channels(data: Data, channels: int) -> None:
-    """Raise DataError where the images of `data` cannot be given to a network that takes `channels`.
+    """Raise DataError if the images of `data` cannot be converted to `channels`, the number that a network takes.
 
-    Gray images can be repeated, and color images reduced to gray. Nothing else is converted.
+    Gray images can be repeated, and color images reduced to gray. Other numbers are not converted.
     """
     if data.channels == channels or (data.channels in (None, 1, 3) and channels in (1, 3)):
         return
@@ -79,25 +80,25 @@ def refuse_channels(data: Data, channels: int) -> None:
 
 
 def refuse_image_files(channels: int) -> None:
-    """Raise DataError where no image file can be given to a network that takes `channels`."""
+    """Raise DataError if image files cannot be converted to `channels`, the number that a network takes."""
     if channels not in (1, 3):
         raise _other_channels(channels, "image files have 1 or 3")
 
 
 def _other_channels(channels: int, why: str) -> DataError:
-    takes = f"{channels} channel{'s' if channels > 1 else ''}"
-    return DataError([Diagnostic("data-channels", f"the network takes {takes}, and {why}", None)])
+    takes = count_text(channels, "channel")
+    return DataError([Diagnostic("data-channels", f"the network takes {takes}, but {why}", None)])
 
 
 def as_tensor(pixels: Pixels) -> Tensor:
-    """An array as a tensor that shares its memory; a copy of a read-only one, about which torch would warn."""
+    """Convert an array to a tensor that shares its memory; a read-only one is copied, because torch would warn."""
     import torch
 
     return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
 def normalized(pixels: Pixels, preparation: Preparation, device: torch.device, channels_last: bool) -> Tensor:
-    """Bytes `(N, H, W, C)` as float32 `(N, C, H, W)` on `device`: divided by 255, minus the mean, divided by the deviation."""
+    """Convert bytes `(N, H, W, C)` to float32 `(N, C, H, W)` on `device`: (x / 255 - mean) / standard deviation."""
     import torch
 
     raw = as_tensor(pixels)

@@ -1,4 +1,4 @@
-"""Resizing and cropping images of bytes as torchvision's transforms do; antialiased, and within one gray level of Pillow."""
+"""Resizes and crops images of bytes as torchvision's transforms do, antialiased; within 1 of Pillow's result."""
 
 from __future__ import annotations
 

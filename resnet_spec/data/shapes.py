@@ -1,6 +1,6 @@
 """The shapes on synthetic images, and which of them make a class.
 
-The first ten classes are ten shapes. Further ones add a filling, then a second shape inside the first, then a third one beside
+The first ten classes are ten shapes. Further ones add a filling, then a second shape inside the first, then a third one next to
 it.
 """
 
@@ -30,7 +30,7 @@ def _star(u: Plane, v: Plane) -> Plane:
     fifth, inner = 2 * math.pi / 5, 0.4
     angle = np.abs(np.mod(np.arctan2(v, u) + fifth / 2, fifth) - fifth / 2)
     radius = np.hypot(u, v)
-    along, across = inner * math.cos(fifth / 2) - 1, inner * math.sin(fifth / 2)  # from a tip to the next notch
+    along, across = inner * math.cos(fifth / 2) - 1, inner * math.sin(fifth / 2)  # the angle from a tip to the next notch
     length = math.hypot(along, across)
     distance: Plane = ((radius * np.cos(angle) - 1) * across - radius * np.sin(angle) * along) / length
     return distance
@@ -49,7 +49,7 @@ SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "bar": lambda u, v: _box(u, v, 0.98, 0.22),
 }
 
-# Negative where the first color is, positive where the second is.
+# Negative for the first color, positive for the second.
 
 FREQUENCY = 11.0  # radians: a pattern repeats every 0.57 of half the shape
 FILLINGS: dict[str, Callable[[Plane, Plane], Plane]] = {
@@ -65,7 +65,7 @@ MOST_CLASSES = _KINDS * len(FILLINGS) * (_KINDS + 1) * (_KINDS + 1)
 
 
 def parts_of(label: int) -> tuple[int, int, int, int]:
-    """The shape of a class, its filling, and the shapes inside it and beside it (0 for none)."""
+    """The shape of a class, its filling, and the shapes inside it and next to it (0 for none)."""
     label, shape = divmod(label, _KINDS)
     label, filling = divmod(label, len(FILLINGS))
     beside, inside = divmod(label, _KINDS + 1)

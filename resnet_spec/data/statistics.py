@@ -1,4 +1,4 @@
-"""Mean and standard deviation of each channel over all pixels of a split, exactly."""
+"""Computes the exact mean and standard deviation of each channel over all pixels of a split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def channel_statistics(
 
     The deviation is that of the population; it is 0 for a constant channel. `prepare` is applied to each image first.
 
-    Raises BadImage for the first image that cannot be read, unless `skip_bad`; ValueError where images differ in their
+    Raises BadImage for the first image that cannot be read, unless `skip_bad`; ValueError if images differ in their number of
     channels, or none can be read.
     """
     count = 0

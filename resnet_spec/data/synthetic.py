@@ -1,6 +1,6 @@
 """Synthetic images: the data set that needs no files and can have any size.
 
-An image shows a shape, and which shape it is determines its class. `shapes` describes the classes, `drawing` the pixels.
+An image shows a shape, which determines its class. `shapes` describes the classes, `drawing` the pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from resnet_spec.data.refusal import refuse
 from resnet_spec.data.shapes import MOST_CLASSES, class_name
 from resnet_spec.diagnostics import printable, suggestion
 
-SPLITS = {"train": 4000, "validation": 500, "test": 1000}  # images, unless the options say otherwise
+SPLITS = {"train": 4000, "validation": 500, "test": 1000}  # the default numbers of images
 HELD = 1 << 29  # bytes; images of a larger split are generated when they are read
 _AT_ONCE = 1 << 19  # pixels drawn together
 _LIMITS = {"classes": (2, MOST_CLASSES), "channels": (1, 16), "height": (8, 4096), "width": (8, 4096), "seed": (0, 2**63 - 1)}
@@ -26,10 +26,9 @@ _OPTIONS = ("classes", "size", "channels", "seed", *SPLITS)
 
 
 def open_synthetic(text: str, options: str, input: tuple[int, int, int], seed: int, classes: int | None) -> Data:
-    """The data set that `options` describe, such as `classes=10,size=64,train=2000`. Raises what `open_data` raises.
+    """Open the data set that `options` describe, such as `classes=10,size=64,train=2000`. Raises what `open_data` raises.
 
-    `size` is in pixels, `64` or `48x64` (height x width). `input`, `seed` and `classes` apply where the options do not say
-    otherwise.
+    `size` is in pixels, `64` or `48x64` (height x width). `input`, `seed` and `classes` are the defaults of the options.
     """
     channels, height, width = input
     values = {"classes": classes or 10, "channels": channels, "height": height, "width": width, "seed": seed, **SPLITS}
@@ -38,9 +37,9 @@ def open_synthetic(text: str, options: str, input: tuple[int, int, int], seed: i
     for key, number in values.items():
         low, high = _LIMITS.get(key, (0, _MOST_IMAGES))
         if not low <= number <= high:
-            raise refuse("data-option", f"`{key}` of `synthetic` is {number}, and may be {low} to {high}")
+            raise refuse("data-option", f"`{key}` of `synthetic` is {number}, but must be {low} to {high}")
     if not values["train"]:
-        raise refuse("no-images", "`synthetic` is asked for no images for training")
+        raise refuse("no-images", "`synthetic` needs at least one training image")
     shape = (values["height"], values["width"], values["channels"])
     train, validation, test = (
         _draw_split(values["seed"], number, what, values[what], values["classes"], shape) for number, what in enumerate(SPLITS)
@@ -50,7 +49,7 @@ def open_synthetic(text: str, options: str, input: tuple[int, int, int], seed: i
 
 
 def _read_option(option: str) -> dict[str, int]:
-    """The values that an option such as `size=48x64` sets."""
+    """Read an option such as `size=48x64`: the values that it sets."""
     key, _, value = (part.strip() for part in option.partition("="))
     if key not in _OPTIONS:
         help = suggestion(key, _OPTIONS, {"valid": "validation"})
@@ -65,7 +64,7 @@ def _read_option(option: str) -> dict[str, int]:
 
 
 def _draw_split(seed: int, number: int, what: str, count: int, classes: int, shape: tuple[int, int, int]) -> Split | None:
-    """A split of `count` images of `shape` (H, W, C), in memory unless it is too large."""
+    """Draw a split of `count` images of `shape` (H, W, C), in memory unless it is too large."""
     labels = np.arange(count, dtype=np.int64) % classes
     if count * math.prod(shape) > HELD:
         return Split(labels, partial(_draw_one, seed, number, classes, shape), lambda i: f"image {i} of {what}")

@@ -1,4 +1,4 @@
-"""What is reported about a spec, a recipe or a run, and how it is shown. Any part of the package may import this one."""
+"""Findings about a spec, a recipe or a run, and how they are shown. Any part of the package may import this one."""
 
 from __future__ import annotations
 

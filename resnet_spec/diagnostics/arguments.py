@@ -15,7 +15,7 @@ from typing import TypeVar
 from resnet_spec.diagnostics.errors import ArgumentError
 from resnet_spec.diagnostics.model import Diagnostic
 from resnet_spec.diagnostics.suggestions import closest
-from resnet_spec.diagnostics.text import printable
+from resnet_spec.diagnostics.text import join_words, printable
 
 Choice = TypeVar("Choice", bound=str)
 MAX_SIDE = 999_999_999  # pixels, or channels
@@ -29,7 +29,7 @@ def wrong_argument(message: str, help: str = "") -> ArgumentError:
 
 
 def quote(value: object) -> str:
-    """A value as it is written in Python, made safe for a terminal; of a long one the ends."""
+    """A value as it is written in Python, made safe for a terminal; a long one is shortened in the middle."""
     try:
         return printable(_REPR.repr(value))
     except ValueError:  # an int of thousands of digits
@@ -39,20 +39,20 @@ def quote(value: object) -> str:
 def require_choice(
     name: str, value: object, choices: Sequence[Choice], synonyms: dict[str, str] | None = None, optional: bool = False
 ) -> Choice:
-    """`value` where it is one of `choices`.
+    """Return `value` if it is one of `choices`.
 
     Args:
         name: what the argument is called, for the message.
         synonyms: other words for a choice, which are suggested and not accepted.
-        optional: whether the message also offers None, which the caller has dealt with.
+        optional: whether the message also lists None, which the caller handles.
 
     Raises:
-        ArgumentError: with all choices, and the closest one where there is one.
+        ArgumentError: lists all choices, and suggests the closest one if any is close.
     """
     for choice in choices:
         if isinstance(value, str) and value == choice:
             return choice
-    accepted = _either([*(f"`{choice}`" for choice in choices), *(["None"] if optional else [])])
+    accepted = join_words([*(f"`{choice}`" for choice in choices), *(["None"] if optional else [])], "or")
     near = closest(value, choices, synonyms) if isinstance(value, str) else None
     raise wrong_argument(f"`{name}` takes {accepted}, not {quote(value)}", f"did you mean `{near}`?" if near else "")
 
@@ -60,7 +60,7 @@ def require_choice(
 def require_choices(
     name: str, values: object, choices: Sequence[Choice], synonyms: dict[str, str] | None = None
 ) -> tuple[Choice, ...]:
-    """`values` where each is one of `choices`: an iterable of them, or a string with commas between them.
+    """Return `values` if each is one of `choices`; they are an iterable, or a comma-separated string.
 
     Raises:
         ArgumentError: as `require_choice`.
@@ -73,12 +73,8 @@ def require_choices(
     return tuple([require_choice(name, value, choices, synonyms) for value in values])
 
 
-def _either(texts: Sequence[str]) -> str:
-    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
-
-
 def integer(value: object) -> int | None:
-    """An int, or a number of another library that is an exact integer, as an int; None for anything else, booleans too."""
+    """`value` as an int if it is an int or an integer of another library, such as numpy; None otherwise, also for booleans."""
     if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
         return None
     try:
@@ -88,10 +84,10 @@ def integer(value: object) -> int | None:
 
 
 def require_size(value: object, name: str = "input") -> tuple[int, int, int]:
-    """The size of an image: `"3x224x224"`, or three integers (C, H, W).
+    """Return the size of an image, (C, H, W), given as `"3x224x224"` or as three integers.
 
     Raises:
-        ArgumentError: with the size that was most likely meant.
+        ArgumentError: suggests the size that was most likely meant.
     """
     text = value.strip() if isinstance(value, str) else None
     if text is not None:
@@ -102,17 +98,17 @@ def require_size(value: object, name: str = "input") -> tuple[int, int, int]:
     if len(numbers) == 3 and all(0 < number <= MAX_SIDE for number in numbers):
         return numbers[0], numbers[1], numbers[2]
     if text is not None:
-        example = "x".join(map(str, _likely_size(numbers)))
+        example = "x".join(map(str, likely_size(numbers)))
         message = f"`{printable(str(value))}` is not a size"
         help = f"write channels x height x width in pixels: `{example}`"
     else:
         message = f"`{name}` takes three integers, channels, height and width in pixels, not {quote(value)}"
-        help = f"for example {name}={_likely_size(numbers)}"
+        help = f"for example {name}={likely_size(numbers)}"
     raise ArgumentError([Diagnostic("invalid-input", message, None, help=help)])
 
 
 def _integers(value: object) -> list[int]:
-    """The integers in a value; none where anything else is in it."""
+    """The integers in a value; an empty list if it contains anything else."""
     one = integer(value)
     if one is not None:
         return [one]
@@ -125,8 +121,8 @@ def _integers(value: object) -> list[int]:
     return [each for each in found if each is not None] if None not in found else []
 
 
-def _likely_size(numbers: Sequence[int]) -> tuple[int, int, int]:
-    """What was most likely meant by another count of numbers than three."""
+def likely_size(numbers: Sequence[int]) -> tuple[int, int, int]:
+    """The size (C, H, W) that was most likely meant by some integers."""
     match [number for number in numbers if 0 < number <= MAX_SIDE]:
         case [side] if len(numbers) == 1:
             return 3, side, side
@@ -134,6 +130,10 @@ def _likely_size(numbers: Sequence[int]) -> tuple[int, int, int]:
             return channels, side, side
         case [height, width] if len(numbers) == 2:
             return 3, height, width
+        case [height, width, 1 | 3 as channels] if len(numbers) == 3 and height > channels:  # with the channels last
+            return channels, height, width
+        case [channels, height, width] if len(numbers) == 3:
+            return channels, height, width
         case [_, channels, height, width] if len(numbers) == 4:  # with a batch
             return channels, height, width
         case _:
@@ -141,7 +141,7 @@ def _likely_size(numbers: Sequence[int]) -> tuple[int, int, int]:
 
 
 def require_height_and_width(value: object) -> tuple[int, int]:
-    """The height and width of an image in pixels: two integers, or one for a square.
+    """Return the height and width of an image in pixels, given as two integers, or as one for a square.
 
     Raises:
         ArgumentError: for anything else, such as a size with channels.
@@ -157,9 +157,9 @@ def require_height_and_width(value: object) -> tuple[int, int]:
 
 
 def require_patches(value: object, name: str = "set") -> list[str]:
-    """Patches as a list of `key.path=value`: from one of them, an iterable of them, or a mapping of key paths to values.
+    """Return patches as a list of `key.path=value`, given as one string, an iterable, or a mapping of key paths to values.
 
-    The values of a mapping are Python data: `{"stages.layer3.depth": 23}`; None deletes.
+    The values of a mapping are Python data: `{"stages.layer3.depth": 23}`; None deletes the key.
 
     Raises:
         ArgumentError: for anything else.
@@ -186,12 +186,12 @@ def _patch(key: object, value: object, name: str) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise _wrong_patch(f"the value of `{printable(key)}` in `{name}` cannot be written as YAML: {error}", "") from None
-    # What JSON may hold as it is and YAML may not is inside strings, where both know escapes.
+    # Characters that JSON allows unescaped and YAML does not can only be inside strings, where both have escapes.
     return f"{key}=" + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _plain(value: object) -> object:
-    """A value that the JSON encoder does not know, such as an array's number, as plain Python data."""
+    """A value that the JSON encoder does not support, such as a numpy scalar, as plain Python data."""
     if isinstance(value, Mapping):
         return dict(value)
     if callable(tolist := getattr(value, "tolist", None)):

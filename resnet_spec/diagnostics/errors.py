@@ -1,4 +1,4 @@
-"""The errors that the package raises for what a user can correct. Each holds its findings; its class gives the exit code."""
+"""The errors that the package raises for what a user can correct. Each holds its findings; its class sets the exit code."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .text import printable
 class ResnetSpecError(Exception):
     """The base of all errors about something the user can correct.
 
-    `diagnostics` are the findings that do not follow from each other, errors and warnings, in the order of their sources. The
-    class says what is wrong. `exit_code` is that of the command line: 1 where a text or data are wrong, 2 where an argument is
-    wrong or a file cannot be read or written.
+    `diagnostics` are the independent findings, errors and warnings, ordered by source and position. `exit_code` is the exit
+    code of the command line: 1 where a spec, a recipe or data are wrong, 2 where an argument is wrong or a file cannot be read
+    or written.
     """
 
     exit_code: ClassVar[int] = 1
@@ -32,7 +32,7 @@ class ResnetSpecError(Exception):
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
-        """Each finding on a line, followed by its notes and its help. Untrusted text in them is made safe."""
+        """One line for each finding, followed by its notes and its help. Untrusted text is escaped."""
         lines = []
         for found in self.diagnostics:
             place = f"{found.span}: " if found.span else ""
@@ -51,7 +51,7 @@ class RecipeError(ResnetSpecError):
 
 
 class DataError(ResnetSpecError):
-    """A data set or an image is wrong: its layout, its labels, a damaged file, or classes that are not the network's."""
+    """A data set or an image is wrong: its layout, its labels, a damaged file, or classes that the network does not have."""
 
 
 class WeightsError(ResnetSpecError):
@@ -59,7 +59,7 @@ class WeightsError(ResnetSpecError):
 
 
 class TrainingError(ResnetSpecError):
-    """A run cannot go on: it diverged, does not fit into memory, or is not as its folder says."""
+    """A run cannot continue: it diverged, does not fit into memory, or does not match its folder."""
 
 
 class ArgumentError(ResnetSpecError, ValueError):
@@ -69,5 +69,5 @@ class ArgumentError(ResnetSpecError, ValueError):
 
 
 def document_error(kind: DocumentKind) -> type[SpecError] | type[RecipeError]:
-    """The class of the errors about a document of one kind."""
+    """The class of errors about a kind of document."""
     return RecipeError if kind == "recipe" else SpecError

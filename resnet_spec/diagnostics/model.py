@@ -1,7 +1,4 @@
-"""Source texts, places in them, and findings at these places.
-
-Every other part of the package may use this module, and it uses none of them. `reporters` shows a finding.
-"""
+"""Source texts, places in them, and findings at these places. `reporters` shows findings."""
 
 from __future__ import annotations
 
@@ -23,9 +20,9 @@ _KEY = re.compile(r'"((?:[^"\\]|\\.)*)": ')
 class Source:
     """One text that was read: a file, standard input, a dict, or a `--set` argument.
 
-    `name` is what the user calls it. `origin` says who wrote it: a finding inside a library block is reported at the line of
-    the user's file that uses the block. `data`: the text is the JSON (indented by 2) of a spec that was given as Python data,
-    so that its lines mean nothing to the user.
+    `name` is shown to the user. `origin` is where the text comes from: a finding inside a library block is reported at the line
+    of the user's file that uses the block. `data`: the text is the JSON (indented by 2) of a spec that was given as Python
+    data, so its line numbers mean nothing to the user.
     """
 
     name: str
@@ -35,7 +32,7 @@ class Source:
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
-        """The lines without their line breaks. A byte order mark is in no column."""
+        """The lines without their line breaks. A byte order mark does not count as a column."""
         return tuple(self.text.removeprefix("\ufeff").splitlines())
 
     def line(self, number: int) -> str:
@@ -45,7 +42,7 @@ class Source:
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """For each line of a JSON text, the path of the entry on it: `stem.conv1.kernel_size[0]`."""
-        names: list[str] = []  # of the entries around, from the outermost on
+        names: list[str] = []  # of the enclosing entries, the outermost first
         found = []
         for line in self.lines:
             text = line.lstrip(" ")
@@ -60,7 +57,7 @@ class Source:
 
     @cached_property
     def suppressions(self) -> Mapping[int, tuple[str, ...]]:
-        """The lines that end in `# resnet-spec: ignore[CODE, ...]`, with the codes."""
+        """The codes of each line that ends in `# resnet-spec: ignore[CODE, ...]`, by line number."""
         if "ignore[" not in self.text:
             return {}
         found = ((number, _SUPPRESSION.search(line)) for number, line in enumerate(self.lines, 1) if "ignore[" in line)
@@ -69,14 +66,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a source. Lines and columns count from 1, in characters; the end column is the first one outside."""
+    """A range of a source. Lines and columns count from 1, in characters; the end column is exclusive."""
 
     source: Source
     line: int
     column: int
     end_line: int
     end_column: int
-    anchor: Span | None = None  # of a value that came through a YAML alias: the place of its anchor
+    anchor: Span | None = None  # the place of the anchor, for a value inserted by a YAML alias
 
     def __str__(self) -> str:
         if self.source.data:
@@ -85,15 +82,15 @@ class Span:
         return f"{self.source.name}:{self.line}:{self.column}"
 
     def within(self, start: int, stop: int) -> Span:
-        """The part from character `start` up to `stop`, for a span on one line."""
+        """The characters from `start` to `stop` (exclusive) of a span that is on one line."""
         return Span(self.source, self.line, self.column + start, self.line, self.column + stop, self.anchor)
 
     def with_anchor(self, anchor: Span) -> Span:
         """The place of an alias, for a value under `anchor`."""
         return Span(self.source, self.line, self.column, self.end_line, self.end_column, anchor)
 
-    def meets(self, other: Span) -> bool:
-        """Whether two places have a character in common."""
+    def overlaps(self, other: Span) -> bool:
+        """Whether two places overlap."""
         return (
             self.source is other.source
             and (self.line, self.column) < (other.end_line, other.end_column)
@@ -103,7 +100,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A secondary place, and what it has to do with the finding."""
+    """A secondary place, and how it is related to the finding."""
 
     span: Span
     text: str = ""
@@ -111,9 +108,9 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `code` is a stable kebab-case word; `help` is something the author can type.
+    """One finding. `code` is stable and in kebab case; `help` is a suggested fix.
 
-    `span` is None only for findings about no text at all, such as a file that does not exist.
+    `span` is None only for findings that are not about a text, such as a file that does not exist.
     """
 
     code: str

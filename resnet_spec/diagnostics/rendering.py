@@ -1,4 +1,4 @@
-"""Findings as text, for people and for programs. Nothing is printed here, and untrusted text is made safe.
+"""Findings as text, for people and for programs. Nothing is printed here; untrusted text is escaped.
 
 Each message format has a reporter: the module of its name in `reporters`, with a function `report`.
 """
@@ -16,7 +16,7 @@ MESSAGE_FORMATS: tuple[MessageFormat, ...] = get_args(MessageFormat)
 Reporter = Callable[[Sequence[Diagnostic], bool], str]
 
 
-def render(diagnostics: Iterable[Diagnostic], how: MessageFormat = "text", color: bool = False) -> str:
-    """All findings in one of the formats, with a final line break; a format for people is empty where there are none."""
-    report: Reporter = importlib.import_module(f"resnet_spec.diagnostics.reporters.{how}").report
+def render(diagnostics: Iterable[Diagnostic], message_format: MessageFormat = "text", color: bool = False) -> str:
+    """All findings in one of the formats, with a final line break; without findings, the formats for people are empty."""
+    report: Reporter = importlib.import_module(f"resnet_spec.diagnostics.reporters.{message_format}").report
     return report(list(diagnostics), color)

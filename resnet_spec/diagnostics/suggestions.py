@@ -1,17 +1,17 @@
-"""What an unknown word most likely stands for."""
+"""Suggestions for unknown words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-MOST_COMPARED = 1000  # known words that an unknown one is compared with, so that many mistakes in a long text take no minutes
+MOST_COMPARED = 1000  # known words that an unknown one is compared with: many mistakes in a long text would take minutes
 MANY = 100
 MOST_SIMILAR = 50
 
 
 def closest(word: str, known: Iterable[str], synonyms: dict[str, str] | None = None) -> str | None:
-    """The known word that `word` most likely stands for: a common synonym first, else the one of the closest spelling."""
+    """The known word that was most likely meant by `word`: a common synonym, else the closest spelling."""
     choices = list(islice(known, MOST_COMPARED))
     if synonyms and synonyms.get(word.lower()) in choices:
         return synonyms[word.lower()]
@@ -23,7 +23,7 @@ def closest(word: str, known: Iterable[str], synonyms: dict[str, str] | None = N
 
 
 def _candidates(word: str, choices: list[str]) -> list[str]:
-    """The words to compare with `word`: of many, those that share its first or its last half, as after a single typo."""
+    """The words to compare with `word`: of many, those with the same first or second half, which one typo leaves intact."""
     if len(choices) <= MANY:
         return choices
     half = len(word) // 2
@@ -32,7 +32,7 @@ def _candidates(word: str, choices: list[str]) -> list[str]:
 
 
 def suggestion(word: str, known: Sequence[str], synonyms: dict[str, str] | None = None, most: int = 12) -> str:
-    """A help for an unknown word: the closest known word, else the known words, `most` of them; empty where there are none."""
+    """The help for an unknown word: the closest known word, else up to `most` of the known words; empty if there are none."""
     if (near := closest(word, known, synonyms)) is not None:
         return f"did you mean `{near}`?"
     if not known or not most:
@@ -41,7 +41,7 @@ def suggestion(word: str, known: Sequence[str], synonyms: dict[str, str] | None 
     return f"known here: {shown}" + (f", and {len(known) - most} more" if len(known) > most else "")
 
 
-# Words of other libraries and of papers, and this language's own for them.
+# Names from other libraries and papers, with their equivalents in this language.
 SYNONYMS: dict[str, str] = {
     "filters": "out_channels",
     "planes": "out_channels",

@@ -1,12 +1,13 @@
 """Untrusted text, made safe for where it is shown, and measured in the columns of a terminal.
 
-Names of classes, files and parts of a spec come from other people. `printable` is the first step of every output: it leaves
-one line without anything that a terminal would obey. The other functions add what their format needs.
+Names of classes, files and parts of a spec are untrusted. `printable` is the first step of every output: it returns one line
+that contains nothing a terminal would interpret. The other functions add the escapes of their format.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 ELLIPSIS = "…"
 
@@ -19,7 +20,7 @@ def printable(text: str) -> str:
 
 
 def display_width(text: str) -> int:
-    """The columns that `text` takes on a terminal: two for a wide character, none for one that combines with the one before."""
+    """The columns that `text` takes on a terminal: two for each wide character, none for a combining one."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
@@ -30,27 +31,27 @@ def _columns(character: str) -> int:
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
-    """`text` with spaces up to `width` columns: after it, or before it where it is to be flush `right`."""
+    """`text` padded with spaces to `width` columns: on the right, or on the left to align it `right`."""
     fill = " " * (width - display_width(text))
     return fill + text if right else text + fill
 
 
 def shorten(text: str, most: int) -> str:
-    """`text`, printable and in at most `most` columns: of a longer one its beginning and its end, which may both matter.
+    """`text`, printable and in at most `most` columns; a longer one keeps its beginning and its end.
 
-    There are at most two characters to a column: combining characters take no columns and could pile up.
+    At most two characters are kept for each column: combining characters take no columns and could pile up.
     """
     shown = printable(text if len(text) <= 5 * most else text[: 3 * most] + text[-2 * most :])
     if display_width(shown) <= most and len(shown) <= 2 * most:
         return shown
     end = beginning(shown[::-1], most // 3)[::-1].lstrip()
-    while end and not display_width(end[0]):  # a combining mark without its letter
+    while end and not display_width(end[0]):  # a combining character without its base character
         end = end[1:]
     return beginning(shown, most - 1 - display_width(end)).rstrip() + ELLIPSIS + end
 
 
 def beginning(text: str, width: int) -> str:
-    """As much of `text` as fits into `width` columns, in at most two characters to a column."""
+    """The longest prefix of `text` that fits into `width` columns, with at most two characters for each column."""
     used = kept = 0
     for character in text[: 2 * width]:
         used += display_width(character)
@@ -80,5 +81,20 @@ def uri(path: str) -> str:
 
 
 def workflow_text(text: str, also: str = "") -> str:
-    """Text for a workflow command of GitHub: nothing in it starts another command. `also` are more characters to escape."""
+    """Text for a workflow command of GitHub, which cannot start another command. `also`: further characters to escape."""
     return "".join(f"%{ord(c):02X}" if c in "%\r\n" + also else c for c in printable(text))
+
+
+def join_words(texts: Sequence[str], last: str) -> str:
+    """`a, b and c`, where `last` is `and`."""
+    return f" {last} ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def join_first(texts: Sequence[str], most: int = 3) -> str:
+    """The first `most` texts, and the number of the others: `a, b, c, and 4 more`."""
+    return ", ".join(texts[:most]) + (f", and {len(texts) - most:,} more" if len(texts) > most else "")
+
+
+def count_text(number: int, thing: str) -> str:
+    """`1 step`, `2,000 steps`, `4 processes`."""
+    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith('s') else 's'}"

@@ -1,4 +1,4 @@
-"""A short name for what a network computes, given its weights.
+"""A hash of what a network computes for given weights.
 
 Two networks can have the same keys and shapes and compute different things: the stride on the 1x1 or on the 3x3, another eps,
 `ceil_mode`, the order of relu and add. A checkpoint therefore carries the fingerprint of its network.
@@ -17,10 +17,10 @@ VERSION = "rs1"
 def fingerprint(graph: Graph) -> str:
     """`rs1:` and 32 hexadecimal digits of a SHA-256 over names, operations, wiring and attributes, in order.
 
-    The spec's `name`, `about` and `input`, the kinds of blocks and the initialization change nothing that is computed from
-    given weights, and do not count. Fields at their default are left out, so that a field added later changes no fingerprint.
+    The spec's `name`, `about` and `input`, the kinds of blocks and the initialization do not change what is computed from given
+    weights, and are left out. Fields at their default are left out, so that a field added later changes no fingerprint.
     """
-    import hashlib  # takes longer to import than most networks to compile
+    import hashlib  # importing it takes longer than compiling most networks
 
     digest = hashlib.sha256(VERSION.encode())
     known: dict[int, str] = {}

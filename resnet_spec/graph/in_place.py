@@ -1,4 +1,4 @@
-"""Which operations may write their output over their input, because nothing else needs it: no other reader, no backward pass.
+"""Which operations may overwrite their input, because nothing else needs it: no other reader, no backward pass.
 
 In-place execution is decided by the compiler, never in a spec. A ReLU after a norm saves the memory of one value in inference,
 and a sum written over the branch saves another, as in hand-written networks.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from resnet_spec.graph.model import INPUT, Graph
 
 
-def overwritten(graph: Graph) -> dict[int, int]:
-    """For each node that works in place, the value it overwrites."""
+def find_overwritten(graph: Graph) -> dict[int, int]:
+    """For each node that works in place, the value that it overwrites."""
     readers = graph.readers()
     found: dict[int, int] = {}
     for position, node in enumerate(graph.nodes):

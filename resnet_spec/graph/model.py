@@ -33,7 +33,7 @@ class Node:
 class Region:
     """A range of nodes under one name: a stage, a block, or a sequence. Regions nest, the outer one first.
 
-    `label` is the name of the block or operation; it does not count in comparisons, as it changes nothing that is computed.
+    `label` is the name of the block or operation; comparisons ignore it, since it has no effect on what is computed.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class BrokenNode:
-    """An operation that could not be built, the values it was given, and why."""
+    """An operation that could not be built, its inputs, and the reason."""
 
     name: str
     op: str
@@ -78,7 +78,7 @@ class Graph:
         return len(self.shape_of(node.inputs[0])) == 3 > len(node.shape)
 
     def around(self, position: int) -> Iterator[Region]:
-        """The regions around a node, the outermost first."""
+        """The regions that contain a node, the outermost first."""
         return (region for region in self.regions if region.start <= position < region.stop)
 
     def place(self, position: int) -> tuple[Span, tuple[Label, ...]]:
@@ -90,7 +90,7 @@ class Graph:
         return (outer[-1], (Label(span, "in this block of the library"),)) if outer else (span, ())
 
     def readers(self) -> tuple[tuple[int, ...], ...]:
-        """For each node, the positions of the nodes that read it, once for each reading."""
+        """For each node, the positions of the nodes that read it, once for each time they do."""
         found: list[list[int]] = [[] for _ in self.nodes]
         for position, node in enumerate(self.nodes):
             for value in node.inputs:
@@ -99,7 +99,7 @@ class Graph:
         return tuple(map(tuple, found))
 
     def gates(self) -> frozenset[int]:
-        """The positions of the nodes that only scale the channels of another value: C x 1 x 1 beside C x H x W."""
+        """The positions of the nodes of C x 1 x 1 that only scale the channels of a value of C x H x W."""
         readers = self.readers()
         found: set[int] = set()
 
@@ -116,7 +116,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A node or a region seen from outside: its name relative to its parent, the values it reads, and its output."""
+    """A node or a region as its parent uses it: its name relative to the parent, the values it reads, and its output."""
 
     name: str
     start: int

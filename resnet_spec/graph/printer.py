@@ -1,4 +1,4 @@
-"""A graph as stable text, for `build --dump-ir` and golden files: one line a region or node, in order."""
+"""A graph as stable text, for `build --dump-ir` and golden files: one line for each region or node, in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from resnet_spec.ops import show
 
 
 def print_graph(graph: Graph) -> str:
-    """The whole graph. Values are `%0`, `%1`, ... in order, `%input` is the network's input."""
+    """Print the whole graph to text. Values are `%0`, `%1`, ... in order, `%input` is the network's input."""
     lines = [f"graph input {show(graph.input)} init {graph.init}"]
     for item in tree(graph):
         _print(graph, item, 1, lines)

@@ -21,7 +21,7 @@ def verify(graph: Graph) -> None:
         if (len(node.inputs) > 1) != (node.op.joins is not None):
             raise BrokenGraphError(f"{node.name} is a {node.op.name} of {len(node.inputs)} inputs")
     if not INPUT <= graph.output < len(graph.nodes):
-        raise BrokenGraphError(f"the output {graph.output} is no value of the graph")
+        raise BrokenGraphError(f"the output {graph.output} is not a value of the graph")
     around: list[tuple[str, int, int]] = [("", 0, len(graph.nodes))]
     for region in graph.regions:
         while around and not _inside(region.name, around[-1][0]):
@@ -34,7 +34,7 @@ def verify(graph: Graph) -> None:
         around.append((region.name, region.start, region.stop))
         for node in graph.nodes[region.start : region.stop]:
             if not _inside(node.name, region.name):
-                raise BrokenGraphError(f"{node.name} lies in {region.name}; its name says otherwise")
+                raise BrokenGraphError(f"{node.name} is inside {region.name}, but its name has another prefix")
 
 
 def _inside(name: str, region: str) -> bool:

@@ -1,4 +1,4 @@
-"""The arguments that `evaluate` and `predict` share, and what they accept."""
+"""Checks the arguments that `evaluate` and `predict` share."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PRECISION_SYNONYMS = {"half": "fp16", "float16": "fp16", "bfloat16": "bf16", "f
 
 
 def require_precision(value: object) -> Precision:
-    """A precision. Raises ArgumentError."""
+    """Return a precision. Raises ArgumentError for anything else."""
     return require_choice("precision", value, PRECISIONS, _PRECISION_SYNONYMS)
 
 
 def require_integer(name: str, value: object, least: int) -> int:
-    """An integer of at least `least`. Raises ArgumentError."""
+    """Return an integer of at least `least`. Raises ArgumentError for anything else."""
     number = integer(value)
     if number is None or number < least:
         raise wrong_argument(f"`{name}` takes an integer, {least} or more, not {quote(value)}")
@@ -27,21 +27,21 @@ def require_integer(name: str, value: object, least: int) -> int:
 
 
 def require_run(value: object) -> Path:
-    """The path of a run folder or a file of weights. Raises ArgumentError; whether it exists is checked later."""
+    """Return the path of a run folder or a file of weights. Raises ArgumentError; whether it exists is checked later."""
     if not isinstance(value, str | Path):
         raise wrong_argument(f"`path` takes a run folder or a file of weights, not {quote(value)}")
     return Path(value)
 
 
 def require_data(value: object) -> str:
-    """A `--data` argument. Raises ArgumentError; what it names is checked later."""
+    """Return a `--data` argument. Raises ArgumentError; whether the data exist is checked later."""
     if not isinstance(value, str):
         raise wrong_argument(f"`data` takes one of {', '.join(kind.usage for kind in KINDS.values())}, not {quote(value)}")
     return value
 
 
 def require_device(value: object) -> str:
-    """The name of a device. Raises ArgumentError; whether the machine has it is checked later."""
+    """Return the name of a device. Raises ArgumentError; whether the machine has it is checked later."""
     if not isinstance(value, str):
         raise wrong_argument(f"`device` takes the name of a device, {', '.join(DEVICES)}, not {quote(value)}")
     return value

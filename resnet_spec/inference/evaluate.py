@@ -1,4 +1,4 @@
-"""Evaluating trained weights on a data set: loss, accuracy and the confusion matrix."""
+"""Evaluates trained weights on a data set: loss, accuracy and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resnet_spec.data.preparation import refuse_channels
 from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import require_choice
 from resnet_spec.inference.arguments import require_data, require_integer, require_precision
-from resnet_spec.inference.folding import for_inference
+from resnet_spec.inference.folding import prepare_for_inference
 from resnet_spec.inference.trained import load_trained
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.training.feeding import Machine, make_evaluation
@@ -67,7 +67,7 @@ def evaluate(
     text = data or facts.data
     opened = open_data(text, input=trained.analysis.input, split=facts.split, skip_bad=skip_bad, classes=len(facts.classes))
     refuse_channels(opened, facts.preparation.channels)
-    with suppress(ValueError):  # other data may have too few images to hold any out
+    with suppress(ValueError):  # other data may have too few images to hold some out
         opened = with_held_out(opened, *facts.hold_out)
     opened = _with_classes(opened, facts.classes)
     splits: dict[SplitName, Split | None] = {"train": opened.train, "validation": opened.validation, "test": opened.test}
@@ -83,20 +83,20 @@ def evaluate(
         batches = make_evaluation(split, chosen, batch_size, True, preparation, machine, skipped)
     except BadImage as bad:
         raise refuse_bad_image(bad) from None
-    module = for_inference(trained.module, precision)
+    module = prepare_for_inference(trained.module, precision)
     scores = score(module, batches, len(facts.classes), trained.device, "fp32", World())
     return Evaluation(facts.name, text, split, scores, facts.classes, skipped.names)
 
 
 def _with_classes(data: Data, classes: tuple[str, ...]) -> Data:
-    """The data with labels in the order of the network's classes. Raises DataError where the data have a class it lacks."""
+    """Renumber the labels in the order of the network's classes. Raises DataError if the data have a class that it lacks."""
     if data.classes == classes:
         return data
     unknown = [name for name in data.classes if name not in classes]
     if unknown:
-        message = f"the data have a class `{printable(unknown[0])}` that the network does not know"
+        message = f"the data have a class `{printable(unknown[0])}` that the network does not have"
         known = ", ".join(printable(name) for name in classes[:12])
-        raise DataError([Diagnostic("data-classes", message, None, help=f"it knows {known}")])
+        raise DataError([Diagnostic("data-classes", message, None, help=f"its classes are {known}")])
     numbers = np.array([classes.index(name) for name in data.classes])
 
     def renumbered(split: Split | None) -> Split | None:

@@ -1,6 +1,6 @@
-"""A trained network made faster for inference: batch norm folded into convolutions, weights in the wanted precision.
+"""Makes a trained network faster for inference: folds batch norm into convolutions, and converts weights to a precision.
 
-The outputs are those of the original network, apart from rounding. A network that cannot be traced keeps its batch norms.
+The outputs equal those of the original network, except for rounding. A network that cannot be traced keeps its batch norms.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Inference(nn.Module):
         return output.to(torch.float32)
 
 
-def for_inference(module: nn.Module, precision: Precision = "fp32") -> Inference:
-    """A copy of `module` for inference: batch norm folded, channels last, with weights of `precision`."""
+def prepare_for_inference(module: nn.Module, precision: Precision = "fp32") -> Inference:
+    """Copy `module` for inference: batch norm folded, channels last, weights in `precision`."""
     module = module.eval()
     try:
         folded: nn.Module = fuse(module)

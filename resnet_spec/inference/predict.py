@@ -1,4 +1,4 @@
-"""Predicting the classes of images with trained weights."""
+"""Predicts the classes of images with trained weights."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from resnet_spec.data.preparation import normalized, refuse_image_files
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.inference.arguments import require_integer, require_precision
-from resnet_spec.inference.folding import Inference, for_inference
+from resnet_spec.inference.folding import Inference, prepare_for_inference
 from resnet_spec.inference.trained import Trained, load_trained
 from resnet_spec.training.recipe import Precision
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The classes of one image with their probabilities, the most probable first; or the `problem` why it cannot be read."""
+    """The classes of an image with their probabilities (0 to 1), the most probable first; or why it cannot be read."""
 
     image: str
     classes: tuple[tuple[str, float], ...]
@@ -48,7 +48,7 @@ def predict(
     trained = load_trained(path, device)
     refuse_image_files(trained.facts.preparation.channels)
     files = [file for each in given for file in _files(each)]
-    module = for_inference(trained.module, precision)
+    module = prepare_for_inference(trained.module, precision)
     predictions: list[Prediction] = []
     for start in range(0, len(files), batch_size):
         predictions += _predict_batch(trained, module, files[start : start + batch_size], top)
@@ -56,7 +56,7 @@ def predict(
 
 
 def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: int) -> list[Prediction]:
-    """The predictions for some files, in their order."""
+    """Predict the classes of some files, in their order."""
     preparation, classes = trained.facts.preparation, trained.facts.classes
     read = [_read(trained, file) for file in files]
     good = [image for image in read if not isinstance(image, BadImage)]
@@ -77,7 +77,7 @@ def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: 
 
 
 def _read(trained: Trained, file: Path) -> Pixels | BadImage:
-    """An image as the network takes it, or why it cannot be read."""
+    """Read an image as the network takes it; or why it cannot be read."""
     try:
         image = read_image(file)
     except BadImage as bad:
@@ -86,7 +86,7 @@ def _read(trained: Trained, file: Path) -> Pixels | BadImage:
 
 
 def _paths(images: object) -> list[Path]:
-    """The paths that were given, one or several. Raises ArgumentError where that is not what was given."""
+    """One or several paths as a list. Raises ArgumentError for anything else."""
     if isinstance(images, str | Path):
         return [Path(images)]
     if isinstance(images, bytes) or not isinstance(images, Iterable):
@@ -94,15 +94,15 @@ def _paths(images: object) -> list[Path]:
     paths: list[Path] = []
     for image in images:
         if not isinstance(image, str | Path):
-            raise wrong_argument(f"each of `images` is a path, not {quote(image)}")
+            raise wrong_argument(f"each of `images` must be a path, not {quote(image)}")
         paths.append(Path(image))
     if not paths:
-        raise wrong_argument("`images` is empty", "give a file, a folder, or several of them")
+        raise wrong_argument("`images` is empty", "pass a file, a folder, or several of them")
     return paths
 
 
 def _files(path: Path) -> list[Path]:
-    """The images that a path names: itself, or those below a folder, sorted. Raises ArgumentError where there are none."""
+    """The image at a path, or those below a folder, sorted. Raises ArgumentError if there are none."""
     if os.path.isdir(path):
         files = sorted(file for file in _below(path) if file.suffix.lower() in SUFFIXES)
         if not files:

@@ -1,4 +1,4 @@
-"""Counting the images of a data set, and the mean and deviation of its channels."""
+"""Counts the images of a data set, and computes the mean and deviation of its channels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def summarize_data(
 
     Args:
         data: as for `train`.
-        recipe: how a data set without splits is cut into them.
+        recipe: how a data set without splits is split.
         input: the size of synthetic images, (C, H, W) in pixels or such as `"3x32x32"`.
         skip_bad: leave out images that cannot be read.
 

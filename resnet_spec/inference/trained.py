@@ -1,7 +1,7 @@
-"""Loading a trained network from a run folder or a file of weights.
+"""Loads a trained network from a run folder or a file of weights.
 
-A file brings its own spec, classes and preparation of images. They are untrusted: the spec extends nothing and is held to the
-limits of specs, and what the file says about itself must agree with the network.
+A file contains its spec, its classes and how images are prepared. They are untrusted: the spec cannot extend files and is
+subject to the limits of specs, and classes and preparation must match the network.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Trained:
 
 
 def load_trained(path: str | Path, device: str = "auto", force: bool = False) -> Trained:
-    """A trained network from a run folder (its best weights, else the last) or from one file of weights.
+    """Load a trained network from a run folder (its best weights, else the last) or from a file of weights.
 
     Args:
         path: the folder or the file.
@@ -48,7 +48,7 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False) ->
 
     Raises:
         ArgumentError: there is no such folder, file or device, or it cannot be read.
-        WeightsError: the file lacks what is needed beside the weights, or its weights do not fit its spec.
+        WeightsError: the file lacks what is needed besides weights, or its weights do not match its spec.
         SpecError: the spec in the file is wrong.
     """
     device = require_device(device)
@@ -65,7 +65,7 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False) ->
 
 
 def _find_weights(path: Path) -> Path:
-    """The file of weights that `path` names. Raises ArgumentError."""
+    """Find the file of weights of a path. Raises ArgumentError."""
     shown = printable(str(path))
     if os.path.isdir(path):
         read_record(path)
@@ -80,16 +80,16 @@ def _find_weights(path: Path) -> Path:
 
 
 def _analyze(file: Path, facts: WeightsFacts) -> Analysis:
-    """The network of the spec in a file of weights. Raises SpecError, or WeightsError where it is not what the facts say."""
+    """Analyze the spec in a file of weights. Raises SpecError, or WeightsError if the network does not match the facts."""
     shown = printable(str(file))
     if not facts.spec:
-        message = f"{shown} holds the weights of a module that was not built from a spec"
+        message = f"{shown} contains the weights of a module that was not built from a spec"
         raise WeightsError([Diagnostic("weights-without-facts", message, None, help="load them in Python")])
     analysis = compiler.analyze(Target(Source(f"the spec in {file}", facts.spec), None, None))
     if analysis.output != (len(facts.classes),):
-        message = f"{shown} names {len(facts.classes)} classes, and the output of its network is {show(analysis.output)}"
+        message = f"{shown} names {len(facts.classes)} classes, but the output of its network is {show(analysis.output)}"
         raise WeightsError([Diagnostic("weights-without-facts", message, None)])
     if facts.preparation.channels != analysis.input[0]:
-        message = f"{shown} prepares images of {facts.preparation.channels} channels, and its network takes {analysis.input[0]}"
+        message = f"{shown} prepares images of {facts.preparation.channels} channels, but its network takes {analysis.input[0]}"
         raise WeightsError([Diagnostic("weights-without-facts", message, None)])
     return analysis

@@ -1,1 +1,1 @@
-"""Text to Spec: reading with positions, patches, the schema, and expressions. Knows nothing of tensors."""
+"""Text to Spec: reading with positions, patches, the schema, and expressions."""

@@ -16,7 +16,7 @@ _PATH = Path(diagnostics.__file__).with_name("codes.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a code means and what to do, and the classes of the errors whose findings have it."""
+    """The meaning of a code, and the classes of the errors that carry it."""
 
     text: str
     errors: tuple[type[ResnetSpecError], ...]

@@ -1,8 +1,8 @@
-"""Whether data conforms to a schema: a fast yes or no.
+"""A fast check whether data conform to a schema.
 
-A correct spec, as most are, needs no more, and importing jsonschema takes longer than compiling a network. What is wrong with a
-spec that does not conform, jsonschema reports (see `validation`). Only the keywords of `spec.schema.json` and
-`recipe.schema.json` are known here; a test compares the answers with those of jsonschema.
+For a correct spec that is enough, and importing jsonschema takes longer than compiling a network. If a spec does not conform,
+jsonschema determines why (see `validation`). Only the keywords of `spec.schema.json` and `recipe.schema.json` are supported; a
+test compares the answers with those of jsonschema.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _same(value: object, expected: object) -> bool:
 
 
 def _unique(value: object) -> bool:
-    """Whether all items differ. They are compared by their text, because comparing thousands pair by pair takes long."""
+    """Whether all items differ. Their texts are compared, because comparing thousands of items pairwise is slow."""
     return not isinstance(value, list) or len({json.dumps(item, sort_keys=True) for item in value}) == len(value)
 
 
@@ -103,7 +103,7 @@ def _all_of(value: object, expected: list[Schema], schema: Schema, definitions: 
 
 
 def member_for(value: object, members: list[Schema]) -> Schema | None:
-    """The member of an `allOf` that is about a use: the one whose `if` asks for its `op`."""
+    """The member of an `allOf` that is about a use: the one whose `if` matches its `op`."""
     name = value.get("op") if isinstance(value, dict) else value
     for member in members:
         if member["if"]["properties"]["op"]["const"] == name:

@@ -1,7 +1,7 @@
-"""The language's arithmetic: `width * expansion`, `stride != 1 or in_channels != out_channels`, `max(8, channels // 16)`.
+"""The expressions of the language: `width * expansion`, `stride != 1 or in_channels != out_channels`, `max(8, channels // 16)`.
 
 The value of an expression is an int, a float or a boolean. Python's parser reads the text, but no Python is executed: the
-nodes of a whitelist are evaluated here. Length, depth and magnitude are limited, so that no text takes long or grows large.
+nodes of a whitelist are evaluated here. Length, depth and magnitude are limited, so evaluation is always fast.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_MAGNITUDE = 2**31
 
 
 class ExpressionError(Exception):
-    """Why an expression has no value. `start` and `stop` are positions in its text."""
+    """The reason why an expression has no value. `start` and `stop` are positions in its text."""
 
     def __init__(self, code: str, message: str, start: int, stop: int, help: str = "") -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class Expression:
 
 
 def make_divisible(value: float, divisor: float, least: float | None = None) -> int:
-    """`value` to the nearest multiple of `divisor`, not below `least` and not more than 10% below `value`.
+    """Round `value` to the nearest multiple of `divisor`, but not below `least` or 90% of `value`.
 
     Source: the MobileNet reference code, as in torchvision's `_make_divisible`.
     """
@@ -63,7 +63,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # name: (func
 }
 FUNCTION_NAMES = tuple(_FUNCTIONS)
 GRAMMAR = (
-    "an expression consists of numbers, names, + - * / // %, comparisons, `and or not`, `a if c else b` and the functions "
+    "expressions consist of numbers, names, `+ - * / // %`, comparisons, `and or not`, `a if c else b` and the functions "
     + ", ".join(FUNCTION_NAMES)
 )
 _ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
@@ -87,14 +87,14 @@ _NUMBER = re.compile(r"[0-9]+|([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[0-9]+
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Expression | ExpressionError:
-    """Check a text against the grammar. The error is returned, not raised, so that it is cached like the result."""
+    """Parse a text. An error is returned, not raised, so that it is cached like a result."""
     if len(text) > MAX_LENGTH:
         return ExpressionError("expression-too-long", f"an expression of more than {MAX_LENGTH} characters", 0, MAX_LENGTH)
     if not text.isascii() or not text.isprintable():
         message = f"`{text}` is not an expression: an expression is one line of ASCII characters"
         help = "names in expressions consist of the letters a to z, digits and underscores"
         return ExpressionError("expression-syntax", message, 0, len(text), help)
-    if "#" in text:  # Python's parser would take it for a comment
+    if "#" in text:  # Python's parser would read it as a comment
         return ExpressionError("expression-syntax", f"`{text}` is not an expression", text.index("#"), len(text))
     try:
         with warnings.catch_warnings():
@@ -121,7 +121,7 @@ def _syntax_error(text: str, error: Exception) -> ExpressionError:
 
 
 def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[str, int, int]]) -> None:
-    """Refuse every node that is not part of the language, and collect the names."""
+    """Reject every node that is not part of the language, and collect the names."""
     start, stop = node.col_offset + shift, (node.end_col_offset or 0) + shift
 
     def refuse(message: str, help: str = "") -> ExpressionError:
@@ -171,7 +171,7 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
 
 
 def evaluate(expression: Expression, lookup: Lookup) -> Number:
-    """The value of an expression. Only names that are needed are looked up. Raises ExpressionError."""
+    """Evaluate an expression. Only the names that are needed are looked up. Raises ExpressionError."""
     shift = len(expression.text) - len(expression.text.lstrip())
     return _Evaluator(expression.text, shift, lookup).value(expression.tree)
 
@@ -206,7 +206,7 @@ class _Evaluator:
 
     def arithmetic(self, node: ast.expr, op: ast.operator, left: Number, right: Number) -> Number:
         if right == 0 and isinstance(op, ast.Div | ast.FloorDiv | ast.Mod):
-            help = f"where it may be 0, divide by `max(1, {self.written(node.right)})`" if isinstance(node, ast.BinOp) else ""
+            help = f"if it can be 0, divide by `max(1, {self.written(node.right)})`" if isinstance(node, ast.BinOp) else ""
             raise self.error("division-by-zero", f"`{self.written(node)}` divides by zero", node, help)
         return self.bounded(_ARITHMETIC[type(op)](left, right), node)
 
@@ -229,24 +229,24 @@ class _Evaluator:
             return self.bounded(_FUNCTIONS[name][0](*arguments), node)
         except (ValueError, ZeroDivisionError, OverflowError):
             shown = ", ".join(map(str, arguments))
-            raise self.error("expression-domain", f"`{name}({shown})` has no value", node) from None
+            raise self.error("expression-domain", f"`{name}({shown})` is undefined", node) from None
 
     def number(self, node: ast.expr) -> Number:
         value = self.value(node)
         if isinstance(value, bool):
-            raise self.error("expression-type", f"a number is needed, and `{self.written(node)}` is {str(value).lower()}", node)
+            raise self.error("expression-type", f"a number is needed, but `{self.written(node)}` is {str(value).lower()}", node)
         return value
 
     def boolean(self, node: ast.expr) -> bool:
         value = self.value(node)
         if not isinstance(value, bool):
-            message = f"a boolean is needed, and `{self.written(node)}` is {value}"
+            message = f"a boolean is needed, but `{self.written(node)}` is {value}"
             raise self.error("expression-type", message, node, f"write `{self.written(node)} != 0`")
         return value
 
     def bounded(self, value: Number, node: ast.expr) -> Number:
         if not abs(value) <= MAX_MAGNITUDE:
-            help = "is there a typo in a number? Widths are rarely larger than a few thousand"
+            help = "check the numbers for typos: widths are rarely larger than a few thousand"
             raise self.error("expression-too-large", f"`{self.written(node)}` is larger than 2^31", node, help)
         return value
 
@@ -259,7 +259,7 @@ class _Evaluator:
 
 
 def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
-    """The place of the characters from `start` to `stop`; that of the whole scalar where it is folded or has escapes."""
+    """The place of the characters from `start` to `stop`; the whole scalar if it is folded or has escapes."""
     span = scalar.span
     if span.line != span.end_line or span.anchor is not None:
         return span
@@ -270,5 +270,5 @@ def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
 
 
 def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
-    """The finding for the expression in `scalar`."""
+    """Make the finding for an error in the expression of `scalar`."""
     return Diagnostic(error.code, error.message, span_of(scalar, error.start, error.stop), help=error.help)

@@ -43,33 +43,33 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class ExtendsChain:
     """A document and those it extends, in the order in which they are merged: `documents[-1]` is the one that was read."""
 
     documents: tuple[MappingNode, ...]
     warnings: tuple[Diagnostic, ...]
 
 
-def read_chain(source: Source, kind: DocumentKind, location: Location | None) -> Chain:
-    """Read a document and everything it extends; `location` is where relative `extends` start, and None allows none.
+def read_chain(source: Source, kind: DocumentKind, location: Location | None) -> ExtendsChain:
+    """Read a document and everything it extends; `location` is where relative paths start; None disallows `extends`.
 
     Raises:
         SpecError, RecipeError: at the first document that cannot be read, or that extends what it may not.
     """
     reader = _ChainReader(kind)
     reader.collect(reader.read(source), location, ())
-    return Chain(tuple(reader.documents), tuple(reader.warnings))
+    return ExtendsChain(tuple(reader.documents), tuple(reader.warnings))
 
 
 def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
-    """`node` where it is a mapping, as each document must be; raises SpecError or RecipeError."""
+    """Return `node` if it is a mapping, as every document must be; raises SpecError or RecipeError."""
     if isinstance(node, MappingNode):
         return node
     if isinstance(node, SequenceNode):
         what, help = "a list", f"write `{kind}: 1` and the other keys without dashes before them"
     else:
         what, help = "a single value", f"write `{kind}: 1` first"
-    message = f"a {kind} is a mapping of keys, and this is {what}"
+    message = f"a {kind} must be a mapping, but this is {what}"
     raise document_error(kind)([Diagnostic("wrong-type", message, node.span, help=help)])
 
 
@@ -81,20 +81,20 @@ class _ChainReader:
         self.done: set[Path] = set()
 
     def read(self, source: Source) -> MappingNode:
-        """One document that states the version of the language."""
+        """Read one document, which must declare the version of the language."""
         node, warnings = parse(source, kind=self.kind)
         self.warnings.extend(warnings)
         document = require_mapping(node, self.kind)
         version = document.entries.get(self.kind)
         if version is None and (other := _OTHER[self.kind]) in document.entries:
             example = f"SPEC --recipe {source.name}" if other == "recipe" else f"{source.name} --recipe RECIPE"
-            message, help = f"{source.name} is a {other}, and a {self.kind} is expected here", f"use it with `train {example}`"
+            message, help = f"{source.name} is a {other}, but a {self.kind} is expected here", f"use it with `train {example}`"
             raise self._refuse("other-document", message, document.entries[other].key, help)
         if version is None:
-            message = f"{source.name} does not say which version of the language it is written in"
+            message = f"{source.name} does not declare the version of the language"
             raise self._refuse("missing-version", message, document.span, f"write `{self.kind}: 1` as its first line")
         if not isinstance(version.value, ScalarNode) or version.value.value != 1 or isinstance(version.value.value, bool):
-            message = "this compiler reads version 1 of the language"
+            message = "this version of the language is not supported, only version 1"
             raise self._refuse("unknown-version", message, version.value.span, f"write `{self.kind}: 1`")
         return document
 
@@ -106,7 +106,7 @@ class _ChainReader:
             if any(real == above for above, _ in stack):
                 related = tuple(Label(span, "extended here") for above, span in stack if str(span) != str(item.span))
                 message = f"`extends: {item.text}` leads back to a file that is being read"
-                help = "remove one of these" if related else "a file cannot extend itself: remove it"
+                help = "remove one of these" if related else "remove it: a file cannot extend itself"
                 raise self._refuse("extends-cycle", message, item.span, help, related)
             if real in self.done:
                 continue
@@ -117,7 +117,7 @@ class _ChainReader:
         self.documents.append(document)
 
     def _read_file(self, path: Path, name: str, item: ScalarNode) -> Source:
-        """The file that an `extends` names; where it cannot be read, the `extends` is to blame."""
+        """Read the file that an `extends` names; if it cannot be read, the finding is at the `extends`."""
         try:
             return read_file(path, name, self.kind)
         except ArgumentError as error:
@@ -135,12 +135,12 @@ class _ChainReader:
         return found
 
     def _find(self, item: ScalarNode, here: Location | None) -> tuple[Path, str, Path]:
-        """The file that one `extends` names, what it is called, and the folder that its own `extends` may not leave."""
+        """Find the file that an `extends` names: its path, its name in messages, and the root of its own `extends`."""
         text = str(item.value)
         if here is None:
             raise self._refuse("extends-not-allowed", f"this {self.kind} may not extend another file", item.span)
         if _is_absolute(text):
-            message = f"`{text}` is an absolute path, and `extends` takes one relative to this file"
+            message = f"`{text}` is an absolute path, but `extends` takes one relative to this file"
             help = f"write a relative path, or the name of a shipped {self.kind}"
             raise self._refuse("extends-absolute", message, item.span, help)
         path = here.folder / text
@@ -152,15 +152,15 @@ class _ChainReader:
         if (shipped := shipped_path(text, self.kind)) is not None:
             return shipped, shipped_name(shipped, self.kind), shipped_root(self.kind)
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
-        help = suggestion(text, [*_files_beside(text, here), *names], most=0 if self.kind == "spec" else 12)
+        help = suggestion(text, [*_neighboring_files(text, here), *names], most=0 if self.kind == "spec" else 12)
         shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped {self.kind} `{text}`"
         raise self._refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", item.span, help)
 
     def _outside(self, text: str, here: Location, span: Span) -> ResnetSpecError:
         root = here.root.resolve()
         folder = "the working directory" if root == Path.cwd().resolve() else f"the folder {display_name(root)}"
-        message = f"`{text}` is outside of {folder}, which `extends` may not leave"
-        help = "move the file below that folder" + (", or name a wider one with --spec-root" if self.kind == "spec" else "")
+        message = f"`{text}` is outside {folder}, which `extends` may not leave"
+        help = "move the file into that folder" + (", or specify a wider one with --spec-root" if self.kind == "spec" else "")
         return self._refuse("extends-outside", message, span, help)
 
     def _refuse(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> ResnetSpecError:
@@ -168,12 +168,12 @@ class _ChainReader:
 
 
 def _is_absolute(text: str) -> bool:
-    """Whether a path is absolute on any system, or no path."""
+    """Whether a text is an absolute path on any system, or no path at all."""
     return os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":")
 
 
-def _files_beside(text: str, here: Location) -> list[str]:
-    """What `extends` could have named in the folder where it looked, as it would be written."""
+def _neighboring_files(text: str, here: Location) -> list[str]:
+    """The files that `extends` could have named in the same folder, as they would be written."""
     folder = here.folder / os.path.dirname(text)
     if not is_folder(folder) or not folder.resolve().is_relative_to(here.root.resolve()):
         return []

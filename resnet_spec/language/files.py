@@ -1,4 +1,4 @@
-"""Files of specs and recipes: reading them, what they are called in messages, and the folder that `extends` may not leave."""
+"""Files of specs and recipes: reading them, their names in messages, and the folder that `extends` may not leave."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resnet_spec.language.reader import MAX_BYTES
 
 
 def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec") -> Source:
-    """A file as a source; of a file that is too large, no more than shows it.
+    """Read a file as a source; a file that is too large is read only far enough to detect that.
 
     Raises:
         ArgumentError: the file cannot be read.
@@ -29,7 +29,7 @@ def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec") 
 
 
 def decode(data: bytes, name: str, kind: DocumentKind = "spec") -> Source:
-    """Bytes as a source.
+    """Decode bytes as a source.
 
     Raises:
         SpecError, RecipeError: they are not UTF-8.
@@ -38,7 +38,7 @@ def decode(data: bytes, name: str, kind: DocumentKind = "spec") -> Source:
         return Source(name, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         if len(data) > MAX_BYTES:
-            return Source(name, data.decode("latin-1"))  # `parse` refuses it for its size
+            return Source(name, data.decode("latin-1"))  # `parse` then rejects it as too large
         before = data[: error.start].decode("utf-8", "replace")
         source = Source(name, data.decode("utf-8", "replace"))
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
@@ -48,7 +48,7 @@ def decode(data: bytes, name: str, kind: DocumentKind = "spec") -> Source:
 
 
 def display_name(path: Path) -> str:
-    """A path as the user would type it: relative to the working directory where it is below."""
+    """A path as the user would type it: relative to the working directory if it is inside."""
     try:
         return path.relative_to(Path.cwd()).as_posix() if path.is_absolute() else path.as_posix()
     except ValueError:

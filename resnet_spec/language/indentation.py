@@ -1,14 +1,16 @@
-"""Lines of YAML with the wrong indentation, the most frequent reason why a text is not YAML."""
+"""Finds lines of YAML with the wrong indentation, the most frequent reason why a text is not YAML."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from resnet_spec.diagnostics.text import count_text
+
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """The number of a line from 1, what is wrong with it, and what to do."""
+    """A line (its number from 1) with the wrong indentation: what is wrong, and a suggested fix."""
 
     line: int
     what: str
@@ -17,7 +19,7 @@ class Misplaced:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line with something on it: its number from 1, the spaces before, and the rest."""
+    """A line that is not blank: its number from 1, its indentation, and the rest."""
 
     number: int
     indent: int
@@ -30,7 +32,7 @@ class _Line:
 
 
 def too_deep(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
-    """The line to correct where a second key, with its colon at `column`, is below one that has its value already."""
+    """The line to correct if a key, with its colon at `column`, is nested below a key that already has a value."""
     here, above = _at(lines, line), _above(lines, line)
     if above is None or ":" in lines[line - 1][: column - 1] or above.opens:
         return None
@@ -43,19 +45,23 @@ def too_deep(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
 
 
 def out_of_line(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
-    """The line to correct where the entry that begins at `column` belongs to no mapping around it."""
+    """The line to correct if the entry at `column` has the indentation of no enclosing mapping."""
     here, above = _at(lines, line), _above(lines, line)
     if above is None or column != here.indent + 1:
         return None
     if here.text.startswith("- "):
-        return Misplaced(line, f"line {line} begins with a dash, as the entries of a list do", "remove the dash")
+        return Misplaced(line, f"line {line} begins with a dash, but it is in a mapping and not in a list", "remove the dash")
     around = [each for each in _around(lines, line) if each.indent != here.indent]
     return _unlike(here, min(around, key=lambda each: abs(each.indent - here.indent))) if around else None
 
 
 def _unlike(wrong: _Line, right: _Line) -> Misplaced:
-    what = f"line {wrong.number} is indented by {wrong.indent}, and line {right.number} by {right.indent}"
-    return Misplaced(wrong.number, what, "give both lines the same number of spaces, if they belong to one mapping")
+    what = f"line {wrong.number} is indented by {_spaces(wrong)}, but line {right.number} by {_spaces(right)}"
+    return Misplaced(wrong.number, what, "if they belong to the same mapping, indent both lines by the same number of spaces")
+
+
+def _spaces(line: _Line) -> str:
+    return count_text(line.indent, "space")
 
 
 def _at(lines: Sequence[str], line: int) -> _Line:
@@ -64,13 +70,13 @@ def _at(lines: Sequence[str], line: int) -> _Line:
 
 
 def _above(lines: Sequence[str], line: int) -> _Line | None:
-    """The line before one, not counting empty lines and comments."""
+    """The previous line, ignoring blank lines and comments."""
     found = (_at(lines, number) for number in range(line - 1, 0, -1))
     return next((each for each in found if each.text and not each.text.startswith("#")), None)
 
 
 def _around(lines: Sequence[str], line: int) -> list[_Line]:
-    """The last entry of each mapping that is not closed before a line, the innermost first."""
+    """The last entry of each mapping that is still open at a line, the innermost first."""
     found: list[_Line] = []
     above = _above(lines, line)
     while above is not None:

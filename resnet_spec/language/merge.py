@@ -1,6 +1,6 @@
-"""One document from a chain of patches: the language's defaults, the files that `extends` names, the file itself, and `--set`.
+"""Merges a chain of patches into one document: the language's defaults, the files that `extends` names, the file, and `--set`.
 
-The result, `Resolved`, is one tree in which every value has the place where it was written last, and the blocks that the spec
+The result, `Resolved`, is one tree in which every value has the place where it was last written, and the blocks that the spec
 defines. `extends` reads the files, `merge_tree` applies one patch, and this module applies them in order.
 """
 
@@ -42,7 +42,7 @@ class Resolved:
     source: Source
     root: MappingNode
     blocks: dict[str, BlockText]
-    overridden: bool  # by `--set`, so that `expect` does not apply
+    overridden: bool  # by `--set`; `expect` then does not apply
     warnings: tuple[Diagnostic, ...]
     replaced: dict[Span, YamlNode]  # the place of a value -> the value of an earlier file that it overrides
 
@@ -85,7 +85,7 @@ def _apply(merger: TreeMerger, resolved: Resolved, patches: Iterable[MappingNode
     merger = replace(merger, strict=True)
     for patch in patches:
         if "extends" in patch.entries:
-            message, help = "`--set` changes a spec, and cannot extend another one", "write a file with `extends`"
+            message, help = "`--set` changes a spec, but cannot extend another one", "write a file with `extends`"
             merger.report("extends-not-allowed", message, patch.entries["extends"].key, help)
             continue
         overridden = True
@@ -114,7 +114,7 @@ def resolve_recipe(
         merged = merger.merge(merged, document.without(("extends",)), "recipe")
     for patch in patches:
         if "extends" in patch.entries:
-            message, help = "`--set-recipe` changes a recipe, and cannot extend another one", "write a file with `extends`"
+            message, help = "`--set-recipe` changes a recipe, but cannot extend another one", "write a file with `extends`"
             merger.report("extends-not-allowed", message, patch.entries["extends"].key, help)
             continue
         merged = merger.merge(merged, patch, "recipe")
@@ -132,13 +132,13 @@ def _defaults(kind: DocumentKind) -> MappingNode:
 
 
 def _merge_blocks(merger: TreeMerger, below: dict[str, BlockText], node: YamlNode | None) -> dict[str, BlockText]:
-    """The spec's own blocks after one more file or `--set`. `extends` starts from a block as the files before define it."""
+    """Merge the blocks of one more file or `--set`. `extends` refers to blocks as the previous files define them."""
     if node is None:
         return below
     if isinstance(node, ScalarNode) and node.value is None and below:
         return {}
     if not isinstance(node, MappingNode):
-        merger.report("wrong-type", "`blocks` is a mapping from names to blocks", node.span)
+        merger.report("wrong-type", "`blocks` must be a mapping of names to blocks", node.span)
         return below
     result = dict(below)
     for name, entry in node.entries.items():
@@ -152,7 +152,7 @@ def _merge_blocks(merger: TreeMerger, below: dict[str, BlockText], node: YamlNod
                 if made is not None:
                     result[name] = made
             case other:
-                message = f"`blocks.{name}` must be a mapping with `branch` and more"
+                message = f"`blocks.{name}` must be a mapping with `branch` and other keys"
                 merger.report("wrong-type", message, other.span)
     return result
 
@@ -160,15 +160,15 @@ def _merge_blocks(merger: TreeMerger, below: dict[str, BlockText], node: YamlNod
 def _merge_block(
     merger: TreeMerger, name: str, key: Span, body: MappingNode, below: dict[str, BlockText], here: dict[str, BlockText]
 ) -> BlockText | None:
-    """One block of a file: new, or a patch of the block that it extends, which may be one of the same name."""
+    """Merge one block of a file: a new one, or a patch of the block that it extends, which may have the same name."""
     path = f"blocks.{name}"
     starts = body.get("extends")
     if starts is None and name not in below and not merger.strict:
         if library_block(name) is not None:
-            merger = replace(merger, hint=f"write `extends: {name}` in the block, to patch the library's")
+            merger = replace(merger, hint=f"write `extends: {name}` in the block to patch the library's block")
         return BlockText(name, key, merger.merge(MappingNode({}, body.span), body, "block", path), everywhere=False)
     if starts is not None and not (isinstance(starts, ScalarNode) and isinstance(starts.value, str)):
-        merger.report("wrong-type", "a block extends one other block, by name", starts.span)
+        merger.report("wrong-type", "`extends` of a block takes the name of one other block", starts.span)
         return None
     parent, span = (name, key) if starts is None else (str(starts.value), starts.span)
     base, everywhere = _block_below(parent, below, here)
@@ -182,7 +182,7 @@ def _merge_block(
 
 
 def _block_below(name: str, below: dict[str, BlockText], here: dict[str, BlockText]) -> tuple[MappingNode | None, bool]:
-    """The block that an `extends` names: that of an extended file, else the library's, else one further up in this file."""
+    """The block that an `extends` names: from an extended file, else from the library, else from further up in this file."""
     if name in below:
         return below[name].body, below[name].everywhere
     if (body := library_block(name)) is not None:

@@ -1,7 +1,8 @@
 """A patch applied to a tree, by RFC 7396 (JSON merge patch) with three rules of the language.
 
-A mapping with `op` replaces what was there. A patch or a `null` for something that does not exist is an error, because its name
-is most likely misspelled. A new entry may say which sibling it follows or precedes. What any of it means is not examined here.
+A mapping with `op` replaces the entry. A patch or a `null` for something that does not exist is an error, because its name is
+most likely misspelled. A new entry may name the sibling that it follows or precedes. Whether the result is valid is not checked
+here.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Literal
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Span, suggestion
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 
-# What every document begins with, as if it extended it.
+# The documents that every document of a kind implicitly extends.
 DEFAULTS: dict[DocumentKind, Source] = {
     "spec": Source("the language's defaults", "norm: batch_norm\nact: relu\n", "library"),
     "recipe": Source("the defaults of recipes", "optimizer: {op: SGD, lr: 0.1}\nschedule: constant\n", "library"),
 }
 
-# What a place in the tree holds; `operation` places take a bare word or a mapping with `op`.
+# What a place in the tree contains; `operation` places take a bare word or a mapping with `op`.
 DocumentPlace = Literal[
     "root", "recipe", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"
 ]
@@ -74,7 +75,7 @@ class TreeMerger:
             elif position is None:
                 entries[key] = merged
             elif key in entries:
-                message = f"`{position.side}` is for a new entry, and `{path}` exists already"
+                message = f"`{position.side}` is for new entries, but `{path}` already exists"
                 here, help = (Label(entries[key].key, "here"),), f"remove `{position.side}`: an existing entry keeps its place"
                 self.report("position-taken", message, position.sibling.span, help, here)
             else:
@@ -85,7 +86,7 @@ class TreeMerger:
         self.findings.append(Diagnostic(code, message, span, related=related, help=help))
 
     def _entry(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
-        """One entry of the patch merged with the one before it; None where the entry is deleted, or refused."""
+        """Merge one entry of the patch with the existing one; None if the entry is deleted or rejected."""
         match new.value:
             case ScalarNode(value=None):
                 if old is None:
@@ -105,11 +106,11 @@ class TreeMerger:
                     self._report_nothing("nothing-to-patch", message, new.key, path, parent)
                 self._remember(old, merged)
         if old is not None and new.key.source.origin == "command line":
-            return Entry(old.key, merged)  # the file's key is the place to show
+            return Entry(old.key, merged)  # findings show the key in the file
         return Entry(new.key, merged)
 
     def _remember(self, old: Entry | None, new: ScalarNode | SequenceNode) -> None:
-        """What a value overrides, for findings about it. The language's own defaults are not worth mentioning."""
+        """Record what a value overrides, for findings about it, except the language's own defaults."""
         if old is None or isinstance(old.value, MappingNode) or old.value.span.source in DEFAULTS.values():
             return
         if not (isinstance(new, ScalarNode) and isinstance(old.value, ScalarNode) and new.text == old.value.text):
@@ -130,32 +131,32 @@ class TreeMerger:
         if self.strict and "." not in path and (paths := key_paths(parent).get(path)):
             near = f"did you mean `{paths[0]}{key.source.text.removeprefix(path)}`?"
         if self.strict and not near:
-            help = "`--set` changes what the spec has; write what it lacks into the file"
+            help = "`--set` changes only what exists; add new entries to the file"
         self.report(code, message, key, near or help)
 
     # --- the order of entries ---------------------------------------------------------------------------------------------
 
     def _take_position(self, value: MappingNode) -> tuple[MappingNode, _Position | None]:
-        """An entry without its `insert_before` or `insert_after`, and the position that this gives."""
+        """Remove `insert_before` or `insert_after` from an entry; returns the entry, and its position if there was one."""
         found = [key for key in ("insert_before", "insert_after") if key in value.entries]
         if not found:
             return value, None
         sibling = value.entries[found[0]].value
         if len(found) > 1 or not isinstance(sibling, ScalarNode) or sibling.value is None:
-            message = "an entry is inserted before one sibling or after one"
+            message = "an entry is inserted either before or after one sibling"
             self.report("wrong-type", message, sibling.span, "write `insert_after: NAME`")
             return value.without(found), None
         return value.without(found), _Position(found[0], sibling)
 
     def _insert(self, entries: dict[str, Entry], inserts: list[_Insert]) -> dict[str, Entry]:
-        """The entries with new ones at their positions; several after one sibling keep their order."""
+        """Insert new entries at their positions; several after one sibling keep their order."""
         order = list(entries)
         behind: dict[str, int] = {}  # how many new entries already follow a sibling
         for insert in inserts:
             side, sibling = insert.position.side, insert.position.sibling
             target = sibling.text
             if target not in entries:
-                message = f"`{side}: {target}` names no entry here"
+                message = f"`{side}: {target}`: there is no entry `{target}` here"
                 self.report("unknown-name", message, sibling.span, suggestion(target, order))
                 continue
             at = order.index(target)
@@ -185,7 +186,7 @@ class _Insert:
 
 
 def _as_mapping(node: YamlNode, place: DocumentPlace, span: Span) -> MappingNode:
-    """A value that a mapping patches, as a mapping: a bare word is short for `{op: word}`."""
+    """The mapping that a patch applies to: a bare word is short for `{op: word}`."""
     if isinstance(node, MappingNode):
         return node
     if isinstance(node, ScalarNode) and place in ("operation", "entry of stages", "stage block"):

@@ -1,4 +1,4 @@
-"""The tree of a YAML document, in which every key and value knows its place in the text."""
+"""The tree of a YAML document, in which every key and value has its place in the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ScalarValue = str | int | float | bool | None
 class ScalarNode:
     """One value. `text` is what was written, `unquoted` whether it was written without quotes.
 
-    `invalid`, here and on the other nodes: a finding about the form of the document is about this very node.
+    `invalid`, here and on the other nodes: a finding about the form of the document was reported for this node.
     """
 
     value: ScalarValue
@@ -64,7 +64,7 @@ NodePath = tuple[str | int, ...]  # the keys and indices that lead to a node
 
 
 def to_data(node: YamlNode) -> object:
-    """The bare data of a tree: dict, list, str, int, float, bool, None."""
+    """Convert a tree to plain data: dict, list, str, int, float, bool, None."""
     match node:
         case ScalarNode():
             return node.value
@@ -75,7 +75,7 @@ def to_data(node: YamlNode) -> object:
 
 
 def key_paths(root: MappingNode) -> dict[str, list[str]]:
-    """For each key, the dotted paths of its entries below `root`, the least deep first."""
+    """For each key, the dotted paths of its entries below `root`, the shallowest first."""
     found: dict[str, list[str]] = {}
     level = [("", root)]
     while level:
@@ -90,7 +90,7 @@ def key_paths(root: MappingNode) -> dict[str, list[str]]:
 
 
 def mark_invalid(node: YamlNode, paths: Iterable[NodePath]) -> YamlNode:
-    """The tree with the nodes at `paths` marked as invalid; a path that leads to no node marks nothing."""
+    """The tree with the nodes at `paths` marked as invalid; a path without a node is ignored."""
     here = False
     below: dict[str | int, list[NodePath]] = {}
     for path in paths:
@@ -131,7 +131,7 @@ def measure_tree(node: YamlNode, limit: int) -> tuple[int, int]:
 
 
 def move_to_alias(node: YamlNode, use: Span) -> YamlNode:
-    """The tree as an alias repeats it: the place of everything is the alias, with the place under the anchor as the second."""
+    """The tree as an alias repeats it: each place is that of the alias, with the place under the anchor as its `anchor`."""
     here = use.with_anchor(node.span)
     match node:
         case ScalarNode():

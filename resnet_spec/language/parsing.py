@@ -1,4 +1,4 @@
-"""A merged document to a `Spec`, with findings about its form and its names.
+"""Parses a merged document into a `Spec`, with findings about its form and its names.
 
 The form is checked against the JSON Schema (`validation`). What a schema cannot say is checked here and in `parsing_entries`:
 reserved names, names that are used twice, and fields that an entry cannot have where it is written.
@@ -18,15 +18,15 @@ from resnet_spec.language.reserved import STAGE_WORDS
 from resnet_spec.language.spec import ROLES, Block, Expect, Role, Spec, Stage, Use
 from resnet_spec.language.validation import Validation, validate_block, validate_whole
 
-_NEEDED_PARTS = ("stem", "stages", "head", "blocks", "params", "norm", "act")  # without one of these the rest is a guess
+_NEEDED_PARTS = ("stem", "stages", "head", "blocks", "params", "norm", "act")  # without one of these the rest would be a guess
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedSpec:
     """The Spec of a merged document, or what could be read of one with mistakes, and the findings about its form.
 
-    `spec` is None where most of it would be a guess. What the findings are about is marked as invalid in it. `whole`: stem,
-    stages, head and input are known, so that shapes can be computed.
+    `spec` is None if most of it would be a guess; the parts that findings are about are marked as invalid. `whole`: stem,
+    stages, head and input are known, so shapes can be computed.
     """
 
     findings: tuple[Diagnostic, ...]
@@ -35,7 +35,7 @@ class ParsedSpec:
 
 
 def parse_spec(resolved: Resolved) -> Spec:
-    """The Spec of a merged document.
+    """Parse a merged document.
 
     Raises:
         SpecError: with everything that is wrong with the form of the document.
@@ -47,14 +47,14 @@ def parse_spec(resolved: Resolved) -> Spec:
 
 
 def parse_partial(resolved: Resolved) -> ParsedSpec:
-    """As much of a merged document as can be read, with the findings about its form."""
+    """Parse a merged document as far as possible, with the findings about its form."""
     resolved, findings = _check_form(resolved)
     whole = True
     if findings:
         entries = resolved.root.entries
         keys = {entry.key for entry in entries.values()}
         if any(finding.code == "unknown-field" and finding.span in keys for finding in findings):
-            return ParsedSpec(findings, None)  # a misspelled `stem` or `classes` would be missed everywhere
+            return ParsedSpec(findings, None)  # a misspelled `stem` or `classes` would cause findings everywhere
         if any(entries[key].value.invalid for key in _NEEDED_PARTS if key in entries):
             return ParsedSpec(findings, None)
         whole = "input" in entries and not entries["input"].value.invalid
@@ -68,7 +68,7 @@ def parse_partial(resolved: Resolved) -> ParsedSpec:
 
 
 def _check_form(resolved: Resolved) -> tuple[Resolved, tuple[Diagnostic, ...]]:
-    """The document with the nodes marked that do not have the form the schema asks for, and the findings about them."""
+    """Check the form of a document against the schema; returns it with the wrong nodes marked, and the findings."""
     found = validate_whole(resolved.root)
     findings = list(found.findings)
     root = _marked(resolved.root, found)
@@ -87,7 +87,7 @@ def _marked(mapping: MappingNode, found: Validation) -> MappingNode:
 
 
 def parse_library_block(name: str) -> Block | None:
-    """A block of the library. That the library's files have the right form is tested, not checked here."""
+    """Parse a block of the library. A test checks the form of the library's files."""
     body = library_block(name)
     return None if body is None else EntryParser().block(BlockText(name, body.span, body, everywhere=True))
 
@@ -98,7 +98,7 @@ class _SpecParser:
         self.blockless = False  # whether a stage without a block was reported
 
     def spec(self, resolved: Resolved, whole: bool) -> Spec:
-        """The Spec of a document; where it is not `whole`, its input is made up."""
+        """Parse a document; if it is not `whole`, a placeholder replaces its input size."""
         root, entries = resolved.root, self.entries
         size = root.get("input") if whole else None
         channels, height, width = (int(part) for part in text_of(size).split("x")) if size is not None else (1, 1, 1)
@@ -108,7 +108,7 @@ class _SpecParser:
         stages = self.stages(root.get("stages"), root.entries.get("block"), names)
         head = entries.uses(root.get("head"), names)
         for use in (*stem, *(entry for entry in stages if isinstance(entry, Use)), *head):
-            entries.no_from(use, "in stem, stages and head each operation takes the value before it")
+            entries.no_from(use, "in stem, stages and head each operation reads the previous value")
         return Spec(
             span=root.span,
             name=text_of(name) or _stem_of(resolved.source.name),
@@ -131,7 +131,7 @@ class _SpecParser:
         )
 
     def recipe(self, node: YamlNode | None) -> str | None:
-        """The name of a shipped recipe. A spec may come from other people, so it names no file."""
+        """The name of a shipped recipe. A spec is untrusted, so it cannot name a file."""
         name = text_of(node)
         if node is not None and name and name not in shipped_names("recipe"):
             help = suggestion(name, shipped_names("recipe"))
@@ -151,16 +151,14 @@ class _SpecParser:
             if role in reached:
                 message = f"the role `{role}` is used in its own definition"
                 example = "batch_norm" if role == "norm" else "relu"
-                self.entries.refuse(
-                    "role-cycle", message, reached[role].op_span, f"name an operation there, such as `{example}`"
-                )
+                self.entries.refuse("role-cycle", message, reached[role].op_span, f"use an operation, such as `{example}`")
         return roles
 
     def role(self, role: Role, entry: Entry) -> Use:
         use = self.entries.use(role, entry, None)
         if use.op in ROLES:
             self.entries.refuse(
-                "role-cycle", f"the role `{role}` must name an operation, and `{use.op}` is a role", use.op_span
+                "role-cycle", f"the role `{role}` must name an operation, but `{use.op}` is a role", use.op_span
             )
         for what, written in (("if", use.when), ("from", use.inputs[0] if use.inputs else None)):
             if written is not None:
@@ -193,7 +191,7 @@ class _SpecParser:
             if key in ("block", "depth", "stride"):
                 continue
             if key in STAGE_WORDS:
-                help = f"`{key}` belongs to operations, and a stage is made of blocks"
+                help = f"only operations have `{key}`; a stage consists of blocks"
                 self.entries.refuse("unknown-field", f"a stage has no `{key}`", each.key, help)
                 continue
             arguments[key] = self.entries.argument(each)
@@ -213,13 +211,13 @@ class _SpecParser:
             given = choice.value.entries if choice is not None and isinstance(choice.value, MappingNode) else {}
             for word in ("if", "from", "init"):
                 if word in given:
-                    message = f"`{word}` belongs to an operation, and this is the block of a stage"
-                    self.entries.refuse("unknown-field", message, given[word].key, "write it in a block of your own")
+                    message = f"`{word}` belongs to an operation, but this is the block of a stage"
+                    self.entries.refuse("unknown-field", message, given[word].key, "use it inside a block that you define")
         if own is not None and not _is_patch(own.value):
             return self.entries.use(name, own, None)
         if default is None and not self.blockless:  # once, for all stages that lack one
             self.blockless = True
-            help = "add `block: NAME` to it, or at the top of the spec for all stages"
+            help = "add `block: NAME` to the stage, or to the top of the spec for all stages"
             self.entries.refuse("missing-field", f"the stage `{name}` does not name its block", entry.key, help)
         if default is None:
             return Use(name, entry.key, "", entry.key)
@@ -243,7 +241,7 @@ def _is_patch(node: YamlNode) -> bool:
 
 
 def _scalar(node: YamlNode) -> ScalarNode:
-    """A single value; one without a value in place of anything else, which is reported elsewhere."""
+    """A single value; anything else, which is reported elsewhere, becomes one without a value."""
     return node if isinstance(node, ScalarNode) else ScalarNode(None, node.span)
 
 

@@ -1,4 +1,4 @@
-"""The entries of a document to typed values: operations, blocks, arguments."""
+"""Parses the entries of a document into typed values: operations, blocks, arguments."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from resnet_spec.language.library import library_block_names
 from resnet_spec.language.merge import BlockText
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.reserved import is_reserved_variable, meaning_of_module_name
+from resnet_spec.language.schemas import operation_names
 from resnet_spec.language.spec import ROLES, Argument, Block, Use
-from resnet_spec.language.validation import operation_names
 
 _NOT_ARGUMENTS = ("op", "if", "from", "init", "ops", "insert_before", "insert_after")
 
@@ -21,8 +21,8 @@ class EntryParser:
 
     Args:
         blocks: the names of the spec's own blocks.
-        well_formed: whether all nodes have the form that the schema asks for. If not, those that have not are marked as
-            invalid, and so is what is made of them.
+        well_formed: whether all nodes conform to the schema. Otherwise those that do not are marked as invalid, and so is what
+            is parsed from them.
     """
 
     def __init__(self, blocks: Container[str] = (), well_formed: bool = True) -> None:
@@ -40,7 +40,7 @@ class EntryParser:
         return tuple(self.use(name, entry, names) for name, entry in node.entries.items())
 
     def use(self, name: str, entry: Entry, names: dict[str, Span] | None) -> Use:
-        """One operation under its name; `names` are those already taken in its place (None: not a child of a module)."""
+        """Parse one operation; `names` are those that are already used in its place (None: it is not a child of a module)."""
         if names is not None:
             self.take(name, entry.key, names)
         before = len(self.findings)
@@ -62,16 +62,16 @@ class EntryParser:
             self.refuse("missing-field", f"`{name}` does not name an operation or a block", entry.key, "add `op: ...`")
         inputs = value.get("from")
         when, init = value.get("if"), value.get("init")
-        if "ops" in value.entries and text_of(op) != "sequential" and self.means_something(text_of(op)):
+        if "ops" in value.entries and text_of(op) != "sequential" and self.is_known(text_of(op)):
             self.refuse(
-                "unknown-field", f"`{text_of(op)}` has no field `ops`", value.entries["ops"].key, "only `sequential` has"
+                "unknown-field", f"`{text_of(op)}` has no field `ops`", value.entries["ops"].key, "only `sequential` has `ops`"
             )
         if "init" in value.entries and text_of(op) == "sequential":
             self.refuse("unknown-field", "`sequential` has no weight that `init` could initialize", value.entries["init"].key)
         ops = self.uses(value.get("ops"), {})
         for inner in ops:
-            self.no_from(inner, "in `sequential` each operation takes the value before it")
-        for word in ("insert_before", "insert_after"):  # where an entry has siblings, the merge has removed it
+            self.no_from(inner, "in `sequential` each operation reads the previous value")
+        for word in ("insert_before", "insert_after"):  # the merge removes it from entries that have siblings
             if word in value.entries:
                 self.refuse("unknown-field", f"`{name}` has no siblings, so `{word}` has no effect", value.entries[word].key)
         return Use(
@@ -86,12 +86,12 @@ class EntryParser:
             init if isinstance(init, ScalarNode) else None,
         )
 
-    def means_something(self, op: str) -> bool:
-        """Whether a word names an operation, a role or a block; a word that does not is reported elsewhere."""
+    def is_known(self, op: str) -> bool:
+        """Whether a word is the name of an operation, a role or a block; other words are reported elsewhere."""
         return op in operation_names() or op in ROLES or op in self.blocks or op in library_block_names()
 
     def argument(self, entry: Entry) -> Argument:
-        """A field or argument: one value, or a list of single values."""
+        """Parse a field or argument: one value, or a list of single values."""
         value = entry.value
         items = value.items if isinstance(value, SequenceNode) else (value,)
         for item in items:
@@ -102,7 +102,7 @@ class EntryParser:
         return Argument(entry.key, value)
 
     def take(self, name: str, key: Span, names: dict[str, Span]) -> None:
-        """Report a name that a child of a module cannot have, or that is in `names` already; add it to them."""
+        """Add a name to `names`; report it if a child of a module cannot have it, or if it is already there."""
         if what := meaning_of_module_name(name):
             message = f"`{name}` is {what}, so an operation cannot have this name"
             self.refuse("reserved-name", message, key, "choose another name")
@@ -132,7 +132,7 @@ class EntryParser:
             message = f"`{text.name}` is an operation or a role, so a block cannot have this name"
             self.refuse("reserved-name", message, text.key, "choose another name")
         elif not (text.name.isascii() and text.name.isidentifier()):
-            help = "a block's name is letters, digits and underscores"
+            help = "a block's name consists of letters, digits and underscores"
             self.refuse("invalid-name", f"`{text.name}` is not a valid name", text.key, help)
         made = self.block(text)
         if self.well_formed:
@@ -191,6 +191,6 @@ def text_of(node: YamlNode | None) -> str:
 
 
 def scalars_in(node: YamlNode | None) -> tuple[ScalarNode, ...]:
-    """The single values of a list, or the one that it is."""
+    """The single values of a list, or a single value as a tuple of one."""
     items = () if node is None else node.items if isinstance(node, SequenceNode) else (node,)
     return tuple(item for item in items if isinstance(item, ScalarNode))

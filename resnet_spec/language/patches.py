@@ -14,10 +14,10 @@ _EXAMPLES: dict[PatchOption, str] = {"--set": "stages.layer1.depth=4", "--set-re
 
 
 def parse_set(text: str, below: tuple[str, ...] = (), option: PatchOption = "--set") -> MappingNode:
-    """`stages.layer3.depth=23` as a patch. The value is YAML, and an empty value deletes.
+    """Parse `stages.layer3.depth=23` as a patch. The value is YAML; an empty value deletes the key.
 
     Args:
-        below: the keys that precede a path of a single key.
+        below: keys that are prepended to a path of a single key.
 
     Raises:
         ArgumentError: `text` is not of the form `key.path=value`.
@@ -32,7 +32,7 @@ def parse_set(text: str, below: tuple[str, ...] = (), option: PatchOption = "--s
         raise ArgumentError([Diagnostic("set-syntax", message, whole, help=help)])
     node: YamlNode = ScalarNode(None, whole.within(len(path), len(text)), "")
     if value.lstrip().startswith("#"):
-        message = f"`{option}` takes key.path=value, and YAML reads this value as a comment"
+        message = f"`{option}` takes key.path=value, but YAML reads this value as a comment"
         help = "put the value in quotes twice: 'key=\"#value\"'"
         raise ArgumentError([Diagnostic("set-syntax", message, whole, help=help)])
     if value.strip():

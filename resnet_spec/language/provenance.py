@@ -1,4 +1,4 @@
-"""Findings placed where their author can act: in the file that was checked, with notes on the values that it overrides."""
+"""Moves findings to the file that was checked, where the author can fix them, and adds notes on what it overrides."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from resnet_spec.language.nodes import ScalarNode, YamlNode
 MOST_STEPS = 4
 
 
-def with_origins(findings: Iterable[Diagnostic], main: Source, replaced: Mapping[Span, YamlNode]) -> list[Diagnostic]:
-    """`findings` with the place in the author's own text first, and a note for each value that overrides another one.
+def add_origins(findings: Iterable[Diagnostic], main: Source, replaced: Mapping[Span, YamlNode]) -> list[Diagnostic]:
+    """Put the place in the author's own text first in each finding, and add a note for each value that overrides another one.
 
     Args:
         main: the text that was checked.
-        replaced: what its merge overrode (see `Resolved`).
+        replaced: the values that were overridden in its merge (see `Resolved`).
     """
     overriding = _Overriding(replaced)
     return [_with_notes(_at_the_cause(finding, main), overriding) for finding in findings]
 
 
 def _at_the_cause(finding: Diagnostic, main: Source) -> Diagnostic:
-    """A finding that shows in an extended file, with its cause in the author's file as the primary place."""
+    """A finding in an extended file, with its cause in the author's file as the primary place."""
     span = finding.span
     if span is None or _near(span, main):
         return finding
@@ -36,7 +36,7 @@ def _at_the_cause(finding: Diagnostic, main: Source) -> Diagnostic:
 
 
 def _near(span: Span, main: Source) -> bool:
-    """Whether a place is in what the author has just written: the file itself, or the command line."""
+    """Whether a place is in the file that was checked, or on the command line."""
     return span.source is main or span.source.origin == "command line"
 
 
@@ -53,11 +53,11 @@ class _Overriding:
             spans.sort(key=_begin)
 
     def at(self, place: Span) -> Iterator[Span]:
-        """The overriding values that have a character in common with a place."""
+        """The overriding values that overlap a place."""
         spans = self.by_source.get(place.source, [])
         first = bisect_right(spans, (place.line, place.column), key=_end)
         last = bisect_left(spans, (place.end_line, place.end_column), key=_begin)
-        return (span for span in spans[first:last] if span.meets(place))
+        return (span for span in spans[first:last] if span.overlaps(place))
 
 
 def _begin(span: Span) -> tuple[int, int]:
@@ -78,7 +78,7 @@ def _with_notes(finding: Diagnostic, overriding: _Overriding) -> Diagnostic:
 
 
 def _overrides(span: Span, replaced: Mapping[Span, YamlNode]) -> str:
-    """`23 at x.yaml:7 overrides 6 of base.yaml:12`, and what that overrode before."""
+    """`23 at x.yaml:7 overrides 6 of base.yaml:12`, and what that one overrides."""
     steps = [old for old, _ in zip(_below(span, replaced), range(MOST_STEPS), strict=False)]
     below = ", which overrides ".join(f"{_text(old)} of {_place(old.span)}" for old in steps)
     return f"{_written(span)} at {_place(span)} overrides {below}"

@@ -1,4 +1,4 @@
-"""A spec or a recipe that was given as Python data, as YAML text, so that findings have lines to point to."""
+"""Converts a spec or a recipe given as Python data to YAML text, so that findings have places."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MOST_FINDINGS = 20
 
 
 def from_data(data: object, name: str = "<dict>") -> Source:
-    """The text of a document given as Python data: its JSON, which is YAML.
+    """Convert a document given as Python data to text: its JSON, which is YAML.
 
-    A tuple is taken as a list, any mapping as a dict, and `"input": (3, 224, 224)` as `3x224x224`.
+    A tuple is converted to a list, any mapping to a dict, and `"input": (3, 224, 224)` to `3x224x224`.
 
     Raises:
         SpecError, RecipeError: something in `data` has no counterpart in YAML.
@@ -49,7 +49,7 @@ def _refused(data: object) -> list[Diagnostic]:
     """A finding for each value or key that YAML cannot hold, with its path."""
     found: list[Diagnostic] = []
     pending: list[tuple[str, object]] = [("", data)]
-    for _ in range(_MOST_SEARCHED):  # data that contain themselves have no end
+    for _ in range(_MOST_SEARCHED):  # data may contain themselves
         if not pending or len(found) >= _MOST_FINDINGS:
             break
         path, value = pending.pop()
@@ -85,9 +85,9 @@ def _type(value: object) -> str:
 
 def _help(value: object) -> str:
     if isinstance(value, set | frozenset):
-        return f"write a list; {_ACCEPTED}"
+        return f"convert it to a list; {_ACCEPTED}"
     if hasattr(value, "tolist"):  # arrays, tensors and their numbers
-        return f"write `.tolist()` after it; {_ACCEPTED}"
+        return f"convert it with `.tolist()`; {_ACCEPTED}"
     if hasattr(value, "__fspath__"):
-        return f"write `str(...)` around it; {_ACCEPTED}"
+        return f"convert it with `str(...)`; {_ACCEPTED}"
     return _ACCEPTED

@@ -1,4 +1,4 @@
-"""YAML text to a tree of nodes with places.
+"""Reads YAML text into a tree of nodes that know their places in it.
 
 The text is untrusted: its size, depth and number of values are limited. The tree is built from YAML *events*, because
 composing recurses (100,000 brackets crash the C loader) and expands aliases before they can be counted. Scalars follow the core
@@ -41,7 +41,7 @@ def parse(source: Source, text: str | None = None, kind: DocumentKind = "spec") 
     """Read one YAML document.
 
     Args:
-        text: a part of the source's text to read in place of all of it, moved to its place with spaces.
+        text: a part of the source's text to read instead of all of it, moved to its place with spaces.
         kind: what the document is, for the messages and the class of the error.
 
     Returns:
@@ -54,9 +54,9 @@ def parse(source: Source, text: str | None = None, kind: DocumentKind = "spec") 
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         message = f"{source.name} is larger than {MAX_BYTES:,} bytes"
         raise error([Diagnostic("too-large", message, _start(source))])
-    if half := re.search("[\ud800-\udfff]", source.text):
-        place = _after(source, half.start())
-        raise error([Diagnostic("yaml-syntax", "not YAML: half of a surrogate pair is not a character", place)])
+    if surrogate := re.search("[\ud800-\udfff]", source.text):
+        place = _after(source, surrogate.start())
+        raise error([Diagnostic("yaml-syntax", "not YAML: an unpaired surrogate is not a character", place)])
     try:
         builder = _TreeBuilder(source, source.text if text is None else text, kind)
         return builder.read(), tuple(builder.warnings)
@@ -69,7 +69,7 @@ def parse(source: Source, text: str | None = None, kind: DocumentKind = "spec") 
 
 
 class _TreeBuilder:
-    """One pass over the events of one document, without recursion of its own beyond MAX_DEPTH."""
+    """Builds the tree of one document in one pass over its events; recursion is limited to MAX_DEPTH."""
 
     def __init__(self, source: Source, text: str, kind: DocumentKind) -> None:
         self.source = source
@@ -96,7 +96,7 @@ class _TreeBuilder:
                 other = "network" if self.kind == "spec" else "recipe"
                 mark = event.start_mark
                 place = _at(self.source, mark.line + 1, mark.column + 1)
-                raise self._stop("several-documents", message, place, f"put the second {other} into a file of its own")
+                raise self._stop("several-documents", message, place, f"put the second {other} into a separate file")
             return root
         finally:
             self.loader.dispose()
@@ -144,7 +144,7 @@ class _TreeBuilder:
         name = event.anchor
         if name in self.open_anchors:
             message = f"`*{name}` is inside the value that `&{name}` names"
-            raise self._stop("alias-cycle", message, span, "write the value that is meant in place of the alias")
+            raise self._stop("alias-cycle", message, span, "replace the alias with the intended value")
         if name not in self.anchors:
             message = f"there is no `&{name}` before this `*{name}`"
             raise self._stop("unknown-alias", message, span, f"write the value itself here, or mark it with `&{name}` above")
@@ -165,7 +165,7 @@ class _TreeBuilder:
 
     def _mapping(self, span: Span, depth: int) -> MappingNode:
         entries: dict[str, Entry] = {}
-        cut: list[ScalarNode] = []  # the pieces of `max(8, classes)` where a comma has cut it
+        cut: list[ScalarNode] = []  # the parts of `max(8, classes)` if a comma splits it
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
             if cut and isinstance(key, ScalarNode):
@@ -189,7 +189,7 @@ class _TreeBuilder:
         first, last = pieces[0].span, pieces[-1].span
         span = Span(first.source, first.line, first.column, last.end_line, last.end_column)
         call = ", ".join(piece.text for piece in pieces)
-        message = "inside `{...}` a comma ends the value, so this call is cut in two"
+        message = "inside `{...}` a comma ends the value, which splits this call"
         return self._stop("unquoted-call", message, span, f'write "{call}" in quotes')
 
     def _key(self, key: YamlNode) -> str:
@@ -203,8 +203,8 @@ class _TreeBuilder:
         if isinstance(key.value, int) and re.fullmatch(r"0|[1-9][0-9]*", key.text):
             return key.text
         what = {type(None): "null", bool: "a boolean"}.get(type(key.value), "a number")
-        message = f"a key must be a string, and `{key.text}` is {what}"
-        raise self._stop("key-type", message, key.span, f'write "{key.text}" in quotes if that is the name')
+        message = f"a key must be a string, but `{key.text}` is {what}"
+        raise self._stop("key-type", message, key.span, f'if this is the name, write "{key.text}" in quotes')
 
     def _scalar(self, event: Any, span: Span) -> ScalarNode:
         text: str = event.value
@@ -225,7 +225,7 @@ def _span(source: Source, event: Any) -> Span:
 
 
 def _until(span: Span, event: Any) -> Span:
-    """`span` extended to a closing bracket; a block collection keeps to its first line."""
+    """`span` extended to the closing bracket; the span of a block collection is its first line."""
     end = event.end_mark
     if event.start_mark.index == end.index:
         return Span(span.source, span.line, span.column, span.line, span.column + 1)
@@ -237,7 +237,7 @@ def _at(source: Source, line: int, column: int) -> Span:
 
 
 def _after(source: Source, count: int) -> Span:
-    """The place of the character that `count` others precede."""
+    """The place of the character at index `count`."""
     before = source.text[:count]
     return _at(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
 

@@ -1,4 +1,4 @@
-"""Names that have a meaning already, so that no operation, block, argument or param can have them."""
+"""Reserved names, which no operation, block, argument or param can have."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODULE_ATTRIBUTES = frozenset(
 
 
 def meaning_of_module_name(name: str) -> str:
-    """Why no child of a module can have a name; empty where one can."""
+    """Why a child of a module cannot have a name; empty if it can."""
     if keyword.iskeyword(name):
         return "a keyword of Python"
     if name in MODULE_ATTRIBUTES or (name.startswith("__") and name.endswith("__")):
@@ -38,5 +38,5 @@ def meaning_of_module_name(name: str) -> str:
 
 
 def is_reserved_variable(name: str) -> bool:
-    """Whether a name in expressions has a meaning already."""
+    """Whether a name already has a meaning in expressions."""
     return name in FACTS or name in STAGE_WORDS or name in ("classes", "true", "false") or keyword.iskeyword(name)

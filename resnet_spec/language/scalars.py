@@ -1,6 +1,6 @@
 """Unquoted scalars by the core schema of YAML 1.2, in which `no` and `1:30` are strings.
 
-Where YAML 1.1 read something else, which many readers still do, there is a warning.
+There is a warning for a scalar that YAML 1.1, and so many readers, read as something else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OLD_OCTAL = re.compile(r"[-+]?0[0-7]+")
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Why a scalar is refused, or what a reader of YAML 1.1 would take it for; and what to write."""
+    """Why a scalar is rejected, or how YAML 1.1 reads it; and a suggested fix."""
 
     message: str
     help: str
@@ -44,7 +44,7 @@ class ScalarError(Exception):
 
 
 def read_scalar(text: str) -> tuple[ScalarValue, Remark | None]:
-    """The value of an unquoted scalar, and a warning where YAML 1.1 had another value; raises ScalarError."""
+    """Read an unquoted scalar: its value, and a remark if YAML 1.1 has another value for it; raises ScalarError."""
     if text in _KEYWORDS:
         return _KEYWORDS[text], None
     if _INT.fullmatch(text):
@@ -59,17 +59,17 @@ def read_scalar(text: str) -> tuple[ScalarValue, Remark | None]:
             raise ScalarError(f"an integer of more than {MAX_DIGITS} digits", "write fewer digits")
         return int(text, 0), None
     if _NOT_FINITE.fullmatch(text):
-        raise ScalarError(f"`{text}` is not a finite number", "write a number, or quote a string")
+        raise ScalarError(f"`{text}` is not a finite number", "write a finite number, or quote it if it is a string")
     if _FLOAT.fullmatch(text):
         number = float(text)
         if number in (float("inf"), float("-inf")):
-            raise ScalarError(f"`{text}` is larger than a number can be")
+            raise ScalarError(f"`{text}` is too large for a 64-bit float")
         return number, None
     return text, _remark_on_string(text)
 
 
 def _remark_on_string(text: str) -> Remark | None:
-    """What YAML 1.1 read a string as."""
+    """How YAML 1.1 reads a string."""
     if (meant := _OLD_BOOLS.get(text.lower())) is not None and len(text) > 1:
         return Remark(f"`{text}` is a string (YAML 1.1 read it as {meant})", f'write {meant}, or "{text}" for the string')
     if _OLD_BASE_60.fullmatch(text):

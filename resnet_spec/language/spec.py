@@ -1,4 +1,4 @@
-"""The Spec: a merged document as typed values that know their places. Nothing is evaluated: numbers may still be expressions.
+"""The Spec: a merged document as typed values with their places. Nothing is evaluated: numbers may still be expressions.
 
 `parsing` makes these values.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from resnet_spec.diagnostics import Span
-from resnet_spec.diagnostics.text import shorten
+from resnet_spec.diagnostics.text import count_text, shorten
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.merge import Resolved
 from resnet_spec.language.nodes import ScalarNode, SequenceNode
@@ -51,9 +51,9 @@ class Argument:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Use:
-    """An operation, a role or a block where it is used, under its name. Two uses are equal only if they are the same use.
+    """A use of an operation, a role or a block, under a name. Two uses are equal only if they are the same object.
 
-    `invalid`: a finding was reported about it, so what follows from it is not examined.
+    `invalid`: a finding was reported about it, so its consequences are not checked.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A kind of block. Two blocks are equal only if they are the same block.
+    """A kind of block. Two blocks are equal only if they are the same object.
 
     `everywhere`: it is the library's, or patches the library's for every use. `invalid`: a finding was reported about it as
     a whole, so its uses are not expanded.
@@ -104,17 +104,17 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """The contract of a spec, and the place of each clause."""
+    """The `expect` of a spec, with the place of each clause."""
 
     output: tuple[int, ...] | None
     counts: dict[str, int]  # params, buffers, macs
-    squares: tuple[int, int | None] | None  # the least and the greatest size, in pixels
+    squares: tuple[int, int | None] | None  # the smallest and the largest size, in pixels
     spans: dict[str, Span]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Spec:
-    """One network as written: `input` is (C, H, W) in pixels. It is accepted wherever a spec is."""
+    """A network as written: `input` is (C, H, W) in pixels. It can be passed wherever a spec is accepted."""
 
     span: Span
     name: str
@@ -127,39 +127,38 @@ class Spec:
     params: dict[str, Argument]
     roles: dict[str, Use]
     init: str
-    recipe: str | None  # the shipped recipe that it is trained with unless another one is given
+    recipe: str | None  # the shipped recipe that it is trained with by default
     stem: tuple[Use, ...]
     stages: tuple[Stage | Use, ...]
     head: tuple[Use, ...]
     blocks: dict[str, Block]
     expect: Expect | None
-    document: Resolved = field(compare=False)  # what it was read from
-    marked: dict[str, Block] = field(default_factory=dict)  # library blocks in which a use is invalid because of this spec
+    document: Resolved = field(compare=False)  # the document that it was parsed from
+    marked: dict[str, Block] = field(default_factory=dict)  # the names of library blocks that this spec makes invalid
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input))
-        plural = "" if len(self.stages) == 1 else "s"
-        return f"<Spec of {shorten(self.name, 60)}: {size}, {len(self.stages)} stage{plural}>"
+        return f"<Spec of {shorten(self.name, 60)}: {size}, {count_text(len(self.stages), 'stage')}>"
 
     def find_block(self, name: str, written: Span) -> Block | None:
-        """The block a name means where it is `written`: inside the library, a spec's own new block does not count."""
+        """Find the block that a name refers to where it is `written`: the library does not see the spec's own new blocks."""
         own = self.blocks.get(name)
         if own is not None and (own.everywhere or written.source.origin != "library"):
             return own
         return self.marked.get(name) or library(name)
 
     def block_names(self) -> list[str]:
-        """All names that a use may give, the spec's own first."""
+        """The names of all blocks, the spec's own first."""
         return list(dict.fromkeys([*self.blocks, *library_block_names()]))
 
 
-# Whatever means a spec: a path, the name of a shipped one, YAML text, data, or one that was loaded.
+# Everything that is accepted as a spec: a path, the name of a shipped spec, YAML text, data, or a loaded Spec.
 SpecLike = str | Path | Mapping[str, object] | Spec
 
 
 @cache
 def library(name: str) -> Block | None:
-    """A block of the library, read once; None where the library has none of this name."""
-    from resnet_spec.language.parsing import parse_library_block  # which makes values of the types above
+    """A block of the library, parsed once; None if there is none of this name."""
+    from resnet_spec.language.parsing import parse_library_block  # it imports the types above
 
     return parse_library_block(name)

@@ -1,7 +1,7 @@
-"""What is wrong with a text that is not YAML, in words for its author.
+"""Explains why a text is not YAML.
 
-The YAML reader says where it gave up and what it expected there. Most often the author made one of a few mistakes, and the line
-to correct is a little before.
+The YAML reader reports where it stopped and what it expected there. The cause is usually one of a few mistakes, slightly before
+that place.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import yaml
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
 from resnet_spec.language.indentation import Misplaced, out_of_line, too_deep
 
-_HELP = {  # what PyYAML reports, and what its author most likely has to do
+_HELP = {  # a part of PyYAML's message, and the most likely fix
     "',' or '}'": "close the `{` with a `}`, or put a comma between two entries",
     "',' or ']'": "close the `[` with a `]`, or put a comma between two values",
-    "mapping values are not allowed": "a text with a colon needs quotes; or the line above is not finished",
+    "mapping values are not allowed": "quote a text that contains a colon; or complete the line above",
     "could not find expected ':'": "write `name: value`, with a space after the colon",
-    "block end": "indent this line like the entries it belongs to",
-    "did not find expected key": "indent it like the entries it belongs to; nothing may follow a closing quote or bracket",
-    "'-' indicator": "begin each entry of a list with a dash, or none",
+    "block end": "indent this line like the other entries of its mapping",
+    "did not find expected key": "indent it like the other entries; remove any text after a closing quote or bracket",
+    "'-' indicator": "begin each entry of the list with a dash",
     "cannot start any token": "put the text in quotes",
     "found unexpected end of stream": "close the quote",
 }
 
 
 def explain_syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
-    """The finding for an error of the YAML reader, at the line to correct."""
+    """Make the finding for an error of the YAML reader, at the line to correct."""
     what = " ".join(part for part in (error.problem, error.context) if part)
     span, begins = _point(source, error.problem_mark or error.context_mark), _point(source, error.context_mark)
     related = (Label(begins, "this begins here"),) if error.context_mark is not None and begins.line != span.line else ()
-    help = next((help for words, help in _HELP.items() if words in what), "")
+    help = next((help for part, help in _HELP.items() if part in what), "")
     if source.line(span.line)[span.column - 1 : span.column] == "\t":
-        what, help = "a tab cannot indent a line", "replace each tab with two spaces"
+        what, help = "tabs cannot be used for indentation", "replace each tab with two spaces"
     elif (found := _misplaced(source, what, span)) is not None:
         what, help, related = found.what, found.help, ()
         span = span if span.line == found.line else Span(source, found.line, 1, found.line, 2)
@@ -41,7 +41,7 @@ def explain_syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnos
 
 
 def _misplaced(source: Source, what: str, span: Span) -> Misplaced | None:
-    """The line that is indented wrongly, if that is why a text is not YAML."""
+    """The line with the wrong indentation, if that is why the text is not YAML."""
     lines = source.text.splitlines()
     if not 0 < span.line <= len(lines):
         return None
@@ -51,7 +51,7 @@ def _misplaced(source: Source, what: str, span: Span) -> Misplaced | None:
 
 
 def _point(source: Source, mark: Any) -> Span:
-    """The place of a mark; the end of the last line for one past the end, where there is no text to show."""
+    """The place of a mark. A mark past the end, where there is no text to show, becomes the end of the last line."""
     if mark is None:
         return Span(source, 1, 1, 1, 2)
     lines = source.text.splitlines()

@@ -1,6 +1,6 @@
-"""A merged document as one YAML text: without `extends` or aliases, and independent of later changes to the library.
+"""Writes a merged document as one YAML text, without `extends` or aliases, that is independent of later changes to the library.
 
-Reading the text gives the same values.
+Reading the text results in the same values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, Ya
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes strings that `reader` would take for something else; PyYAML follows YAML 1.1."""
+    """Quotes strings that `reader` would read as something else; PyYAML follows YAML 1.1."""
 
 
 def _text(dumper: Any, text: str) -> Any:
@@ -29,12 +29,12 @@ _Dumper.add_representer(str, _text)
 
 
 def write_document(root: MappingNode) -> str:
-    """A tree as YAML; short collections are on one line."""
+    """Write a tree as YAML; short collections are on one line."""
     return _dumped(to_data(root), None, 120)
 
 
 def write_value(value: object) -> str:
-    """A value as it is written after a key, on one line."""
+    """Write a value as it appears after a key, on one line."""
     return _dumped(value, True, float("inf")).removesuffix("\n").removesuffix("\n...")
 
 
@@ -44,9 +44,9 @@ def _dumped(data: object, flow: bool | None, width: float) -> str:
 
 
 def write_spec(resolved: Resolved, name: str) -> str:
-    """A resolved spec as one document, under `name` and without `expect`, which is about the file.
+    """Write a resolved spec as one document, under `name` and without `expect`, which is about the original file.
 
-    A block that patches the library's own is used by other library blocks too, so those are written out beside it.
+    A block that patches a library block is also used by other library blocks, so those are written out too.
     """
     root = to_data(resolved.root)
     assert isinstance(root, dict)
@@ -67,7 +67,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
 
 
 def _strings(node: YamlNode) -> Iterator[str]:
-    """Every string of a tree; among them are the names of the blocks it uses."""
+    """Every string of a tree, including the names of the blocks that it uses."""
     match node:
         case ScalarNode():
             if isinstance(node.value, str):

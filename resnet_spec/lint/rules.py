@@ -1,6 +1,6 @@
-"""Warnings about networks that work, and most likely are not what was meant. One registered function for each rule.
+"""Warnings about networks that work but are probably not what was intended. Each rule is a registered function.
 
-A rule yields warnings, each at a line of the user's file. Repeats are reported once. The networks of the papers give none.
+A rule yields warnings, each at a line of the user's file; repeated ones are reported once. The papers' networks have none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DEPTH_IN_NAME = re.compile(r"(?:^|[^a-z])(?:resnet|plain|vgg)_?(\d+)(?!\d)", re
 
 @dataclass(frozen=True)
 class LintContext:
-    """What a rule looks at: a network at its own input. `overridden`: changed by `--set`, so that its name may not fit."""
+    """The network that rules check, at its own input. `overridden`: `--set` changed it, so its name may no longer fit."""
 
     spec: Spec
     graph: Graph
@@ -49,7 +49,7 @@ RULES: dict[str, Rule] = {}  # by the code of the finding
 
 
 def rule(code: str) -> Callable[[Rule], Rule]:
-    """Register a rule under the code of its findings, which the catalogue explains."""
+    """Register a rule under the code of its findings, which the catalog explains."""
 
     def register(function: Rule) -> Rule:
         if code in RULES:
@@ -66,7 +66,7 @@ def lint(context: LintContext) -> list[Diagnostic]:
 
 
 def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """One finding for each code and line that caused it, with how many more there are."""
+    """One finding for each code and line, with a note on the number of repetitions."""
     groups: dict[object, list[Diagnostic]] = {}
     for finding in found:
         cause = finding.related[0].span if finding.related else finding.span
@@ -85,7 +85,7 @@ def unused_definition(context: LintContext) -> Iterator[Diagnostic]:
 
 @rule("redundant-bias")
 def redundant_bias(context: LintContext) -> Iterator[Diagnostic]:
-    """A bias whose effect the batch norm behind it removes (Ioffe and Szegedy 2015, section 3.2)."""
+    """A bias that the following batch norm cancels (Ioffe and Szegedy 2015, section 3.2)."""
     graph = context.graph
     for position, node in enumerate(graph.nodes):
         if node.op.family != "convolution" or position == graph.output:
@@ -93,7 +93,7 @@ def redundant_bias(context: LintContext) -> Iterator[Diagnostic]:
         bias = next((tensor for tensor in node.op.tensors() if tensor.name == "bias"), None)
         after = [graph.nodes[reader] for reader in context.readers[position]]
         if bias is not None and after and all(reader.op.removes_mean for reader in after):
-            message = f"{node.name} has a bias, and {after[0].name} subtracts it again with the mean"
+            message = f"{node.name} has a bias, which {after[0].name} cancels when it subtracts the mean"
             help = f"write `bias: false`; it saves {bias.shape[0]} parameters"
             yield context.warning(position, "redundant-bias", message, help)
 
@@ -107,9 +107,8 @@ def unread_pixels(context: LintContext) -> Iterator[Diagnostic]:
             continue
         reach = tuple(d * (k - 1) + 1 for k, d in zip(window.kernel, window.dilation, strict=True))
         if any(s > r for s, r in zip(window.stride, reach, strict=True)):
-            message = (
-                f"{node.name} steps by {show(window.stride)} with a kernel of {show(reach)}, so it never reads some pixels"
-            )
+            sizes = f"a stride of {show(window.stride)} and a kernel of {show(reach)}"
+            message = f"{node.name} has {sizes}, so some pixels are never read"
             yield context.warning(position, "unread-pixels", message, "use a larger kernel, or a smaller stride")
 
 
@@ -122,10 +121,10 @@ def fixed_input_size(context: LintContext) -> Iterator[Diagnostic]:
     for position, node in enumerate(graph.nodes):
         if graph.flattens(position) and any(after.op.family == "linear" for after in graph.nodes[position:]):
             message = (
-                f"{node.name} passes on {show(node.shape)} features, which fixes the size of the input: the network accepts"
+                f"{node.name} outputs {show(node.shape)} features, which fixes the size of the input: the network accepts"
                 f" {accepted.describe()}"
             )
-            help = "put `{op: adaptive_avg_pool2d, output_size: 1}` before it, and any size is accepted"
+            help = "put `{op: adaptive_avg_pool2d, output_size: 1}` before it, so that any size is accepted"
             yield context.warning(position, "fixed-input-size", message, help)
             return
 
@@ -145,7 +144,7 @@ def relu_before_sum(context: LintContext) -> Iterator[Diagnostic]:
 
 @rule("linear-over-width")
 def linear_over_width(context: LintContext) -> Iterator[Diagnostic]:
-    """A linear layer on a map, where it works on the width."""
+    """A linear layer applied to a feature map, along its width."""
     graph = context.graph
     for position, node in enumerate(graph.nodes):
         entering = graph.shape_of(node.inputs[0])
@@ -156,7 +155,7 @@ def linear_over_width(context: LintContext) -> Iterator[Diagnostic]:
 
 @rule("small-receptive-field")
 def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
-    """A receptive field smaller than the image in front of the first operation that depends on all of it."""
+    """A receptive field smaller than the image, at the input of the first operation that depends on all pixels."""
     graph, gates = context.graph, context.gates
     fields = receptive_fields(graph, graph.input, tuple([node.shape for node in graph.nodes]), gates)
     last = None
@@ -166,10 +165,10 @@ def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
         if field.whole:
             if last is not None and any(size < n for size, n in zip(fields[last].size, graph.input[1:], strict=True)):
                 message = (
-                    f"a pixel that enters {node.name} depends on {show(fields[last].size)} pixels of the"
+                    f"each input pixel of {node.name} depends on {show(fields[last].size)} pixels of the"
                     f" {show(graph.input[1:])} image"
                 )
-                help = "with more strides, pools or blocks it would depend on all"
+                help = "add strides, pools or blocks if it should depend on the whole image"
                 yield context.warning(position, "small-receptive-field", message, help)
             return
         last = position
@@ -185,8 +184,8 @@ def depth_in_name(context: LintContext) -> Iterator[Diagnostic]:
         return
     depth = _depth(graph, context.gates)
     if depth != int(found[1]):
-        message = f"`{graph.name}` claims {found[1]} layers, and the longest path through it has {depth} layers with weights"
-        help = "count conv2d and linear layers, without those of shortcuts (6n + 2 in CIFAR ResNets)"
+        message = f"`{graph.name}` has {found[1]} layers by its name, but {depth} layers with weights on its longest path"
+        help = "conv2d and linear layers count, except in shortcuts (6n + 2 in CIFAR ResNets)"
         yield Diagnostic("depth-in-name", message, span, help=help, severity="warning")
 
 

@@ -1,7 +1,7 @@
-"""Spec to graph: names are resolved, expressions evaluated, blocks expanded, and shapes computed at the spec's own input.
+"""Lowers a Spec to a Graph: resolves names, evaluates expressions, expands blocks, computes shapes at the input size.
 
-`names` checks what can be known before any number is. `scope` and `values` evaluate. `expand` builds the network: `blocks` its
-operations and blocks, in a `body`. `findings` collects what is wrong; `problems` and `join_conflict` explain it.
+`names` checks what can be checked before evaluation. `scope` and `values` evaluate. `expand` builds the network: `blocks` its
+operations and blocks, in a `body`. `findings` collects mistakes; `problems` and `join_conflict` explain them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Partial", "lower", "lower_partial", "more_findings"]
 
 
 def lower(spec: Spec) -> Graph:
-    """The graph of a spec.
+    """Lower a spec to its graph.
 
     Raises:
         SpecError: with every independent finding.
@@ -29,10 +29,10 @@ def lower(spec: Spec) -> Graph:
 
 
 def lower_partial(spec: Spec) -> Partial:
-    """As much of a spec's graph as can be built.
+    """Lower a spec as far as possible.
 
     Raises:
-        SpecError: where its keywords and names have no meaning.
+        SpecError: if its names cannot be resolved.
     """
     _refuse_unknown_names(spec)
     return expand_partial(spec)
@@ -45,9 +45,9 @@ def _refuse_unknown_names(spec: Spec) -> None:
 
 
 def more_findings(spec: Spec, reported: Sequence[Diagnostic], whole: bool) -> list[Diagnostic]:
-    """What else is wrong with a spec that was `reported` to have a wrong form in places, which are marked as invalid.
+    """Find further mistakes in a spec whose form has the findings `reported`; what these are about is marked as invalid.
 
-    `whole`: the sequence of its operations is known, so shapes can be computed too.
+    `whole`: the sequence of its operations is known, so shapes can be checked too.
     """
     named, marked = check_names(spec)
     named = independent(named, reported)
@@ -55,5 +55,5 @@ def more_findings(spec: Spec, reported: Sequence[Diagnostic], whole: bool) -> li
 
 
 def _other_conflicts(spec: Spec, reported: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """The findings of the expansion that have nothing to do with what was reported."""
+    """The findings of the expansion that are independent of those reported."""
     return independent(expand_partial(spec).findings, reported)

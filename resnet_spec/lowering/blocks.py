@@ -1,8 +1,8 @@
-"""Operations, sequences and blocks, expanded into a body.
+"""Expands operations, sequences and blocks into a body.
 
-Every operation is bound to the shape that enters it, so the first conflict is found where it arises. What depends on a value
-that failed has no shape, and nothing is reported about it. Equal uses of a block (same arguments, same shape entering) are
-expanded once and copied under their own names, which is also why a mistake in a repeated block is reported once.
+Every operation is bound to its input shape, so the first conflict is found where it arises. What depends on a value that failed
+has no shape, and nothing is reported about it. Equal uses of a block (same arguments, same input shape) are expanded once and
+copied under their own names; therefore a mistake in a repeated block is reported once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from resnet_spec.language.spec import ROLES, Argument, Block, ScalarNode, Spec, 
 from resnet_spec.lowering.body import UNKNOWN, Body, Template, TemplateKey, Templates, Val
 from resnet_spec.lowering.context import ExpansionContext, PresentUse, Trail
 from resnet_spec.lowering.findings import Findings
-from resnet_spec.lowering.join_conflict import join_conflict
+from resnet_spec.lowering.join_conflict import explain_join_conflict
 from resnet_spec.lowering.origins import Scope
-from resnet_spec.lowering.problems import operation_problem, wrong_out_channels
+from resnet_spec.lowering.problems import explain_out_channels, explain_problem
 from resnet_spec.lowering.scope import BlockScope, Evaluated, Given, SpecScope, WithChannels
 from resnet_spec.lowering.values import UnknownValueError, boolean, field_value, number, refuse
 from resnet_spec.ops import OPERATIONS, FieldValue, Operation, Problem, Shape, fields_of
@@ -32,7 +32,7 @@ MAX_NESTING = 16
 class Expander:
     """Expands the uses of a spec. `block_count` is the number of blocks in its stages.
 
-    `ignore_conflicts`: go on after a conflict as if it did not exist, to see where else there would be one.
+    `ignore_conflicts`: continue after a conflict as if there were none, to find all other places with one.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Expander:
         """Append one use, an operation, a sequence or a block, and return its output. It reads the values that it `named`,
         else the value `before`.
 
-        Where its `if` is false nothing is appended, and the value before it is passed on: an absent projection of a
-        pre-activation block gives the raw input, whatever it would have read.
+        If its `if` is false, nothing is appended, and `before` is returned: an absent projection of a pre-activation block
+        passes on the raw input, whatever its own input would have been.
         """
         if use.invalid:
             return UNKNOWN
@@ -108,7 +108,7 @@ class Expander:
     def _bind(
         self, operation: type[Operation], values: dict[str, FieldValue], shapes: tuple[Shape, ...]
     ) -> tuple[Operation, Shape] | Problem:
-        """An operation with its arguments, and its output shape. Equal ones are one object, which later passes rely on."""
+        """Make an operation and compute its output shape. Equal operations are one object, which later passes rely on."""
         key = (operation, tuple(values.items()), shapes)
         found = self._bound.get(key)
         if found is None:
@@ -122,15 +122,15 @@ class Expander:
         return found
 
     def _report_problem(self, present: PresentUse, problem: Problem) -> None:
-        """Report that an operation cannot be built, unless the same was reported of another one."""
+        """Report that an operation cannot be built, unless the same was reported for another one."""
         if self.findings.has_conflict(present.meaning.op, problem.message):
             return
         trail = present.context.trail
         broken = BrokenNode(trail.dotted(present.name), present.meaning.op, (), problem.message, present.use.key)
-        self.findings.report_conflict(operation_problem(self.spec, present, problem), broken, trail.to(present.use))
+        self.findings.report_conflict(explain_problem(self.spec, present, problem), broken, trail.to(present.use))
 
     def _expand_sequence(self, present: PresentUse) -> Val:
-        """The operations of a `sequential`, written at the use or in the role."""
+        """Expand the operations of a `sequential`, written at the use or in the role."""
         use, meaning, context = present.use, present.meaning, present.context
         body, value = context.body, present.inputs[0]
         self._check_size(body, 0, use.key, 1)
@@ -145,14 +145,14 @@ class Expander:
     # --- blocks ---------------------------------------------------------------------------------------------------------
 
     def _expand_nested(self, present: PresentUse) -> Val:
-        """A block among operations: its arguments are evaluated here, in the block around it."""
+        """Expand a block among operations: its arguments are evaluated here, in the enclosing block."""
         block = self.spec.find_block(present.meaning.op, present.meaning.op_span)
         assert block is not None
         given: dict[str, Given] = {}
         for key, (argument, scope) in present.arguments.items():
             if not isinstance(argument.value, ScalarNode):
-                message = f"`{key}` must be one value here: only stages take lists"
-                raise refuse("wrong-type", message, argument.value.span, "write one value")
+                message = f"`{key}` must be a single value here: only stages take lists"
+                raise refuse("wrong-type", message, argument.value.span, "write a single value")
             given[key] = Evaluated(number(argument.value, scope), argument.value, scope)
         context, value = present.context, present.inputs[0]
         facts: Mapping[str, Number] = {"block_count": self.block_count}
@@ -167,12 +167,12 @@ class Expander:
     def block_template(
         self, block: Block, given: Mapping[str, Given], facts: Mapping[str, Number], value: Val, trail: Trail
     ) -> tuple[Template, frozenset[str]]:
-        """A block for its arguments and the value that enters it, and the index facts that this depends on. It is expanded
-        unless an equal one was. `trail` leads into the block. Raises UnknownValueError."""
+        """The expansion of a block for its arguments and input, and the index facts that it depends on. An equal one is reused.
+        `trail` leads into the block. Raises UnknownValueError."""
         if block.invalid:
             raise UnknownValueError
         if len(trail.uses) > MAX_NESTING:
-            help = f"check whether `{block.name}` uses itself"
+            help = f"check if `{block.name}` uses itself"
             raise refuse("too-deep", f"blocks are nested more than {MAX_NESTING} levels deep", trail.uses[-1].key, help)
         assert value.shape is not None
         scope = BlockScope(block, given, facts, value.shape[0], self.scope)
@@ -208,7 +208,7 @@ class Expander:
         return value
 
     def _earlier(self, name: ScalarNode, context: ExpansionContext) -> Val:
-        """The value that `from` names. If it is written in the block and not there, it was in a shortcut that is left out."""
+        """The value that `from` names. If the block declares it and it does not exist, it was in a shortcut that is absent."""
         if name.text not in context.values:
             message = f"there is no `{name.text}` here: the `if` of `join` is false, so the shortcut is absent"
             finding = Diagnostic("unknown-name", message, name.span, help="use a value of the branch, or `input`")
@@ -216,7 +216,7 @@ class Expander:
         return context.values.get(name.text, UNKNOWN)
 
     def _holds(self, when: ScalarNode, scope: Scope, trail: Trail) -> bool:
-        """Whether a condition is true; one that has no value is reported, and counts as true."""
+        """Whether a condition is true; one that cannot be evaluated is reported, and counts as true."""
         try:
             return boolean(when, scope)
         except UnknownValueError as unknown:
@@ -232,7 +232,7 @@ class Expander:
                 broken = BrokenNode(join.name, join.op, (shortcut.id, branch.id), result.message, join.key)
                 context.body.broken.append(broken)
                 named = replace(broken, name=context.trail.dotted(join.name), inputs=())
-                finding = join_conflict(self.spec, join, shortcut, branch, context)
+                finding = explain_join_conflict(self.spec, join, shortcut, branch, context)
                 self.findings.report_conflict(finding, named, context.trail)
                 return branch if self.ignore_conflicts else UNKNOWN
         return self.expand_use(replace(join, when=None), branch, context, [shortcut, branch])
@@ -249,11 +249,11 @@ class Expander:
             return False
         if declared == value.shape[0]:
             return True
-        self.findings.report(wrong_out_channels(context, value, declared), context.trail)
+        self.findings.report(explain_out_channels(context, value, declared), context.trail)
         return self.ignore_conflicts
 
     def append_block(self, template: Template, name: str, value: Val, span: Span, body: Body) -> Val:
-        """Append a block under a name; `value` enters it. Raises UnknownValueError where the network becomes too large."""
+        """Append a block under a name, with the input `value`. Raises UnknownValueError if the network becomes too large."""
         if body.blocks + template.body.blocks >= MAX_BLOCKS:
             raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
         self._check_size(body, len(template.body.nodes), span, len(template.body.regions))
@@ -261,16 +261,16 @@ class Expander:
         return Val(output, template.output.shape)
 
     def _check_size(self, body: Body, nodes: int, span: Span, regions: int = 0) -> None:
-        """Refuse `nodes` and `regions` more where the network becomes too large."""
+        """Raise UnknownValueError if the network becomes too large with `nodes` and `regions` more."""
         if max(len(body.nodes) + nodes, len(body.regions) + regions) > MAX_OPERATIONS:
             raise refuse("too-many-operations", f"a network has at most {MAX_OPERATIONS:,} operations", span)
 
 
 def _check_init(operation: Operation, init: ScalarNode) -> None:
-    """Refuse an `init` for an operation without a weight, or one for matrices where the weight is a vector."""
+    """Reject an `init` for an operation without a weight, or a method for matrices if the weight is a vector."""
     weight = next((tensor for tensor in operation.tensors() if tensor.name == "weight"), None)
     if weight is None:
         raise refuse("init-without-weight", f"`{operation.name}` has no weight to initialize", init.span, "remove it")
     if len(weight.shape) < 2 and init.text not in ("zeros", "ones", "pytorch"):
-        message = f"`init: {init.text}` is for matrices, and the weight of `{operation.name}` is a vector"
+        message = f"`init: {init.text}` is for matrices, but the weight of `{operation.name}` is a vector"
         raise refuse("init-without-weight", message, init.span, "use `zeros` or `ones`")

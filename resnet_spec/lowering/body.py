@@ -1,4 +1,4 @@
-"""A graph under construction, and blocks that were expanded once and can be copied into one."""
+"""Graphs under construction, and expanded blocks that can be copied into them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resnet_spec.ops import Shape
 
 @dataclass(frozen=True, slots=True)
 class Val:
-    """A value of a body: the position of its node, and its shape (None: unknown, as something before it failed)."""
+    """A value of a body: the position of its node, and its shape (None: unknown, because something before it failed)."""
 
     id: int
     shape: Shape | None
@@ -78,7 +78,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class TemplateKey:
-    """What a block's expansion depends on, apart from index facts. Arguments come with their types: 1 equals 1.0 and true."""
+    """What the expansion of a block depends on, except index facts. Arguments include types, since 1 == 1.0 == True."""
 
     block: Block
     entering: Shape
@@ -86,7 +86,7 @@ class TemplateKey:
 
 
 class Templates:
-    """The blocks that were expanded already. One can be used again where the index facts that it read have the same values."""
+    """The blocks that were already expanded. One can be reused where the index facts that it read have the same values."""
 
     def __init__(self) -> None:
         # By key, then by the names of the facts that were read, then by their values.

@@ -25,10 +25,10 @@ class Channels:
         return calculation(self.written, self.scope)
 
     def labels(self) -> tuple[Label, ...]:
-        """The author's lines behind it."""
+        """The author's lines that determine it."""
         own: tuple[Label, ...] = ()
         if not in_library(self.written.span) and not isinstance(self.written.value, str):
-            own = (Label(self.written.span, f"{self.written.text} channels from here"),)
+            own = (Label(self.written.span, f"{self.written.text} channels are set here"),)
         return (*own, *origin_labels(self.written, self.scope))
 
 

@@ -1,4 +1,4 @@
-"""Where the expansion is: what an operation is built from, and the way that led to it."""
+"""The state of the expansion: what an operation is built from, and the path that led to it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from resnet_spec.lowering.scope import BlockScope
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """The way from the network to the place that a finding is about."""
+    """The path from the network to the place that a finding is about."""
 
     uses: tuple[Use, ...] = ()  # the uses that led here, the outermost first
-    names: tuple[str, ...] = ()  # of the blocks around
-    bodies: tuple[tuple[Body, int], ...] = ()  # the bodies of the blocks around, each with the value that enters the next one
+    names: tuple[str, ...] = ()  # of the enclosing blocks
+    bodies: tuple[tuple[Body, int], ...] = ()  # of the enclosing blocks, each with the input of the next one
 
     def to(self, use: Use) -> Trail:
-        """The way to one of the uses at this place."""
+        """The path to one of the uses at this place."""
         return Trail((*self.uses, use), self.names, self.bodies)
 
     def into(self, name: str, body: Body, entering: int) -> Trail:
-        """The way into the block of the last use, which `body` gets under a name."""
+        """The path into the block of the last use, which is appended to `body` under a name."""
         return Trail(self.uses, (*self.names, name), (*self.bodies, (body, entering)))
 
     def dotted(self, *names: str) -> str:
@@ -39,7 +39,7 @@ class ExpansionContext:
     body: Body
     scope: Scope
     trail: Trail
-    block: BlockScope | None = None  # the block around, if any
+    block: BlockScope | None = None  # the enclosing block, if any
     prefix: str = ""  # of the names in the body
     values: dict[str, Val] = field(default_factory=dict)  # those that `from` may name
     absent: list[Use] = field(default_factory=list)  # those whose `if` was false
@@ -50,7 +50,7 @@ class PresentUse:
     """A use whose `if` is not false, with everything that its expansion depends on."""
 
     use: Use
-    meaning: Use  # the use itself, or what its role means
+    meaning: Use  # the use itself, or the use that defines its role
     arguments: Mapping[str, tuple[Argument, Scope]]  # as written, each with the names that it sees
     inputs: tuple[Val, ...]
     context: ExpansionContext

@@ -1,4 +1,4 @@
-"""A spec whose names were checked, expanded into a graph: its operations in order, and its stages block by block."""
+"""Expands a spec whose names were checked into a graph: its operations in order, and its stages block by block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from resnet_spec.lowering.blocks import MAX_BLOCKS, Expander
 from resnet_spec.lowering.body import Body, Template, Val
 from resnet_spec.lowering.context import ExpansionContext, Trail
 from resnet_spec.lowering.findings import Findings
-from resnet_spec.lowering.problems import wrong_lists
+from resnet_spec.lowering.problems import check_lists
 from resnet_spec.lowering.scope import BlockScope, Evaluated, FromStage, Given, SpecScope, StageScope
 from resnet_spec.lowering.values import UnknownValueError, integer, refuse
 from resnet_spec.ops import Shape
@@ -20,7 +20,7 @@ from resnet_spec.ops import Shape
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What could be built of a spec: the graph up to the first conflicts, what they are, and all findings."""
+    """The part of a spec that can be built: the graph up to the first conflicts, the conflicts, and all findings."""
 
     graph: Graph
     broken: tuple[BrokenNode, ...]
@@ -28,7 +28,7 @@ class Partial:
 
 
 def expand(spec: Spec) -> Graph:
-    """The graph of a spec.
+    """Expand a spec into its graph.
 
     Raises:
         SpecError: with every independent finding.
@@ -44,7 +44,7 @@ def expand(spec: Spec) -> Graph:
 
 
 def expand_partial(spec: Spec) -> Partial:
-    """As much of a spec's graph as can be built. Uses and blocks that are marked as invalid are left out."""
+    """Expand a spec as far as possible. Uses and blocks that are marked as invalid are left out."""
     expansion = _NetworkExpansion(spec)
     output = expansion.expand()
     body, findings = expansion.body, expansion.findings
@@ -59,7 +59,7 @@ def expand_partial(spec: Spec) -> Partial:
 
 @dataclass(frozen=True, slots=True)
 class _StagePosition:
-    """What a stage knows of its place in the network, and what it is made of."""
+    """The position of a stage in the network, and what it consists of."""
 
     stage: Stage
     block: Block
@@ -124,7 +124,7 @@ class _NetworkExpansion:
         return value
 
     def _evaluate_depths(self) -> dict[str, int]:
-        """The depth of every stage, by name. They are known before a block is expanded, since each may read `block_count`."""
+        """Evaluate the depth of every stage, by name, before any block is expanded, since each may read `block_count`."""
         depths: dict[str, int] = {}
         blocks = 0
         for stage in self.spec.stages:
@@ -146,7 +146,7 @@ class _NetworkExpansion:
         block = self.spec.find_block(stage.block.op, stage.block.op_span)
         if depth is None or block is None or stage.block.invalid:
             return replace(value, shape=None)
-        wrong = list(wrong_lists(stage, depth))
+        wrong = list(check_lists(stage, depth))
         for finding in wrong:
             self.findings.report(finding, Trail())
         if wrong:
@@ -158,9 +158,9 @@ class _NetworkExpansion:
         return value
 
     def _expand_blocks(self, position: _StagePosition, value: Val) -> Val:
-        """The blocks of a stage, up to the first that fails."""
+        """Expand the blocks of a stage, up to the first that fails."""
         stage = position.stage
-        same: dict[tuple[int, Shape], Template] = {}  # blocks that depend on nothing but their stride and what enters
+        same: dict[tuple[int, Shape], Template] = {}  # blocks that depend only on their stride and input shape
         may_repeat = not position.has_lists
         for number in range(position.depth):
             if value.shape is None:
@@ -185,7 +185,7 @@ class _NetworkExpansion:
         return Trail((stage.block,)).into(name, self.body, value.id)
 
     def _stride(self, position: _StagePosition, number: int, entering: Shape) -> int:
-        """The stride of one block: a single number is for the first one."""
+        """The stride of one block: a single number applies to the first one."""
         stage = position.stage
         if stage.stride is None:
             return 1

@@ -1,4 +1,4 @@
-"""The findings of lowering: collected at lines of the author's, each once, and what is known of repetitions."""
+"""Collects the findings of lowering, each once, at lines of the author's, with notes on repetitions."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Findings:
 
     def report(self, finding: Diagnostic, trail: Trail, at_value: bool = False) -> _FindingKey:
         """Add a finding at a line of the author's: one inside a library block is moved to the use of the block, or to the
-        value that was given to it (`at_value`)."""
+        argument that was passed to it (`at_value`)."""
         span = finding.span
         if span is not None and in_library(span):
             finding = _at_the_use(finding, span, trail, at_value)
         key = (finding.code, finding.message, finding.span)
         if span is not finding.span and at_value and trail.uses and in_library(trail.uses[-1].key):
-            key = (finding.code, "", finding.span)  # one value, however many lines of the library it is wrong for
+            key = (finding.code, "", finding.span)  # report one value once, even if several lines of the library reject it
             finding = replace(finding, message=f"{trail.dotted(trail.uses[-1].name)}: {finding.message}")
         self._all.setdefault(key, finding)
         return key
@@ -52,7 +52,7 @@ class Findings:
         self._conflicts.setdefault(self.report(finding, trail), broken)
 
     def has_conflict(self, op: str, message: str) -> bool:
-        """Whether the same conflict was reported of another operation."""
+        """Whether the same conflict was reported for another operation."""
         return any((broken.op, broken.message) == (op, message) for broken in self._conflicts.values())
 
     def with_repetitions(self, broken: Sequence[BrokenNode]) -> tuple[Diagnostic, ...]:
@@ -90,8 +90,8 @@ def _repetitions(first: BrokenNode, broken: Iterable[BrokenNode]) -> str:
 
 
 def merge_repeated(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """One finding for each message, with a note that gives the lines of the others: an unknown name is often used many
-    times."""
+    """Merge the findings with the same message into the first, with a note that lists the lines of the others: an unknown
+    name is often used many times."""
     groups: dict[tuple[str, str], list[Diagnostic]] = {}
     for finding in dict.fromkeys(findings):
         groups.setdefault((finding.code, finding.message), []).append(finding)
@@ -111,11 +111,11 @@ def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
 
 
 def independent(findings: Iterable[Diagnostic], reported: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Those of `findings` that are not about a text that a reported one is about."""
+    """The findings that do not overlap the places of those reported."""
     spans = [finding.span for finding in reported if finding.span is not None]
     kept = []
     for finding in findings:
         own = [finding.span, *(label.span for label in finding.related)]
-        if not any(span is not None and span.meets(each) for span in own for each in spans):
+        if not any(span is not None and span.overlaps(each) for span in own for each in spans):
             kept.append(finding)
     return kept

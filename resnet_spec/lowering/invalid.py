@@ -1,4 +1,4 @@
-"""A spec in which the uses and blocks that findings are about are marked, so that the expansion passes them over."""
+"""Marks the uses and blocks of a spec that findings are about, so that the expansion skips them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from resnet_spec.language.spec import Block, Spec, Stage, Use
 
 
 def mark_invalid(spec: Spec, invalid: Set[Use | Block], used: Iterable[Block]) -> Spec:
-    """The spec with `invalid` uses and blocks marked. `used` are the blocks that it uses, those of the library among them."""
+    """Mark `invalid` uses and blocks of a spec. `used` are the blocks that it uses, including those of the library."""
     if not invalid:
         return spec
     own = {name: _block(block, invalid) for name, block in spec.blocks.items()}

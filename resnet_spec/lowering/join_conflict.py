@@ -1,4 +1,4 @@
-"""The finding for a join whose inputs do not fit: what made each of them, where they begin to differ, and a suggested fix."""
+"""The finding for a join of unequal inputs: what determines their shapes, where these begin to differ, and a suggested fix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resnet_spec.ops import OPERATIONS, Shape, show
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One input of a join: its name, its shape, and what in the block made them."""
+    """One input of a join: its name, its shape, and what in the block determines the shape."""
 
     name: str
     value: int
@@ -28,13 +28,13 @@ class _Side:
     resizing: tuple[Node, ...]  # the operations that change the size of the image, in order
 
     def describe(self, channels_differ: bool) -> str:
-        """`branch gives 256x56x56 (`width * expansion` = 64 * 4)`."""
+        """`branch is 256x56x56 (`width * expansion` = 64 * 4)`."""
         reason = ""
         if self.value == INPUT:
             reason = "identity"
         elif self.channels is not None and channels_differ:
             reason = self.channels.calculation
-        return f"{self.name} gives {show(self.shape)}" + (f" ({reason})" if reason else "")
+        return f"{self.name} is {show(self.shape)}" + (f" ({reason})" if reason else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class _JoinConflict:
         return self.branch.shape[1:] != self.shortcut.shape[1:]
 
 
-def join_conflict(spec: Spec, join: Use, shortcut: Val, branch: Val, context: ExpansionContext) -> Diagnostic:
-    """The finding for the inputs of a join in a block, whose shapes do not fit."""
+def explain_join_conflict(spec: Spec, join: Use, shortcut: Val, branch: Val, context: ExpansionContext) -> Diagnostic:
+    """Explain why the shapes of the inputs of a join in a block do not match."""
     assert context.block is not None
     entering = context.values["input"].shape
     assert entering is not None
@@ -70,7 +70,7 @@ def join_conflict(spec: Spec, join: Use, shortcut: Val, branch: Val, context: Ex
     message = f"the two inputs of `join: {join.op}` in {context.trail.dotted() or block.name} have different shapes"
     span = context.trail.uses[-1].key if context.trail.uses else join.key
     related = tuple(dict.fromkeys(_related(spec, conflict)))
-    return Diagnostic("shape-mismatch", message, span, label, related, suggested_fix(conflict))
+    return Diagnostic("shape-mismatch", message, span, label, related, suggest_fix(conflict))
 
 
 def _side(name: str, value: Val, scope: BlockScope, body: Body, entering: Shape) -> _Side:
@@ -100,7 +100,7 @@ def _related(spec: Spec, conflict: _JoinConflict) -> Iterator[Label]:
 
 
 def _absence(spec: Spec, use: Use, when: ScalarNode, conflict: _JoinConflict) -> Label:
-    """Why an operation of the shortcut is absent: `false here: 1 != 1, so `downsample` is absent`."""
+    """Explain why an operation of the shortcut is absent: `false here: 1 != 1, so `downsample` is absent`."""
     decisive = _decisive_text(spec, when, conflict)
     computed = calculation(decisive, conflict.scope)
     own = f"`{decisive.text}` = "
@@ -109,7 +109,7 @@ def _absence(spec: Spec, use: Use, when: ScalarNode, conflict: _JoinConflict) ->
 
 
 def _decisive_text(spec: Spec, when: ScalarNode, conflict: _JoinConflict) -> ScalarNode:
-    """The text that decided a condition: if it is only the name of an argument, the value of that argument."""
+    """The text that decided a condition: the value of an argument if the condition is only its name."""
     written = conflict.block.defaults.get(when.text)
     around = conflict.context.trail.names[-1].rpartition(".")[0]
     for stage in spec.stages:
@@ -130,8 +130,8 @@ def _resizing(side: _Side, conflict: _JoinConflict) -> Iterator[Label]:
 # --- suggested fixes ---------------------------------------------------------------------------------------------------------
 
 
-def suggested_fix(conflict: _JoinConflict) -> str:
-    """What the author can write to make both inputs fit: the most specific advice that applies."""
+def suggest_fix(conflict: _JoinConflict) -> str:
+    """A change that makes the shapes of both inputs equal: the most specific suggestion that applies."""
     return (
         _fix_axes(conflict)
         or _fix_gate(conflict)
@@ -143,20 +143,20 @@ def suggested_fix(conflict: _JoinConflict) -> str:
 
 
 def _fix_axes(conflict: _JoinConflict) -> str:
-    """For a vector beside an image."""
+    """For a vector joined with an image."""
     if len(conflict.branch.shape) == len(conflict.shortcut.shape):
         return ""
     flat = min(conflict.branch, conflict.shortcut, key=lambda side: len(side.shape))
-    return f"remove the flatten from the {flat.name}: one side is an image, so the other has to be one too"
+    return f"remove the flatten from the {flat.name}: the other input is an image"
 
 
 def _fix_gate(conflict: _JoinConflict) -> str:
-    """For a gate, which has the size of the other side or of one pixel."""
+    """For a gate, whose size must be that of the other side or 1x1."""
     join = OPERATIONS.get(conflict.join.op)
     if join is None or not join.broadcasts or conflict.channels_differ:
         return ""
     pool, gate = "{op: adaptive_avg_pool2d, output_size: 1}", f"{conflict.branch.shape[0]}x1x1"
-    return f"give both sides the same size, or end the branch in `{pool}`, which gives {gate}"
+    return f"use the same size on both sides, or end the branch in `{pool}`, whose output is {gate}"
 
 
 def _fix_shortcut(conflict: _JoinConflict) -> str:
@@ -167,11 +167,11 @@ def _fix_shortcut(conflict: _JoinConflict) -> str:
         for use in conflict.block.shortcut:
             if use.op not in OPERATIONS and "stride" not in use.arguments:
                 return f"add `stride: stride` to `{use.name}`, so that it has the stride of the branch"
-    return f"make the shortcut output {show(conflict.branch.shape)} too: it needs the channels and strides of the branch"
+    return f"give the shortcut the channels and strides of the branch, so that its output is {show(conflict.branch.shape)} too"
 
 
 def _fix_padding(conflict: _JoinConflict) -> str:
-    """For a single convolution that changes the size without a stride."""
+    """For a single convolution that changes the size and has no stride."""
     if conflict.channels_differ or len(conflict.branch.resizing) != 1:
         return ""
     op = conflict.branch.resizing[0].op

@@ -1,6 +1,6 @@
-"""What can be checked before any number is known: unknown operations and names, missing arguments.
+"""Checks what can be checked before anything is evaluated: unknown operations and names, missing arguments.
 
-Everything a spec uses is examined once, whether or not an `if` will leave it out, so all such mistakes are reported together.
+Everything that a spec uses is checked once, even if an `if` may leave it out, so all such mistakes are reported together.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
 def check_names(spec: Spec) -> tuple[list[Diagnostic], Spec]:
-    """Findings about names, in the order in which things are used; and the spec with the uses and blocks that they are about
-    marked as invalid. Blocks that are marked already are skipped."""
+    """Check the names in a spec; returns the findings in order of use, and the spec with what they are about marked as
+    invalid. Blocks that are already marked are skipped."""
     checker = _NameChecker(spec)
     checker.check_spec()
     return merge_repeated(checker.findings), mark_invalid(spec, checker.invalid, checker.seen)
@@ -33,9 +33,9 @@ class _NameChecker:
         self.spec = spec
         self.findings: list[Diagnostic] = []
         self.invalid: set[Use | Block] = set()
-        self.current: list[Use] = []  # the uses around what is being checked
+        self.current: list[Use] = []  # the uses that enclose what is being checked
         self.seen: set[Block] = set()
-        self.pending: list[Block] = []  # blocks that are used and not yet checked
+        self.pending: list[Block] = []  # blocks that are used but not yet checked
         self.inside: Block | None = None  # the block that is being checked
         self.undeclared: dict[str, set[str]] = {}  # by block: arguments that its uses give and it reads, but does not declare
         self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
@@ -90,7 +90,7 @@ class _NameChecker:
         if block is None:
             message = f"there is no block `{use.op}`"
             if use.op in OPERATIONS:
-                message = f"`{use.op}` is an operation, and a stage is made of blocks"
+                message = f"`{use.op}` is an operation, but a stage consists of blocks"
             self.refuse("unknown-block", message, use.op_span, suggestion(use.op, self.spec.block_names()))
             return
         given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
@@ -113,8 +113,8 @@ class _NameChecker:
         self.pending.append(block)
 
     def check_use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None, section: bool = False) -> None:
-        """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
-        `section`: it is the `join` of a block, which has its inputs without `from`.
+        """Check one operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
+        `section`: it is the `join` of a block, which has inputs without `from`.
         """
         self.current.append(use)
         self._check_use(use, visible, earlier, section)
@@ -151,7 +151,7 @@ class _NameChecker:
             self._check_nested(use, meaning, visible)
 
     def _check_nested(self, use: Use, meaning: Use, visible: Sequence[str]) -> None:
-        """A block among operations."""
+        """Check a block among operations."""
         block = self.spec.find_block(meaning.op, meaning.op_span)
         if block is None:
             names = [*OPERATIONS, "sequential", *ROLES, *self.spec.block_names()]
@@ -161,7 +161,7 @@ class _NameChecker:
         if self._is_invalid(block):
             return
         if use.init is not None:
-            message = f"`init` is for operations, and `{meaning.op}` is a block"
+            message = f"`init` is for operations, but `{meaning.op}` is a block"
             self.refuse("unknown-field", message, use.init.span, "add it to an operation inside the block")
         whole = Use(use.name, use.key, meaning.op, use.op_span, {**meaning.arguments, **use.arguments})
         if self._replaces_library_block(block, whole.arguments):
@@ -184,21 +184,21 @@ class _NameChecker:
             self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, "add `from: [NAME, NAME]`")
         if not joins and len(use.inputs) > 1:
             message = f"`{meaning.op}` takes one input"
-            self.refuse("wrong-length", message, use.inputs[1].span, "join them first, for example with `concat`")
+            self.refuse("wrong-length", message, use.inputs[1].span, "join the values first, for example with `concat`")
         for name in use.inputs:
             if earlier is not None and name.text not in earlier:
                 message = f"`{name.text}` is not an earlier value of the block"
                 self.refuse("unknown-name", message, name.span, suggestion(name.text, earlier))
 
     def _replaces_library_block(self, block: Block, given: Mapping[str, Argument]) -> bool:
-        """Whether a new block has the name of a library block and lacks one of its arguments that is `given` here."""
+        """Whether a new block has the name of a library block but lacks one of its arguments that is `given` here."""
         patched = library(block.name)
         if patched is None or block.everywhere:
             return False
         takes, taken = (*block.args, *block.defaults), (*patched.args, *patched.defaults)
         lacking = [name for name in given if name in taken and name not in takes]
         if lacking and not self._is_invalid(block):
-            message = f"`{block.name}` is a new block here, which replaces the library's and has no argument `{lacking[0]}`"
+            message = f"`{block.name}` is a new block here that replaces the library's, but has no argument `{lacking[0]}`"
             help = f"add `extends: {block.name}` to it, to patch the library's block instead"
             related = (Label(given[lacking[0]].key, f"`{lacking[0]}` is given here"),)
             self._add(Diagnostic("unknown-field", message, block.key, related=related, help=help))
@@ -206,10 +206,10 @@ class _NameChecker:
         return bool(lacking)
 
     def _check_arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
-        """Whether a use gives a block the arguments that it has."""
+        """Check whether a use passes the arguments that a block takes."""
         known = [*block.args, *block.defaults]
         shown = [*known, "depth"] if stage else known
-        meant: set[str | None] = set()  # by misspelled arguments: these are not missing as well
+        meant: set[str | None] = set()  # by misspelled arguments: these are not also missing
         undeclared = names_in(block) - {*block.let, *self.globals, *FACTS} if {*use.arguments} - {*known} else set()
         self.undeclared.setdefault(block.name, set()).update(undeclared & use.arguments.keys())
         for name, argument in use.arguments.items():
@@ -230,7 +230,7 @@ class _NameChecker:
                 self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help)
 
     def check_block(self, block: Block) -> None:
-        """The body of a block, once."""
+        """Check the body of a block, once."""
         if block in self.seen or self._is_invalid(block):
             return
         self.seen.add(block)
@@ -258,7 +258,7 @@ class _NameChecker:
     def _check_values(
         self, arguments: Mapping[str, Argument], visible: Sequence[str], fields: Mapping[str, Field] | None = None
     ) -> None:
-        """The values of arguments; where `fields` are given, their keywords are not expressions."""
+        """Check the values of arguments; the keywords of `fields` are not expressions."""
         for name, argument in arguments.items():
             field = fields.get(name) if fields is not None else None
             if field is not None and field.kind == "word":
@@ -270,7 +270,7 @@ class _NameChecker:
                     self._check_value(item, visible)
 
     def _check_value(self, scalar: ScalarNode, visible: Sequence[str]) -> None:
-        """A value that may be an expression: its form, and whether its names are visible."""
+        """Check a value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
         parsed = expressions.parse(scalar.value)
@@ -287,7 +287,7 @@ class _NameChecker:
                 self.refuse("unknown-name", message, span, help)
 
     def _help_for(self, name: str, visible: Sequence[str]) -> str:
-        """What to do about a name that is not defined."""
+        """The help for a name that is not defined."""
         if name == "classes":
             return "add the number of classes at the top of the spec: `classes: 1000`"
         block = self.inside

@@ -1,6 +1,6 @@
 """Where a number comes from: the values of the names in an expression, and the lines that define them.
 
-This is for findings only, so nothing is evaluated here: a name has a value if it was evaluated before.
+This is only for findings, so nothing is evaluated here: a name has a value if it was evaluated before.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Scope(Protocol):
 
 
 def in_library(span: Span) -> bool:
-    """Whether a text belongs to a block of the library, so that the author of the spec cannot change it."""
+    """Whether a text belongs to a block of the library, which the author of the spec cannot change."""
     return span.source.origin == "library"
 
 
@@ -58,7 +58,7 @@ def calculation(scalar: ScalarNode, scope: Scope) -> str:
 
 
 def origin_labels(scalar: ScalarNode, scope: Scope) -> tuple[Label, ...]:
-    """The author's lines that give the names of an expression their values, through other names if need be."""
+    """The author's lines that define the names of an expression, directly or through other names."""
     found: dict[object, Label] = {}
     for label in _labels(scalar, scope, set()):
         found.setdefault(label.span, label)

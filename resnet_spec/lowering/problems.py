@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, lines
 from resnet_spec.diagnostics import Diagnostic, Label
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT
 from resnet_spec.language.expressions import Number
 from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage
@@ -16,8 +17,8 @@ from resnet_spec.lowering.origins import calculation, in_library, origin_labels
 from resnet_spec.ops import Problem, Shape, show
 
 
-def operation_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diagnostic:
-    """Why an operation cannot be built: at the values to blame, with the history of the image's size where that matters."""
+def explain_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diagnostic:
+    """Explain why an operation cannot be built: at the values that cause it, with the image sizes that led to it."""
     use, context = present.use, present.context
     own, others = _blamed(problem, present)
     if problem.code == "groups-do-not-divide" and context.block is not None:
@@ -42,7 +43,7 @@ def _entering_shapes(present: PresentUse) -> list[Label]:
 
 
 def _blamed(problem: Problem, present: PresentUse) -> tuple[Label | None, list[Label]]:
-    """The author's lines behind the fields that are to blame: the first one written at the use itself, and all others."""
+    """The author's lines of the fields that cause a problem: the first one written at the use itself, and all others."""
     own: Label | None = None
     others: list[Label] = []
     for field in problem.fields:
@@ -85,7 +86,7 @@ def _size_changes(spec: Spec, present: PresentUse) -> list[SizeChange]:
     return found
 
 
-def wrong_out_channels(context: ExpansionContext, value: Val, declared: Number) -> Diagnostic:
+def explain_out_channels(context: ExpansionContext, value: Val, declared: Number) -> Diagnostic:
     """The finding for a block whose output has another number of channels than its `out_channels` declares."""
     assert context.block is not None
     assert value.shape is not None
@@ -95,20 +96,20 @@ def wrong_out_channels(context: ExpansionContext, value: Val, declared: Number) 
     assert isinstance(written, ScalarNode)
     why = f" ({text})" if (text := calculation(written, scope)) else ""
     name = context.trail.dotted() or block.name
-    message = f"{name}: the block `{block.name}` declares `out_channels` as {declared}{why}, and its output has {channels}"
+    message = f"{name}: the block `{block.name}` declares `out_channels` as {declared}{why}, but its output has {channels}"
     made = channels_of(block, context.body, value.id, scope)
     help = f"write `out_channels: {made.written.text if made else channels}`, or change the block's last convolution"
-    related = () if made is None else (Label(made.written.span, f"{channels} channels from here"),)
+    related = () if made is None else (Label(made.written.span, f"{channels} channels are set here"),)
     return Diagnostic("out-channels", message, written.span, related=related, help=help)
 
 
-def wrong_lists(stage: Stage, depth: int) -> Iterator[Diagnostic]:
+def check_lists(stage: Stage, depth: int) -> Iterator[Diagnostic]:
     """A finding for each list of a stage that does not have one value for each block."""
     listed = [*stage.block.arguments.items(), *((("stride", stage.stride),) if stage.stride else ())]
     related = (Label(stage.depth.span, "the depth"),) if stage.depth is not None else ()
     for name, argument in listed:
         if isinstance(argument.value, SequenceNode) and len(argument.value.items) != depth:
-            blocks = f"{depth} block{'s' if depth > 1 else ''}"
-            message = f"`{name}` has {len(argument.value.items)} values for {blocks}"
+            blocks = count_text(depth, "block")
+            message = f"`{name}` has {len(argument.value.items)} values, but the stage has {blocks}"
             help = "write one value for each block, or a single one for all"
             yield Diagnostic("wrong-length", message, argument.value.span, related=related, help=help)

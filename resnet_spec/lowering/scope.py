@@ -1,6 +1,6 @@
-"""Names and their values: the spec's own, those of a block, and what an argument sees where it is written.
+"""Names and their values: those of the spec, those of a block, and those that an argument sees where it is written.
 
-A name is evaluated when it is first looked up, once, and a name that depends on itself is refused.
+A name is evaluated once, when it is first looked up. A name that depends on itself is an error.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SpecScope:
                 raise UnknownValueError
             written = self.classes if name == "classes" else self.params[name].value
             if not isinstance(written, ScalarNode):
-                raise refuse("wrong-type", f"the param `{name}` must be one value, not a list", self.params[name].key)
+                raise refuse("wrong-type", f"the param `{name}` must be a single value, not a list", self.params[name].key)
             _refuse_cycle(name, self.active, written.span)
             self.active.append(name)
             try:
@@ -54,7 +54,7 @@ class SpecScope:
 
 
 class WithChannels:
-    """A scope, and `channels`: the number of channels that enter an operation (None: unknown)."""
+    """A scope, and `channels`: the number of input channels of an operation (None: unknown)."""
 
     __slots__ = ("around", "channels")
 
@@ -76,7 +76,7 @@ class WithChannels:
 
 
 class Given(Protocol):
-    """An argument of a block as its use gives it."""
+    """An argument that a use passes to a block."""
 
     def value(self, scope: BlockScope) -> Number: ...
 
@@ -112,10 +112,10 @@ class FromStage:
 
 
 class BlockScope:
-    """The names of a block in one use of it. `given` are the arguments of the use, each with how to evaluate it.
+    """The names of a block in one use of it. `given` are the arguments of the use, and how each is evaluated.
 
-    `facts` that are missing are unknown here: a block outside of a stage has no index. `read` collects the index facts that
-    were looked up: blocks that look up none can share one expansion.
+    Missing `facts` are unknown: a block outside a stage has no index. `read` collects the index facts that were looked up;
+    blocks that look up none can share one expansion.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class BlockScope:
                 return self.around.lookup(name)
             raise refuse("unknown-name", f"`{name}` is not known in the block `{self.block.name}`", None)
         if not isinstance(written.value, ScalarNode):
-            raise refuse("wrong-type", f"`{name}` must be one value, not a list", written.key)
+            raise refuse("wrong-type", f"`{name}` must be a single value, not a list", written.key)
         if name == "out_channels":
             return integer(written.value, self, name, 1)
         return number(written.value, self)
@@ -190,7 +190,7 @@ class BlockScope:
 
 
 class StageScope:
-    """What an argument in a stage sees: the spec's names first, then facts, `stride` and the block's other arguments."""
+    """The names that an argument in a stage sees: the spec's names, then facts, `stride` and the block's other arguments."""
 
     def __init__(self, scope: BlockScope) -> None:
         self.scope = scope

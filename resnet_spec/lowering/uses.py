@@ -1,4 +1,4 @@
-"""What the body of a block consists of."""
+"""The uses and names in the body of a block."""
 
 from __future__ import annotations
 

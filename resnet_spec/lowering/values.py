@@ -1,6 +1,6 @@
-"""The values of numbers, conditions and fields as a spec writes them.
+"""Evaluates numbers, conditions and fields as written in a spec.
 
-A value that is unknown because something before it failed is not reported again: `UnknownValueError` without a finding.
+A value that is unknown because something before it failed is not reported again: it raises UnknownValueError without a finding.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class UnknownValueError(Exception):
 
 
 def refuse(code: str, message: str, span: Span | None, help: str = "", related: tuple[Label, ...] = ()) -> UnknownValueError:
-    """The error for a value that is wrong. Without a span, it is reported at the expression that asked for the value."""
+    """The error for a wrong value. Without a span, it is reported at the expression that uses the value."""
     return UnknownValueError(Diagnostic(code, message, span, related=related, help=help))
 
 
 def number(scalar: ScalarNode, scope: Scope) -> Number:
-    """The value of a number, a boolean or an expression.
+    """Evaluate a number, a boolean or an expression.
 
     Raises:
-        UnknownValueError: if the text is no expression, or something in it has no value.
+        UnknownValueError: the text is not an expression, or something in it has no value.
     """
     value = scalar.value
     if not isinstance(value, str):
@@ -56,21 +56,21 @@ def number(scalar: ScalarNode, scope: Scope) -> Number:
 
 
 def boolean(scalar: ScalarNode, scope: Scope) -> bool:
-    """The value of a condition. Raises UnknownValueError."""
+    """Evaluate a condition. Raises UnknownValueError."""
     value = number(scalar, scope)
     if not isinstance(value, bool):
         help = f"write `{scalar.text} != 0`" if isinstance(scalar.value, str) else "write true or false"
-        message = f"a boolean is needed here, and this is {value}"
+        message = f"a boolean is needed here, but this is {value}"
         raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
     return value
 
 
 def integer(scalar: ScalarNode, scope: Scope, what: str, least: float | None = None, most: float | None = None) -> int:
-    """The value of an integer within bounds. Raises UnknownValueError."""
+    """Evaluate an integer and check its bounds. Raises UnknownValueError."""
     value = number(scalar, scope)
     if isinstance(value, bool) or not isinstance(value, int):
         help = "divide with `//`, or use `round`" if isinstance(value, float) else ""
-        message = f"`{what}` must be an integer, and this is {str(value).lower()}{_in_brackets(scalar, scope)}"
+        message = f"`{what}` must be an integer, but this is {str(value).lower()}{_in_brackets(scalar, scope)}"
         raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
     _check_bounds(value, what, scalar, scope, least, most)
     return value
@@ -79,7 +79,7 @@ def integer(scalar: ScalarNode, scope: Scope, what: str, least: float | None = N
 def _real(field: Field, written: ScalarNode, scope: Scope) -> float:
     value = number(written, scope)
     if isinstance(value, bool):
-        message = f"`{field.name}` must be a number, and this is {str(value).lower()}"
+        message = f"`{field.name}` must be a number, but this is {str(value).lower()}"
         raise refuse("expression-type", message, written.span, related=origin_labels(written, scope))
     _check_bounds(value, field.name, written, scope, field.least, field.most)
     return float(value)
@@ -87,24 +87,24 @@ def _real(field: Field, written: ScalarNode, scope: Scope) -> float:
 
 def _check_bounds(value: float, what: str, scalar: ScalarNode, scope: Scope, least: float | None, most: float | None) -> None:
     if least is not None and value < least:
-        bound, help = f"at least {least}", f"make it {least} or more"
+        bound, help = f"at least {least}", f"use {least} or more"
     elif most is not None and value > most:
-        bound, help = f"at most {most}", f"make it {most} or less"
+        bound, help = f"at most {most}", f"use {most} or less"
     else:
         return
-    message = f"`{what}` is {value}{_in_brackets(scalar, scope)}, and must be {bound}"
+    message = f"`{what}` is {value}{_in_brackets(scalar, scope)}, but must be {bound}"
     raise refuse("out-of-range", message, scalar.span, help, origin_labels(scalar, scope))
 
 
 def _in_brackets(scalar: ScalarNode, scope: Scope) -> str:
-    """How a value was computed, in brackets; empty for a plain number."""
+    """How a value was computed, in parentheses; empty for a plain number."""
     if not isinstance(scalar.value, str):
         return ""
     return f" ({calculation(scalar, scope) or f'`{scalar.text}`'})"
 
 
 def field_value(field: Field, argument: Argument, scope: Scope) -> FieldValue:
-    """The value of one field of an operation: one of its keywords, else what its kind asks for. Raises UnknownValueError."""
+    """Evaluate a field of an operation: one of its keywords, else a value of its kind. Raises UnknownValueError."""
     written = argument.value
     if isinstance(written, SequenceNode):
         return _list_value(field, written, scope)
@@ -129,10 +129,10 @@ def field_value(field: Field, argument: Argument, scope: Scope) -> FieldValue:
 
 def _list_value(field: Field, written: SequenceNode, scope: Scope) -> tuple[int, ...]:
     if field.kind not in ("pair", "ints"):
-        raise refuse("wrong-type", f"`{field.name}` must be one value, not a list", written.span)
+        raise refuse("wrong-type", f"`{field.name}` must be a single value, not a list", written.span)
     lengths = field.lengths or (2,)
     if len(written.items) not in lengths:
         counts = " or ".join(map(str, lengths))
-        raise refuse("wrong-length", f"`{field.name}` has {len(written.items)} values, and takes {counts}", written.span)
+        raise refuse("wrong-length", f"`{field.name}` has {len(written.items)} values, but takes {counts}", written.span)
     items = (item for item in written.items if isinstance(item, ScalarNode))
     return tuple(integer(item, scope, field.name, field.least, field.most) for item in items)

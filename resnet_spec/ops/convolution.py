@@ -41,7 +41,7 @@ class Conv2d(Operation):
     draws_weight: ClassVar[bool] = True
 
     in_channels: int
-    out_channels: int = spec_field("int", "channels that leave", least=1, examples=(64, "width * expansion"))
+    out_channels: int = spec_field("int", "output channels", least=1, examples=(64, "width * expansion"))
     kernel_size: Pair = spec_field("pair", "height and width of the kernel, in pixels", least=1, examples=(3, (1, 7)))
     stride: Pair = spec_field("pair", "step of the window, in pixels", (1, 1), least=1, examples=(2, "stride"))
     padding: Pair | str = spec_field(
@@ -52,11 +52,11 @@ class Conv2d(Operation):
         words=("same", "valid"),
         examples=(1, "same", "valid"),
     )
-    dilation: Pair = spec_field("pair", "distance between the pixels a kernel reads", (1, 1), least=1)
+    dilation: Pair = spec_field("pair", "distance between the pixels that the kernel reads", (1, 1), least=1)
     groups: int = spec_field("int", "groups of channels that are convolved separately", 1, least=1, examples=(32, "channels"))
     bias: bool = spec_field("bool", "whether a bias is added", True)
     padding_mode: str = spec_field(
-        "word", "what the padding holds", "zeros", words=("zeros", "reflect", "replicate", "circular")
+        "word", "how the padding is filled", "zeros", words=("zeros", "reflect", "replicate", "circular")
     )
 
     @classmethod
@@ -76,8 +76,8 @@ class Conv2d(Operation):
         if self.padding == "same" and self.stride != (1, 1):
             return Problem(
                 "same-padding-stride",
-                f"`padding: same` needs stride 1, and the stride is {show(self.stride)}",
-                f"write the pixels: `padding: {self.kernel_size[0] // 2}`",
+                f"`padding: same` needs stride 1, but the stride is {show(self.stride)}",
+                f"write the padding in pixels: `padding: {self.kernel_size[0] // 2}`",
                 ("padding", "stride"),
             )
         return None
@@ -92,7 +92,7 @@ class Conv2d(Operation):
         return total // 2, total - total // 2
 
     def axis_size(self, n: int, axis: int) -> int:
-        """Pixels that leave along one axis, for `n` that enter; not positive where the kernel does not fit."""
+        """Output pixels along one axis, for `n` input pixels; not positive if the kernel does not fit."""
         before, after = self.sides(axis)
         return window_size(n, self.kernel_size[axis], self.stride[axis], before, after, self.dilation[axis])
 
@@ -101,7 +101,7 @@ class Conv2d(Operation):
         if wrong := needs_image("conv2d", x):
             return wrong
         if x[0] != self.in_channels:
-            return Problem("shape-mismatch", f"conv2d was built for {self.in_channels} channels, and {x[0]} enter")
+            return Problem("shape-mismatch", f"conv2d was built for {self.in_channels} channels, but its input has {x[0]}")
         if (wrong := self._padding_problem(x)) is not None:
             return wrong
         height, width = self.axis_size(x[1], 0), self.axis_size(x[2], 1)
@@ -136,7 +136,7 @@ class Conv2d(Operation):
         return prod(output) if self.bias else 0
 
     def saved(self, x: Shape, output: Shape) -> Saved:
-        if self.padding_mode != "zeros":  # torch pads first, also by no pixels
+        if self.padding_mode != "zeros":  # torch pads first, even by 0 pixels
             padded = x[0] * (x[1] + sum(self.sides(0))) * (x[2] + sum(self.sides(1)))
             return Saved(inputs=self.padding_mode != "circular", values=padded)
         uneven = [after - before for before, after in map(self.sides, (0, 1))]
@@ -188,7 +188,7 @@ class Linear(Operation):
     draws_weight: ClassVar[bool] = True
 
     in_features: int
-    out_features: int = spec_field("int", "features that leave", least=1, examples=("classes", 1000))
+    out_features: int = spec_field("int", "output features", least=1, examples=("classes", 1000))
     bias: bool = spec_field("bool", "whether a bias is added", True)
 
     @classmethod
@@ -200,7 +200,7 @@ class Linear(Operation):
         if x[-1] != self.in_features:
             return Problem(
                 "shape-mismatch",
-                f"linear was built for {self.in_features} features, and {x[-1]} enter",
+                f"linear was built for {self.in_features} features, but its input has {x[-1]}",
                 "pool to a fixed size before the flatten: `{op: adaptive_avg_pool2d, output_size: 1}`",
                 by_size=True,
             )

@@ -1,7 +1,7 @@
-"""What an operation declares. One class holds everything about it, and no other part of the package asks for its name.
+"""What an operation declares. One class holds everything about an operation; no other part of the package checks its name.
 
-A shape is a tuple without the batch: `(C, H, W)` in pixels, or `(F,)` after a flatten. A rule that does not hold returns a
-`Problem`; the caller knows the place in the spec and makes a diagnostic of it.
+A shape is a tuple without the batch: `(C, H, W)` in pixels, or `(F,)` after a flatten. A violated rule is returned as a
+`Problem`; the caller knows the place in the spec and turns it into a diagnostic.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ FieldKind = Literal["int", "float", "bool", "word", "pair", "ints"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a rule does not hold, without a place.
+    """A violated rule, without a place in the spec.
 
-    `fields` are those whose values cause it, the most likely one first. `by_size`: so does the size of the input, which earlier
-    operations determine.
+    `fields` are those whose values cause it, the most likely one first. `by_size`: the size of the input, which earlier
+    operations determine, is a cause too.
     """
 
     code: str
@@ -62,12 +62,12 @@ class Field:
     kind: FieldKind
     doc: str
     default: FieldValue | None  # None: must be written
-    default_doc: str = ""  # where the default is not a constant
+    default_doc: str = ""  # describes a default that is not a constant
     least: float | None = None
     most: float | None = None
     words: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
-    examples: tuple[FieldValue, ...] = ()  # where the default or the words are none
+    examples: tuple[FieldValue, ...] = ()  # where the default or the keywords are not good examples
 
     @property
     def required(self) -> bool:
@@ -86,7 +86,7 @@ def spec_field(
     lengths: tuple[int, ...] = (),
     examples: tuple[FieldValue, ...] = (),
 ) -> Any:
-    """A dataclass field that the spec may write. `default_doc` says in words what a missing value becomes."""
+    """Declare a dataclass field that a spec may write. `default_doc` describes the default where it is not a constant."""
     facts = {
         "kind": kind,
         "doc": doc,
@@ -136,7 +136,7 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What torch's autograd keeps of an operation until its backward pass, apart from parameters and buffers (on a CPU).
+    """What autograd keeps for the backward pass of an operation, apart from parameters and buffers (on a CPU).
 
     `values` and `indices` (64-bit) count numbers for one image, `statistics` numbers for the whole batch.
     """
@@ -150,7 +150,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class AxisMap:
-    """How many pixels an operation gives along one axis: `size(n)` for `n`, for every `n` of at least `least`.
+    """The output size along one axis: `size(n)` pixels for `n` input pixels, for every `n` of at least `least`.
 
     `size(n + period) == size(n) + gain` for every `n`, so the rate is the rational number `gain / period`: 1 / 2 for a stride
     of 2, 2 / 1 for an upsampling by 2, 0 / 1 where the size is always the same.
@@ -164,14 +164,14 @@ class AxisMap:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An output axis that is the input axis `axis`, as it is."""
+    """An output axis that equals the input axis `axis`."""
 
     axis: int
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """An output axis that an axis map makes of the input axis `axis`."""
+    """An output axis whose size is an axis map of the size of the input axis `axis`."""
 
     axis: int
     by: AxisMap
@@ -187,7 +187,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """An output axis of `size`, whatever enters."""
+    """An output axis of the same `size` for every input."""
 
     size: int
 
@@ -199,9 +199,9 @@ OutputAxis = Kept | Mapped | Joined | Fixed
 class Operation:
     """One operation with all its arguments known. Subclasses are the definitions; instances are in the graph.
 
-    Fields made by `spec_field` are written in specs; the others are inferred from what enters (`inferred`). A definition must
-    declare `name`, `family` and `depends`, which have no defaults; the other declarations default to an operation that works on
-    each value by itself, has no tensors, and keeps the shape.
+    Fields made by `spec_field` are written in specs; the others are inferred from the input shape (`inferred`). A definition
+    must declare `name`, `family` and `depends`, which have no defaults; the other declarations default to an operation that
+    works on each value by itself, has no tensors, and keeps the shape.
     """
 
     name: ClassVar[str]
@@ -210,11 +210,11 @@ class Operation:
     """What an output value at a pixel is computed from: the same value; all channels of the same pixel; a window of pixels (see
     `reads`); or the whole input. The statistics of norms do not count, as in the literature on receptive fields."""
 
-    torch: ClassVar[str] = ""  # the layer in torch.nn; empty: the class has a `layer` of its own
-    joins: ClassVar[Combination | None] = None  # how it combines two or more inputs; None: it takes one
+    torch: ClassVar[str] = ""  # the name of the layer in torch.nn; empty: the class defines `layer`
+    joins: ClassVar[Combination | None] = None  # how it combines two or more inputs; None: it takes one input
     broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 may scale another of C x H x W
     symbol: ClassVar[str] = ""  # what diagrams show instead of a name
-    draws_weight: ClassVar[bool] = False  # `init` of the spec applies to its weight; the layer is made without drawing it
+    draws_weight: ClassVar[bool] = False  # `init` applies to its weight, which the layer leaves uninitialized
     nonnegative: ClassVar[bool] = False  # no output value is below zero
     removes_mean: ClassVar[bool] = False  # subtracts the mean of each channel, so that a bias before it has no effect
     keeps_output: ClassVar[bool] = False  # its backward pass reads its output, which therefore may not be overwritten
@@ -222,12 +222,12 @@ class Operation:
 
     @classmethod
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
-        """The arguments that follow from the shape that enters."""
+        """The arguments that follow from the input shape."""
         return {}
 
     @classmethod
     def bind(cls, written: Mapping[str, FieldValue], x: Shape) -> Self | Problem:
-        """The operation for the written arguments and the shape that enters it."""
+        """Make the operation from the written arguments and its input shape."""
         inferred = cls.inferred(x)
         if isinstance(inferred, Problem):
             return inferred
@@ -235,7 +235,7 @@ class Operation:
         return made.problem() or made
 
     def problem(self) -> Problem | None:
-        """What is wrong with the arguments, whatever the size of the input."""
+        """What is wrong with the arguments, for any size of the input."""
         return None
 
     # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -245,13 +245,13 @@ class Operation:
         return inputs[0]
 
     def along(self, axis: int) -> AxisMap | None:
-        """How the height (axis 0) or the width (axis 1) of an image changes; None where it is kept, whatever it is."""
+        """How the height (axis 0) or the width (axis 1) of an image changes; None if every size is kept."""
         return None
 
     def axes(self, x: Shape) -> tuple[OutputAxis, ...]:
-        """Where each axis of the output comes from, for an input with the rank of `x`; not asked of joins.
+        """Where each axis of the output comes from, for an input with the rank of `x`; not used for joins.
 
-        The number of channels of an image never depends on its size, so that entry may say anything.
+        The number of channels of an image does not depend on its size, so that entry is ignored.
         """
         if len(x) != 3:
             return tuple(Kept(axis) for axis in range(len(x)))
@@ -306,7 +306,7 @@ class Operation:
         return 0
 
     def other_ops(self, output: Shape) -> int:
-        """Arithmetic beside `macs` for one image: elements written, times the elements read for each."""
+        """Other arithmetic for one image, not counted in `macs`: elements written, times the elements read for each."""
         return prod(output)
 
     def saved(self, x: Shape, output: Shape) -> Saved:
@@ -317,31 +317,31 @@ class Operation:
         """Whether the output shares the memory of the input: it is the input, or a view of it."""
         return False
 
-    # --- what is made of it -----------------------------------------------------------------------------------------------
+    # --- its layer and texts -----------------------------------------------------------------------------------------------
 
     def torch_args(self) -> dict[str, Any]:
         """The keyword arguments of the torch layer."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def layer(self, inplace: bool = False) -> nn.Module:
-        """The torch layer. Where `draws_weight`, its weight and bias are not initialized: the caller draws or loads them."""
+        """Make the torch layer. If `draws_weight`, weight and bias are left uninitialized, for the caller to fill."""
         from torch import nn
 
         arguments = self.torch_args() | ({"inplace": True} if inplace else {})
         kind: type[nn.Module] = getattr(nn, self.torch)
         if self.draws_weight:
-            from resnet_spec.ops.layers import without_drawing
+            from resnet_spec.ops.layers import make_uninitialized
 
-            return without_drawing(kind, arguments)
+            return make_uninitialized(kind, arguments)
         return kind(**arguments)
 
     def caption(self) -> str:
-        """The operation in a few words for a diagram, without its stride: `conv 3x3, 64`."""
+        """A short text for diagrams, without the stride: `conv 3x3, 64`."""
         window = self.window()
         return self.name if window is None else f"{self.name.removesuffix('2d').replace('_', ' ')} {show(window.kernel)}"
 
     def as_drawn(self) -> Operation:
-        """The operation without what diagrams do not distinguish: blocks that differ in nothing else are drawn once."""
+        """The operation without the fields that diagrams ignore: blocks that differ only in these are drawn once."""
         return self
 
     def arithmetic(self, x: Shape) -> str:
@@ -374,18 +374,18 @@ def show(shape: Shape) -> str:
 
 
 def needs_image(what: str, x: Shape) -> Problem | None:
-    """A problem where an operation on C x H x W is given any other shape."""
+    """The problem if the input of an operation on `(C, H, W)` has another rank; None otherwise."""
     if len(x) == 3:
         return None
     return Problem(
         "wrong-rank",
-        f"{what} works on channels x height x width, and {show(x)} enters",
-        "put it before the flatten" if len(x) == 1 else "",
+        f"{what} needs an image (channels x height x width), but its input has the shape {show(x)}",
+        "move it before the flatten" if len(x) == 1 else "",
     )
 
 
 def divisors(*numbers: int) -> str:
-    """The numbers that divide all of these, as text: `1, 2, 4, 8 or 16`."""
+    """The common divisors of some numbers, as text: `1, 2, 4, 8 or 16`."""
     common = gcd(*numbers)
     found = [n for n in range(1, min(common, 4096) + 1) if common % n == 0]
     shown = found if len(found) <= 8 else [*found[:4], *found[-3:]]

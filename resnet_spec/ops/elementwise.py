@@ -61,7 +61,7 @@ class Elu(Operation):
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "ELU"
 
-    alpha: float = spec_field("float", "how far below zero it can go", 1.0, least=0)
+    alpha: float = spec_field("float", "scale of the negative part; outputs are above -alpha", 1.0, least=0)
 
 
 class Silu(Operation):
@@ -166,7 +166,7 @@ class Identity(Operation):
 
 
 def _mask(p: float, values: int) -> Saved:
-    """What dropout keeps: its mask; where everything becomes zero, torch multiplies by a single number instead."""
+    """What dropout keeps: its mask. If everything becomes zero, torch multiplies by a single number instead."""
     if p == 1:
         return Saved(statistics=1)
     return Saved(values=values if p else 0)
@@ -181,7 +181,7 @@ class Dropout(Operation):
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Dropout"
 
-    p: float = spec_field("float", "probability of a zero", 0.5, least=0, most=1)
+    p: float = spec_field("float", "probability of becoming zero", 0.5, least=0, most=1)
 
     def other_ops(self, output: Shape) -> int:
         return 0
@@ -205,7 +205,7 @@ class Dropout2d(Operation):
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Dropout2d"
 
-    p: float = spec_field("float", "probability of a zero", 0.5, least=0, most=1)
+    p: float = spec_field("float", "probability of becoming zero", 0.5, least=0, most=1)
 
     @classmethod
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
@@ -232,7 +232,7 @@ class DropPath(Operation):
     family: ClassVar[Family] = "regularization"
     depends: ClassVar[Dependence] = "pointwise"
 
-    p: float = spec_field("float", "probability of a zero", 0.0, least=0, most=1)
+    p: float = spec_field("float", "probability of becoming zero", 0.0, least=0, most=1)
 
     def other_ops(self, output: Shape) -> int:
         return prod(output) if self.p else 0

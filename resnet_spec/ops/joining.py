@@ -17,7 +17,7 @@ def _unequal(what: str, inputs: tuple[Shape, ...], needs: str = "equal shapes") 
     if what != "concat" and len({x[0] for x in inputs}) > 1:
         fix = "give all of them the same channels (a 1x1 conv2d changes them)"
         fix += ", or join with `concat`, which concatenates channels" if len({x[1:] for x in inputs}) == 1 else " and strides"
-    return Problem("shape-mismatch", f"{what} needs {needs}, and {shapes} enter", fix)
+    return Problem("shape-mismatch", f"{what} needs {needs}, but its inputs are {shapes}", fix)
 
 
 class Add(Operation):
@@ -69,7 +69,7 @@ class Multiply(Operation):
 
 
 class Concat(Operation):
-    """values one after another along the channels; the other axes must be equal"""
+    """concatenation along the channels; the other axes must be equal"""
 
     __slots__ = ()
     name: ClassVar[str] = "concat"

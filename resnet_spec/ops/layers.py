@@ -1,4 +1,4 @@
-"""The layers that torch does not have, and layers made without drawing their weights.
+"""The layers that torch does not have, and layers of torch with uninitialized weights.
 
 This is the one module of `ops` that imports torch. The layer factories of the operations import it when they are called.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class Add(nn.Module):
-    """The sum of values of equal shape. `inplace` writes it over the last of them, as `out += identity` does."""
+    """The sum of values of equal shape. `inplace` overwrites the last of them, as in `out += identity`."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Multiply(nn.Module):
 
 
 class Concat(nn.Module):
-    """Values one after another along the channels."""
+    """Concatenation along the channels."""
 
     def forward(self, *values: Tensor) -> Tensor:
         return torch.cat(values, dim=1)
@@ -109,18 +109,18 @@ class BlurPool2d(nn.Module):
         return f"{self.channels}, kernel_size={self.kernel_size}, stride={self.stride}"
 
 
-def without_drawing(kind: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
-    """A layer of torch whose weight and bias hold whatever the memory held: the caller draws them once, or loads them."""
-    layer: nn.Module = _undrawn(kind)(**arguments)
+def make_uninitialized(kind: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
+    """Make a layer of torch with uninitialized weight and bias, which the caller initializes or loads."""
+    layer: nn.Module = _without_reset(kind)(**arguments)
     layer.__class__ = kind
     return layer
 
 
-def _undrawn(kind: type[nn.Module]) -> type[nn.Module]:
-    """A subclass whose constructor draws nothing."""
-    if kind not in _UNDRAWN:
-        _UNDRAWN[kind] = type(kind.__name__, (kind,), {"reset_parameters": lambda self: None})
-    return _UNDRAWN[kind]
+def _without_reset(kind: type[nn.Module]) -> type[nn.Module]:
+    """A subclass whose constructor does not initialize its parameters."""
+    if kind not in _WITHOUT_RESET:
+        _WITHOUT_RESET[kind] = type(kind.__name__, (kind,), {"reset_parameters": lambda self: None})
+    return _WITHOUT_RESET[kind]
 
 
-_UNDRAWN: dict[type[nn.Module], type[nn.Module]] = {}
+_WITHOUT_RESET: dict[type[nn.Module], type[nn.Module]] = {}

@@ -52,18 +52,18 @@ class BatchNorm(Operation):
 
     def problem(self) -> Problem | None:
         if self.eps == 0:
-            return Problem("out-of-range", "`eps` of batch_norm is 0, and torch trains with positive ones only", "", ("eps",))
+            return Problem("out-of-range", "`eps` of batch_norm is 0, but torch needs a positive one to train", "", ("eps",))
         return None
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         if x[0] != self.num_features:
-            return Problem("shape-mismatch", f"batch_norm was built for {self.num_features} channels, and {x[0]} enter")
-        if not self.track_running_stats and prod(x[1:]) == 1:  # torch refuses one image of it, in evaluation too
+            return Problem("shape-mismatch", f"batch_norm was built for {self.num_features} channels, but its input has {x[0]}")
+        if not self.track_running_stats and prod(x[1:]) == 1:  # torch rejects a batch of one such image, in evaluation too
             return Problem(
                 "too-few-values",
                 f"batch_norm without running statistics has one value in each channel of {show(x)}",
-                "write `track_running_stats: true`, or put it before the pool",
+                "write `track_running_stats: true`, or move it before the pool",
                 ("track_running_stats",),
                 by_size=True,
             )
@@ -73,7 +73,7 @@ class BatchNorm(Operation):
         return {0: self.num_features}
 
     def needs_two_pixels(self, training: bool) -> bool:
-        return training or not self.track_running_stats  # else it uses the statistics of the batch in evaluation too
+        return training or not self.track_running_stats  # without them it uses the batch's statistics in evaluation too
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, statistics=2 * self.num_features)
@@ -123,12 +123,12 @@ class GroupNorm(Operation):
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         if x[0] != self.num_channels:
-            return Problem("shape-mismatch", f"group_norm was built for {self.num_channels} channels, and {x[0]} enter")
-        if prod(x) == self.num_groups:  # torch refuses one image of it, in evaluation too
+            return Problem("shape-mismatch", f"group_norm was built for {self.num_channels} channels, but its input has {x[0]}")
+        if prod(x) == self.num_groups:  # torch rejects a batch of one such image, in evaluation too
             return Problem(
                 "too-few-values",
                 f"group_norm of {self.num_groups} groups has one value in each group of {show(x)}",
-                "use fewer groups, or put it before the pool",
+                "use fewer groups, or move it before the pool",
                 ("num_groups",),
                 by_size=True,
             )
@@ -169,7 +169,8 @@ class LayerNorm(Operation):
         (x,) = inputs
         size = x[0] if self.channels_first else x[-1]
         if size != self.normalized_shape:
-            return Problem("shape-mismatch", f"layer_norm was built for {self.normalized_shape} channels, and {show(x)} enters")
+            message = f"layer_norm was built for {self.normalized_shape} channels, but its input is {show(x)}"
+            return Problem("shape-mismatch", message)
         return x
 
     def fixes_size(self, x: Shape) -> Mapping[int, int]:

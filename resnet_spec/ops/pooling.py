@@ -44,7 +44,7 @@ class WindowPool(Operation):
         "pair", "step of the window, in pixels", (0, 0), default_doc="the kernel size", least=1, examples=(2, 1)
     )
     padding: Pair = spec_field("pair", "pixels added on each side, at most half the kernel", (0, 0), least=0)
-    ceil_mode: bool = spec_field("bool", "whether a last window may reach past the end", False)
+    ceil_mode: bool = spec_field("bool", "whether the last window may extend beyond the padding", False)
 
     @classmethod
     def bind(cls, written: Mapping[str, FieldValue], x: Shape) -> Self | Problem:
@@ -67,7 +67,7 @@ class WindowPool(Operation):
         return None
 
     def axis_size(self, n: int, axis: int) -> int:
-        """Pixels that leave along one axis, for `n` that enter; not positive where the window does not fit."""
+        """Output pixels along one axis, for `n` input pixels; not positive if the window does not fit."""
         k, s, p, d = self.kernel_size[axis], self.stride[axis], self.padding[axis], self.spread()[axis]
         return window_size(n, k, s, p, p, d, self.ceil_mode)
 
@@ -105,7 +105,7 @@ class MaxPool2d(WindowPool):
     name: ClassVar[str] = "max_pool2d"
     torch: ClassVar[str] = "MaxPool2d"
 
-    dilation: Pair = spec_field("pair", "distance between the pixels a window reads", (1, 1), least=1)
+    dilation: Pair = spec_field("pair", "distance between the pixels that a window reads", (1, 1), least=1)
 
     def spread(self) -> Pair:
         return self.dilation
@@ -132,7 +132,7 @@ class AdaptivePool(Operation):
     depends: ClassVar[Dependence] = "whole"
 
     output_size: Pair = spec_field(
-        "pair", "height and width that leave, whatever enters, in pixels", least=1, examples=(1, 7, (1, 2))
+        "pair", "height and width of the output, in pixels, for any input size", least=1, examples=(1, 7, (1, 2))
     )
 
     @classmethod
@@ -147,12 +147,12 @@ class AdaptivePool(Operation):
         return (Kept(0), *map(Fixed, self.output_size))
 
     def arithmetic(self, x: Shape) -> str:
-        return f"{show(x[1:])} becomes {show(self.output_size)} whatever enters"
+        return f"{show(self.output_size)} for any input size, here {show(x[1:])}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaptiveAvgPool2d(AdaptivePool):
-    """mean over as many equal parts as asked (torch.nn.AdaptiveAvgPool2d)"""
+    """mean of each part of an evenly divided image (torch.nn.AdaptiveAvgPool2d)"""
 
     name: ClassVar[str] = "adaptive_avg_pool2d"
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
@@ -163,7 +163,7 @@ class AdaptiveAvgPool2d(AdaptivePool):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaptiveMaxPool2d(AdaptivePool):
-    """largest value over as many equal parts as asked (torch.nn.AdaptiveMaxPool2d)"""
+    """largest value of each part of an evenly divided image (torch.nn.AdaptiveMaxPool2d)"""
 
     name: ClassVar[str] = "adaptive_max_pool2d"
     torch: ClassVar[str] = "AdaptiveMaxPool2d"
@@ -183,7 +183,7 @@ class BlurPool2d(Operation):
     channels: int
     kernel_size: int = spec_field("int", "height and width of the filter, in pixels", 3, least=2, most=9)
     stride: int = spec_field("int", "step of the filter, in pixels", 2, least=1)
-    mode: str = spec_field("word", "what the padding holds", "reflect", words=("reflect", "replicate", "constant"))
+    mode: str = spec_field("word", "how the padding is filled", "reflect", words=("reflect", "replicate", "constant"))
 
     @classmethod
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
@@ -195,7 +195,7 @@ class BlurPool2d(Operation):
         return (self.stride - 1 + self.kernel_size - 1) // 2
 
     def axis_size(self, n: int, axis: int) -> int:
-        """Pixels that leave along one axis; not positive where the filter does not fit."""
+        """Output pixels along one axis; not positive if the filter does not fit."""
         return window_size(n, self.kernel_size, self.stride, self.pad, self.pad, 1)
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
@@ -203,7 +203,7 @@ class BlurPool2d(Operation):
         if wrong := needs_image("blur_pool2d", x):
             return wrong
         if x[0] != self.channels:
-            return Problem("shape-mismatch", f"blur_pool2d was built for {self.channels} channels, and {x[0]} enter")
+            return Problem("shape-mismatch", f"blur_pool2d was built for {self.channels} channels, but its input has {x[0]}")
         if self.mode == "reflect" and self.pad >= min(x[1:]):
             return Problem(
                 "padding-too-large",

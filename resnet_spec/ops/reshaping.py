@@ -39,10 +39,10 @@ class Flatten(Operation):
     torch: ClassVar[str] = "Flatten"
 
     start_dim: int = spec_field("int", "first axis to join, counting the batch as 0", 1)
-    end_dim: int = spec_field("int", "last axis to join; -1 is the last there is", -1)
+    end_dim: int = spec_field("int", "last axis to join; -1 is the last axis", -1)
 
     def joined(self, x: Shape) -> tuple[int, int]:
-        """First and last axis of `x`, which has no batch, as non-negative numbers."""
+        """First and last axis of the shape `x` without the batch, as non-negative numbers."""
         rank = len(x) + 1
         first, last = (axis + rank if axis < 0 else axis for axis in (self.start_dim, self.end_dim))
         return first - 1, last - 1
@@ -53,9 +53,8 @@ class Flatten(Operation):
         fields = ("start_dim", "end_dim")
         if not (-1 <= first < len(x) and -1 <= last < len(x)):
             fix = f"axes are 0 (the batch) to {len(x)}; without fields, flatten joins all but the batch"
-            message = (
-                f"flatten from axis {self.start_dim} to {self.end_dim}, and what enters has {len(x) + 1} axes: N x {show(x)}"
-            )
+            axes = f"{len(x) + 1} axes: N x {show(x)}"
+            message = f"flatten from axis {self.start_dim} to {self.end_dim}, but its input has {axes}"
             return Problem("wrong-axis", message, fix, fields)
         if first == -1:
             return Problem("wrong-axis", "flatten from axis 0 would join the images of a batch", "start at axis 1", fields)
@@ -116,7 +115,7 @@ class Pad(Operation):
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
         if len(self.padding) // 2 > len(x):
-            message = f"pad has {len(self.padding)} numbers, for {len(self.padding) // 2} axes, and {show(x)} enters"
+            message = f"pad has {len(self.padding)} numbers, for {len(self.padding) // 2} axes, but its input is {show(x)}"
             return Problem("wrong-rank", message, f"write {2 * len(x)} numbers or fewer, two for each axis", ("padding",))
         if self.mode != "constant" and (wrong := self._mode_problem(x)) is not None:
             return wrong

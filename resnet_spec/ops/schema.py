@@ -43,14 +43,14 @@ def _common(completions: list[str]) -> dict[str, Any]:
         "op": words,
         "if": {
             "title": "If",
-            "description": "Absent where this is false.",
+            "description": "The operation is absent if this is false.",
             "type": ["boolean", "string", "null"],
             "default": True,
             "examples": ["stride != 1", "first", "classes == 10"],
         },
         "from": {
             "title": "From",
-            "description": "An earlier value of the block, or `input`, in place of the value before; a join takes a list.",
+            "description": "An earlier value of the block, or `input`, instead of the previous value; a join takes a list.",
             "type": ["string", "integer", "array", "null"],
             "items": {"type": ["string", "integer"]},
             "minItems": 1,
@@ -60,13 +60,13 @@ def _common(completions: list[str]) -> dict[str, Any]:
         "insert_before": {
             **name,
             "title": "Insert before",
-            "description": "The sibling that a new entry goes before.",
+            "description": "The sibling before which a new entry is inserted.",
             "examples": ["relu"],
         },
         "insert_after": {
             **name,
             "title": "Insert after",
-            "description": "The sibling that a new entry goes after.",
+            "description": "The sibling after which a new entry is inserted.",
             "examples": ["conv1"],
         },
     }
@@ -81,7 +81,7 @@ def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:
             "description": "The operations, by name and in order.",
             "examples": [{"0": {"op": "conv2d", "out_channels": 16, "kernel_size": 3}, "1": "norm", "2": "act"}],
         }
-        about, required = "operations one after another, under a name of their own", ["ops"]
+        about, required = "a nested sequence of operations", ["ops"]
     else:
         operation: type[Operation] = OPERATIONS[name]
         fields = fields_of(operation).values()
@@ -92,7 +92,7 @@ def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:
 
 
 def _field_schema(field: Field) -> dict[str, Any]:
-    """One field. Bounds apply to numbers only, so an expression passes and is checked when it has a value."""
+    """The schema of one field. Bounds apply to numbers only; expressions are checked after they are evaluated."""
     schema: dict[str, Any] = {"title": field.name, "description": field.doc, "type": [*_TYPES[field.kind], "null"]}
     if field.kind == "word":
         schema["enum"] = [*field.words, None]
@@ -112,7 +112,7 @@ def _field_schema(field: Field) -> dict[str, Any]:
 
 
 def _examples(field: Field, schema: dict[str, Any]) -> list[Any]:
-    """Values that an editor may offer: those the definition gives, else all there are, else the default."""
+    """Values that an editor may suggest: those of the definition, else all possible values, else the default."""
     if field.examples:
         return [list(value) if isinstance(value, tuple) else value for value in field.examples]
     if field.kind == "bool":

@@ -22,7 +22,7 @@ def window_size(n: int, kernel: int, stride: int, before: int, after: int, dilat
 
 
 def window_map(size: Callable[[int], int], kernel: int, stride: int, dilation: int, least: int = 1) -> AxisMap | None:
-    """The axis map of a window, which fits from the first size of at least `least` that gives a pixel; None if all are kept."""
+    """The axis map of a window, valid from the first size of at least `least` that it fits into; None if it keeps all sizes."""
     if stride == 1 and least <= 1 and size(1) == 1:
         return None
     fits = bisect_left(range(dilation * (kernel - 1) + 2), 1, key=size)
@@ -39,17 +39,17 @@ def window_formula(n: int, kernel: int, stride: int, padding: int, dilation: int
 
 
 def both_axes(x: Shape, one_axis: Callable[[int, int], str]) -> str:
-    """A formula for height and width, written once where they agree."""
+    """A formula for height and width, written once if both are equal."""
     height, width = one_axis(x[1], 0), one_axis(x[2], 1)
     return height if height == width else f"height: {height}; width: {width}"
 
 
 def does_not_fit(what: str, x: Shape, kernel: Pair, padding: Pair, dilation: Pair) -> Problem:
-    """The problem of a kernel larger than what it slides over."""
+    """The problem for a kernel that is larger than the padded image."""
     reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     padded = tuple(n + 2 * p for n, p in zip(x[1:], padding, strict=True))
     dilated = " (dilated)" if reach != kernel else ""
-    around = f", padded {show(padded)}" if any(padding) else ""
+    around = f" ({show(padded)} with its padding)" if any(padding) else ""
     most = tuple(max((n - 1) // d + 1, 1) for n, d in zip(padded, dilation, strict=True))
     fits = f"`kernel_size: {most[0] if len(set(most)) == 1 else list(most)}` is the largest that fits here"
     if what == "avg_pool2d":
@@ -58,14 +58,14 @@ def does_not_fit(what: str, x: Shape, kernel: Pair, padding: Pair, dilation: Pai
         fits = f"for a kernel of {meant[0]} and a padding of {meant[1]} write `kernel_size: {meant[0]}, padding: {meant[1]}`"
     return Problem(
         "kernel-too-large",
-        f"{what} has a kernel of {show(reach)}{dilated}, larger than the {show(x[1:])} image that enters{around}",
-        f"{fits}; or stride less before it, or start from a larger `input`",
+        f"{what} has a kernel of {show(reach)}{dilated}, larger than its {show(x[1:])} input{around}",
+        f"{fits}; or use fewer strides before it, or a larger `input`",
         ("kernel_size", "dilation", "padding"),
         by_size=True,
     )
 
 
 def _digits_run_together(kernel: int) -> tuple[int, int] | None:
-    """`31` as 3 and 1: an odd kernel and the padding that keeps the size, written without a separator."""
+    """The kernel and the padding that `31` most likely means: 3 and 1, written without a separator."""
     size, padding = divmod(kernel, 10)
     return (size, padding) if size in (3, 5, 7, 9) and padding == size // 2 else None

@@ -1,1 +1,1 @@
-"""Graph to things: modules, diagrams, summaries. No output imports another."""
+"""What a graph is turned into: modules, diagrams, summaries. No output imports another."""

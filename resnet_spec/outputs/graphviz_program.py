@@ -1,11 +1,11 @@
-"""A program that renders DOT text from its standard input to its standard output, within limits.
+"""A program that renders DOT text from standard input to standard output, within limits of time and memory.
 
-Its arguments are `PARENT CPU_SECONDS WALL_SECONDS BYTES FORMAT [DOT]`: the process that started it, the time and the memory it
-may take, and the format. With DOT, the path of Graphviz's own program, it becomes that program; else it calls pygraphviz. `render_dot` runs it as
-a file, so it imports nothing of the package.
+Its arguments are `PARENT CPU_SECONDS WALL_SECONDS BYTES FORMAT [DOT]`: the id of its parent process, its limits and the format.
+With DOT, the path of Graphviz's `dot`, it becomes that program; without it, it calls pygraphviz. `render_dot` runs this file as
+a script, so that the package is not imported.
 
-Graphviz handles no signal while it works. So the kernel ends this process: with its parent (on Linux), and soon after its time
-is over (on POSIX systems).
+No signal is handled during a layout, so the kernel ends this process: when its parent exits (on Linux), and when its time is
+over (on POSIX systems).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def limit_this_process(parent: int, cpu_seconds: int, wall_seconds: int, memory: int) -> None:
-    """End with the process `parent`, and take no more than the time and the bytes given, where the system can see to that."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the parent too, which decides
+    """Exit when the process `parent` does, and limit time and memory, as far as the system supports it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal also sends it to the parent, which ends this process
     if sys.platform == "win32":
         return
     import resource
@@ -33,7 +33,7 @@ def limit_this_process(parent: int, cpu_seconds: int, wall_seconds: int, memory:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it has ended already
+    if os.getppid() != parent:  # it has exited already
         os._exit(1)
 
 

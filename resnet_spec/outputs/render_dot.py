@@ -1,8 +1,9 @@
 """Diagrams as files: the formats, and the rendering of DOT text.
 
-A format is one entry of `FORMATS`. Rendering is done by pygraphviz, whose wheels contain Graphviz, else by an installed `dot`.
-A small diagram is rendered in this process. The layout of a large one may take minutes, during which Graphviz handles no
-signal, so that is done in a process of its own with a time limit.
+A format is an entry of `FORMATS`. Pygraphviz, whose wheels contain Graphviz, renders; without it, an installed `dot` is run.
+
+Small diagrams are rendered in this process. The layout of a large one may take minutes, and Graphviz handles no signals
+meanwhile, so it runs in a child process with a time limit.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from pathlib import Path
 from resnet_spec._system.bounded_process import OutOfTimeError, ProgramFailedError, run_bounded
 from resnet_spec._system.packages import is_installed
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError, closest, printable
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.outputs.diagram.dot import Picture
 
 CPU_SECONDS = 60  # for the rendering of one diagram
-_WALL_SECONDS = 240  # on a machine that is busy with other things, or whose kernel does not limit the time of the processor
+_WALL_SECONDS = 240  # the limit on a busy machine, and where the system has no limit on processor time
 _MEMORY = 2 * 1024**3  # bytes
 _PROGRAM = Path(__file__).with_name("graphviz_program.py")
-# Up to these, rendering takes a second at most: boxes, and the time of a layout, which grows with `Picture.crossings`.
+# Diagrams up to these sizes are rendered within about a second. The time of a layout grows with `Picture.crossings`.
 _SMALL_BOXES = 1_500
 _SMALL_CROSSINGS = 20_000
 
@@ -33,7 +35,7 @@ class NoRendererError(ArgumentError):
     """Neither pygraphviz nor `dot` is installed."""
 
     def __init__(self, form: str) -> None:
-        message = f"drawing a {form} needs the package pygraphviz or the program dot, and neither is installed"
+        message = f"a {form} is rendered by the package pygraphviz or the program dot, and neither is installed"
         super().__init__([Diagnostic("missing-package", message, None, help="`pip install pygraphviz` is enough")])
 
 
@@ -41,8 +43,8 @@ class NoRendererError(ArgumentError):
 class PictureFormat:
     """A format of diagrams. `name` is also the suffix of its files.
 
-    `render` makes the content of a file; it raises what `render_dot` raises. A diagram of more than `most_boxes` boxes, or more
-    than `most_arrows` arrows, is refused; None: there is no limit.
+    `render` converts a diagram to the content of a file, and raises what `render_dot` raises. A diagram of more than
+    `most_boxes` boxes or `most_arrows` arrows is an error; None: there is no limit.
     """
 
     name: str
@@ -51,28 +53,31 @@ class PictureFormat:
     most_arrows: int | None = None
 
     def excess(self, picture: Picture) -> str:
-        """What a diagram has more of than this format can show; empty where it has not."""
+        """What exceeds a limit of the format, such as `6,000 boxes`; empty if nothing does."""
         if self.most_boxes is not None and picture.boxes > self.most_boxes:
             return f"{picture.boxes:,} boxes"
-        return f"{picture.arrows:,} arrows" if self.most_arrows is not None and picture.arrows > self.most_arrows else ""
+        if self.most_arrows is not None and picture.arrows > self.most_arrows:
+            return f"{picture.arrows:,} arrows"
+        return ""
 
 
 def is_small(picture: Picture) -> bool:
-    """Whether the rendering of a diagram takes a second at most."""
+    """Whether a diagram is rendered within about a second."""
     return picture.boxes <= _SMALL_BOXES and picture.crossings <= _SMALL_CROSSINGS
 
 
 def render_dot(picture: Picture, is_cancelled: Callable[[], bool], form: str) -> bytes:
-    """A diagram as a picture in one of Graphviz's own formats.
+    """Render a diagram in one of Graphviz's own formats.
 
     Raises:
-        NoRendererError: there is nothing that could render it.
-        OutOfTimeError: it takes more than `CPU_SECONDS`, or `is_cancelled` returned True.
-        ProgramFailedError: Graphviz cannot render it.
+        NoRendererError: no renderer is installed.
+        OutOfTimeError: rendering takes more than `CPU_SECONDS`, or `is_cancelled` returns True.
+        ProgramFailedError: Graphviz fails, for example because it runs out of memory.
     """
     data = picture.dot.encode("utf-8")
-    program = None if is_installed("pygraphviz") else shutil.which("dot")
-    if program is None and not is_installed("pygraphviz"):
+    has_package = is_installed("pygraphviz")
+    program = None if has_package else shutil.which("dot")
+    if not has_package and program is None:
         raise NoRendererError(form)
     if not is_small(picture) and sys.executable:
         limits = map(str, (os.getpid(), CPU_SECONDS, _WALL_SECONDS, _MEMORY))
@@ -102,12 +107,11 @@ FORMATS: dict[str, PictureFormat] = {
 
 def suffixes() -> str:
     """The suffixes of all formats: `.svg, .png, .pdf or .dot`."""
-    *most, last = [f".{name}" for name in FORMATS]
-    return f"{', '.join(most)} or {last}"
+    return join_words([f".{name}" for name in FORMATS], "or")
 
 
 def find_format(name: str) -> PictureFormat:
-    """A format by its name; raises ArgumentError."""
+    """Find a format by its name; raises ArgumentError."""
     if name in FORMATS:
         return FORMATS[name]
     near = closest(name, FORMATS)
@@ -122,15 +126,15 @@ def render_picture(
     smaller: Callable[[], str] = lambda: "",
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> bytes:
-    """The content of a file in the format `name`.
+    """Render a diagram as the content of a file in the format `name`.
 
     Args:
-        smaller: returns the options with which the diagram would be small, such as "`--detail stage`"; empty: there are none.
-        is_cancelled: asked several times a second while a large diagram is rendered; True stops it.
+        smaller: returns options that would make the diagram small, such as "`--detail stage`"; empty if there are none.
+        is_cancelled: called several times a second while a large diagram is rendered; rendering stops if it returns True.
 
     Raises:
         ArgumentError: there is no such format.
-        SpecError: the diagram has more boxes or arrows than the format can show, or takes too long.
+        SpecError: the diagram has more boxes or arrows than the format can show, or it takes too long to render.
         NoRendererError: no renderer is installed.
     """
     form = find_format(name)
@@ -144,11 +148,11 @@ def render_picture(
         why = "was cancelled" if is_cancelled() else f"takes more than {CPU_SECONDS} seconds"
     except ProgramFailedError as error:
         why = f"failed: {printable(str(error))}"
-    message = f"rendering {picture.boxes:,} boxes and {picture.arrows:,} arrows as a {name} {why}"
+    message = f"rendering {picture.boxes:,} boxes and {picture.arrows:,} arrows as {name} {why}"
     raise SpecError([Diagnostic("picture-not-rendered", message, None, help=_way_out(smaller(), ["dot"]))])
 
 
 def _way_out(smaller: str, formats: list[str]) -> str:
-    """How to get a diagram all the same: with the options `smaller`, or in another format."""
+    """A help text: draw with the options `smaller`, or in another format."""
     ways = [f"at {smaller}"] if smaller else []
     return "draw it " + "; or ".join([*ways, *(f"as .{name}" for name in formats[:1])])

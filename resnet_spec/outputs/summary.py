@@ -1,6 +1,6 @@
 """A network as a table: for a terminal, as Markdown, and as JSON.
 
-The columns are those of the tables in tutorials: layer, input size, output size, channels, kernel, stride, padding, parameters.
+The columns are layer, input size, output size, channels, kernel, stride, padding and parameters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ JSON_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """One line: an operation, or a block or stage with everything in it. Shapes are without the batch."""
+    """One row: an operation, or a block or stage with everything in it. Shapes are without the batch."""
 
     name: str
     kind: str
@@ -48,13 +48,13 @@ class SummaryRow:
 
 
 def make_rows(sized: SizedGraph, detail: SummaryDetail, fields: Sequence[ReceptiveField] | None = None) -> list[SummaryRow]:
-    """The rows of a network; equal neighboring blocks are one row, with the cost of all of them.
+    """Make the rows of a network. Equal neighboring blocks are one row, with the cost of all of them.
 
-    With `fields` (from `analysis.receptive_field`) rows show their receptive fields, and then no two blocks are equal.
+    With `fields` (from `analysis.receptive_field`) rows also show receptive fields; then no two blocks are equal.
     """
     maker = _Rows(sized, detail, fields)
     rows = [row for item in tree(sized.graph) for row in maker.rows(item, "")]
-    return _collapsed(rows) if detail == "block" else rows
+    return _collapse(rows) if detail == "block" else rows
 
 
 class _Rows:
@@ -95,7 +95,7 @@ class _Rows:
         return self.fields[value] if self.fields is not None and value != INPUT else None
 
     def main_path(self, item: Item) -> list[Window]:
-        """The windows from a region's input to its output, along the branch where a shortcut joins it."""
+        """The windows on the path from a region's input to its output, following the branch at joins."""
         found: list[Window] = []
         value = item.output
         while value != INPUT and value >= item.start:
@@ -107,8 +107,8 @@ class _Rows:
         return found[::-1]
 
 
-def _collapsed(rows: list[SummaryRow]) -> list[SummaryRow]:
-    """Rows in which neighbors that differ only in their names are one row."""
+def _collapse(rows: list[SummaryRow]) -> list[SummaryRow]:
+    """Merge neighboring rows that differ only in their names."""
     found: list[SummaryRow] = []
     for _, group in groupby(rows, key=lambda row: (replace(row, name=""), row.name.rpartition(".")[0])):
         same = list(group)
@@ -210,7 +210,7 @@ def markdown_table(rows: Sequence[SummaryRow], batch: int | None = None) -> str:
 
 
 def json_document(facts: Mapping[str, object], rows: Sequence[SummaryRow], batch: int | None) -> str:
-    """`facts` about the network and one entry for each row, as versioned JSON; sizes begin with `batch` where one is given."""
+    """`facts` about the network and one entry for each row, as versioned JSON; sizes begin with `batch` unless it is None."""
     lead = [] if batch is None else [batch]
     layers = [
         {

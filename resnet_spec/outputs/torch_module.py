@@ -1,8 +1,8 @@
-"""Graph to `nn.Module`: a tree that reads like a hand-written network, and runs like one.
+"""Builds the `nn.Module` of a graph: a module tree like that of a hand-written network.
 
 The children of the module have the names of the spec, so that its `state_dict` keys are the spec's names. Sequences call their
-children in order; only a block in which values meet has a small plan of which child reads what. Each child is fetched by name
-when it runs, so replacing one (`model.fc = nn.Linear(...)`) works as with any module.
+children in order; only a block with joins has a plan of which child reads which value. Children are looked up by name when they
+run, so replacing one (`model.fc = nn.Linear(...)`) works as with any module.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from resnet_spec.graph.in_place import overwritten
+from resnet_spec.graph.in_place import find_overwritten
 from resnet_spec.graph.model import Graph, Item, tree
 from resnet_spec.ops import Operation
 
 
 def build_module(graph: Graph, device: torch.device | str | None = None, initialize: bool = True) -> Network:
-    """The network of a graph, in training mode, on `device`.
+    """Build the network of a graph, in training mode, on `device`.
 
-    Its `forward` takes images `(N, C, H, W)` and returns what the last operation gives, `(N, classes)` for a classifier.
-    With `initialize` the weights are drawn as the spec says. Without it, those of conv2d and linear hold whatever the memory
-    held, for callers that load them next.
+    Its `forward` takes images `(N, C, H, W)` and returns the output of the last operation, `(N, classes)` for a classifier.
+    With `initialize`, weights are initialized by the spec's `init`. Without it, those of conv2d and linear are uninitialized,
+    for callers that load them.
     """
     with torch.device(device) if device is not None else nullcontext():
         network = _Builder(graph).network()
     if initialize:
-        draw_weights(network, graph)
+        initialize_weights(network, graph)
     return network
 
 
 class Named(nn.Module):
-    """A module that prints under the name of what it is in the spec."""
+    """A module that prints with the name of its block or stage in the spec."""
 
     def __init__(self, label: str) -> None:
         super().__init__()
@@ -48,9 +48,9 @@ class Named(nn.Module):
 
 
 class Chain(Named):
-    """Children in order, each on the output of the one before."""
+    """Children in order, each applied to the output of the previous one."""
 
-    _runs_in_order = True  # as in nn.Sequential: activation checkpointing may cut it between children
+    _runs_in_order = True  # as in nn.Sequential: activation checkpointing may split it between children
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self._modules.values():
@@ -59,12 +59,12 @@ class Chain(Named):
 
 
 class Network(Chain):
-    """A whole network: stem, stages and head side by side."""
+    """A whole network; the children of stem, stages and head are its direct children."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One call of a plan: the child, the registers it reads, the register it writes."""
+    """One call in a plan: the child, the registers that it reads, and the one that it writes."""
 
     name: str
     reads: tuple[int, ...]
@@ -72,7 +72,7 @@ class Step:
 
 
 class Block(Named):
-    """A block in which values meet. Register 0 holds the input at first; a register is reused once its value is dead."""
+    """A block with joins. Register 0 holds the input at first; a register is reused once its value is no longer needed."""
 
     def __init__(self, label: str, plan: tuple[Step, ...], registers: int, output: int) -> None:
         super().__init__(label)
@@ -90,11 +90,11 @@ class Block(Named):
 
 
 class _Builder:
-    """Modules for the items of a graph, from the inside out."""
+    """Builds modules for the items of a graph, from the inside out."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.inplace = overwritten(graph)
+        self.inplace = find_overwritten(graph)
 
     def network(self) -> Network:
         network = Network(_class_name(self.graph.name))
@@ -130,7 +130,7 @@ def _plan(block: Item) -> tuple[tuple[Step, ...], int, int]:
     steps: list[Step] = []
     for number, item in enumerate(block.items):
         reads = tuple(registers[value] for value in item.inputs)
-        if item.output in item.inputs:  # a block that hands its input on: the value stays where it is
+        if item.output in item.inputs:  # a block that returns its input: the value stays in its register
             steps.append(Step(item.name, reads, registers[item.output]))
             continue
         free.extend(registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number)
@@ -150,8 +150,8 @@ def _class_name(name: str) -> str:
     return "".join(word[0].upper() + word[1:] for word in words) or "Network"
 
 
-def draw_weights(network: nn.Module, graph: Graph) -> None:
-    """Draw every weight as the spec says; biases, and layers that `init` does not apply to, as torch does."""
+def initialize_weights(network: nn.Module, graph: Graph) -> None:
+    """Initialize every weight by the spec's `init`; biases, and layers that `init` does not apply to, as torch does."""
     modules = dict(network.named_modules())
     for node in graph.nodes:
         layer = modules[node.name]
@@ -166,13 +166,13 @@ def draw_weights(network: nn.Module, graph: Graph) -> None:
 
 
 def _word_for(word: str, op: Operation) -> str:
-    """The spec's `init` where it applies to an operation (the kaiming ones: to convolutions only), else torch's own."""
+    """The spec's `init` if it applies to an operation (the kaiming methods: to convolutions only), else torch's own method."""
     applies = op.draws_weight and (op.family == "convolution" or not word.startswith("kaiming"))
     return word if applies else "pytorch"
 
 
 def _draw(word: str, layer: nn.Module) -> None:
-    """Draw the weight of a layer by a value of `init`, and its bias as torch does (uniform; zero for norms)."""
+    """Initialize the weight of a layer by a value of `init`, and its bias as torch does (uniform; zero for norms)."""
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, nn.Parameter)
     if isinstance(bias, nn.Parameter):
@@ -196,8 +196,8 @@ def _draw(word: str, layer: nn.Module) -> None:
             raise AssertionError(f"the schema allows `init: {word}`, which is not implemented")
 
 
-def measured_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str, tuple[int, ...]], str | None]:
-    """The output shape of every named module, batch first, as forward hooks see it; and why the run stopped, if it did."""
+def measure_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str, tuple[int, ...]], str | None]:
+    """Measure the output shape `(N, ...)` of every named module with forward hooks; also returns why the run failed, if so."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def watch(name: str) -> Callable[[nn.Module, object, object], None]:
@@ -212,7 +212,7 @@ def measured_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str
     try:
         with torch.no_grad():
             network(torch.empty(size, device=device))
-    except (RuntimeError, ValueError, IndexError) as error:  # torch refuses shapes with any of these
+    except (RuntimeError, ValueError, IndexError) as error:  # raised by torch for shapes that it does not accept
         return shapes, str(error).splitlines()[0]
     finally:
         for hook in hooks:

@@ -1,4 +1,4 @@
-"""What the pictures of a run have in common: colors, matplotlib's settings, and saving without dates."""
+"""Shared style of the pictures of a run: colors, matplotlib's settings, and saving without dates."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Ink:
     train: str
     validation: str
     test: str
-    right: tuple[str, ...]  # shades for a share of correct predictions, from 0 to 1
-    wrong: tuple[str, ...]  # and of wrong ones
+    right: tuple[str, ...]  # color map for the share of correct predictions, from 0 to 1
+    wrong: tuple[str, ...]  # color map for the share of wrong predictions
 
 
 # Okabe and Ito's colors, which color-blind readers can distinguish; those of the dark theme are lighter.
@@ -49,7 +49,7 @@ INKS: dict[ChartTheme, Ink] = {
     ),
 }
 
-# Fonts with letters that matplotlib's own lacks, used where they are installed.
+# Fonts with letters that matplotlib's own font lacks, used if they are installed.
 _MORE_FONTS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Micro Hei"),
     *("Hiragino Sans", "PingFang SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS"),
@@ -58,8 +58,8 @@ _MORE_FONTS = (
 
 @contextmanager
 def matplotlib_settings(ink: Ink) -> Iterator[None]:
-    """Draw with matplotlib's defaults and the settings below, independent of the user's settings, and without warnings."""
-    require_packages("drawing the pictures of a run", "matplotlib")
+    """Draw with matplotlib's defaults and the settings below, independently of the user's settings, and without warnings."""
+    require_packages("drawing the figures of a run", "matplotlib")
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -80,7 +80,7 @@ def matplotlib_settings(ink: Ink) -> Iterator[None]:
                 matplotlib.rc("ytick", color=ink.text)
                 matplotlib.rc("legend", facecolor=ink.paper, edgecolor=ink.faint, fontsize=9)
                 matplotlib.rc("lines", linewidth=1.8)
-                # Text stays text, shown in the reader's fonts; and the names of parts are the same each time.
+                # Text stays text, shown in the reader's fonts; ids in the SVG are reproducible.
                 matplotlib.rc("svg", fonttype="none", hashsalt="resnet-spec")
                 yield
     finally:
@@ -88,12 +88,12 @@ def matplotlib_settings(ink: Ink) -> Iterator[None]:
 
 
 def save_figure(figure: Figure, form: Form, trim: bool = False) -> bytes:
-    """A figure as a picture; `trim` cuts off its empty border."""
+    """Save a figure as a picture; `trim` cuts off its empty border."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     keys = ("Software",) if form == "png" else ("Date", "Creator", "Format", "Type")
-    metadata = dict.fromkeys(keys)  # None leaves a key out: equal facts give equal bytes
+    metadata = dict.fromkeys(keys)  # None omits a key, so that equal figures are saved as equal bytes
     picture = io.BytesIO()
     figure.savefig(picture, format=form, dpi=_DPI, metadata=metadata, bbox_inches="tight" if trim else None, pad_inches=0.12)
     return picture.getvalue()

@@ -1,4 +1,4 @@
-"""The confusion matrix of a network on some images, and what follows from it for each class."""
+"""The confusion matrix of a network on some images, and the scores of each class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resnet_spec.report.csv_text import text_cell, write_csv
 
 @dataclass(frozen=True, slots=True)
 class ConfusionMatrix:
-    """`counts[i][j]` images of class `i` were predicted as class `j`. Shares are 0 to 1, and NaN where there are no images."""
+    """`counts[i][j]` images of class `i` were predicted as class `j`. Shares are 0 to 1, or NaN if there are no images."""
 
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -34,11 +34,11 @@ class ConfusionMatrix:
         return _share(self.correct, self.images)
 
     def recall(self, i: int) -> float:
-        """The share of the images of class `i` that is predicted correctly: the accuracy of the class."""
+        """The share of the images of class `i` that are predicted correctly."""
         return _share(self.counts[i][i], sum(self.counts[i]))
 
     def precision(self, i: int) -> float:
-        """The share of the images predicted as class `i` that are of this class."""
+        """The share of the images predicted as class `i` that belong to it."""
         return _share(self.counts[i][i], self.predicted(i))
 
     def f1(self, i: int) -> float:
@@ -55,7 +55,7 @@ class ConfusionMatrix:
         return [(i, j, -n) for n, i, j in nsmallest(most, wrong)]
 
     def per_class_csv(self) -> str:
-        """A row for each class, in the order of the network's outputs; a share of no images is an empty cell."""
+        """A row for each class, in the order of the network's outputs; an undefined share is an empty cell."""
         header = ("index", "class", "images", "predicted", "correct", "recall", "precision", "f1")
         body = [
             (

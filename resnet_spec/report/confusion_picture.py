@@ -1,7 +1,7 @@
-"""Drawing a confusion matrix as PNG or SVG.
+"""Draws a confusion matrix as PNG or SVG.
 
-Equal matrices give equal bytes. Names of classes are untrusted: they are drawn literally and never read as TeX. Where no
-installed font has their letters, a PNG shows the number of the class. matplotlib is imported only when something is drawn.
+Equal matrices are drawn as equal bytes. Names of classes are untrusted: they are drawn literally and never interpreted as TeX.
+If no installed font has their letters, a PNG shows the number of the class. matplotlib is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _paint(axis: Axes, figure: Figure, shares: NDArray[np.float64], ink: Ink) ->
     top = 0.5 if n <= _NUMBERED else max(0.01, float(shares[~diagonal].max(initial=0.0)))
     wrong = ScalarMappable(PowerNorm(gamma, 0, top), LinearSegmentedColormap.from_list("wrong", list(ink.wrong)))
     colors: NDArray[np.float64] = np.where(diagonal[:, :, None], right.to_rgba(shares), wrong.to_rgba(shares))
-    # Several pixels for each cell, so that none is blurred by scaling.
+    # Several pixels for each cell, so that scaling blurs none.
     pixels = colors if n > 200 else np.kron(colors, np.ones((max(1, 800 // max(n, 1)),) * 2 + (1,)))
     if n <= _NUMBERED:
         axis.pcolormesh(np.arange(n + 1) - 0.5, np.arange(n + 1) - 0.5, colors, edgecolors=ink.faint, linewidth=0.6)
@@ -135,7 +135,7 @@ def _label_classes(axis: Axes, labels: Sequence[str], per: int) -> None:
 
 
 def _drawable(labels: Sequence[str], per: int) -> list[str]:
-    """The labels, with the number of the class in place of a label whose letters no font has."""
+    """The labels; one with letters that no font has is replaced by the number of its class."""
     from matplotlib import font_manager, rcParams
 
     known: set[int] = set()

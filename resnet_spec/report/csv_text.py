@@ -1,4 +1,4 @@
-"""CSV text: lines of cells, and names that a spreadsheet does not take for formulas."""
+"""Writes CSV text, in which a spreadsheet does not read names as formulas."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from resnet_spec.diagnostics import printable
 
-# Also the full-width forms, which some spreadsheets read alike.
+# Also the full-width forms, which some spreadsheets treat alike.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def write_csv(lines: Iterable[Sequence[str]]) -> str:
-    """The lines as CSV text."""
+    """Write lines of cells as CSV text."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()

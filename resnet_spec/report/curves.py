@@ -1,6 +1,6 @@
-"""Drawing the curves of a run: loss, accuracy and learning rate over the epochs, as PNG or SVG.
+"""Draws the curves of a run: loss, accuracy and learning rate over the epochs, as PNG or SVG.
 
-Equal rows give equal bytes. matplotlib is imported only when something is drawn.
+Equal rows are drawn as equal bytes. matplotlib is imported only when something is drawn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resnet_spec.report.record import EpochRow, chosen_row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_HUGE = 1e30  # losses from here on are not drawn
+_HUGE = 1e30  # losses from this value on are not drawn
 
 
 def draw_curves(rows: Sequence[EpochRow], form: Form, title: str, theme: ChartTheme = "light") -> bytes:
@@ -64,7 +64,7 @@ def _draw_accuracy(axis: Axes, rows: Sequence[EpochRow], ink: Ink) -> None:
     if chosen is None:
         return
     low, high = axis.get_ylim()
-    axis.set_ylim(max(-2.0, min(low, high - 10)), min(102.0, max(high, low + 10)))  # a small change does not fill the axis
+    axis.set_ylim(max(-2.0, min(low, high - 10)), min(102.0, max(high, low + 10)))  # a small change should not fill the axis
     row, best = chosen
     if best:
         value = 100 * (row.validation_accuracy or 0.0)

@@ -1,4 +1,4 @@
-"""Names that other people chose, such as those of class folders, in a table or a picture."""
+"""Untrusted names, such as those of class folders, in a table or a picture."""
 
 from __future__ import annotations
 

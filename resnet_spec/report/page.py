@@ -1,7 +1,7 @@
-"""A run as one HTML page: what was trained, on what data, how it went, and how to repeat it.
+"""The report of a run as one HTML page: what was trained, on which data, the results, and how to repeat it.
 
-The page needs nothing beside itself: no script, no network, pictures as data. All of its text may be untrusted and is escaped,
-and the page's content security policy forbids whatever an escape might miss.
+The page is self-contained: no script, no network, pictures as data URIs. All text is escaped, since it may be untrusted, and
+the page's content security policy blocks what an escape might miss.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The content of a page. Pairs are a label and a value, as shown; what is empty is left out.
+    """The content of a page. Pairs are a label and a value, as shown; empty entries are left out.
 
     Attributes:
         name: the network's name.
@@ -35,7 +35,7 @@ class RunReport:
         test_accuracy: of the chosen weights on all test images.
         confusion_of: which images and weights `confusion` is of, such as "test images, best epoch".
         diagram_svg: a picture of the network.
-        notes: warnings, skipped images, and whatever else a reader must know to judge the figures.
+        notes: warnings, skipped images, and anything else that affects how to read the figures.
     """
 
     name: str
@@ -58,7 +58,7 @@ class RunReport:
 
 
 def html_report(facts: RunReport) -> str:
-    """The text of the page. Equal content gives equal text."""
+    """Write the text of the page. Equal content results in equal text."""
     title = html_text(f"{facts.name} on {facts.data_text}")
     body = [
         f"<header><h1>{html_text(facts.name)}</h1><p>trained on {html_text(facts.data_text)}</p></header>",
@@ -240,7 +240,7 @@ def _confusion(facts: RunReport) -> str:
 
 
 def _name(name: str) -> str:
-    """The name of a class, shortened; more of it appears when the mouse is over it."""
+    """The name of a class, shortened; a tooltip shows more of it."""
     return f'<span title="{html_text(short_name(name, 200))}">{html_text(short_name(name, 40))}</span>'
 
 

@@ -1,4 +1,4 @@
-"""The fixed part of a run's page: its style, for light and dark, screen and print, and the frame around its content."""
+"""The fixed part of a run's page: its style, for light and dark themes, screen and print, and the HTML around its content."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --faint: #59636e; --line: #d1d9e0; --paper: #ffffff; --soft: #f6f8fa;

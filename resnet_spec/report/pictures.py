@@ -1,4 +1,4 @@
-"""Writing the pictures, tables and page of a finished run into its folder."""
+"""Writes the pictures, tables and page of a finished run into its folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from resnet_spec._system.files import write_atomically
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
+from resnet_spec.diagnostics.text import join_first
 from resnet_spec.report.chart_style import Form
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.confusion_picture import draw_confusion
@@ -18,7 +19,7 @@ from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.report.tables import percent_text
 
 FORMS: tuple[Form, ...] = ("png", "svg")
-MOST_NAMES = 20  # of classes, in a line
+MOST_NAMES = 20  # class names in a line
 MOST_SKIPPED = 50  # images that the notes name
 
 
@@ -35,7 +36,7 @@ class FinalScores:
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """What is known about a run at its end.
+    """What is known about a finished run.
 
     Attributes:
         name: the network's name; `params`, `macs` (multiply-adds for an image), `spec` (its text) and `fingerprint` are the
@@ -112,7 +113,7 @@ def report_of(run: FinishedRun) -> RunReport:
         network=tuple(network),
         data=(
             *((f"{split} images", f"{count:,}") for split, count in run.counts.items()),
-            ("classes", _listed(run.data.classes)),
+            ("classes", join_first(run.data.classes, MOST_NAMES)),
             ("mean", ", ".join(f"{value:.4f}" for value in prepared.mean)),
             ("standard deviation", ", ".join(f"{value:.4f}" for value in prepared.std)),
         ),
@@ -137,8 +138,3 @@ def _results(run: FinishedRun) -> Iterator[tuple[str, str]]:
         yield "test loss", f"{run.scores.loss:.4f}"
         if run.scores.top5 is not None:
             yield "test top-5", percent_text(run.scores.top5)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more

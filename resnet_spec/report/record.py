@@ -1,9 +1,9 @@
 """The figures of a run: a row and a timing for each epoch, and their text forms (JSON lines, CSV, a line for the terminal).
 
-Rows hold only what a repeated run reproduces to the last bit; how long it took is kept apart, in timings.
+Rows contain only what a repeated run reproduces bit for bit; durations are stored separately, in timings.
 
-Losses are stored as measured, so one that diverged is NaN or infinite. JSON has no such numbers: `metrics_jsonl` writes the
-strings "NaN", "Infinity" and "-Infinity", which `read_rows` reads back, and null only for what was not measured.
+Losses are stored as measured, so the loss of a run that diverged is NaN or infinite. JSON has no such numbers: `metrics_jsonl`
+writes the strings "NaN", "Infinity" and "-Infinity", which `read_rows` reads back, and null only for what was not measured.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _number_cell(value: int | float | None) -> str:
 
 
 def chosen_row(rows: Sequence[EpochRow]) -> tuple[EpochRow, bool] | None:
-    """The epoch whose weights are used: the first of highest validation accuracy, and True; else the last one, and False."""
+    """Choose the epoch whose weights are used: the first of highest validation accuracy, and True; else the last, and False."""
     measured = [(value, row) for row in rows if (value := row.validation_accuracy) is not None and not math.isnan(value)]
     if measured:
         return max(measured, key=lambda pair: pair[0])[1], True

@@ -16,7 +16,7 @@ _NAME = 24  # columns of a name
 
 
 def percent_text(share: float | None, places: int = 2) -> str:
-    """`71.20%`; a dash for what was not measured, and for a share of no images."""
+    """`71.20%`; a dash for what was not measured or is undefined."""
     return "-" if share is None or math.isnan(share) else f"{100 * share:.{places}f}%"
 
 
@@ -70,7 +70,7 @@ def per_class_text(confusion: ConfusionMatrix, most: int | None = None) -> str:
     left_out = len(confusion.classes) - len(order)
     last = ["all classes", f"{confusion.images:,}", f"{confusion.correct:,}", percent_text(confusion.accuracy, 1), "", ""]
     text = _aligned([["class", "images", "correct", "recall", "precision", "F1"], *body, last], ruled=True)
-    return text + (f"({left_out:,} classes of higher recall are left out)\n" if left_out else "")
+    return text + (f"({left_out:,} classes with a higher recall are left out)\n" if left_out else "")
 
 
 def _aligned(lines: Sequence[Sequence[str]], names: int = 1, ruled: bool = False) -> str:

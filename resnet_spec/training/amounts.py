@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from resnet_spec.diagnostics.text import count_text
 
-def count_text(number: int, thing: str) -> str:
-    """`1 step`, `2,000 steps`, `4 processes`."""
-    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith('s') else 's'}"
+__all__ = ["count_text", "megabytes"]
 
 
 def megabytes(count: int) -> str:

@@ -37,7 +37,7 @@ def cut_into_segments(module: nn.Module, recipe: Recipe) -> Segmented:
 
 
 def make_average(module: nn.Module, recipe: Recipe) -> AveragedModel | None:
-    """The exponential moving average of the weights, where the recipe asks for one."""
+    """The exponential moving average of the weights, if the recipe specifies one."""
     if recipe.ema is None:
         return None
     average: Any = get_ema_multi_avg_fn(recipe.ema[0])  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Everything that a training run can be asked for, by the command line and by Python alike."""
+"""All options of a training run, for the command line and for Python."""
 
 from __future__ import annotations
 

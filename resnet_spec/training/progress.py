@@ -108,7 +108,7 @@ class EpochSums:
             counts[1] += images
 
     def error_of_window(self, world: World) -> float:
-        """The training error over the images since it was last asked for, over all processes."""
+        """The training error over the images since the last call, over all processes."""
         correct, seen = world.total(self.window.clone()).tolist()
         self.window.zero_()
         return float(1 - correct / max(1, seen))

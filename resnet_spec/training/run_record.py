@@ -28,7 +28,7 @@ class RunRecord:
     """What a run was started with.
 
     `counts` are the images of each split, None where there is no such split. `labels` and `images` are hashes of all labels and
-    of all names of images; `held` are the splits that were in memory. The booleans are what was asked for;
+    of all names of images; `held` are the splits that were in memory. The booleans are the requested options;
     `module` and `weights` mean that the run began with weights that its seed cannot give.
     """
 

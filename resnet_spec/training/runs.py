@@ -172,7 +172,7 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
 
 
 def _read_recipe(analysis: Analysis, options: TrainOptions) -> Recipe:
-    """The recipe that was asked for, else the spec's own, else that of synthetic images."""
+    """The recipe of the options, else the spec's own, else that of synthetic images."""
     recipe = options.recipe
     if recipe is None:
         recipe = "quick" if options.data.partition(":")[0] == "synthetic" else analysis.spec.recipe

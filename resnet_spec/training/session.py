@@ -248,7 +248,7 @@ def open_session(
 
 
 def _with_synced_norms(subject: Subject, recipe: Recipe, machine: Machine) -> Subject:
-    """The subject with batch norms over all processes, where the recipe asks for them and there are several."""
+    """The subject with batch norms over all processes, if the recipe specifies them and there are several."""
     if not recipe.sync_batch_norm or machine.world.size == 1:
         return subject
     if machine.device.type != "cuda":

@@ -10,7 +10,7 @@ from resnet_spec.analysis.cost import count
 from resnet_spec.analysis.memory import OPTIMIZER_STATES, measure
 from resnet_spec.analysis.shapes import infer
 from resnet_spec.analysis.sized import SizedGraph
-from resnet_spec.compiler import Analysis, Target, analyze, flat_text
+from resnet_spec.compiler import Analysis, Target, analyze, flatten_text
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import DataError, Diagnostic, Source, SpecError
@@ -94,7 +94,7 @@ def subject_of_spec(spec: CompiledSpec, recipe: Recipe, preparation: Preparation
         torch.manual_seed(seed_of(Purpose.WEIGHTS, recipe.seed))
         module = build_module(analysis.graph)
     sized = _resize(analysis, (analysis.spec.input[0], *preparation.size))
-    text = flat_text(spec.target, spec.patches, analysis.spec.name)
+    text = flatten_text(spec.target, spec.patches, analysis.spec.name)
     if prove:
         again = analyze(Target(Source(f"{analysis.spec.name} as trained", text), None, None))
         assert again.fingerprint == analysis.fingerprint, "the spec as one document is another network"

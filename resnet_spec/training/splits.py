@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resnet_spec.data import Data, Split, open_data
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.duplicates import duplicate_notes
+from resnet_spec.data.duplicates import find_duplicates
 from resnet_spec.data.listing import Listed
 from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.training.randomness import held_out, order
@@ -54,7 +54,7 @@ def with_held_out(data: Data, part: float, seed: int) -> Data:
             Listed(what, [some.name(i) for i in range(len(some))], [0] * len(some))
             for what, some in (("train", train), ("held out", validation))
         ]
-        notes += duplicate_notes(data.root, listed)
+        notes += find_duplicates(data.root, listed)
     return replace(data, train=train, validation=validation, notes=notes)
 
 

@@ -17,36 +17,36 @@ from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, fact
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a file, memory-mapped, and its metadata. Raises ArgumentError where it cannot be read."""
+    """Read the tensors of a file, memory-mapped, and its metadata. Raises ArgumentError if it cannot be read."""
     with _opened(path) as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
 def read_facts(path: Path) -> WeightsFacts:
-    """What a file that `train` wrote says about its weights.
+    """Read the facts about its weights in a file that `train` wrote.
 
-    Raises ArgumentError where the file cannot be read, WeightsError where the facts are missing or malformed.
+    Raises ArgumentError if the file cannot be read, WeightsError if the facts are missing or malformed.
     """
     with _opened(path) as file:
         metadata = file.metadata() or {}
     try:
         return facts_from_metadata(metadata, path.stem)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
-        message = f"{printable(str(path))} does not say what its classes are and how images are prepared"
+        message = f"{printable(str(path))} does not contain its classes and how images are prepared"
         help = "use a file that `train` wrote: best.safetensors or last.safetensors in the folder of a run"
         raise WeightsError([Diagnostic("weights-without-facts", message, None, help=help)]) from None
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A file opened by the library, which declares no types. Raises ArgumentError, also for what fails inside the `with`."""
+    """Open a file with safetensors, which has no type annotations. Raises ArgumentError, also for errors inside the `with`."""
     require_packages("reading weights", "safetensors")
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(require_regular(path), framework="pt") as file:
             yield file
-    except (SafetensorError, OSError, ValueError) as error:  # ValueError: a path that no file can have
+    except (SafetensorError, OSError, ValueError) as error:  # ValueError: an impossible path
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         message = f"cannot read weights from {printable(str(path))}: {printable(why)}"
         raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
@@ -63,13 +63,13 @@ def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str], dur
     from safetensors.torch import save
 
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
-    data = in_order(save(tensors, dict(metadata)))
+    data = sort_metadata(save(tensors, dict(metadata)))
     write_atomically(path, data, durable)
     return len(data)
 
 
-def in_order(data: bytes) -> bytes:
-    """The bytes of a safetensors file with its metadata sorted by key, since the library writes them in random order."""
+def sort_metadata(data: bytes) -> bytes:
+    """Sort the metadata in the bytes of a safetensors file by key; the library writes them in random order."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__", {})

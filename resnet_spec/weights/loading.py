@@ -1,4 +1,4 @@
-"""Loading a file of weights into a network: strictly, or to train on with another number of classes."""
+"""Loads a file of weights into a network: strictly, or for training with another number of classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from resnet_spec.ops import show
 from resnet_spec.weights.file import read_weights
 from resnet_spec.weights.metadata import from_metadata
 
-SHOWN = 3  # differing tensors that a message names
+SHOWN = 3  # the number of differing tensors that a message names
 
 
 class WeightsMismatchError(WeightsError, RuntimeError):
@@ -25,7 +25,7 @@ class WeightsMismatchError(WeightsError, RuntimeError):
 def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerprint: bool = False) -> None:
     """Load a safetensors file into the module of `analysis`, strictly.
 
-    Weights take the module's dtype and device. Where those are the file's own, tensors stay memory-mapped until they change.
+    Weights take the module's dtype and device. If these equal the file's, tensors stay memory-mapped until they change.
 
     Raises:
         ArgumentError: the file cannot be read.
@@ -37,10 +37,10 @@ def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerpr
     if stored != analysis.fingerprint and not any_fingerprint:
         shown = printable(str(path))
         message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
-        help = "pass any_fingerprint=True if it is enough that keys and shapes fit"
+        help = "pass any_fingerprint=True if it is enough that keys and shapes match"
         raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
     own = module.state_dict()
-    if differing := differences(own, tensors):
+    if differing := find_differences(own, tensors):
         raise WeightsMismatchError([_other_weights(path, analysis.spec.name, list(differing.values()))])
     for key in own:
         tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
@@ -48,11 +48,11 @@ def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerpr
 
 
 def start_from(module: nn.Module, analysis: Analysis, path: Path) -> str:
-    """Load a safetensors file into a module that is going to be trained, and return a note on what was loaded.
+    """Load a safetensors file into a module that will be trained, and return a note on what was loaded.
 
-    Every tensor must fit, except those of the last layer with weights, which has one row for each class: with another number of
-    classes it keeps the values drawn at random. A file whose network computes something else with the same tensors is accepted,
-    and the note says so.
+    Every tensor must match, except those of the last layer with weights, which has one row for each class: for another number
+    of classes it keeps its random initialization. A file whose network computes something else with the same tensors is
+    accepted, and the note mentions it.
 
     Raises:
         ArgumentError: the file cannot be read.
@@ -68,22 +68,22 @@ def start_from(module: nn.Module, analysis: Analysis, path: Path) -> str:
             return False
         return tuple(mine.shape) != tuple(theirs.shape) and tuple(mine.shape[1:]) == tuple(theirs.shape[1:])
 
-    differing = differences(own, tensors)
+    differing = find_differences(own, tensors)
     drawn = sorted(filter(is_for_other_classes, differing))
     if wrong := [text for key, text in differing.items() if key not in drawn]:
-        help = "start from weights of this spec, or without any"
+        help = "use weights of this spec, or none"
         raise WeightsMismatchError([_other_weights(path, analysis.spec.name, wrong, help)])
     module.load_state_dict({key: tensor for key, tensor in tensors.items() if key not in drawn}, strict=False)
     note = f"{len(own) - len(drawn)} tensors come from {path}"
     if drawn:
-        note += f"; {', '.join(drawn)} drawn anew for {analysis.output[0]} classes"
+        note += f"; {', '.join(drawn)} reinitialized for {analysis.output[0]} classes"
     if _computes_other(analysis, metadata):
         note += "; they were trained in a network that computes something else"
     return note
 
 
-def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, str]:
-    """The keys in which a file differs from a module, in the module's order, each with a text that says how."""
+def find_differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, str]:
+    """The keys in which a file differs from a module, in the module's order, each with a description of the difference."""
     texts: dict[str, str] = {}
     for key, tensor in own.items():
         name = f"`{printable(key)}`"
@@ -120,7 +120,7 @@ def _other_weights(path: Path, name: str, differing: list[str], help: str = "") 
 
 
 def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
-    """Whether a file says that its network is another one, apart from the number of classes."""
+    """Whether the metadata of a file describe another network, apart from the number of classes."""
     stored = from_metadata(metadata)
     if stored.get("fingerprint", analysis.fingerprint) == analysis.fingerprint:
         return False
@@ -136,10 +136,10 @@ def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
 
 
 def refuse_beyond_memory(analysis: Analysis) -> None:
-    """Raise SpecError where the weights alone, 4 bytes a number, exceed the free memory of this machine."""
+    """Raise SpecError if the weights alone, with 4 bytes for each number, exceed the free memory of this machine."""
     needed = 4 * (analysis.total.params + analysis.total.buffers)
     free = available_memory()
     if free is not None and needed > free:
-        message = f"the weights of {analysis.spec.name} take {needed:,} bytes, and {free:,} are free on this machine"
+        message = f"the weights of {analysis.spec.name} take {needed:,} bytes, but only {free:,} are free on this machine"
         help = "make the network smaller, or pass --force (force=True in Python)"
         raise SpecError([Diagnostic("beyond-memory", message, analysis.spec.span, help=help)])

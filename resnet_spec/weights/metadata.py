@@ -1,7 +1,7 @@
-"""The metadata of a file of weights: what it takes to use the weights, and their form on disk. One reader, one writer.
+"""The metadata of a file of weights: what is needed to use the weights, and how it is stored. One reader, one writer.
 
-A safetensors file carries a mapping of strings. Here each key begins with PREFIX; lists and mappings are JSON. Read values come
-from an untrusted file: their form is checked, and nothing else about them is assumed.
+A safetensors file carries a mapping of strings. Here each key begins with PREFIX; lists and mappings are JSON. Files are
+untrusted: the form of every value is checked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from resnet_spec.data.preparation import Preparation
 from resnet_spec.data.resize import MODES
 
 PREFIX = "resnet_spec."
-MOST = 4096  # pixels or channels; the limit on what a file may ask to be allocated
+MOST = 4096  # pixels or channels; limits what a file can cause to be allocated
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,17 @@ class WeightsFacts:
 
 
 def to_metadata(values: Mapping[str, str]) -> dict[str, str]:
-    """The metadata of a file for some values; empty ones are left out."""
+    """Convert values to the metadata of a file; empty ones are left out."""
     return {"format": "pt"} | {PREFIX + key: _utf8(value) for key, value in values.items() if value}
 
 
 def from_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The values that `to_metadata` stored; keys of other programs are left out."""
+    """Read the values that `to_metadata` stored; keys of other programs are ignored."""
     return {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
 
 
 def facts_to_metadata(facts: WeightsFacts) -> dict[str, str]:
-    """The metadata of a file for `facts`."""
+    """Convert facts to the metadata of a file."""
     return to_metadata(
         {
             "name": facts.name,
@@ -65,9 +65,9 @@ def facts_to_metadata(facts: WeightsFacts) -> dict[str, str]:
 
 
 def facts_from_metadata(metadata: Mapping[str, str], name: str) -> WeightsFacts:
-    """The facts in the metadata of a file; `name` is used where they hold none.
+    """Read the facts in the metadata of a file; `name` is used if they contain no name.
 
-    Raises KeyError, ValueError, TypeError, OverflowError or RecursionError where something is missing or malformed.
+    Raises KeyError, ValueError, TypeError, OverflowError or RecursionError if something is missing or malformed.
     """
     values = from_metadata(metadata)
     classes = json.loads(values["classes"])
@@ -89,12 +89,12 @@ def facts_from_metadata(metadata: Mapping[str, str], name: str) -> WeightsFacts:
 
 
 def preparation_data(preparation: Preparation) -> dict[str, object]:
-    """A preparation as plain data, for JSON."""
+    """Convert a preparation to plain data, for JSON."""
     return {name: getattr(preparation, name) for name in Preparation.__slots__}
 
 
 def read_preparation(data: object) -> Preparation:
-    """A preparation from plain data. Raises ValueError, KeyError or TypeError where it is malformed or contradicts itself."""
+    """Read a preparation from plain data. Raises ValueError, KeyError or TypeError if it is malformed or inconsistent."""
     if not isinstance(data, dict):
         raise ValueError("preparation")
     size = _pair(data["size"])
@@ -115,7 +115,7 @@ def read_preparation(data: object) -> Preparation:
 
 
 def read_input(data: object) -> tuple[int, int, int]:
-    """The size (C, H, W) of an input from plain data. Raises ValueError where it is malformed."""
+    """Read the size (C, H, W) of an input, in pixels, from plain data. Raises ValueError if it is malformed."""
     if not isinstance(data, list) or len(data) != 3:
         raise ValueError("input")
     channels, height, width = map(_integer, data)
@@ -123,7 +123,7 @@ def read_input(data: object) -> tuple[int, int, int]:
 
 
 def _utf8(text: str) -> str:
-    """A text in which what cannot be encoded (a path that is not UTF-8) is replaced by escapes."""
+    """A text in which characters that cannot be encoded (from a path that is not UTF-8) are replaced by escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import resnet_spec
 from resnet_spec._system import allocator
-from resnet_spec.inference.folding import for_inference
+from resnet_spec.inference.folding import prepare_for_inference
 from tests.benchmarks.measure import seconds
 
 BATCH = 32
@@ -34,7 +34,7 @@ def main() -> None:
     module: nn.Module = resnet_spec.build("resnet50").eval()
     if sys.argv[1] != "eager":
         allocator.keep_memory()
-        module = for_inference(module, "bf16" if sys.argv[1] == "bf16" else "fp32")
+        module = prepare_for_inference(module, "bf16" if sys.argv[1] == "bf16" else "fp32")
     x = torch.randn(BATCH, 3, 224, 224)
     times = []
     with torch.inference_mode():

@@ -44,7 +44,7 @@ def test_a_good_spec_is_told_with_its_counts(folder: Path) -> None:
 def test_findings_are_the_product_and_go_to_stdout(folder: Path) -> None:
     done = check("bad.yaml")
     assert done.exit_code == 1
-    assert done.stdout.startswith("error[kernel-too-large]: c: conv2d has a kernel of 99x99, larger than the 8x8 image")
+    assert done.stdout.startswith("error[kernel-too-large]: c: conv2d has a kernel of 99x99, larger than its 8x8 input")
     assert " --> bad.yaml:3:54\n" in done.stdout
     assert done.stderr == ""
 
@@ -163,13 +163,13 @@ def test_under_set_expect_is_silent_and_the_output_says_so(folder: Path) -> None
     done = check("promise.yaml", "--set", "stem.c.bias=true")
     assert done.exit_code == 0
     assert "56 parameters" in done.output
-    assert "`expect` not checked under --set" in done.output
+    assert "`expect` is not checked with --set" in done.output
 
 
 def test_a_broken_promise_is_a_finding(folder: Path) -> None:
     (folder / "promise.yaml").write_text(GOOD + "expect: {params: 55, macs: 1944, output: [2, 6, 6]}\n")
     done = check("promise.yaml", "--message-format", "concise")
-    assert done.stdout == "promise.yaml:4:18: error[expect-broken]: `expect` says 55 params, and there are 54\n"
+    assert done.stdout == "promise.yaml:4:18: error[expect-broken]: `expect` declares 55 params, but the network has 54\n"
 
 
 def test_spec_root_lets_extends_go_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,4 +218,4 @@ def test_a_shipped_recipe_where_a_spec_belongs_is_told() -> None:
 def test_a_file_for_a_folder_that_is_not_there_is_told(shell: Shell) -> None:
     done = shell("new", "none/x.yaml")
     assert done.returncode == 2
-    assert done.stderr.decode().strip() == "error: there is no folder none; make it first"
+    assert done.stderr.decode().strip() == "error: there is no folder none; create it first"

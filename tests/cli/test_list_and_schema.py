@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from resnet_spec.cli import group
 from resnet_spec.language.library import library_block_names, shipped_names
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 
 
 def run(*arguments: str) -> str:

@@ -75,5 +75,5 @@ def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
     path.write_text("mine")
     done = CliRunner().invoke(group, ["new", str(path)])
     assert done.exit_code == 2
-    assert "exists already" in done.output
+    assert "already exists" in done.output
     assert path.read_text() == "mine"

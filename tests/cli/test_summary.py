@@ -89,14 +89,14 @@ def test_detail_decides_what_a_row_is(detail: str, rows: int) -> None:
 def test_a_head_that_does_not_fit_another_size_is_reported_with_both_sizes() -> None:
     done = CliRunner().invoke(group, ["summary", "variants/resnet34_avgpool7", "--input", "3x448x448"])
     assert done.exit_code == 1
-    assert "fc at input 3x448x448: linear was built for 512 features, and 2048 enter" in done.output
+    assert "fc at input 3x448x448: linear was built for 512 features, but its input has 2048" in done.output
     assert "= note: the network is built for 3x224x224" in done.output
 
 
 def test_another_size_than_the_specs() -> None:
     done = summary("resnet18", "--input", "3x256x320")
     assert done.output.splitlines()[0] == "resnet18: 3x256x320 -> 1000"
-    assert "`expect` is about the spec as written, and was not checked" in done.output
+    assert "`expect` is not checked for another input size or with --set" in done.output
     assert "height: floor((256 + 2*3 - 7) / 2) + 1 = 128; width: floor((320 + 2*3 - 7) / 2) + 1 = 160" in (
         summary("resnet18", "--input", "3x256x320", "--arithmetic").output
     )

@@ -20,7 +20,7 @@ from PIL import Image
 from resnet_spec.cli import group
 from resnet_spec.diagnostics import printable
 from resnet_spec.language.library import shipped_names, shipped_path
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 from tests.cli.conftest import Shell
 from tests.training.tiny import DATA, SPEC, write_folder
 
@@ -129,10 +129,10 @@ def test_a_run_is_resumed_and_a_finished_one_is_finished(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("train",), 2, "name a SPEC to train"),
+        (("train",), 2, "specify a SPEC to train"),
         (("train", "small.yaml", "--resume", "run"), 2, "run"),
         (("train", "--resume", "."), 2, "run.json"),
-        (("train", "--resume", ".", "--lr", "1"), 2, "continues as it began"),
+        (("train", "--resume", ".", "--lr", "1"), 2, "a run is continued unchanged"),
         (("train", "nosuch.yaml"), 2, "nosuch.yaml"),
         (("train", "small.yaml", "--recipe", "cifar-fsat"), 2, "did you mean"),
         (("train", "small.yaml", "--data", "folder:nosuch", "--recipe", "quick"), 2, "does not exist"),
@@ -186,7 +186,7 @@ def test_bad_images_are_counted(here: Path) -> None:
     assert "train/cat/3.png: the file is empty" in done.output
     done = run(*arguments, "--skip-bad")
     assert done.exit_code == 0
-    assert "left out, because unreadable: 1 image;" in done.output
+    assert "left out because they cannot be read: 1 image;" in done.output
 
 
 STOPPED = """

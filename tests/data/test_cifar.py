@@ -64,7 +64,7 @@ def test_both_forms_hold_the_same_and_torchvision_agrees(
     assert same(binary.test, pickled.test)
     assert (binary.validation, binary.channels, binary.size) == (None, 3, (32, 32))
     assert binary.classes == pickled.classes == tuple(f"class {i}" for i in range(100 if kind == "cifar100" else 10))
-    assert "another number is in" in binary.notes[0]
+    assert "images each, unlike" in binary.notes[0]
     import_torchvision()
     module: Any = importlib.import_module("torchvision.datasets")
     reader = module.CIFAR100 if kind == "cifar100" else module.CIFAR10

@@ -163,7 +163,7 @@ def test_other_integers_are_called_what_they_are(tmp_path: Path, value: int, why
 def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     for path in (tmp_path / "a.png", Path("/dev/zero")):
-        with pytest.raises(BadImage, match=": not a regular file$"):
+        with pytest.raises(BadImage, match=r": not a regular file$"):
             read_image(path)
 
 
@@ -228,7 +228,7 @@ def test_what_is_no_image_is_a_bad_image_and_says_why(tmp_path: Path, capfd: pyt
             ("text.jpg", "not an image"),
             ("bomb.png", "more than 178956970 pixels"),
             ("large.png", "truncated"),
-            ("f.tif", "float pixels, whose range is not known, are not supported"),
+            ("f.tif", "float pixels are not supported"),
             ("none.jpg", "No such file"),
         ):
             with pytest.raises(BadImage) as error:

@@ -132,7 +132,7 @@ def test_hidden_files_and_others_are_passed_over(tmp_path: Path, opened: Open) -
     assert data.classes == ("cat", "dog")
     assert data.notes == (
         "folders without images are not classes: `empty`",
-        "images beside the class folders are not read: `loose.png`",
+        "images outside the class folders are not read: `loose.png`",
     )
 
 
@@ -178,9 +178,9 @@ def test_the_same_content_in_two_splits_or_classes_is_reported(tmp_path: Path, o
     for place in ("train", "test"):
         (tmp_path / place / "cat" / "empty.png").touch()
     assert opened(f"folder:{tmp_path}").notes == (
-        "in more than one split, so that results look better than they are: 1 image "
+        "in more than one split, which makes results look better than they are: 1 image "
         "(`train/cat/same.png` (train) = `test/cat/other name.png` (test))",
-        "the same content under more than one class: 1 image (`train/cat/twice.png` (train) = `train/dog/twice.png` (train))",
+        "in more than one class: 1 image (`train/cat/twice.png` (train) = `train/dog/twice.png` (train))",
     )
 
 
@@ -237,7 +237,7 @@ def test_what_is_missing_is_reported(tmp_path: Path, opened: Open) -> None:
         "folders of `train` without images are not classes: `fox`",
         "`val` is the validation split; `valid` is not read",
         "`val` has no images of `eel`",
-        "`test` holds no class folders with images",
+        "`test` has no class folders with images",
     )
 
 

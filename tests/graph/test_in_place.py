@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import resnet_spec
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.graph.in_place import overwritten
+from resnet_spec.graph.in_place import find_overwritten
 from resnet_spec.ops.layers import DropPath
 from tests.interpreter import interpret
 from tests.random_specs import Spec, random_specs
@@ -65,7 +65,7 @@ def test_outputs_and_gradients_are_those_of_a_run_out_of_place() -> None:
             analysis = resnet_spec.analyze(spec)
         except SpecError:
             return
-        for position in overwritten(analysis.graph):
+        for position in find_overwritten(analysis.graph):
             seen[analysis.graph.nodes[position].op.name] += 1
         both_ways(analysis, training=True)
         both_ways(analysis, training=False)
@@ -119,7 +119,7 @@ def test_a_value_that_somebody_needs_is_never_written_over(what: str, training: 
 
 def names_written_over(spec: str) -> set[str]:
     graph = resnet_spec.analyze(spec).graph
-    return {graph.nodes[position].name for position in overwritten(graph)}
+    return {graph.nodes[position].name for position in find_overwritten(graph)}
 
 
 def test_resnet_writes_over_what_torchvision_does() -> None:

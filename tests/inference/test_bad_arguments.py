@@ -55,9 +55,9 @@ def test_image_files_are_refused_for_a_network_of_other_channels(
     runs: dict[int, Result], images: Path, tmp_path: Path, channels: int
 ) -> None:
     run = runs[channels].folder
-    with pytest.raises(DataError, match=f"the network takes {channels} channels, and image files have 1 or 3"):
+    with pytest.raises(DataError, match=f"the network takes {channels} channels, but image files have 1 or 3"):
         predict(run, images, device="cpu")
-    with pytest.raises(DataError, match=f"the network takes {channels} channels, and the images have 1 or 3"):
+    with pytest.raises(DataError, match=f"the network takes {channels} channels, but the images have 1 or 3"):
         evaluate(run, write_folder(tmp_path / "data", ("cat", "dog")), device="cpu")
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import resnet_spec
-from resnet_spec.inference.folding import for_inference
+from resnet_spec.inference.folding import prepare_for_inference
 
 pytestmark = pytest.mark.torch
 
@@ -28,7 +28,7 @@ def trained_looking(name: str) -> nn.Module:
 def test_outputs_stay(name: str, size: int, precision: str, most: float) -> None:
     module = trained_looking(name)
     x = torch.randn(2, 3, size, size)
-    faster = for_inference(module, "bf16" if precision == "bf16" else "fp32")
+    faster = prepare_for_inference(module, "bf16" if precision == "bf16" else "fp32")
     with torch.inference_mode():
         wanted, found = module(x), faster(x)
     assert found.dtype == torch.float32
@@ -38,7 +38,7 @@ def test_outputs_stay(name: str, size: int, precision: str, most: float) -> None
 def test_no_batch_norm_is_left_and_the_module_is_as_it_was() -> None:
     module = trained_looking("resnet18")
     keys = set(module.state_dict())
-    faster = for_inference(module)
+    faster = prepare_for_inference(module)
     assert not [part for part in faster.modules() if isinstance(part, nn.BatchNorm2d)]
     assert set(module.state_dict()) == keys
 
@@ -49,4 +49,4 @@ def test_a_module_that_cannot_be_traced_runs_as_it_is() -> None:
             return x.flatten(1)[:, :2] if float(x.sum()) > 0 else x.flatten(1)[:, 2:4]
 
     x = torch.ones(1, 1, 2, 2)
-    assert for_inference(Wilful())(x).tolist() == [[1.0, 1.0]]
+    assert prepare_for_inference(Wilful())(x).tolist() == [[1.0, 1.0]]

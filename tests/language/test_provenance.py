@@ -8,7 +8,7 @@ import pytest
 
 import resnet_spec
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
-from resnet_spec.language.provenance import with_origins
+from resnet_spec.language.provenance import add_origins
 
 BASE = """\
 spec: 1
@@ -65,7 +65,7 @@ def test_the_finding_keeps_its_parts() -> None:
     main, other = Source("main.yaml", "a: 1\n"), Source("other.yaml", "b: 2\n")
     here, there = Span(main, 1, 4, 1, 5), Span(other, 1, 4, 1, 5)
     finding = Diagnostic("c", "m", there, "shows", (Label(here, "cause"),), "fix it", ("note",))
-    (placed,) = with_origins([finding], main, {})
+    (placed,) = add_origins([finding], main, {})
     assert (placed.span, placed.label, placed.related) == (here, "cause", (Label(there, "shows"),))
     assert (placed.help, placed.notes) == ("fix it", ("note",))
 

@@ -49,10 +49,10 @@ def test_tuples_are_lists_and_any_mapping_is_a_dict() -> None:
 @pytest.mark.parametrize(
     ("value", "message", "help"),
     [
-        (np.int64(8), "`stem.c.x[1]` is of type numpy.int64, which YAML cannot hold", "write `.tolist()` after it; "),
-        (np.zeros(3), "`stem.c.x[1]` is of type numpy.ndarray, which YAML cannot hold", "write `.tolist()` after it; "),
-        ({3}, "`stem.c.x[1]` is of type set, which YAML cannot hold", "write a list; "),
-        (Path("x"), "`stem.c.x[1]` is of type pathlib.PosixPath, which YAML cannot hold", "write `str(...)` around it; "),
+        (np.int64(8), "`stem.c.x[1]` is of type numpy.int64, which YAML cannot hold", "convert it with `.tolist()`; "),
+        (np.zeros(3), "`stem.c.x[1]` is of type numpy.ndarray, which YAML cannot hold", "convert it with `.tolist()`; "),
+        ({3}, "`stem.c.x[1]` is of type set, which YAML cannot hold", "convert it to a list; "),
+        (Path("x"), "`stem.c.x[1]` is of type pathlib.PosixPath, which YAML cannot hold", "convert it with `str(...)`; "),
         (b"x", "`stem.c.x[1]` is of type bytes, which YAML cannot hold", "dict, list, tuple, str, int, float, bool and None"),
         (float("nan"), "`stem.c.x[1]` is nan", "write a finite number, or a string"),
         ({(1, 2): 1}, "a key of `stem.c.x[1]` is of type tuple", "keys are of type str"),

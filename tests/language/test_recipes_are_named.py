@@ -63,7 +63,7 @@ def test_no_mistake_in_a_recipe_is_called_one_of_a_spec(text: str, folder: Path)
         (
             "recipe: 1\n---\nrecipe: 1\n",
             "a second document starts here; a recipe is one document",
-            "put the second recipe into a file of its own",
+            "put the second recipe into a separate file",
         ),
         ("a: !x 1\n", "tags such as `!x` have no meaning in a recipe", "remove the tag"),
     ],

@@ -18,7 +18,8 @@ from resnet_spec.language.files import read_file
 from resnet_spec.language.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
 from resnet_spec.language.merge import resolve
 from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
-from resnet_spec.language.validation import operation_names, schema_document, validate_block, validate_whole
+from resnet_spec.language.schemas import operation_names, schema_document
+from resnet_spec.language.validation import validate_block, validate_whole
 
 SHIPPED = sorted(path.relative_to(shipped_root()).as_posix() for path in shipped_root().rglob("*.yaml"))
 FILE = Draft7Validator(schema_document())
@@ -33,11 +34,7 @@ def tree(data: object) -> MappingNode:
 
 def whole(data: object) -> list[Diagnostic]:
     """Our findings, but for the `input` that only the whole needs."""
-    return [
-        finding
-        for finding in validate_whole(tree(data)).findings
-        if finding.message != "the spec does not give the size of its input"
-    ]
+    return [finding for finding in validate_whole(tree(data)).findings if finding.message != "the spec has no input size"]
 
 
 def resolved(name: str) -> dict[str, object]:

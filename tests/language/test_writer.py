@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec import compiler as pipeline
+from resnet_spec import compiler
 from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import Source
 from resnet_spec.language.library import shipped_names, shipped_root
@@ -28,22 +28,22 @@ PATCHES = [
 ]
 
 
-def flat(target: Target, *patches: str) -> tuple[str, pipeline.Analysis]:
-    return pipeline.flat_text(target, patches, "flat"), pipeline.analyze(target, patches)
+def flat(target: Target, *patches: str) -> tuple[str, compiler.Analysis]:
+    return compiler.flatten_text(target, patches, "flat"), compiler.analyze(target, patches)
 
 
-def alone(text: str) -> pipeline.Analysis:
+def alone(text: str) -> compiler.Analysis:
     """What a text gives that may extend nothing."""
     document = yaml.safe_load(text)
     assert "extends" not in document
     assert "expect" not in document
     assert not any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
-    return pipeline.analyze(Target(Source("flat", text), None, None))
+    return compiler.analyze(Target(Source("flat", text), None, None))
 
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_a_shipped_spec_written_flat_is_the_same_network(name: str) -> None:
-    text, whole = flat(pipeline.find(name))
+    text, whole = flat(compiler.find(name))
     again = alone(text)
     assert again.fingerprint == whole.fingerprint
     assert (again.total, again.output, again.input) == (whole.total, whole.output, whole.input)
@@ -53,7 +53,7 @@ def test_a_shipped_spec_written_flat_is_the_same_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_writing_flat_what_is_flat_changes_nothing(name: str) -> None:
-    text, _ = flat(pipeline.find(name))
+    text, _ = flat(compiler.find(name))
     again, _ = flat(Target(Source("flat", text), None, None))
     assert yaml.safe_load(again) == yaml.safe_load(text)
 
@@ -62,18 +62,18 @@ def test_writing_flat_what_is_flat_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet34"])
 def test_a_spec_with_mixins_written_flat_is_the_same_network(name: str, mixins: tuple[str, ...]) -> None:
     spec = {"spec": 1, "name": "mixed", "extends": [name, *(f"mixins/{mixin}" for mixin in mixins)]}
-    text, whole = flat(pipeline.find(spec))
+    text, whole = flat(compiler.find(spec))
     assert alone(text).fingerprint == whole.fingerprint
-    assert whole.fingerprint != pipeline.analyze(pipeline.find(name)).fingerprint
+    assert whole.fingerprint != compiler.analyze(compiler.find(name)).fingerprint
 
 
 @pytest.mark.parametrize("patch", PATCHES)
 def test_a_patched_spec_written_flat_is_the_same_network(patch: str) -> None:
     """A patch of a library block reaches the other library blocks that use it."""
-    target = pipeline.find("cifar_resnet20" if patch == "block=basic" else "variants/cifar_resnet20_projection")
+    target = compiler.find("cifar_resnet20" if patch == "block=basic" else "variants/cifar_resnet20_projection")
     text, whole = flat(target, patch)
     assert alone(text).fingerprint == whole.fingerprint
-    assert whole.fingerprint != pipeline.analyze(target).fingerprint
+    assert whole.fingerprint != compiler.analyze(target).fingerprint
 
 
 def test_a_block_that_patches_the_librarys_is_written_with_all_that_use_it() -> None:
@@ -83,7 +83,7 @@ def test_a_block_that_patches_the_librarys_is_written_with_all_that_use_it() -> 
         "extends": "resnet50",
         "blocks": {"projection": {"extends": "projection", "branch": {"1": {"eps": 0.5}}}},
     }
-    text, whole = flat(pipeline.find(spec))
+    text, whole = flat(compiler.find(spec))
     blocks = yaml.safe_load(text)["blocks"]
     assert {"projection", "bottleneck"} <= blocks.keys()
     assert alone(text).fingerprint == whole.fingerprint

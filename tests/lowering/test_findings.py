@@ -54,7 +54,8 @@ def test_a_condition_on_channels_explains_an_absent_projection() -> None:
         "  shortcut: {d: {op: conv2d, if: channels == 4, out_channels: 4, kernel_size: 1}}, join: add}"
     )
     (finding,) = refusals(f"blocks: {{b: {block}}}\nblock: b\nstages: {{s: {{}}}}\n")
-    assert [label.text for label in finding.related] == ["false here, so `d` is absent", "joined here", "4 channels from here"]
+    labels = [label.text for label in finding.related]
+    assert labels == ["false here, so `d` is absent", "joined here", "4 channels are set here"]
 
 
 @pytest.mark.parametrize("join", ["add", "multiply", "concat"])

@@ -128,7 +128,7 @@ def test_what_a_block_says_of_its_out_channels_is_checked() -> None:
     (finding,) = refusals("blocks: {b: {out_channels: 9, branch: {r: relu}}}\nblock: b\nstages: {s: {}}\n")
     assert (finding.code, finding.message) == (
         "out-channels",
-        "s.0: the block `b` declares `out_channels` as 9, and its output has 8",
+        "s.0: the block `b` declares `out_channels` as 9, but its output has 8",
     )
 
 

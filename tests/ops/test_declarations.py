@@ -160,7 +160,7 @@ def test_only_operations_with_a_weight_draw_one(name: str) -> None:
         assert any(tensor.name == "weight" and len(tensor.shape) > 1 for tensor in operation.tensors())
 
 
-def test_layers_made_without_drawing_are_plain_layers_that_used_no_random_numbers() -> None:
+def test_uninitialized_layers_are_plain_layers_that_used_no_random_numbers() -> None:
     before = torch.get_rng_state()
     layer = bound("conv2d").layer()
     assert type(layer) is nn.Conv2d

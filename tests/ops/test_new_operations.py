@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 import resnet_spec
 from resnet_spec.analysis.memory import measure as memory
-from resnet_spec.language import validation
+from resnet_spec.language import schemas, validation
 from resnet_spec.language.library import library_block_names
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 from resnet_spec.ops import OPERATIONS, Problem, Reads, Saved, Shape
 from resnet_spec.ops.definition import AxisMap, Combination, Dependence, Family, Operation, needs_image, spec_field
 from resnet_spec.ops.schema import complete
@@ -107,9 +107,9 @@ def _defined_for_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     for operation in (Enlarge, ChannelSoftmax, Average):
         monkeypatch.setitem(OPERATIONS, operation.name, operation)
     schema = complete(schema_document(), library_block_names())
-    monkeypatch.setattr(validation, "schema_document", lambda kind="spec": schema)
-    for remembered in ("_validator", "operation_names"):
-        monkeypatch.setattr(validation, remembered, getattr(validation, remembered).__wrapped__)
+    for module, remembered in ((schemas, "operation_names"), (validation, "_validator")):
+        monkeypatch.setattr(module, "schema_document", lambda kind="spec": schema)
+        monkeypatch.setattr(module, remembered, getattr(module, remembered).__wrapped__)
 
 
 HOURGLASS = """
@@ -223,9 +223,9 @@ def test_diagrams_show_them_as_their_family() -> None:
     from resnet_spec.compiler import find, sketch
     from resnet_spec.outputs.diagram import Style
 
-    text = resnet_spec.api.picture(sketch(find(HOURGLASS)), Style("op")).dot
+    text = resnet_spec.api.draw_picture(sketch(find(HOURGLASS)), Style("op")).dot
     with_pad = HOURGLASS.replace("up:   enlarge", "up: {op: pad, padding: [1, 1, 1, 1]}").replace("stride: 2, ", "")
-    known = resnet_spec.api.picture(sketch(find(with_pad.replace("pool: {", "pool: {stride: 2, "))), Style("op")).dot
+    known = resnet_spec.api.draw_picture(sketch(find(with_pad.replace("pool: {", "pool: {stride: 2, "))), Style("op")).dot
     assert fill_of(text, "up: enlarge") == fill_of(known, "up: pad")
     assert fill_of(text, "gate: channel_softmax") == fill_of(text, "relu")
     assert fill_of(text, "avg")

@@ -36,7 +36,7 @@ def test_a_right_analysis_agrees_at_every_layer() -> None:
     assert result.exit_code == 0, result.output
     assert "21,797,672 parameters" in result.stdout
     layers = len(resnet_spec.analyze("resnet34").graph.nodes)
-    assert f"checked: torch gives the same shape at each of the {layers} layers for 1x3x224x224" in result.stdout
+    assert f"checked: torch computes the same shape at each of the {layers} layers for 1x3x224x224" in result.stdout
 
 
 @pytest.mark.parametrize("size", ["3x193x251", "3x32x32", "3x1x1"])
@@ -57,7 +57,7 @@ def test_a_wrong_rule_is_found_and_its_layer_named(monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 1
     height = 58 if "226" in arguments[1] else 57
     wrong, right = f"1x64x{height}x{height - 1}", f"1x64x{height - 1}x{height - 1}"
-    assert f"error[analysis-differs]: maxpool: the analysis computes {wrong}, and torch computes {right}" in result.stderr
+    assert f"error[analysis-differs]: maxpool: the analysis computes {wrong}, but torch computes {right}" in result.stderr
     assert "specs/resnet34.yaml:11:3" in result.stderr
     assert "checked" not in result.stdout
 

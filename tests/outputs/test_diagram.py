@@ -16,8 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import resnet_spec
-from resnet_spec import api
-from resnet_spec import compiler as pipeline
+from resnet_spec import api, compiler
 from resnet_spec.analysis.cost import count
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.cli import group
@@ -36,11 +35,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def dot_of(spec: str, style: Style = Style()) -> str:  # noqa: B008
-    return api.picture(pipeline.sketch(pipeline.find(spec)), style).dot
+    return api.draw_picture(compiler.sketch(compiler.find(spec)), style).dot
 
 
 def boxes_of(spec: str, style: Style = Style()) -> int:  # noqa: B008
-    return api.picture(pipeline.sketch(pipeline.find(spec)), style).boxes
+    return api.draw_picture(compiler.sketch(compiler.find(spec)), style).boxes
 
 
 @pytest.mark.parametrize("detail", ["stage", "block", "op"])
@@ -102,7 +101,7 @@ def test_tooltips_describe_each_operation() -> None:
 
 def test_kinds_of_shortcuts_are_distinguished() -> None:
     dot = dot_of("resnet18", Style(detail="block"))
-    assert dot.count('tooltip="shortcut (changed on its way)"') == 3
+    assert dot.count('tooltip="shortcut (transformed)"') == 3
     assert dot.count('tooltip="shortcut (identity)"') == 4  # of five identity blocks, the two of layer1 are one box
 
 
@@ -201,9 +200,9 @@ block: {project: stride != 1}
 
 @pytest.mark.parametrize("detail", ["stage", "block", "op"])
 def test_a_broken_network_is_drawn_with_the_conflict_in_red(detail: Literal["stage", "block", "op"]) -> None:
-    found = pipeline.sketch(pipeline.find(BROKEN))
+    found = compiler.sketch(compiler.find(BROKEN))
     assert [finding.code for finding in found.findings] == ["shape-mismatch"]
-    dot = api.picture(found, Style(detail=detail)).dot
+    dot = api.draw_picture(found, Style(detail=detail)).dot
     assert "#c00000" in dot
     assert 'label="64x56x56"' in dot
     assert 'label="256x56x56"' in dot
@@ -337,8 +336,8 @@ def test_a_single_block_can_be_drawn() -> None:
 
 @pytest.mark.parametrize("detail", ["stage", "block", "op"])
 def test_a_single_block_has_no_frames(detail: Literal["stage", "block", "op"]) -> None:
-    target = pipeline.find("block:bottleneck", "64x56x56")
-    picture = api.picture(pipeline.sketch(target, ["width=64"]), Style(detail=detail))
+    target = compiler.find("block:bottleneck", "64x56x56")
+    picture = api.draw_picture(compiler.sketch(target, ["width=64"]), Style(detail=detail))
     assert "subgraph" not in picture.dot
     assert picture.boxes == 12 + 1  # its operations, and the input
     assert 'label="downsample.0: conv 1x1, 256\\n' in picture.dot

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import resnet_spec
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 
 pytestmark = pytest.mark.torch
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.diagnostics import SpecError
-from resnet_spec.outputs.torch_module import Block, Network, build_module, measured_shapes
+from resnet_spec.outputs.torch_module import Block, Network, build_module, measure_shapes
 from tests.interpreter import interpret
 from tests.measure import CountOperators, measure
 from tests.random_specs import Spec, random_specs
@@ -339,23 +339,23 @@ def test_a_network_from_the_meta_device_is_filled_by_a_checkpoint(small: Network
     assert torch.equal(twin(images), small(images))
 
 
-def test_measured_shapes_say_why_torch_stopped() -> None:
+def test_measured_shapes_report_why_torch_stopped() -> None:
     network = resnet_spec.build("variants/resnet34_avgpool7", device="meta").eval()
-    shapes, failure = measured_shapes(network, (1, 3, 224, 224))
+    shapes, failure = measure_shapes(network, (1, 3, 224, 224))
     assert failure is None
     assert shapes["layer4"] == (1, 512, 7, 7)
-    shapes, failure = measured_shapes(network, (1, 3, 64, 64))
+    shapes, failure = measure_shapes(network, (1, 3, 64, 64))
     assert shapes["layer4"] == (1, 512, 2, 2)
     assert "avgpool" not in shapes
     assert failure is not None
     assert "Output size is too small" in failure
 
 
-def test_measured_shapes_say_so_too_where_torch_raises_a_value_error() -> None:
+def test_measured_shapes_report_so_too_where_torch_raises_a_value_error() -> None:
     spec: dict[str, Any] = {"spec": 1, "input": "2x4x4", "stem": {"bn": {"op": "batch_norm", "track_running_stats": False}}}
     network = resnet_spec.build(spec, device="meta").eval()
-    assert measured_shapes(network, (1, 2, 4, 4)) == ({"bn": (1, 2, 4, 4), "": (1, 2, 4, 4)}, None)
-    shapes, failure = measured_shapes(network, (1, 2, 1, 1))
+    assert measure_shapes(network, (1, 2, 4, 4)) == ({"bn": (1, 2, 4, 4), "": (1, 2, 4, 4)}, None)
+    shapes, failure = measure_shapes(network, (1, 2, 1, 1))
     assert shapes == {}
     assert failure is not None
     assert "more than 1 value per channel" in failure

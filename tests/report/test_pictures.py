@@ -67,7 +67,7 @@ def test_the_page_has_what_is_known() -> None:
         *(("input", "3x8x8"), ("parameters", "1,234,567"), ("multiply-adds", "89"), ("fingerprint", "rs1:0")),
     )
     assert page.data[:2] == (("training images", "4,000"), ("test images", "1,000"))
-    assert dict(page.data)["classes"].endswith("class 19 and 10 more")
+    assert dict(page.data)["classes"].endswith("class 19, and 10 more")
     assert page.results == (
         ("weights", "epoch 2, the best on the validation images"),
         ("validation accuracy", f"{100 * (ROWS[1].validation_accuracy or 0):.2f}%"),

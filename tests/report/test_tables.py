@@ -75,7 +75,7 @@ def test_classes_are_listed_in_order_or_the_worst_of_them_first() -> None:
     assert text[-1].split() == ["all", "classes", "20", "14", "70.0%"]
     worst = per_class_text(matrix, most=1).splitlines()
     assert worst[2].split()[0] == "b"
-    assert worst[-1] == "(2 classes of higher recall are left out)"
+    assert worst[-1] == "(2 classes with a higher recall are left out)"
 
 
 @pytest.mark.parametrize("most", [5, 20])

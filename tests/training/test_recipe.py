@@ -18,7 +18,8 @@ from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.language.conformance import known_keywords
 from resnet_spec.language.library import shipped_names, shipped_path, shipped_root
 from resnet_spec.language.reader import MappingNode, from_data, parse
-from resnet_spec.language.validation import schema_document, validate_recipe
+from resnet_spec.language.schemas import schema_document
+from resnet_spec.language.validation import validate_recipe
 from resnet_spec.training.recipe import Augment, Schedule, Warmup, read_recipe, reduce_to_one_batch, settle_precision
 from tests.language.test_validation import keywords_in
 
@@ -357,7 +358,7 @@ MISTAKES = [
     ("epochs: 5\nearly_stopping: {min_delta: 0.1}", 3, "missing-field", "patience: 10"),
     ("epochs: 5\nema: {decay: 2}", 3, "out-of-range", "1 or less"),
     ("epochs: 5\nsave: {keep: 0}", 3, "out-of-range", "1 or more"),
-    ("epochs: .nan", 2, "number-too-large", "write a number"),
+    ("epochs: .nan", 2, "number-too-large", "write a finite number"),
 ]
 
 

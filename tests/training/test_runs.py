@@ -168,7 +168,7 @@ def test_with_other_classes_only_the_head_is_drawn_anew(tmp_path: Path) -> None:
     drawn = build(SPEC, set=["classes=3"]).state_dict()
     for key, value in started.subject.module.state_dict().items():
         assert torch.equal(value, drawn[key] if key.startswith("fc.") else given[key]), key
-    assert any("fc.bias, fc.weight drawn anew for 3 classes" in note for note in started.notes)
+    assert any("fc.bias, fc.weight reinitialized for 3 classes" in note for note in started.notes)
 
 
 def test_with_the_same_classes_every_tensor_is_taken(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_read_is_an_argument_error(tmp_path: Path, name: s
 def test_training_refuses_numbers_that_cannot_be_converted(written: Path) -> None:
     analysis = resnet_spec.analyze({**SPEC, "classes": 7})
     change(written, fc__bias=torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2))
-    start_from(resnet_spec.build(analysis), analysis, written)  # the head is drawn anew
+    start_from(resnet_spec.build(analysis), analysis, written)  # the head is reinitialized
     analysis = resnet_spec.analyze(SPEC)
     with pytest.raises(WeightsError, match=r"`fc.bias` is float4_e2m1fn_x2"):
         start_from(resnet_spec.build(analysis), analysis, written)
@@ -132,7 +132,7 @@ def test_training_starts_from_all_tensors_but_a_head_for_other_classes(written: 
     network = resnet_spec.build(analysis)
     before = network.get_parameter("fc.weight").clone()
     note = start_from(network, analysis, written)
-    assert "fc.bias, fc.weight drawn anew for 7 classes" in note
+    assert "fc.bias, fc.weight reinitialized for 7 classes" in note
     assert torch.equal(network.get_parameter("conv.weight"), load_file(written)["conv.weight"])
     assert torch.equal(network.get_parameter("fc.weight"), before)
 

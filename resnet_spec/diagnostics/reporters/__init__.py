@@ -1,1 +1,1 @@
-"""The message formats: each module is one, with a function `report` from findings and whether to use colors to a text."""
+"""The message formats. Each module is one, with a function `report(diagnostics, color)` that returns the text."""

@@ -1,4 +1,4 @@
-"""Workflow commands of GitHub Actions, which shows each finding beside its line.
+"""Workflow commands of GitHub Actions, which shows each finding next to its line.
 
 https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
 """

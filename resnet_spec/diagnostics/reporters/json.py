@@ -1,4 +1,4 @@
-"""One JSON document with every finding in full. JSON has escapes of its own for untrusted text."""
+"""One JSON document with every finding in full. JSON itself escapes untrusted text."""
 
 from __future__ import annotations
 

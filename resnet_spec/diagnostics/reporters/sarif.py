@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS), which code scanning reads."""
+"""SARIF 2.1.0 (OASIS), the format of code scanning."""
 
 from __future__ import annotations
 

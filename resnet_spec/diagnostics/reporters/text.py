@@ -1,4 +1,4 @@
-"""Findings as a compiler shows them: what is wrong, the line with carets, other places, and what to do."""
+"""Findings in the style of rustc: the message, the source line with carets, related places, help and notes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _places(diagnostic: Diagnostic) -> list[Label]:
 
 
 def _by_line(places: Sequence[Label]) -> list[list[Label]]:
-    """The places of one line together, in the order of their first ones: each line is shown once."""
+    """The places grouped by line, in order of first appearance, so that each line is shown once."""
     groups: dict[tuple[Source, int], list[Label]] = {}
     for label in places:
         groups.setdefault((label.span.source, label.span.line), []).append(label)
@@ -77,7 +77,7 @@ def _by_line(places: Sequence[Label]) -> list[list[Label]]:
 
 
 def _excerpt(label: Label, width: int, mark: str, colors: _Colors, level: str) -> tuple[str, str]:
-    """The line of a place, and the line of marks below it. What is beyond `MOST_COLUMNS` characters is cut off."""
+    """The source line of a place, and the line of marks below it. Both are cut off after `MOST_COLUMNS` characters."""
     span = label.span
     source = span.source.line(span.line)
     end = span.end_column if span.end_line == span.line else len(source) + 1
@@ -97,7 +97,7 @@ def _excerpt(label: Label, width: int, mark: str, colors: _Colors, level: str) -
 
 
 def _expanded(line: str, stop: int) -> tuple[str, int]:
-    """A line as a terminal shows it, and the columns its first `stop` characters take there."""
+    """A line as a terminal shows it, and the columns that its first `stop` characters take."""
     shown: list[str] = []
     column = until = 0
     for number, character in enumerate(line):

@@ -1,4 +1,4 @@
-"""What the package ships as text: the blocks of the library, the specs and the recipes, in a wheel as in a checkout."""
+"""The texts that the package ships: the blocks of the library, the specs and the recipes, both in a wheel and in a checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def library_block_names() -> tuple[str, ...]:
 
 @cache
 def library_block(name: str) -> MappingNode | None:
-    """The body of a library block, or None where the library has none of this name."""
+    """The body of a library block, or None if there is none of this name."""
     if name not in library_block_names():
         return None
     path = _BLOCKS / f"{name}.yaml"
@@ -35,7 +35,7 @@ def library_block(name: str) -> MappingNode | None:
 
 @cache
 def shipped_root(kind: DocumentKind = "spec") -> Path:
-    """The folder of the shipped specs (inside the package in a wheel, beside it in a checkout), or of the recipes."""
+    """The folder of the shipped specs (inside the package in a wheel, next to it in a checkout), or of the recipes."""
     if kind == "recipe":
         return _LIBRARY / "recipes"
     inside = _PACKAGE / "specs"
@@ -60,7 +60,7 @@ def _shipped(kind: DocumentKind) -> list[str]:
 
 
 def shipped_name(path: Path, kind: DocumentKind = "spec") -> str:
-    """What a shipped file is called in messages, wherever the package is installed: `specs/resnet50.yaml`."""
+    """The name of a shipped file in messages, independent of where the package is installed: `specs/resnet50.yaml`."""
     return f"{kind}s/{path.resolve().relative_to(shipped_root(kind).resolve()).as_posix()}"
 
 
@@ -75,7 +75,7 @@ def shipped_path(name: str, kind: DocumentKind = "spec") -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path is a file. One that no file can have (a name that is too long) is not."""
+    """Whether a path is a file; false for an impossible path, such as one that is too long."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -83,7 +83,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder. One that no folder can have (a name that is too long) is not."""
+    """Whether a path is a folder; false for an impossible path, such as one that is too long."""
     try:
         return path.is_dir()
     except (OSError, ValueError):

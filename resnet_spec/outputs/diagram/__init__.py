@@ -1,7 +1,7 @@
 """A network as a diagram: the boxes and arrows of a graph, written as DOT text for Graphviz.
 
-`style` has the options and colors, `grouping` finds what is drawn once or set apart, `captions` writes what boxes show, `dot`
-writes DOT, and `drawing` puts boxes and arrows together. `outputs.render_dot` makes files of the text.
+`style` has the options and colors, `grouping` finds repeated and special parts, `captions` writes the text in boxes, `dot`
+writes DOT, and `drawing` combines boxes and arrows. `outputs.render_dot` renders the text to files.
 """
 
 from __future__ import annotations

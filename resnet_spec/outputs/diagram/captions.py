@@ -1,4 +1,4 @@
-"""What boxes and titles of a diagram show."""
+"""The text in the boxes and titles of a diagram."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from resnet_spec.analysis.cost import Cost
 from resnet_spec.analysis.memory import bytes_text
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.graph.model import Item
 from resnet_spec.ops import Operation, Pair, Shape, show
 
@@ -15,17 +16,17 @@ TIMES = "×"  # noqa: RUF001
 
 
 def operation_caption(op: Operation, strides: Collection[Pair] = ()) -> str:
-    """`conv 3x3, 64, /2`. A box that represents operations with several strides is given all of them."""
+    """`conv 3x3, 64, /2`. A box that represents operations with different strides shows all of them."""
     window = op.window()
     return op.caption() if window is None else op.caption() + stride_caption(strides or [window.stride])
 
 
 def stride_caption(strides: Iterable[Pair]) -> str:
-    """`, /2`, or `, /1 or /2` where there are several; empty for a stride of 1."""
+    """`, /2`, or `, /1 or /2` for several strides; empty for a stride of 1."""
     found = sorted(set(strides))
     if found == [(1, 1)]:
         return ""
-    return ", " + " or ".join(f"/{high}" if high == wide else f"/{show((high, wide))}" for high, wide in found)
+    return ", " + join_words([f"/{high}" if high == wide else f"/{show((high, wide))}" for high, wide in found], "or")
 
 
 def item_caption(item: Item, times: int) -> str:
@@ -36,26 +37,26 @@ def item_caption(item: Item, times: int) -> str:
 
 
 def fact_lines(show_: Collection[Show], output: Shape, cost: Cost, numbers: int, times: int = 1) -> list[str]:
-    """The lines that the option `show` asks for.
+    """The lines that the option `show` selects.
 
     Args:
         output: the output shape.
         cost: of one of the `times` equal blocks that a box represents.
-        numbers: how many numbers the outputs of one of them have, for one image.
+        numbers: the count of numbers in the outputs of one of them, for one image.
     """
     lines: list[str] = []
     if "shapes" in show_:
         lines.append(show(output))
     if "params" in show_ and cost.params:
-        lines.append(f"{count_text(cost.params * times)} parameters")
+        lines.append(f"{short_count(cost.params * times)} parameters")
     if "macs" in show_ and cost.macs:
-        lines.append(f"{count_text(cost.macs * times)} multiply-adds")
+        lines.append(f"{short_count(cost.macs * times)} multiply-adds")
     if "memory" in show_:
         lines.append(bytes_text(4 * numbers * times))
     return lines
 
 
-def count_text(count: int) -> str:
+def short_count(count: int) -> str:
     """`25.6M`."""
     value = float(count)
     for unit in ("", "k", "M", "G", "T"):
@@ -66,7 +67,7 @@ def count_text(count: int) -> str:
 
 
 def wrap(text: str, width: int = 48) -> list[str]:
-    """A text in lines of at most `width` characters, longer words apart."""
+    """Wrap a text into lines of at most `width` characters, except for longer words."""
     lines = [""]
     for word in text.split():
         if len(lines[-1]) + len(word) > width:

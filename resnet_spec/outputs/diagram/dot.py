@@ -1,4 +1,4 @@
-"""DOT text: boxes, frames and arrows with their attributes. No text of a spec is read as an escape sequence or as markup."""
+"""Writes DOT text: boxes, frames and arrows with their attributes. Text of a spec is escaped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Picture:
 
 
 def label(lines: Sequence[str]) -> str:
-    """Lines of any text as the value of an attribute."""
+    """Lines of untrusted text as the value of an attribute."""
     import graphviz
 
     text: str = graphviz.nohtml("\\n".join(map(dot_text, lines)))
@@ -43,7 +43,7 @@ class DotWriter:
     """Writes the text of one diagram. `top` is its outermost level, `boxes` counts the boxes in it."""
 
     def __init__(self, title: Sequence[str], direction: Direction, colors: ThemeColors, insets: bool) -> None:
-        """`insets`: whether frames without arrows to the network are laid out beside it. Raises ArgumentError."""
+        """`insets`: whether there are frames without arrows to the network, which are placed next to it."""
         require_packages("drawing a network", "graphviz")
         import graphviz
 
@@ -61,8 +61,8 @@ class DotWriter:
             "pad": "0.1",
         }
         if insets:
-            # The insets are laid out apart, in one line, in order, their tops aligned. Otherwise their boxes would be aligned
-            # with the rows of the network. A broken network cannot have this: its arrows would lose their labels.
+            # The insets are placed separately, in order, with their tops aligned. Otherwise their boxes would be aligned
+            # with the rows of the network. For a broken network this is off, because its arrows would lose their labels.
             looks |= {"pack": "12", "packmode": "array_ut999"}
         self.top = graphviz.Digraph(comment="made by resnet-spec draw")
         self.top.attr("graph", label=label([*title, " "]), fontsize="16", **font, **looks)

@@ -1,4 +1,4 @@
-"""The boxes and arrows of a network: what is in a frame, in a box of its own, in an inset, or marked as broken."""
+"""Draws the boxes and arrows of a network, with its frames, its insets, and what is broken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from resnet_spec.diagnostics import printable
 from resnet_spec.graph.model import INPUT, BrokenNode, Item, tree
 from resnet_spec.ops import Pair, show
 
-from .captions import TIMES, count_text, fact_lines, item_caption, operation_caption, stride_caption, wrap
+from .captions import TIMES, fact_lines, item_caption, operation_caption, short_count, stride_caption, wrap
 from .dot import DotWriter, Picture, label
 from .grouping import (
     equal_neighbors,
@@ -34,7 +34,7 @@ _NAME_ONLY = ("activation", "normalization")  # families of which a box shows no
 
 
 def draw_graph(sized: SizedGraph, style: Style, broken: Sequence[BrokenNode] = ()) -> Picture:
-    """The diagram of a network. What is `broken` is drawn red, with the shapes of its inputs."""
+    """Draw a network. The operations in `broken` are red, with the shapes of their inputs."""
     drawing = _Drawing(sized, style, broken)
     drawing.draw()
     return drawing.writer.picture()
@@ -42,13 +42,13 @@ def draw_graph(sized: SizedGraph, style: Style, broken: Sequence[BrokenNode] = (
 
 @dataclass(slots=True)
 class _Level:
-    """Where boxes are being put: the diagram or a frame, and which box gives each value.
+    """Where boxes are added: the diagram or a frame, and the box that each value comes from.
 
     `strides` are those of the operations that represent several with different strides.
     """
 
     dot: Digraph
-    gives: dict[int, str] = field(default_factory=dict)
+    boxes: dict[int, str] = field(default_factory=dict)
     strides: dict[int, set[Pair]] = field(default_factory=dict)
 
 
@@ -65,7 +65,7 @@ class _Drawing:
         items = tree(self.graph)
         level = _Level(self.writer.top)
         size = show(self.sized.input)
-        level.gives[INPUT] = self.box(level.dot, ["input", size], "input", "the image that enters")
+        level.boxes[INPUT] = self.box(level.dot, ["input", size], "input", "the input image")
         if is_one_block(items):
             for item in items[0].items:
                 self.inset_item(item, level, "")
@@ -76,9 +76,9 @@ class _Drawing:
 
     def title(self) -> list[str]:
         cost = self.sized.total()
-        counts = f"{count_text(cost.params)} parameters, {count_text(cost.macs)} multiply-adds"
+        counts = f"{short_count(cost.params)} parameters, {short_count(cost.macs)} multiply-adds"
         sizes = f"{show(self.sized.input)} to {show(self.sized.output)}"
-        lines = [printable(self.graph.name), "does not work: see the red box" if self.broken else f"{sizes}, {counts}"]
+        lines = [printable(self.graph.name), "has a conflict: see the red box" if self.broken else f"{sizes}, {counts}"]
         if "memory" in self.style.show:
             lines.append("bytes: the outputs of all operations in a box, for one image in float32")
         if self.style.heat is not None:
@@ -86,10 +86,10 @@ class _Drawing:
         return lines
 
     def sections(self, items: Sequence[Item], level: _Level) -> None:
-        """Stem, stages and head in frames; where a box is a stage, also the kinds of block."""
+        """Draw stem, stages and head in frames; if a box is a stage, also the kinds of blocks."""
         for title, section in sections(items):
             with self.writer.frame(level.dot, title, style="rounded", fontsize="12") as frame:
-                self.items(section, _Level(frame, level.gives))
+                self.items(section, _Level(frame, level.boxes))
         if self.style.detail == "stage":
             for blocks in kinds_of_blocks(self.graph, items):
                 self.inset(level.dot, blocks)
@@ -101,7 +101,7 @@ class _Drawing:
         return self.writer.box(dot, lines, tip, box_attributes(kind, self.style.theme, share))
 
     def heat_of(self, position: int) -> float:
-        """The cost of an operation that colors show."""
+        """The cost of an operation that its color shows."""
         match self.style.heat:
             case "macs":
                 return self.sized.costs[position].macs
@@ -117,30 +117,30 @@ class _Drawing:
     # --- items ----------------------------------------------------------------------------------------------------------
 
     def items(self, items: Sequence[Item], level: _Level) -> None:
-        """Items in order; equal neighboring blocks as the first of them, with their number."""
+        """Draw items in order; of equal neighboring blocks, the first with their number."""
         runs: Iterable[Sequence[Item]] = ([item] for item in items) if self.style.expand else equal_neighbors(self.graph, items)
         for run in runs:
             self.item(run[0], len(run), level)
             for repeated in run[1:]:
-                level.gives[repeated.output] = level.gives[run[0].output]
+                level.boxes[repeated.output] = level.boxes[run[0].output]
 
     def item(self, item: Item, times: int, level: _Level) -> None:
         if item.region is None:
             self.operation(item, level)
         elif item.start == item.stop:
-            level.gives.setdefault(item.output, level.gives[item.inputs[0]])
+            level.boxes.setdefault(item.output, level.boxes[item.inputs[0]])
         elif self.is_open(item) or (times > 1 and self.shows_shortcut(item)):
             self.group(item, level, times)
         else:
             self.closed(item, f"{item_caption(item, times)}: ", level, times)
 
     def is_open(self, item: Item) -> bool:
-        """Whether what is in a stage, block or sequence is drawn."""
+        """Whether the contents of a stage, block or sequence are drawn."""
         assert item.region is not None
         return self.style.detail == "op" or (self.style.detail == "block" and item.region.kind == "stage")
 
     def shows_shortcut(self, item: Item) -> bool:
-        """Whether the shortcut of a block is drawn beside its box."""
+        """Whether the shortcut of a block is drawn next to its box."""
         return self.style.detail == "block" and is_block(item) and shortcut_of(self.graph, item) is not None
 
     def operation(self, item: Item, level: _Level, prefix: str = "") -> None:
@@ -159,11 +159,11 @@ class _Drawing:
         name = self.box(level.dot, lines, op.family, tip, self.heat_of(item.start))
         for value in node.inputs:
             kind = self.shortcuts.get((value, item.start))
-            self.writer.arrow(level.gives[value], name, **({} if kind is None else shortcut_attributes(kind)))
-        level.gives[item.start] = name
+            self.writer.arrow(level.boxes[value], name, **({} if kind is None else shortcut_attributes(kind)))
+        level.boxes[item.start] = name
 
     def closed(self, item: Item, prefix: str, level: _Level, times: int = 1) -> None:
-        """A stage, block or sequence as one box; where a box is a block, with its shortcut beside it."""
+        """Draw a stage, block or sequence as one box; a block gets its shortcut next to the box."""
         region = item.region
         assert region is not None
         nodes = range(item.start, item.stop)
@@ -179,40 +179,40 @@ class _Drawing:
         lines = [f"{prefix}{what}", *fact_lines(self.style.show, self.sized.shape_of(output), cost, numbers, times)]
         tip = printable(self.tip(region.name, region.label, item, output))
         box = self.box(level.dot, lines, "stage", tip, max(map(self.heat_of, nodes), default=0.0))
-        self.writer.arrow(level.gives[item.inputs[0]], box)
+        self.writer.arrow(level.boxes[item.inputs[0]], box)
         if self.style.detail == "block" and is_block(item) and (shortcut := shortcut_of(self.graph, item)) is not None:
             position, kind = shortcut
             op = self.graph.nodes[position].op
-            tip = f"{region.name}: the shortcut ({kind}) meets the branch"
+            tip = f"{region.name}: the shortcut ({kind}) joins the branch"
             circle = self.box(level.dot, [op.symbol or op.name], "join", tip)
             self.writer.arrow(box, circle)
-            self.writer.arrow(level.gives[item.inputs[0]], circle, **shortcut_attributes(kind))
+            self.writer.arrow(level.boxes[item.inputs[0]], circle, **shortcut_attributes(kind))
             box = circle
-        level.gives.update(dict.fromkeys(nodes, box))
+        level.boxes.update(dict.fromkeys(nodes, box))
 
     def group(self, item: Item, level: _Level, times: int) -> None:
-        """A frame around what is in a stage, block or sequence, or around one of several equal blocks."""
+        """Draw the contents of a stage, block or sequence in a frame; of several equal blocks, the first."""
         region = item.region
         assert region is not None
         repeats = f", {TIMES} {times}" if times > 1 else ""
-        title = item_caption(item, times) + repeats  # short, as arrows enter through the middle of the frame
+        title = item_caption(item, times) + repeats  # short, since arrows cross the middle of the frame's top
         with self.writer.frame(level.dot, title, style="rounded") as frame:
             penwidth = "2" if times > 1 else "1"
             frame.attr(fontsize="11", tooltip=label([f"{region.name}: {region.label}"]), penwidth=penwidth)
-            inner = _Level(frame, level.gives)
-            entering = level.gives[region.input]
-            if times > 1:  # the shortcut begins inside the frame, else it would go around all repetitions
-                level.gives[region.input] = self.writer.fork(frame, entering)
+            inner = _Level(frame, level.boxes)
+            entering = level.boxes[region.input]
+            if times > 1:  # the shortcut begins inside the frame, else it would span all repetitions
+                level.boxes[region.input] = self.writer.fork(frame, entering)
             if self.is_open(item):
                 self.items(item.items, inner)
             else:
                 self.closed(item, "", inner)
-            level.gives[region.input] = entering
+            level.boxes[region.input] = entering
 
     # --- insets ---------------------------------------------------------------------------------------------------------
 
     def inset(self, dot: Digraph, blocks: Sequence[Item]) -> None:
-        """The first of several blocks of one kind, with their names and the strides that any of them has."""
+        """Draw the first of several blocks of one kind, with their names and all strides that occur in them."""
         block, region = blocks[0], blocks[0].region
         assert region is not None
         names = [each.region.name for each in blocks if each.region is not None]
@@ -221,7 +221,7 @@ class _Drawing:
             frame.attr(fontsize="11", tooltip=label([", ".join(names[:12])]))
             level = _Level(frame, strides=strides_of_kind(self.graph, blocks))
             size = show(self.sized.shape_of(block.inputs[0]))
-            level.gives[block.inputs[0]] = self.box(frame, [size], "input", "what enters the block")
+            level.boxes[block.inputs[0]] = self.box(frame, [size], "input", "the input of the block")
             for item in block.items:
                 self.inset_item(item, level, "")
 
@@ -229,7 +229,7 @@ class _Drawing:
         if item.region is None:
             self.operation(item, level, prefix)
         elif item.start == item.stop:
-            level.gives.setdefault(item.output, level.gives[item.inputs[0]])
+            level.boxes.setdefault(item.output, level.boxes[item.inputs[0]])
         else:
             for each in item.items:
                 self.inset_item(each, level, f"{prefix}{item.name}.")
@@ -237,10 +237,10 @@ class _Drawing:
     # --- conflicts ------------------------------------------------------------------------------------------------------
 
     def conflict(self, broken: BrokenNode, level: _Level) -> None:
-        """An operation that could not be built, with the shapes of its inputs on the arrows."""
+        """Draw an operation that could not be built, with the shapes of its inputs on the arrows."""
         lines = [f"{broken.name}: {broken.op}", *wrap(broken.message)]
         name = self.box(level.dot, lines, "broken", broken.message)
         for value in broken.inputs:
-            if value in level.gives:
+            if value in level.boxes:
                 size = show(self.sized.shape_of(value))
-                self.writer.arrow(level.gives[value], name, color=BROKEN, penwidth="2", label=size)
+                self.writer.arrow(level.boxes[value], name, color=BROKEN, penwidth="2", label=size)

@@ -1,4 +1,4 @@
-"""What a diagram draws once, sets apart or marks: equal blocks, the parts of a network, kinds of blocks, shortcuts."""
+"""Finds what a diagram draws once, separately or marked: equal blocks, parts of a network, kinds of blocks, shortcuts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def equal_neighbors(graph: Graph, items: Sequence[Item]) -> Iterator[Sequence[It
 
 
 def _content(graph: Graph, block: Item) -> object:
-    """What is equal for equal blocks: everything but the names around them and what diagrams do not distinguish."""
+    """What is equal for equal blocks: everything but their names, and the fields that diagrams ignore."""
     assert block.region is not None
     prefix = len(block.region.name)
     return tuple(
@@ -52,7 +52,7 @@ def _content(graph: Graph, block: Item) -> object:
 
 
 def _inputs(values: Iterable[int], start: int) -> tuple[int | None, ...]:
-    """Values relative to the `start` of a block; None for what enters it."""
+    """Values relative to the `start` of a block; None for its input."""
     return tuple(value - start if value >= start else None for value in values)
 
 
@@ -95,17 +95,17 @@ def stride_of(graph: Graph, item: Item) -> Pair:
 
 
 def shortcut_of(graph: Graph, block: Item) -> tuple[int, ShortcutKind] | None:
-    """The position of the join where the shortcut of a block ends, and what the shortcut does; None without one."""
+    """The position of the join where the shortcut of a block ends, and the kind of the shortcut; None without one."""
     assert block.region is not None
     for position in range(block.start, block.stop):
         node = graph.nodes[position]
         if node.op.joins and node.name == f"{block.region.name}.join":
-            return position, "identity" if node.inputs[0] == block.inputs[0] else "changed on its way"
+            return position, "identity" if node.inputs[0] == block.inputs[0] else "transformed"
     return None
 
 
 def shortcut_arrows(graph: Graph) -> dict[tuple[int, int], ShortcutKind]:
-    """The arrows that are part of a shortcut, from where it leaves the branch: (value, reader), and what the shortcut does."""
+    """The arrows (value, reader) that belong to a shortcut, from where it leaves the branch, and the kind of the shortcut."""
     found: dict[tuple[int, int], ShortcutKind] = {}
     blocks = {region.name: region for region in graph.regions if region.kind == "block"}
     for position, node in enumerate(graph.nodes):
@@ -113,7 +113,7 @@ def shortcut_arrows(graph: Graph) -> dict[tuple[int, int], ShortcutKind]:
         if block is None or not node.op.joins:
             continue
         value, reader = node.inputs[0], position
-        kind: ShortcutKind = "identity" if value == block.input else "changed on its way"
+        kind: ShortcutKind = "identity" if value == block.input else "transformed"
         found[value, reader] = kind
         branch = _ancestors(graph, node.inputs[1:], block.start)
         while value >= block.start and value not in branch:

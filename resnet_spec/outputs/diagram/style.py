@@ -17,7 +17,7 @@ SHOWS: tuple[Show, ...] = get_args(Show)
 
 Attributes = dict[str, str]  # of Graphviz
 BoxKind = Family | Literal["stage", "input", "broken"]
-ShortcutKind = Literal["identity", "changed on its way"]
+ShortcutKind = Literal["identity", "transformed"]
 
 SHORTCUT = "#d55e00"
 BROKEN = "#c00000"
@@ -25,7 +25,7 @@ _DARK_TEXT, _LIGHT_TEXT = "#222222", "#ffffff"
 _HEAT = ("#fff7ec", "#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59", "#ef6548", "#d7301f", "#990000")
 _LIGHT_TEXT_FROM = 5  # this entry of _HEAT on
 HEAT_LABELS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds", "memory": "memory of its output"}
-_SHORTCUT_LINES: dict[ShortcutKind, str] = {"identity": "bold", "changed on its way": "dashed"}
+_SHORTCUT_LINES: dict[ShortcutKind, str] = {"identity": "bold", "transformed": "dashed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +98,5 @@ def box_attributes(kind: BoxKind, theme: DiagramTheme, heat: float | None = None
 
 
 def shortcut_attributes(kind: ShortcutKind) -> Attributes:
-    """The attributes of an arrow that is a shortcut: thick and orange, and dashed where it changes the value."""
+    """The attributes of the arrow of a shortcut: thick and orange, dashed if the shortcut transforms its input."""
     return {"color": SHORTCUT, "penwidth": "2", "tooltip": f"shortcut ({kind})", "style": _SHORTCUT_LINES[kind]}

@@ -14,7 +14,8 @@ from resnet_spec.language.library import is_file, shipped_name, shipped_names, s
 from resnet_spec.language.merge import resolve_recipe
 from resnet_spec.language.patches import parse_set
 from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, from_data, to_data
-from resnet_spec.language.validation import schema_document, validate_recipe
+from resnet_spec.language.schemas import schema_document
+from resnet_spec.language.validation import validate_recipe
 from resnet_spec.language.writer import write_document, write_value
 from resnet_spec.training.recipe.checks import find_contradictions
 from resnet_spec.training.recipe.model import (

@@ -1,0 +1,238 @@
+"""Explains why a document does not conform to its schema: a finding for each error of jsonschema, with a suggested fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
+from resnet_spec.diagnostics.arguments import likely_size
+from resnet_spec.diagnostics.text import join_words
+from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
+from resnet_spec.language.schemas import operation_fields
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+_TYPE_WORDS = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "a boolean",
+    "array": "a list",
+    "object": "a mapping",
+    "string": "a string",
+}
+_INFERRED = "remove it: it is inferred from the input"
+_NEVER_WRITTEN = {  # arguments of torch's layers that are not part of the language
+    **dict.fromkeys(("in_channels", "in_features", "num_features", "num_channels", "normalized_shape"), _INFERRED),
+    "inplace": "remove it: the compiler decides which layers may overwrite their input",
+}
+_KINDS = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
+
+
+def explain_schema_error(error: ValidationError, root: YamlNode, kind: DocumentKind) -> Iterator[Diagnostic]:
+    """Make the findings for one error of the schema, at their places in the tree."""
+    node, _ = _walk(root, list(error.absolute_path))
+    if error.validator == "additionalProperties":
+        yield from _unknown_keys(error, node, _dotted(list(error.absolute_path)), kind)
+    elif error.validator != "required" or _missing(error):
+        yield _finding(error, root)
+
+
+def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
+    path = list(error.absolute_path)
+    node, key = _walk(root, path)
+    name = _dotted(path)
+    written: Any = error.instance
+    expected: Any = error.validator_value
+    match error.validator:
+        case "propertyNames" | "pattern" if isinstance(written, str) and node is not None:
+            return _bad_text(written, node, name)
+        case "required":
+            missing = _missing(error)
+            what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the document"
+            message = f"{what} needs {join_words([f'`{field}`' for field in missing], 'and')}"
+            fields: Any = error.schema
+            added = ", ".join(f"{field}: {_example(fields['properties'].get(field))}" for field in missing)
+            return Diagnostic("missing-field", message, key, help=f"add `{added}`")
+        case "type":
+            if name == "input" and isinstance(node, ScalarNode | SequenceNode):
+                return _bad_text(node.text if isinstance(node, ScalarNode) else str(written), node, name)
+            kind = f"the fraction {written}" if isinstance(written, float) else _KINDS.get(type(written), "nothing")
+            message = f"`{name}` must be {_expected(expected)}, but this is {kind}"
+            return Diagnostic("wrong-type", message, _place(node, key), help=_help_for_type(error, name))
+        case "minimum" | "maximum":
+            bound = "at least" if error.validator == "minimum" else "at most"
+            help = f"use {expected} or {'more' if error.validator == 'minimum' else 'less'}"
+            message = f"`{name}` is {written}, but must be {bound} {expected}"
+            return Diagnostic("out-of-range", message, _place(node, key), help=help)
+        case "enum":
+            words = [word for word in expected if isinstance(word, str)]
+            message = f"`{name}` cannot be `{written}`"
+            return Diagnostic("unknown-word", message, _place(node, key), help=suggestion(str(written), words))
+        case "minItems" | "maxItems":
+            schema: Any = error.schema
+            exact = schema.get("minItems") == schema.get("maxItems")
+            bound = "" if exact else "at least " if error.validator == "minItems" else "at most "
+            message = f"`{name}` has {len(written)} values, but takes {bound}{expected}"
+            pair = exact and expected == 2 and "integer" in schema.get("type", ())
+            help = "write one number for both, or `[height, width]`" if pair else ""
+            return Diagnostic("wrong-length", message, _place(node, key), help=help)
+        case "uniqueItems":
+            return Diagnostic("duplicate-value", f"`{name}` has the same value twice", _place(node, key))
+        case "const":
+            return Diagnostic("unknown-word", f"`{name}` must be {expected}", _place(node, key))
+        case "minLength":
+            return Diagnostic("wrong-type", f"`{name}` is empty", _place(node, key))
+    raise AssertionError(f"the schema uses `{error.validator}`, which has no message")
+
+
+def _help_for_type(error: ValidationError, name: str) -> str:
+    """The suggested fix for a value of the wrong type."""
+    written: Any = error.instance
+    expected: Any = error.validator_value
+    last = name.rpartition(".")[2]
+    if isinstance(written, list) and last == "depth" and (depths := _digits(written)):
+        rest = ", ".join(depths[1:])
+        return f"each stage has its own depth: write `depth: {depths[0]}` here, and {rest} in the next stages"
+    if isinstance(written, list) and "object" in expected:
+        what = (
+            "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
+        )
+        return f"{what}, without dashes or square brackets"
+    if isinstance(written, list) and len(written) == 1 and not isinstance(written[0], dict | list):
+        return f"write `{_plain(written[0])}` without the brackets"
+    if "boolean" in expected and written in (0, 1):
+        return f"write `{str(bool(written)).lower()}`"
+    if isinstance(written, dict) and last == "args":
+        return f"list the names of the required arguments: `args: [{', '.join(written)}]`; default values go into `defaults`"
+    if expected in ("array", ["array", "null"]) and not isinstance(written, dict | list):
+        return f"write a list: `{last}: [{_plain(written)}]`"
+    if isinstance(written, str) and last in ("stem", "head", "branch", "shortcut", "after", "ops"):
+        return f"give it a name: `{last}: {{{_name_for(written)}: {written}}}`"
+    if type(written) is int and name.startswith("stages.") and name.count(".") == 1:
+        return f"name the field that the number is for: `{last}: {{depth: {written}}}`"
+    example = _example(error.schema)
+    return f"for example `{last}: {example}`" if example != "..." else ""
+
+
+def _plain(value: object) -> str:
+    """A single value as it is written in YAML."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _name_for(operation: str) -> str:
+    """A name to suggest for an operation."""
+    return {"act": "relu", "norm": "bn"}.get(operation, operation)
+
+
+def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str, kind: DocumentKind) -> Iterator[Diagnostic]:
+    """A finding for each key that a mapping cannot have."""
+    schema: Any = error.schema
+    written: Any = error.instance
+    general = ("op", "if", "from", "init")  # listed after the operation's own fields
+    known = [key for key in schema["properties"] if not key.startswith("insert_")]
+    known.sort(key=lambda key: "op" in written and key in general)
+    at_top = not name and any(word in schema.get("required", ()) for word in ("spec", "recipe"))
+    paths = key_paths(node) if at_top and isinstance(node, MappingNode) else {}
+    for extra in written:
+        if extra in schema["properties"]:
+            continue
+        owner = (written.get("op") or name) if name else ""
+        what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind if at_top else 'block'} has no key `{extra}`"
+        at = node.entries[extra].key if isinstance(node, MappingNode) and extra in node.entries else None
+        help = _NEVER_WRITTEN.get(extra) if "op" in written else None
+        if at is not None and at_top:
+            help = _help_elsewhere(extra, at, paths[extra], kind)
+        yield Diagnostic("unknown-field", what, at, help=help or suggestion(extra, known, SYNONYMS))
+
+
+def _help_elsewhere(extra: str, at: Span, paths: list[str], kind: DocumentKind) -> str | None:
+    """The help for a key at the top of a document that belongs further down; `paths` are its places there."""
+    full = next((path for path in paths if path.partition(".")[0] != extra), "")
+    if full and at.source.origin == "command line":
+        return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?"
+    if full and kind == "recipe":
+        return f"did you mean `{full}`?"
+    if kind == "spec" and extra in operation_fields():
+        return "if it is a field of the operation above, indent it like the other fields"
+    return None
+
+
+def _missing(error: ValidationError) -> list[str]:
+    """The required fields that are missing and not misspelled; misspelled ones are reported as such."""
+    schema: Any = error.schema
+    written: Any = error.instance
+    known = schema.get("properties", {})
+    meant = {closest(key, known, SYNONYMS) for key in written if key not in known}
+    return [field for field in schema["required"] if field not in written and field not in meant]
+
+
+def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
+    """The finding for a malformed name or input size."""
+    if isinstance(node, MappingNode) and written in node.entries:
+        message = f"`{written}` is not a valid name"
+        help = "a name consists of letters, digits and underscores, or is an integer"
+        first, dot, _ = written.partition(".")
+        if dot:
+            help = f"a dot in a key of the state_dict comes from nesting: `{first}: {{op: sequential, ops: {{...}}}}`"
+        elif ":" in written:
+            help = "write a space after the colon"
+        return Diagnostic("invalid-name", message, node.entries[written].key, help=help)
+    if name == "input":
+        help = f"write channels x height x width in pixels: `input: {_size_in(written)}`"
+        return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=help)
+    help = "a name consists of letters, digits and underscores"
+    return Diagnostic("invalid-name", f"`{written}` is not a valid name", node.span, help=help)
+
+
+def _digits(written: list[object]) -> list[str]:
+    """The depths that `[3, 4, 6, 3]` or `[3463]` most likely mean."""
+    numbers = [str(each) for each in written if isinstance(each, int) and not isinstance(each, bool)]
+    found = list(numbers[0]) if len(numbers) == 1 and 3 <= len(numbers[0]) <= 4 else numbers
+    return found if len(found) > 1 and len(numbers) == len(written) else []
+
+
+def _size_in(written: str) -> str:
+    """The size that was most likely meant by a text: `3x224x224` for `224`, `224x224`, or three numbers with any separators."""
+    numbers = [int(each) for each in re.findall(r"[0-9]{1,9}", written) if not each.startswith("0")]
+    return "x".join(map(str, likely_size(numbers)))
+
+
+def _example(field: Any) -> str:
+    """An example of a value of a field."""
+    shown = field.get("examples", field.get("enum")) if isinstance(field, dict) else None
+    return "..." if not shown or isinstance(shown[0], dict | list) else str(shown[0]).lower()
+
+
+def _walk(root: YamlNode, path: list[str | int]) -> tuple[YamlNode | None, Span | None]:
+    """The node at a path, and the place of its key."""
+    node: YamlNode | None = root
+    key: Span | None = root.span
+    for step in path:
+        if isinstance(node, MappingNode) and isinstance(step, str) and step in node.entries:
+            entry = node.entries[step]
+            node, key = entry.value, entry.key
+        elif isinstance(node, SequenceNode) and isinstance(step, int):
+            node = node.items[step]
+            key = node.span
+        else:
+            return None, key
+    return node, key
+
+
+def _place(node: YamlNode | None, key: Span | None) -> Span | None:
+    return node.span if isinstance(node, ScalarNode | SequenceNode) else key
+
+
+def _dotted(path: list[str | int]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def _expected(types: str | list[str]) -> str:
+    """`an integer, an expression or a list`."""
+    listed = [types] if isinstance(types, str) else [kind for kind in types if kind != "null"]
+    expression = "string" in listed and ("integer" in listed or "number" in listed or "boolean" in listed)
+    words = ["an expression" if expression and kind == "string" else _TYPE_WORDS[kind] for kind in listed]
+    return join_words(words, "or")

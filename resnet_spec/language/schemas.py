@@ -1,0 +1,66 @@
+"""The JSON Schemas of specs and of recipes, and what they say about operations."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from resnet_spec.diagnostics import DocumentKind
+
+_FILES: dict[DocumentKind, Path] = {kind: Path(__file__).with_name(f"{kind}.schema.json") for kind in get_args(DocumentKind)}
+
+
+@cache
+def schema_document(kind: DocumentKind = "spec") -> dict[str, Any]:
+    """The checked-in schema of specs, or of recipes."""
+    document: dict[str, Any] = json.loads(_FILES[kind].read_text(encoding="utf-8"))
+    return document
+
+
+def recipe_file_schema() -> dict[str, Any]:
+    """The schema of recipes for editors: a recipe that extends another one may omit required fields."""
+    document = schema_document("recipe")
+    required = _requirements(document)
+    return {
+        **_without_requirements(document),
+        "required": required.pop("required"),
+        "if": {"required": ["extends"]},
+        "else": required,
+    }
+
+
+def _requirements(node: dict[str, Any]) -> dict[str, Any]:
+    """The part of a schema that says which fields are required."""
+    found = {"required": node["required"]} if "required" in node else {}
+    properties = {
+        key: inner for key, each in node.get("properties", {}).items() if each is not True and (inner := _requirements(each))
+    }
+    members = [{**member, "then": inner} for member in node.get("allOf", ()) if (inner := _requirements(member["then"]))]
+    return found | ({"properties": properties} if properties else {}) | ({"allOf": members} if members else {})
+
+
+def _without_requirements(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_requirements(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    loose = {key: _without_requirements(each) for key, each in node.items() if key != "required"}
+    if "properties" in node.get("if", {}):  # without it the condition would hold for an absent field
+        loose["if"] = {**node["if"], "required": [*node["if"]["properties"]]}
+    return loose
+
+
+@cache
+def operation_names() -> frozenset[str]:
+    """The names of the operations, from the schema, which is generated from their definitions."""
+    members = schema_document()["definitions"]["operation"]["allOf"]
+    return frozenset(member["if"]["properties"]["op"]["const"] for member in members)
+
+
+@cache
+def operation_fields() -> frozenset[str]:
+    """The names of all fields of operations."""
+    members = schema_document()["definitions"]["operation"]["allOf"]
+    return frozenset(field for member in members for field in member["then"].get("properties", {}))
