@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import warnings
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from resnet_spec._system.packages import require_packages
+from resnet_spec.diagnostics import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,6 +56,18 @@ _MORE_FONTS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Micro Hei"),
     *("Hiragino Sans", "PingFang SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS"),
 )
+
+
+def find_problem() -> str:
+    """Why figures cannot be drawn; empty if they can. A package that is installed may still not be importable."""
+    try:
+        require_packages("drawing figures", "matplotlib")
+        importlib.import_module("matplotlib.figure")
+    except ArgumentError as error:
+        return error.diagnostics[0].message
+    except ImportError as error:
+        return f"matplotlib cannot be imported ({error})"
+    return ""
 
 
 @contextmanager
