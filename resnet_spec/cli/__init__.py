@@ -71,6 +71,26 @@ def _reason(error: OSError) -> str:
     return f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
+def _report_missing_package(error: ModuleNotFoundError) -> int:
+    """Report a package that nothing asked for before: most often one that another package needs. Returns the exit code."""
+    module = (error.name or "").partition(".")[0]
+    if module in ("", "resnet_spec", *sys.stdlib_module_names):
+        return _report_bug()
+    from resnet_spec._system.packages import missing_packages
+    from resnet_spec.cli.common import show_error
+
+    return show_error(missing_packages("this command", [module]))
+
+
+def _report_bug() -> int:
+    """Print the traceback of the exception that is being handled. Returns the exit code."""
+    import traceback
+
+    traceback.print_exc()
+    click.echo("this is a bug in resnet-spec; please report it with the spec that caused it", err=True)
+    return 3
+
+
 def main() -> None:
     """Run the command line and exit."""
     for stream in (sys.stdout, sys.stderr):
@@ -90,6 +110,8 @@ def main() -> None:
         from resnet_spec.cli.common import show_error
 
         code = show_error(error)
+    except ModuleNotFoundError as error:
+        code = _report_missing_package(error)
     except BrokenPipeError:  # the reader of the output has exited, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -97,11 +119,7 @@ def main() -> None:
         click.echo(f"error: {printable(_reason(error))}", err=True)
         code = 2
     except Exception:  # any other exception is a bug: those that a user can cause are caught above
-        import traceback
-
-        traceback.print_exc()
-        click.echo("this is a bug in resnet-spec; please report it with the spec that caused it", err=True)
-        code = 3
+        code = _report_bug()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torch's process groups sometimes abort when the interpreter exits
         sys.stdout.flush()
         sys.stderr.flush()

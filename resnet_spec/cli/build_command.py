@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from resnet_spec import compiler
+from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -64,6 +65,10 @@ def command(
     if output is not None and not output.endswith(".safetensors"):
         raise click.UsageError("the file name of -o must end in .safetensors")
     try:
+        if output is not None:
+            require_packages("writing weights", *NETWORKS)
+        elif not dump_ir:
+            require_packages("building a module", "torch", "numpy")
         analysis = compiler.analyze(find_target(spec, size, spec_root), sets, size, enforce_expect=False)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from resnet_spec._system.allocator import keep_memory
+from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -53,11 +55,11 @@ def command(
 
     RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote.
     """
-    from resnet_spec._system.allocator import keep_memory
-    from resnet_spec.inference.evaluate import evaluate
-
     keep_memory()
     try:
+        require_packages("evaluating a network", *NETWORKS)
+        from resnet_spec.inference.evaluate import evaluate
+
         evaluation = evaluate(
             run,
             data,

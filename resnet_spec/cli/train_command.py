@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resnet_spec._system.packages import TRAINING, require_packages
 from resnet_spec.cli.common import findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.cli.progress import Bar
-from resnet_spec.diagnostics import ResnetSpecError, printable
+from resnet_spec.diagnostics import ArgumentError, ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import count_text
 
@@ -111,6 +112,10 @@ def command(
     if resume is not None and any((patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)):
         message = "a run is continued unchanged: with --resume, only --data, --device and --workers are allowed"
         raise click.UsageError(f"{message}; start a new run to change anything else")
+    try:
+        require_packages("training", *TRAINING)
+    except ArgumentError as error:
+        ctx.exit(show_error(error, message_format))
     from resnet_spec._system import allocator
     from resnet_spec.training import runs
     from resnet_spec.training.options import TrainOptions

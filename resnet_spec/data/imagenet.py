@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from resnet_spec._system.files import require_regular
 from resnet_spec.data.dataset import Data
 from resnet_spec.data.listing import Listed, Listing
 from resnet_spec.data.refusal import refuse
@@ -107,7 +108,7 @@ def _class_names(numbers: list[str], root: Path, home: Path) -> tuple[str, ...]:
             words.setdefault(number, synonyms.partition(",")[0].strip())
     for path in (root / "imagenet_class_index.json", home / "imagenet_class_index.json"):
         try:
-            entries = json.loads(path.read_text(encoding="utf-8")).values()
+            entries = json.loads(require_regular(path).read_text(encoding="utf-8")).values()
             words |= {number: str(word) for number, word in entries}
         except (OSError, ValueError, AttributeError, TypeError):
             continue

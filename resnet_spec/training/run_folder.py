@@ -22,7 +22,7 @@ from pathlib import Path
 
 from torch import nn
 
-from resnet_spec._system.files import write_atomically
+from resnet_spec._system.files import require_regular, write_atomically
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.report.record import EpochRow, Timing, metrics_csv, metrics_jsonl, timing_csv
 from resnet_spec.training import checkpoints
@@ -122,7 +122,7 @@ def name_folder(parent: Path, name: str) -> Path:
 def read_environment(path: Path) -> dict[str, str] | None:
     """The environment that a run was started in, from `environment.json`; None where that cannot be read."""
     try:
-        found = json.loads((path / "environment.json").read_text(encoding="utf-8"))
+        found = json.loads(require_regular(path / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None

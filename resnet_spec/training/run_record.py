@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from resnet_spec._system.files import write_atomically
+from resnet_spec._system.files import require_regular, write_atomically
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
@@ -92,7 +92,7 @@ def write_record(run: Path, record: RunRecord) -> None:
 def read_record(run: Path) -> RunRecord:
     """Read `run.json`. Keys that it does not know are ignored; raises ArgumentError where it is not as it was written."""
     try:
-        found = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+        found = json.loads(require_regular(run / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         why = "it holds no run.json" if isinstance(error, FileNotFoundError) else str(error)
         message = f"{printable(str(run))} is not the folder of a run: {printable(why)}"

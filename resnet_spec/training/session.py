@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from resnet_spec._system.packages import require_packages
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, printable
 from resnet_spec.report.pictures import FinalScores, FinishedRun, write_pictures
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
@@ -173,11 +174,23 @@ class Session:
             with writing(path):
                 write_json(path / "results.json", results)
                 started = read_environment(path) or describe_environment()  # another command started a resumed run
-                write_pictures(path, self._finished_run(progress, scores, started))
+                write_pictures(path, self._finished_run(progress, scores, started, stop))
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
         return Result(path, module, rows, timings, best, test, self.data.classes, feeds.preparation, skipped)
 
-    def _finished_run(self, progress: Progress, scores: Scores | None, environment: dict[str, str]) -> FinishedRun:
+    def _draw(self, stop: Stop) -> tuple[bytes | None, tuple[str, ...]]:
+        """The diagram of the network as SVG, or None and a note: a run is worth more than its picture."""
+        if self.subject.diagram is None:
+            return None, ()
+        try:
+            return self.subject.diagram(lambda: stop.requested), ()
+        except ResnetSpecError as error:
+            why = error.diagnostics[0].message
+        except OSError as error:  # no process can be started
+            why = str(error)
+        return None, (f"the diagram of the network is left out: {why}",)
+
+    def _finished_run(self, progress: Progress, scores: Scores | None, environment: dict[str, str], stop: Stop) -> FinishedRun:
         """What the report is written from."""
         subject, feeds = self.subject, self.feeds
         splits = {"training": feeds.training, "validation": feeds.validation, "test": feeds.test}
@@ -185,19 +198,22 @@ class Session:
         if scores is not None:
             matrix = scores.table(self.data.classes)
             final = FinalScores(feeds.test is not None, scores.loss, scores.accuracy, scores.top5, matrix)
+        diagram, notes = self._draw(stop)
+        for note in notes:
+            self.console.say(note)
         return FinishedRun(
             name=subject.name,
             params=subject.params,
             macs=subject.macs,
             spec=subject.spec,
             fingerprint=subject.fingerprint,
-            diagram=None if subject.diagram is None else subject.diagram(),
+            diagram=diagram,
             recipe=self.recipe.name,
             recipe_text=self.recipe.text,
             data=self.data,
             counts={name: len(batches.labels) for name, batches in splits.items() if batches is not None},
             preparation=feeds.preparation,
-            notes=self.notes,
+            notes=(*self.notes, *notes),
             skipped=feeds.skipped.names,
             rows=tuple(progress.rows),
             timings=tuple(progress.timings),
@@ -223,6 +239,8 @@ def open_session(
     """
     if recipe.precision == "bf16" and machine.device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
+    if recipe.augment.each:
+        require_packages("the augmentation in this recipe", "torchvision")
     layers = list(subject.module.modules())
     if recipe.channels_last and machine.device.type == "cpu" and any(map(_corrupts_memory, layers)):
         recipe = replace(recipe, channels_last=False)
