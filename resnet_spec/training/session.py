@@ -19,6 +19,7 @@ from resnet_spec.training.environment import describe_environment, deterministic
 from resnet_spec.training.failures import explain
 from resnet_spec.training.feeding import Feeds, Machine, feed
 from resnet_spec.training.fitting import check_recipe
+from resnet_spec.training.layout import reason_against_channels_last
 from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.progress import Progress
@@ -223,13 +224,13 @@ def open_session(
     """
     if recipe.precision == "bf16" and machine.device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
-    layers = list(subject.module.modules())
-    if recipe.channels_last and machine.device.type == "cpu" and any(map(_corrupts_memory, layers)):
-        recipe = replace(recipe, channels_last=False)
-        reason = "torch's 1x1 convolutions with a stride and few channels corrupt memory in it"
-        notes = (*notes, f"channels_last is off: {reason}")
-    norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
-    check_recipe(subject.module, recipe)
+    check_recipe(subject.module, recipe)  # it also freezes parts, on which the layout depends
+    if recipe.channels_last and machine.device.type == "cpu":
+        reason = reason_against_channels_last(subject.module, subject.input)
+        if reason is not None:
+            recipe = replace(recipe, channels_last=False)
+            notes = (*notes, f"channels_last is off: {reason}")
+    norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in subject.module.modules())
     feeds = feed(data, recipe, preparation, machine, 2 if norms else 1)
     machine.world.agree(
         {
@@ -256,17 +257,3 @@ def _with_synced_norms(subject: Subject, recipe: Recipe, machine: Machine) -> Su
         help = "set it false, or use group norm: `--set 'norm={op: group_norm, num_groups: 8}'`"
         raise recipe.refuse("recipe-sync", message, "sync_batch_norm", help=help)
     return replace(subject, module=nn.SyncBatchNorm.convert_sync_batchnorm(subject.module))  # type: ignore[no-untyped-call]
-
-
-def _corrupts_memory(layer: nn.Module) -> bool:
-    """Whether the backward pass of a layer corrupts memory on CPUs in channels_last (oneDNN issue 6035).
-
-    That of 1x1 convolutions with a stride does where they have fewer channels than a vector register has numbers: 16, or 8 on
-    older CPUs.
-    """
-    return (
-        isinstance(layer, nn.Conv2d)
-        and layer.kernel_size == (1, 1)
-        and max(layer.stride) > 1
-        and layer.in_channels // layer.groups < 16
-    )
