@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +113,8 @@ def command(
     from resnet_spec.training.options import TrainOptions
     from resnet_spec.training.plan import describe_plan
     from resnet_spec.training.run_folder import resume_command
+    from resnet_spec.training.run_lock import lock_run
+    from resnet_spec.training.run_record import read_record
     from resnet_spec.training.scoring import Interrupted
     from resnet_spec.training.stop import Stop
     from resnet_spec.training.world import joined
@@ -121,12 +124,15 @@ def command(
     stop = Stop()
     place = resume or out
     folder = None if place is None else Path(place)
-    with joined() as world:
+    with joined() as world, ExitStack() as held:
         bar = Bar(world.writes)
         is_new = resume is None and not runs.continues_after_failure(folder)
         try:
             if not is_new:
                 assert folder is not None
+                read_record(folder)  # before a lock is left in a folder that is none of a run
+                if not dry_run:
+                    held.enter_context(lock_run(folder, world, bar.say))
                 session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
                 bar.say(describe_plan(session))
                 where = "from its start" if found is None else f"after step {found.step:,}"

@@ -37,7 +37,7 @@ class Found:
 def save(run: Path, step: int, state: State, keep: int) -> Path:
     """Write a checkpoint into the folder of a run, and remove all but the `keep` newest. Raises OSError."""
     folder = run / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # without its parents: a run whose folder is gone is not made again
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     data = buffer.getbuffer()

@@ -22,6 +22,7 @@ from resnet_spec.training.images import prepare
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.recipe import Recipe, read_recipe, reduce_to_one_batch, settle_precision
 from resnet_spec.training.run_folder import create, name_folder, refuse_existing, writing
+from resnet_spec.training.run_lock import lock_run
 from resnet_spec.training.run_record import RUN_FILE, RunRecord, read_record, write_json, write_record
 from resnet_spec.training.scoring import computes_bf16
 from resnet_spec.training.session import Result, Session, open_session
@@ -49,8 +50,9 @@ def train(options: TrainOptions, console: Console | None = None, stop: Stop | No
         if continues_after_failure(options.out):
             assert options.out is not None
             module = options.spec if isinstance(options.spec, nn.Module) else None
-            session, found = open_run(options.out, None, options.device, options.workers, console, world, module)
-            return session.train(options.out, stop, found)
+            with lock_run(options.out, world, console.say):
+                session, found = open_run(options.out, None, options.device, options.workers, console, world, module)
+                return session.train(options.out, stop, found)
         run = prepare_run(options, console, world)
         return start_run(run, stop)
 
@@ -66,9 +68,12 @@ def resume(
     stop: Stop | None = None,
 ) -> Result:
     """Continue a run to its end. Raises Interrupted where it was asked to stop, and what `open_run` raises."""
+    console = console or Console.plain()
     with joined() as world:
-        session, found = open_run(folder, data, device, workers, console or Console.plain(), world, module)
-        return session.train(folder, stop or Stop(), found)
+        read_record(folder)  # before a lock is left in a folder that is none of a run
+        with lock_run(folder, world, console.say):
+            session, found = open_run(folder, data, device, workers, console, world, module)
+            return session.train(folder, stop or Stop(), found)
 
 
 def continues_after_failure(out: Path | None) -> bool:
@@ -125,14 +130,17 @@ def start_run(run: NewRun, stop: Stop) -> Result:
     session, folder, world = run.session, run.folder, run.session.machine.world
     if world.writes:
         create(folder)
-        with writing(folder):
-            write_json(folder / "environment.json", describe_environment())
-            for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
-                if text:
-                    write_atomically(folder / name, text.encode("utf-8"))
-            write_record(folder, run.record)  # the last: with it the run can be resumed
-    world.wait()
-    return session.train(folder, stop, save_first=run.record.unrepeatable)
+    with lock_run(folder, world, session.console.say):
+        if world.writes:
+            refuse_existing(folder)  # another run may have begun and ended in it since
+            with writing(folder):
+                write_json(folder / "environment.json", describe_environment())
+                for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
+                    if text:
+                        write_atomically(folder / name, text.encode("utf-8"))
+                write_record(folder, run.record)  # the last: with it the run can be resumed
+        world.wait()
+        return session.train(folder, stop, save_first=run.record.unrepeatable)
 
 
 def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
@@ -245,9 +253,6 @@ def open_run(
     if record.module and module is None:
         message = "a run of a module that is not from a spec is resumed in Python: resume(folder, module=...)"
         raise ArgumentError([Diagnostic("not-a-run", message, None)])
-    if world.writes:
-        with writing(folder):
-            checkpoints.clear_unfinished(folder)
     recipe = read_recipe(folder / "recipe.yaml")
     hold = frozenset(record.held) if record.skip_bad else None
     machine = Machine(find_device(device), world, workers, record.skip_bad, hold)

@@ -24,7 +24,7 @@ from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run_folder import BEST, LAST, RunFolder, read_environment, writing
+from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, writing
 from resnet_spec.training.run_record import hash_labels, hash_names, write_json
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.stop import Stop
@@ -93,6 +93,7 @@ class Session:
             self.machine.world.writes,
             self.console.on_step,
             lambda row, timing: self.console.on_epoch(row, timing, loop.epochs),
+            identify_folder(path),
         )
         feeds = self.feeds
         test = feeds.test if feeds.validation is None else None  # it is used once, at the end, where there is a choice to make
@@ -100,6 +101,9 @@ class Session:
             *(self.subject.module, self.recipe, feeds.training, feeds.validation, test),
             *(folder, self.machine.world, stop),
         )
+        if folder.writes:
+            with writing(path):
+                checkpoints.clear_unfinished(path)
         if restored is not None:
             self._restore(loop, folder, restored)
         try:
@@ -107,7 +111,7 @@ class Session:
                 if save_first:
                     loop.save()
                 loop.run()
-                return self._finish(path, loop, folder.facts, stop)
+                return self._finish(folder, loop, stop)
         except (MemoryError, OSError, RuntimeError, ValueError) as error:
             explained = explain(error, self.recipe, self.memory)
             if explained is None:
@@ -143,8 +147,10 @@ class Session:
             with writing(folder.path):
                 folder.write_metrics(loop.progress.rows, loop.progress.timings)
 
-    def _finish(self, path: Path, loop: Loop, facts: WeightsFacts, stop: Stop) -> Result:
+    def _finish(self, folder: RunFolder, loop: Loop, stop: Stop) -> Result:
         """Load the best weights, score them on the test images, and write results and report."""
+        path = folder.path
+        folder.check_place()
         progress, feeds, machine = loop.progress, self.feeds, self.machine
         module = loop.weights
         best = progress.best_epoch
@@ -152,7 +158,7 @@ class Session:
             module.load_state_dict(read_weights(path / BEST)[0])
         elif machine.world.writes and not (path / LAST).exists():
             with writing(path):
-                write_weights(path / LAST, module, facts)
+                write_weights(path / LAST, module, folder.facts)
         scores = None
         batches = feeds.test or feeds.validation
         if batches is not None:
@@ -161,6 +167,7 @@ class Session:
             machine.world.wait()
         test = scores if feeds.test is not None else None
         if machine.world.writes:
+            folder.check_place()
             results = {
                 "epochs": len(progress.rows),
                 "steps": progress.step,
@@ -175,6 +182,7 @@ class Session:
                 write_json(path / "results.json", results)
                 started = read_environment(path) or describe_environment()  # another command started a resumed run
                 write_pictures(path, self._finished_run(progress, scores, started))
+            folder.check_place()
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
         return Result(path, module, rows, timings, best, test, self.data.classes, feeds.preparation, skipped)
 

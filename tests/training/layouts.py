@@ -2,9 +2,9 @@
 
 Each is trained as the first operation, behind a convolution, and behind a frozen one, in fp32 and bf16. The steps run in
 processes of their own, since torch may end one: a process prints the number of a case before the case, so that a crash is
-known by its last line, and the cases after it continue in another process. Gradients in channels_last are compared with those in
-the plain layout. Strided 1x1 convolutions of fewer than 16 channels are left out: they damage the memory of the process, so that any
-case after them might be the one that fails.
+known by its last line, and the cases after it continue in another process. Gradients in channels_last are compared with those
+in the plain layout. Strided 1x1 convolutions of fewer than 16 channels are left out: they damage the memory of the process,
+so that any case after them might be the one that fails.
 """
 
 from __future__ import annotations
