@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from resnet_spec import compiler
@@ -21,9 +22,9 @@ from resnet_spec.training.feeding import Machine
 from resnet_spec.training.images import prepare
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.recipe import Recipe, read_recipe, reduce_to_one_batch, settle_precision
-from resnet_spec.training.run_folder import create, name_folder, refuse_existing, writing
+from resnet_spec.training.run_folder import create, name_folder, read_environment, refuse_existing, writing
 from resnet_spec.training.run_lock import lock_run
-from resnet_spec.training.run_record import RUN_FILE, RunRecord, read_record, write_json, write_record
+from resnet_spec.training.run_record import RUN_FILE, RunRecord, hash_text, read_record, write_json, write_record
 from resnet_spec.training.scoring import computes_bf16
 from resnet_spec.training.session import Result, Session, open_session
 from resnet_spec.training.spec_subject import (
@@ -135,9 +136,8 @@ def start_run(run: NewRun, stop: Stop) -> Result:
             refuse_existing(folder)  # another run may have begun and ended in it since
             with writing(folder):
                 write_json(folder / "environment.json", describe_environment())
-                for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
-                    if text:
-                        write_atomically(folder / name, text.encode("utf-8"))
+                for name, text in _texts(session).items():
+                    write_atomically(folder / name, text.encode("utf-8"))
                 write_record(folder, run.record)  # the last: with it the run can be resumed
         world.wait()
         return session.train(folder, stop, save_first=run.record.unrepeatable)
@@ -227,7 +227,15 @@ def _record(session: Session, options: TrainOptions) -> RunRecord:
         overfit_batch=options.overfit_batch,
         module=isinstance(options.spec, nn.Module),
         weights=options.weights is not None,
+        contents=session.contents,
+        texts={name: hash_text(text) for name, text in _texts(session).items()},
     )
+
+
+def _texts(session: Session) -> dict[str, str]:
+    """The files that say what a run computes, by name."""
+    texts = {"recipe.yaml": session.recipe.text, "spec.yaml": session.subject.spec}
+    return {name: text for name, text in texts.items() if text}
 
 
 def open_run(
@@ -264,7 +272,11 @@ def open_run(
         opened = _open_data(text, recipe, spec.analysis.input, spec.outputs, record)
         subject = subject_of_spec(spec, recipe, record.preparation, prove=False)  # its text is the one document
     refuse_channels(opened, record.preparation.channels)
-    session = open_session(subject, recipe, opened, record.preparation, machine, opened.notes, console)
+    session = open_session(
+        subject, recipe, opened, record.preparation, machine, (*opened.notes, *_note_threads(folder, machine)), console
+    )
+    for name, expected in (record.texts or {}).items():
+        _check_text(folder, name, expected)
     _check_data(session, record, text)
     found = checkpoints.newest(folder, console.say)
     if found is None and record.unrepeatable:
@@ -284,10 +296,36 @@ def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:
     return spec
 
 
+def _check_text(folder: Path, name: str, expected: str) -> None:
+    """Raise ArgumentError where a file of a run is not as it was written."""
+    path = folder / name
+    try:
+        changed = hash_text(path.read_text(encoding="utf-8")) != expected
+    except (OSError, ValueError) as error:
+        raise ArgumentError([Diagnostic("not-a-run", f"cannot read {printable(str(path))}: {error}", None)]) from None
+    if changed:
+        message = f"{printable(str(path))} was changed since the run began, and a run continues as it began"
+        help = "undo the change; or start a new run with it: `train SPEC --recipe FILE --weights last.safetensors`"
+        raise ArgumentError([Diagnostic("not-a-run", message, None, help=help)])
+
+
+def _note_threads(folder: Path, machine: Machine) -> tuple[str, ...]:
+    """A note where the processor computes with other threads than when the run began."""
+    began = (read_environment(folder) or {}).get("threads", "")
+    now = str(torch.get_num_threads())
+    if machine.device.type != "cpu" or not began.isdecimal() or began == now:
+        return ()
+    return (f"torch computes with {now} threads, and did with {began[:9]} when the run began: the last bits may differ",)
+
+
 def _check_data(session: Session, record: RunRecord, text: str) -> None:
     """Raise DataError where labels, names of images or steps of an epoch are not those that a run began with."""
     if (session.labels, session.images) != (record.labels, record.images):
         message = f"{printable(text)} has other images or labels than when the run began"
+        help = "continue with the same data, or start a new run with `--weights`"
+        raise DataError([Diagnostic("data-changed", message, None, help=help)])
+    if record.contents is not None and session.contents != record.contents:
+        message = f"{printable(text)} has other images under the same names than when the run began"
         help = "continue with the same data, or start a new run with `--weights`"
         raise DataError([Diagnostic("data-changed", message, None, help=help)])
     steps = session.feeds.training.steps_per_epoch

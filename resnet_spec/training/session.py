@@ -25,7 +25,7 @@ from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, writing
-from resnet_spec.training.run_record import hash_labels, hash_names, write_json
+from resnet_spec.training.run_record import hash_contents, hash_labels, hash_names, write_json
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
@@ -66,6 +66,7 @@ class Session:
     feeds: Feeds
     notes: tuple[str, ...]
     images: str  # a hash of the names of all images
+    contents: str  # a hash of what is in them
     console: Console
 
     @property
@@ -253,7 +254,7 @@ def open_session(
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
     described = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
-    return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), console)
+    return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), hash_contents(data), console)
 
 
 def _with_synced_norms(subject: Subject, recipe: Recipe, machine: Machine) -> Subject:
