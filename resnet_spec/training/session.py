@@ -113,7 +113,7 @@ class Session:
                     loop.save()
                 loop.run()
                 return self._finish(folder, loop, stop)
-        except (MemoryError, OSError, RuntimeError, ValueError) as error:
+        except (ArithmeticError, MemoryError, OSError, RuntimeError, ValueError) as error:
             explained = explain(error, self.recipe, self.memory)
             if explained is None:
                 raise
