@@ -15,6 +15,7 @@ from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation, refuse_channels
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
 from resnet_spec.training import checkpoints
+from resnet_spec.training.checkpoint_form import Form
 from resnet_spec.training.console import Console
 from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
@@ -278,13 +279,19 @@ def open_run(
     for name, expected in (record.texts or {}).items():
         _check_text(folder, name, expected)
     _check_data(session, record, text)
-    found = checkpoints.newest(folder, console.say)
+    found = checkpoints.newest(folder, console.say, _form(session))
     if found is None and record.unrepeatable:
         message = (
             f"{printable(str(folder))} has no checkpoint that can be read, and its seed cannot give the weights it began with"
         )
         raise ArgumentError([Diagnostic("not-a-run", message, None, help="start a new run with the same weights")])
     return session, found
+
+
+def _form(session: Session) -> Form:
+    """What a checkpoint of a run must be like."""
+    recipe, per_epoch = session.recipe, session.feeds.training.steps_per_epoch
+    return Form(session.subject.module, recipe, recipe.iterations or (recipe.epochs or 0) * per_epoch)
 
 
 def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:

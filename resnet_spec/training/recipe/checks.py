@@ -8,6 +8,7 @@ from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.training.recipe.model import Recipe
 
 MOST_ARGUMENT = 1e9  # of an optimizer
+LEAST_RATIO = 0.001
 
 
 def find_contradictions(recipe: Recipe) -> Iterator[Diagnostic]:
@@ -114,3 +115,7 @@ def _ranges(recipe: Recipe) -> Iterator[Diagnostic]:
         place = recipe.place("augment", "random_resized_crop", "ratio")
         help = "for example `ratio: [0.75, 1.3333]`"
         yield Diagnostic("recipe-augment", "an aspect ratio (width over height) is above 0", place, help=help)
+    elif narrow < LEAST_RATIO:
+        place = recipe.place("augment", "random_resized_crop", "ratio")
+        message = f"an aspect ratio of {narrow:g} is below {LEAST_RATIO:g}, that of a line"
+        yield Diagnostic("recipe-augment", message, place, help="for example `ratio: [0.75, 1.3333]`")
