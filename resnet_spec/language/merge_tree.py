@@ -126,7 +126,7 @@ class TreeMerger:
 
     def _report_nothing(self, code: str, message: str, key: Span, path: str, parent: MappingNode, help: str = "") -> None:
         """Report a patch or a `null` for nothing, with the sibling that was most likely meant, else `help`."""
-        near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict and "." in path else 0)
+        near = suggestion(path.rpartition(".")[2], parent.entries, most=12 if self.strict and "." in path else 0)
         if self.strict and "." not in path and (paths := key_paths(parent).get(path)):
             near = f"did you mean `{paths[0]}{key.source.text.removeprefix(path)}`?"
         if self.strict and not near:
