@@ -79,7 +79,7 @@ class TreeMerger:
                 self.report("position-taken", message, position.sibling.span, help, here)
             else:
                 inserts.append(_Insert(key, merged, position))
-        return MappingNode(self._insert(entries, inserts), patch.span)
+        return MappingNode(self._insert(entries, inserts) if inserts else entries, patch.span)
 
     def report(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
         self.findings.append(Diagnostic(code, message, span, related=related, help=help))
