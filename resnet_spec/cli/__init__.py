@@ -1,7 +1,7 @@
-"""The command line: arguments and exit codes. `program` has the commands, each in a module that is imported when it is called.
+"""The command line: arguments and exit codes. Each command has its own module, which `program` imports when it is called.
 
-Exit codes: 0 success, 1 findings, 2 a wrong argument or a file that cannot be read or written, 3 a bug in resnet-spec, 130 ended
-by Ctrl-C.
+Exit codes: 0 success, 1 findings, 2 a wrong argument or a file that cannot be read or written, 3 a bug in resnet-spec, 130
+ended by Ctrl-C.
 
 Nothing is imported here before `main` runs, so that Ctrl-C ends the program quietly from its first moment on.
 """

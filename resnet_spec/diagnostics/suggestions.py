@@ -9,8 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from itertools import islice
-from os.path import commonprefix
+from itertools import islice, pairwise, takewhile
 
 MOST_KNOWN = 1000  # known words that are looked at
 MANY = 100
@@ -79,7 +78,7 @@ def _vocabulary(choices: tuple[str, ...]) -> Vocabulary:
 def _pieces(word: str) -> frozenset[str]:
     """The letters of a word and its pairs of neighboring letters; of a long one, those near its ends."""
     ends = word if len(word) <= 2 * MOST_LETTERS else word[:MOST_LETTERS] + word[-MOST_LETTERS:]
-    return frozenset([*ends, *map("".join, zip(ends, ends[1:], strict=False))])
+    return frozenset([*ends, *map("".join, pairwise(ends))])
 
 
 def _is_short(word: str) -> bool:
@@ -88,14 +87,18 @@ def _is_short(word: str) -> bool:
 
 
 def _likeness_of_ends(first: str, second: str) -> float:
-    begin = len(commonprefix([first, second]))
-    end = len(commonprefix([first[begin:][::-1], second[begin:][::-1]]))
+    """2 * the letters that two words begin and end with / all letters."""
+    begin = _common(first, second)
+    end = _common(first[begin:][::-1], second[begin:][::-1])
     return 2 * (begin + end) / (len(first) + len(second))
 
 
-def suggestion(
-    word: str, known: Collection[str] | Vocabulary, synonyms: dict[str, str] | None = None, most: int = 12
-) -> str:
+def _common(first: str, second: str) -> int:
+    """How many letters two words begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+
+
+def suggestion(word: str, known: Collection[str] | Vocabulary, synonyms: dict[str, str] | None = None, most: int = 12) -> str:
     """A help for an unknown word: the closest known word, else the known words, `most` of them; empty where there are none."""
     if (near := closest(word, known, synonyms)) is not None:
         return f"did you mean `{near}`?"

@@ -162,7 +162,8 @@ class _ChainReader:
             raise self._refuse("extends-not-allowed", f"this {self.kind} may not extend another file", item.span)
         if "\x00" in text:
             message = "there is no such file: the path contains a NUL character"
-            raise self._refuse("missing-file", message, item.span, f"write the path of a {self.kind}, or the name of a shipped one")
+            help = f"write the path of a {self.kind}, or the name of a shipped one"
+            raise self._refuse("missing-file", message, item.span, help)
         if _is_absolute(text):
             message = f"`{text}` is an absolute path, and `extends` takes one relative to this file"
             help = f"write a relative path, or the name of a shipped {self.kind}"

@@ -216,7 +216,7 @@ class _TreeBuilder:
         return count, height
 
     def _followed(self, node: YamlNode) -> YamlNode:
-        """The tree with what its aliases name in their places. Nothing is copied before all of it is known to be small enough."""
+        """The tree with what its aliases name in their places. Nothing is copied before all is known to be small enough."""
         if (alias := self.aliases.get(id(node))) is not None:
             key = id(alias.target)
             if key not in self.copied:

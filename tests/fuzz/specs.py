@@ -51,7 +51,6 @@ class Specs:
         shutil.copytree(TESTS / "invalid" / "parts", folder / "parts")
         measure(resnet_spec.build("cifar_resnet20", device="meta"), (3, 32, 32))  # torch is imported and warm before a case
 
-
     @cached_property
     def texts(self) -> list[bytes]:
         """The specs that cases begin from."""
