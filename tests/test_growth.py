@@ -13,6 +13,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def chain(n: int) -> Files:
     """Files that extend one another."""
     files = {"f0.yaml": stem(50, lambda k: f"c{k}: relu")}
     for k in range(1, n):
-        files[f"f{k}.yaml"] = f"spec: 1\nextends: f{k - 1}.yaml\nparams:\n{each(100, lambda j, k=k: f'p{k}_{j}: 1')}"
+        files[f"f{k}.yaml"] = f"spec: 1\nextends: f{k - 1}.yaml\nparams:\n{each(100, partial('p{}_{}: 1'.format, k))}"
     return files
 
 

@@ -233,7 +233,7 @@ class _NameChecker:
         for name in use.inputs:
             if earlier is not None and name.text not in earlier:
                 message = f"`{name.text}` is not an earlier value of the block"
-                near = closest(name.text, islice(reversed(earlier), MOST_EARLIER))
+                near = closest(name.text, islice(reversed(tuple(earlier)), MOST_EARLIER))
                 help = list_known(earlier) if near is None else f"did you mean `{near}`?"
                 self.refuse("unknown-name", message, name.span, help)
 

@@ -39,7 +39,8 @@ class Form:
     @property
     def most_bytes(self) -> int:
         """More bytes than a checkpoint of the run has."""
-        return _CONSTANT + _FACTOR * sum(each.nbytes for each in self.module.state_dict().values())
+        held: int = sum(each.nbytes for each in self.module.state_dict().values())
+        return _CONSTANT + _FACTOR * held
 
     def check(self, state: Mapping[str, object], step: int) -> None:
         """Raise FormError where `state` is not that of the run after `step` steps."""
@@ -116,7 +117,7 @@ class Form:
                     number_or_none = (value is None and name in optional) or isinstance(value, float) or _is_count(value)
                     _require(_is_count(value) if name in _COUNTS else number_or_none, f"{key}.{name}")
         best_epoch, warm_end = state.get("best_epoch"), state.get("warm_end")
-        _require(_is_count(best_epoch) and best_epoch <= len(rows), "best_epoch")
+        _require(isinstance(best_epoch, int) and _is_count(best_epoch) and best_epoch <= len(rows), "best_epoch")
         for key in ("best", "seconds", "epoch_seconds"):
             _require(_is_number(state.get(key)), key)
         _require("warm_end" in state and (warm_end is None or _is_count(warm_end)), "warm_end")

@@ -204,9 +204,11 @@ def hash_contents(data: Data) -> str:
         return ""
     found = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
-        for i in [] if split is None else _spread(len(split), MOST_SIZES):
+        if split is None:
+            continue
+        for i in _spread(len(split), MOST_SIZES):
             found.update(_size(data.home, split, i))
-        for i in [] if split is None else _spread(len(split), MOST_READ):
+        for i in _spread(len(split), MOST_READ):
             found.update(hashlib.sha256(_content(data.home, split, i)).digest())
     return found.hexdigest()
 

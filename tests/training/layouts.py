@@ -152,7 +152,7 @@ def _compare(case: Case, module: Any) -> str:
         placed.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=case.precision == "bf16"):
             outputs = placed(images.to(memory_format=layout))
-        torch.nn.functional.cross_entropy(outputs.float(), labels).backward()
+        torch.nn.functional.cross_entropy(outputs.float(), labels).backward()  # type: ignore[no-untyped-call]
         gradients.append({name: each.grad.clone() for name, each in placed.named_parameters() if each.grad is not None})
     plain, last = gradients
     assert plain.keys() == last.keys()

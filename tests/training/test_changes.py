@@ -66,7 +66,10 @@ def test_an_imagenet_folder_is_compared_too(tmp_path: Path) -> None:
             (tmp_path / part / name).mkdir(parents=True)
             Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / part / name / "a.JPEG")
     text = f"imagenet:{tmp_path}"
-    contents = lambda: hash_contents(open_data(text, input=(3, 8, 8), split=(0.0, 0.0)))  # noqa: E731
+
+    def contents() -> str:
+        return hash_contents(open_data(text, input=(3, 8, 8), split=(0.0, 0.0)))
+
     before = contents()
     assert contents() == before
     Image.fromarray(np.full((8, 8, 3), 9, np.uint8)).save(tmp_path / "val" / "n01443537" / "a.JPEG")
@@ -112,7 +115,10 @@ def test_a_run_of_version_0_1_is_not_checked(tmp_path: Path) -> None:
 def test_other_threads_are_noted(tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(run, epochs=1)
-    notes = lambda: describe_plan(runs.open_run(run, None, "cpu", None, Console.silent())[0])  # noqa: E731
+
+    def notes() -> str:
+        return describe_plan(runs.open_run(run, None, "cpu", None, Console.silent())[0])
+
     assert "threads" not in notes().partition("note")[2]
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)

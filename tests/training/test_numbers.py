@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from resnet_spec.cli import group
 from resnet_spec.diagnostics import RecipeError, ResnetSpecError
-from resnet_spec.language.validation import schema_document
+from resnet_spec.language.schemas import schema_document
 from resnet_spec.training.batches import mix
 from resnet_spec.training.images import _transforms
 from resnet_spec.training.recipe import Augment, Schedule, read_recipe

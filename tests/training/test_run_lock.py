@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import resnet_spec
-from resnet_spec.training import checkpoints, run_lock, session
+from resnet_spec.training import checkpoints, run_lock, scoring, session
 from resnet_spec.training.console import Console
 from resnet_spec.training.run_folder import LOCK_FILE
 from resnet_spec.training.run_lock import lock_run
@@ -199,7 +199,7 @@ def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path, how: str, at: i
 def test_a_folder_that_is_gone_while_the_test_images_are_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
 ) -> None:
-    score = session.score
+    score = scoring.score
 
     def spoil(*arguments: object) -> object:
         shutil.rmtree(tmp_path / "run")
