@@ -221,9 +221,6 @@ def test_a_shipped_recipe_where_a_spec_belongs_is_told() -> None:
 def test_a_file_for_a_folder_that_is_not_there_is_told(shell: Shell) -> None:
     done = shell("new", "none/x.yaml")
     assert done.returncode == 2
-<<<<<<< ours
-    assert done.stderr.decode().strip() == "error: there is no folder none; create it first"
-=======
     assert done.stderr.decode().strip() == "error: there is no folder none; create it first"
 
 
@@ -274,4 +271,3 @@ def test_other_commands_say_how_all_can_be_seen(shell: Shell, capsys: pytest.Cap
         analyze(MANY)
     show_error(caught.value)
     assert "and 20 errors more; `resnet-spec check --all-findings` shows them" in capsys.readouterr().err
->>>>>>> theirs
