@@ -307,7 +307,7 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
         message = f"`expect` declares an output of {show(expect.output)}, but the network has {show(analysis.output)}"
         help = f"if the change is intended, write `output: {list(analysis.output)}`"
         findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=help))
-    if expect.squares is not None and (found := _squares_differ(analysis.accepted, *expect.squares)):
+    if expect.squares is not None and (found := _compare_squares(analysis.accepted, *expect.squares)):
         message, help = found
         findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help))
     for name, promised in expect.counts.items():
@@ -319,7 +319,7 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
     return findings
 
 
-def _squares_differ(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
+def _compare_squares(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
     """How the accepted squares differ from those of `expect`, and a suggested fix; None if they are equal.
 
     Where the solver has no answer, shape inference is run at every size from 1 to `most + 1`, but not beyond `SQUARES_TRIED`.

@@ -87,5 +87,5 @@ def command(
     size = report.size_text(analysis.input, batch or 1)
     click.echo(f"checked: torch computes the same shape at each of the {count} layers for {size}")
     if output is not None:
-        written = api.write_weights(analysis, Path(output), seed, force)
+        written = api.write_initial_weights(analysis, Path(output), seed, force)
         click.echo(f"wrote {written:,} bytes to {printable(output)}")

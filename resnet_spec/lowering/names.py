@@ -11,7 +11,7 @@ from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, 
 from resnet_spec.language import expressions
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
-from resnet_spec.lowering.invalid import mark_invalid
+from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
 
@@ -25,7 +25,7 @@ def check_names(spec: Spec) -> tuple[list[Diagnostic], Spec]:
     invalid. Blocks that are already marked are skipped."""
     checker = _NameChecker(spec)
     checker.check_spec()
-    return merge_repeated(checker.findings), mark_invalid(spec, checker.invalid, checker.seen)
+    return merge_repeated(checker.findings), mark_invalid_uses(spec, checker.invalid, checker.seen)
 
 
 class _NameChecker:

@@ -20,7 +20,7 @@ from torch import Tensor
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data import Data
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.preparation import PixelSize, Preparation, as_tensor
+from resnet_spec.data.preparation import PixelSize, Preparation, to_tensor
 from resnet_spec.data.resize import center_crop
 from resnet_spec.diagnostics import DataError, Diagnostic
 from resnet_spec.training.randomness import Purpose, seed_of
@@ -115,7 +115,7 @@ class Each:
 
     def __call__(self, image: Pixels, epoch: int, index: int) -> Pixels:
         """Transform an image `(H, W, C)` with random numbers of (seed, epoch, index); torch's generator is left as it was."""
-        x = as_tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
+        x = to_tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))
             for transform in _transforms(self.augment, self.preparation):
