@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
+from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
@@ -120,6 +122,7 @@ def build(
         SpecError: as for `analyze`; also if the weights exceed the free memory.
         WeightsError: the file holds weights of another network. If keys or shapes differ, it is also a RuntimeError.
     """
+    require_packages("building a module", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
     from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
 
@@ -144,13 +147,13 @@ class Drawing(str):
     _unrendered: Picture | None = None
 
     def _repr_svg_(self) -> str:
-        from resnet_spec.outputs.render_dot import NoRendererError, render_picture
+        from resnet_spec.outputs.render_dot import render_picture
 
         if self._unrendered is None:
             return str(self)
         try:
-            return render_picture(self._unrendered.dot, self._unrendered.boxes, "svg").decode("utf-8")
-        except (NoRendererError, ResnetSpecError):
+            return render_picture(self._unrendered, "svg").decode("utf-8")
+        except ResnetSpecError:
             raise NotImplementedError from None  # a notebook then shows the text
 
 
@@ -187,13 +190,14 @@ def draw(
 
     Raises:
         ArgumentError: as for `analyze`; also for an option or a format that does not exist.
-        SpecError: the spec cannot be read, or the diagram has more boxes than the format can show.
-        NoRendererError: neither pygraphviz nor `dot` is installed.
+        SpecError: the spec cannot be read, or the diagram has more boxes or arrows than the format can show, or rendering it
+            takes more than a minute.
+        NoRendererError: an ArgumentError: neither pygraphviz nor `dot` is installed.
         OSError: `path` cannot be written.
     """
     from resnet_spec.outputs import diagram
     from resnet_spec.outputs.diagram import DiagramDetail, DiagramTheme, Direction, Heat, Style
-    from resnet_spec.outputs.render_dot import find_format, render_picture
+    from resnet_spec.outputs.render_dot import find_format
 
     style = Style(
         require_choice("detail", detail, get_args(DiagramDetail)),
@@ -205,15 +209,14 @@ def draw(
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
     sketch = compiler.sketch(compiler.find(spec, input, spec_root), set, input)
-    picture = draw_picture(sketch, style)
-    data = render_picture(picture.dot, picture.boxes, form)
+    picture, data = _render(sketch, style, form)
     if path is not None:
         write_atomically(Path(path), data)
     if form == "dot":
         drawing = Drawing(picture.dot)
         drawing._unrendered = picture
         return drawing
-    svg = data if form == "svg" else render_picture(picture.dot, picture.boxes, "svg")
+    svg = data if form == "svg" else _render(sketch, style, "svg")[1]
     return Drawing(svg.decode("utf-8"))
 
 
@@ -229,13 +232,24 @@ def draw_bytes(sketch: Sketch, style: Style, form: str) -> tuple[bytes, int]:
 
     Raises:
         ArgumentError: there is no such format.
-        SpecError: the diagram has more boxes than the format can show.
+        SpecError: the diagram has more boxes or arrows than the format can show, or rendering it takes too long.
         NoRendererError: the format needs a renderer, and none is installed.
     """
-    from resnet_spec.outputs.render_dot import render_picture
+    picture, data = _render(sketch, style, form)
+    return data, picture.boxes
+
+
+def _render(sketch: Sketch, style: Style, form: str) -> tuple[Picture, bytes]:
+    """A diagram, and the content of its file."""
+    from resnet_spec.outputs.render_dot import is_small, render_picture
+
+    def smaller() -> str:
+        details: tuple[Literal["block", "stage"], ...] = ("block", "stage")
+        less = [detail for detail in details if is_small(draw_picture(sketch, replace(style, detail=detail, expand=False)))]
+        return f"`--detail {less[0]}`{', without --expand' if style.expand else ''}" if less else ""
 
     picture = draw_picture(sketch, style)
-    return render_picture(picture.dot, picture.boxes, form), picture.boxes
+    return picture, render_picture(picture, form, smaller)
 
 
 def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
@@ -245,6 +259,7 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     Returns:
         One finding for each operation whose shape differs; an empty list if the analysis and torch agree.
     """
+    require_packages("running a module", "torch", "numpy")
     from resnet_spec.outputs.torch_module import build_module, measure_shapes
 
     network = build_module(analysis.graph, "meta", initialize=False).eval()
@@ -275,6 +290,7 @@ def write_initial_weights(analysis: Analysis, path: Path, seed: int = 0, force: 
         SpecError: the weights exceed the free memory of this machine, and `force` is not set.
         OSError: the file cannot be written.
     """
+    require_packages("writing weights", *NETWORKS)
     import torch
 
     from resnet_spec.weights.file import save_weights
@@ -342,6 +358,7 @@ def train(
         ArgumentError: an argument is wrong, or names something that is missing; or the folder cannot be written.
         Interrupted: the run was stopped, and its state is saved; `resume` continues it.
     """
+    require_packages("training", *TRAINING)
     from resnet_spec.training import runs
     from resnet_spec.training.options import TrainOptions
 
@@ -391,6 +408,7 @@ def resume(
         DataError: the data are not those that the run was started with.
         SpecError, RecipeError, WeightsError, TrainingError, Interrupted: as for `train`.
     """
+    require_packages("training", *TRAINING)
     from resnet_spec.training import runs
 
     path = Path(folder)
@@ -427,6 +445,7 @@ def evaluate(
         DataError: the data do not fit the network, have no such split, or contain an image that cannot be read.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
     """
+    require_packages("evaluating a network", *NETWORKS)
     from resnet_spec.inference.evaluate import evaluate
 
     return evaluate(
@@ -470,6 +489,7 @@ def predict(
         DataError: the network takes a number of channels that no image file has.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
     """
+    require_packages("predicting", *NETWORKS)
     from resnet_spec.inference.predict import predict
 
     return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision)

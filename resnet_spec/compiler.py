@@ -137,7 +137,7 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
         accepted = "a path, the name of a shipped spec, YAML text, a dict, or what `load` returned"
         raise wrong_argument(f"a spec is {accepted}, not {quote(target)}", help)
     path = Path(target)
-    if not library.is_file(path):
+    if not library.is_readable(path):
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
         if shipped is None and library.is_folder(path):
             message = f"{target} is a folder; name the specs in it, such as {target}/*.yaml"
@@ -145,6 +145,8 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
         if shipped is None:
             raise ArgumentError([_missing(str(target))])
         return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
+    if not library.is_file(path):  # a pipe or a device: its folder, such as `/dev/fd`, has nothing to extend
+        return Target(read_file(path), Path.cwd(), Path(root) if root else Path.cwd())
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 

@@ -52,7 +52,7 @@ class Drawer:
         return self.draw(st.integers(least, most))
 
     def written(self, n: int) -> Any:
-        """A number as it stands, or as an expression."""
+        """A number as it is, or as an expression."""
         return self.one_of(n, n, f"{n + 1} - 1", f"min({n}, {n} + 2)", f"{n * 2} // 2", f"{n} if classes > 0 else 1")
 
     # --- operations ---------------------------------------------------------------------------------------------------

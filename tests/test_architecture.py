@@ -32,8 +32,8 @@ VIEWS = ("outputs.summary", "outputs.diagram", "outputs.render_dot")  # the outp
 # library.
 TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "diagnostics": ((), ()),
-    "_system": ((), ("torch",)),
-    "language": (("diagnostics",), ("yaml", "jsonschema")),
+    "_system": (("diagnostics",), ("torch",)),
+    "language": (("diagnostics", "_system.packages"), ("yaml", "jsonschema")),
     "ops": ((), ("torch",)),
     "graph": (("diagnostics", "ops"), ()),
     "analysis": (("diagnostics", "ops", "graph"), ()),
@@ -44,8 +44,9 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lint": (("diagnostics", "language.spec", "language.expressions", "ops", "graph", "analysis"), ()),
     "compiler": (("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint"), ()),
     "outputs": (("diagnostics", "ops", "graph", "analysis"), ()),
-    "outputs.diagram": (("diagnostics", "ops", "graph", "analysis"), ("graphviz",)),
-    "outputs.render_dot": (("diagnostics",), ("pygraphviz",)),
+    "outputs.diagram": (("diagnostics", "_system.packages", "ops", "graph", "analysis"), ("graphviz",)),
+    "outputs.graphviz_program": ((), ("pygraphviz",)),
+    "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),

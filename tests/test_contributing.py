@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -80,3 +81,15 @@ def reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
         found |= new
         rest += new
     return found
+
+
+TESTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS)
+def test_programs_in_strings_import_modules_that_exist(path: str) -> None:
+    """The programs that tests and benchmarks start; nothing else reads their imports."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for name in re.findall(r"^(?:from|import) (resnet_spec(?:\.\w+)+)", node.value, re.MULTILINE):
+                assert importlib.util.find_spec(name) is not None, name

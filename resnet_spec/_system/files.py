@@ -1,11 +1,21 @@
-"""Writes files so that no reader ever sees a partial one."""
+"""Writes files so that no reader ever sees a partial one, and reads only regular files."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 MAX_NAME_BYTES = 255  # the longest file name, on common file systems
+
+
+def require_regular(path: Path) -> Path:
+    """Return `path` if it is a regular file or a folder; else raise OSError, since reading a pipe or a device may never end."""
+    if not path.is_file():
+        path.stat()  # raises FileNotFoundError or PermissionError
+        if not path.is_dir():
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path
 
 
 def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False) -> None:

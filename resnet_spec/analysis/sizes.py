@@ -147,7 +147,7 @@ class _Case:
             return self if least == self.least else replace(self, least=least)
         heights = intersect(self.heights, conditions.heights)
         widths = intersect(self.widths, conditions.widths)
-        products = (*self.products, *(each for each in conditions.products if each not in self.products))
+        products = (*self.products, *conditions.products)
         return replace(self, least=least, heights=heights, widths=widths, products=products)
 
     def allowed(self) -> list[Rectangle]:
@@ -158,7 +158,7 @@ class _Case:
         for image in self.two_pixels:
             tall, wide = (_sizes_of_two(axis) for axis in image)
             found = _largest([pair for h, w in found for pair in ((intersect(h, tall), w), (h, intersect(w, wide)))])
-        for product, length in self.products:
+        for product, length in dict.fromkeys(self.products):
             pairs = [
                 (product.height.level(divisor), product.width.level(length // product.factor // divisor))
                 for divisor in _divisors(length // product.factor)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from resnet_spec import compiler
+from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -36,7 +37,9 @@ Examples:
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write newly initialized weights."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the initialization.")
+@click.option(
+    "--seed", type=click.IntRange(-(2**63), 2**63 - 1), default=0, show_default=True, help="Seed of the initialization."
+)
 @click.option("--force", is_flag=True, help="Write the weights even if they are larger than the free memory.")
 @click.option("--dump-ir", is_flag=True, help="Print the graph and exit.")
 @set_option
@@ -64,6 +67,10 @@ def command(
     if output is not None and not output.endswith(".safetensors"):
         raise click.UsageError("the file name of -o must end in .safetensors")
     try:
+        if output is not None:
+            require_packages("writing weights", *NETWORKS)
+        elif not dump_ir:
+            require_packages("building a module", "torch", "numpy")
         analysis = compiler.analyze(find_target(spec, size, spec_root), sets, size, enforce_expect=False)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))

@@ -75,15 +75,15 @@ def command(
     try:
         found = compiler.sketch(find_target(spec, size, spec_root), sets, size)
         data, boxes = api.draw_bytes(found, style, chosen)
-    except ResnetSpecError as error:
-        ctx.exit(show_error(error, message_format))
     except NoRendererError as error:
-        click.echo(f"error: {error}; `pip install pygraphviz` is enough", err=True)
+        code = show_error(error, message_format)
         if output != "-":
             dot_file = Path(output).with_suffix(".dot")
             write_atomically(dot_file, api.draw_bytes(found, style, "dot")[0])
             click.echo(f"wrote {printable(str(dot_file))} instead, which Graphviz can draw", err=True)
-        ctx.exit(2)
+        ctx.exit(code)
+    except ResnetSpecError as error:
+        ctx.exit(show_error(error, message_format))
     if output == "-":
         sys.stdout.buffer.write(data)
     else:

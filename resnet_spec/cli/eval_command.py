@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from resnet_spec._system.allocator import keep_memory
+from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -31,7 +33,7 @@ Examples:
 @click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
-@click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
+@click.option("--workers", type=click.IntRange(0, 1024), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @findings_options
@@ -53,11 +55,11 @@ def command(
 
     RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote.
     """
-    from resnet_spec._system.allocator import keep_memory
-    from resnet_spec.inference.evaluate import evaluate
-
     keep_memory()
     try:
+        require_packages("evaluating a network", *NETWORKS)
+        from resnet_spec.inference.evaluate import evaluate
+
         evaluation = evaluate(
             run,
             data,

@@ -7,6 +7,8 @@ from typing import Literal
 
 import click
 
+from resnet_spec._system.allocator import keep_memory
+from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -53,11 +55,11 @@ def command(
     RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote. The exit code is 1 if
     an image cannot be read; the others are still predicted.
     """
-    from resnet_spec._system.allocator import keep_memory
-    from resnet_spec.inference.predict import predict
-
     keep_memory()
     try:
+        require_packages("predicting", *NETWORKS)
+        from resnet_spec.inference.predict import predict
+
         predictions = predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))

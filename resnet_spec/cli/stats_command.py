@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resnet_spec._system.packages import require_packages
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -37,9 +38,10 @@ def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str
 
     Mean and standard deviation are those of the training images, for pixel values in 0 to 1, as used in recipes.
     """
-    from resnet_spec.inference.statistics import summarize_data
-
     try:
+        require_packages("reading images", "numpy", "PIL", "torch")
+        from resnet_spec.inference.statistics import summarize_data
+
         summary = summarize_data(data, input=size, skip_bad=skip_bad)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))

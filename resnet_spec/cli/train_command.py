@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from resnet_spec._system.packages import TRAINING, require_packages
 from resnet_spec.cli.common import findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.cli.progress import Bar
-from resnet_spec.diagnostics import ResnetSpecError, printable
+from resnet_spec.diagnostics import ArgumentError, ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import count_text
 
@@ -52,10 +54,10 @@ Examples:
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="As --set-recipe batch_size=N.")
 @click.option("--lr", type=float, metavar="RATE", help="As --set-recipe optimizer.lr=RATE.")
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="As --set-recipe seed=N.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", help="As --set-recipe seed=N.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="As --set-recipe precision=...")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="The device to train on.")
-@click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
+@click.option("--workers", type=click.IntRange(0, 1024), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
 @click.option("--overfit-batch", is_flag=True, help="Train on a single batch, which any correct network can memorize.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, and exit.")
@@ -111,11 +113,17 @@ def command(
     if resume is not None and any((patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)):
         message = "a run is continued unchanged: with --resume, only --data, --device and --workers are allowed"
         raise click.UsageError(f"{message}; start a new run to change anything else")
+    try:
+        require_packages("training", *TRAINING)
+    except ArgumentError as error:
+        ctx.exit(show_error(error, message_format))
     from resnet_spec._system import allocator
     from resnet_spec.training import runs
     from resnet_spec.training.options import TrainOptions
     from resnet_spec.training.plan import describe_plan
     from resnet_spec.training.run_folder import resume_command
+    from resnet_spec.training.run_lock import lock_run
+    from resnet_spec.training.run_record import read_record
     from resnet_spec.training.scoring import Interrupted
     from resnet_spec.training.stop import Stop
     from resnet_spec.training.world import joined
@@ -125,12 +133,15 @@ def command(
     stop = Stop()
     place = resume or out
     folder = None if place is None else Path(place)
-    with joined() as world:
+    with joined() as world, ExitStack() as held:
         bar = Bar(world.writes)
         is_new = resume is None and not runs.continues_after_failure(folder)
         try:
             if not is_new:
                 assert folder is not None
+                read_record(folder)  # before a lock is left in a folder that is none of a run
+                if not dry_run:
+                    held.enter_context(lock_run(folder, world, bar.say))
                 session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
                 bar.say(describe_plan(session))
                 where = "from its start" if found is None else f"after step {found.step:,}"

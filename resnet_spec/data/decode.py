@@ -1,8 +1,8 @@
 """Decoding image files into bytes `(H, W, C)`: C is 1 for a gray image, 3 for any other.
 
 Images are rotated by their EXIF orientation. Of an animation, the first frame is read, and of 16-bit values, the upper byte.
-Transparent parts become white, as on a web page. Only the formats in FORMATS are tried, so no file reaches a decoder that
-executes programs.
+32-bit integers are read as bytes if none exceeds 255, else as 16-bit values. Transparent parts become white, as on a web page.
+Only the formats in FORMATS are tried, so no file reaches a decoder that executes programs.
 
 Pillow reads every format. Where simplejpeg is installed, it decodes JPEGs in half the time; both use libjpeg-turbo, so the
 pixels are the same. Pillow reads what simplejpeg rejects, and its error messages are reported.
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from resnet_spec._system.files import require_regular
 from resnet_spec.data.dataset import BadImage, Pixels
 from resnet_spec.diagnostics import printable
 
@@ -33,6 +34,7 @@ MOST_PIXELS = 178_956_970  # 512 MB as red, green and blue; Pillow's own limit f
 
 _GRAY = ("1", "L", "LA", "La")
 _ORIENTATION = 0x0112  # the EXIF tag
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
 _TURN: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -50,10 +52,14 @@ _DAMAGE = (
 )
 
 
+class _NotSupportedError(Exception):
+    """An intact image whose pixels cannot be converted to bytes."""
+
+
 def read_image(path: Path, name: str | None = None) -> Pixels:
     """Decode a file into pixels `(H, W, 1)` or `(H, W, 3)`. Raises BadImage with `name`; prints no warning."""
     try:
-        with _no_warnings(), Image.open(path, formats=FORMATS) as image:
+        with _no_warnings(), Image.open(require_regular(path), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             pixels = _decode_fast(image, path)
@@ -62,6 +68,8 @@ def read_image(path: Path, name: str | None = None) -> Pixels:
                 pixels = _pixels(image)
             turn = _TURN.get(_orientation(image))
             return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+    except _NotSupportedError as error:
+        why = str(error)
     except UnidentifiedImageError:
         why = "the file is empty" if _is_empty(path) else "not an image, or in a format that is not supported"
     except Image.DecompressionBombError:
@@ -121,10 +129,12 @@ def _orientation(image: Image.Image) -> int:
 
 def _pixels(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):
-        return _high_bytes(np.asarray(image))
+        return _from_integers(np.asarray(image), _bits(image))
     if image.mode == "F":
-        raise ValueError("its pixels are fractions of an unknown range")
+        raise _NotSupportedError("float pixels are not supported, because their range is unknown")
     gray = image.mode in _GRAY
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.new("RGBA", over.size, (255, 255, 255, 255))
@@ -135,11 +145,24 @@ def _pixels(image: Image.Image) -> Pixels:
     return pixels[..., None] if gray else pixels
 
 
-def _high_bytes(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> Pixels:
-    """The upper bytes of 16-bit values, as Pillow reads 16-bit colors."""
-    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
-        raise ValueError("its pixels have more than 16 bits")
-    return (values >> 8).astype(np.uint8)[..., None]
+def _bits(image: Image.Image) -> int:
+    """The bits of each value in the file of an image of integers. Pillow reads both 16 and 32 bits as mode `I`."""
+    if image.format == "TIFF" and isinstance(image, TiffImagePlugin.TiffImageFile):
+        found = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))
+        return int(found[0] if isinstance(found, tuple) else found)
+    return 16
+
+
+def _from_integers(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], bits: int) -> Pixels:
+    """Convert gray values of 16 or 32 bits to bytes: the upper one of 16 bits, as Pillow reads 16-bit colors."""
+    least, most = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    if least < 0:
+        raise _NotSupportedError("negative pixels are not supported")
+    if most > 0xFFFF:
+        raise _NotSupportedError("pixels of more than 16 bits are not supported")
+    if bits <= 16 or most > 0xFF:
+        values = values >> 8
+    return values.astype(np.uint8)[..., None]
 
 
 def _is_empty(path: Path) -> bool:

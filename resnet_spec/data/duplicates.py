@@ -45,9 +45,9 @@ def find_duplicates(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
     between = [group for group in groups if len({label for _, _, label in group}) > 1]
     notes = []
     if across:
-        notes.append(f"in more than one split, which makes results look better than they are: {_summarize(across)}")
+        notes.append(f"in more than one split, which makes results look better than they are: {_summarize(across, _split)}")
     if between:
-        notes.append(f"in more than one class: {_summarize(between)}")
+        notes.append(f"in more than one class: {_summarize(between, _class)}")
     return tuple(notes)
 
 
@@ -64,6 +64,16 @@ def _divide(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> lis
     return [part for part in parts.values() if len({(what, label) for what, _, label in part}) > 1]
 
 
-def _summarize(groups: Sequence[Sequence[_Member]]) -> str:
-    shown = join_first([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in group[:2]) for group in groups])
+def _split(member: _Member) -> str:
+    return member[0]
+
+
+def _class(member: _Member) -> int:
+    return member[2]
+
+
+def _summarize(groups: Sequence[Sequence[_Member]], part: Callable[[_Member], Hashable]) -> str:
+    """The number of groups, and for some of them two members that differ in `part`."""
+    pairs = [(group[0], next(member for member in group if part(member) != part(group[0]))) for group in groups]
+    shown = join_first([" = ".join(f"`{printable(name)}` ({what})" for what, name, _ in pair) for pair in pairs])
     return f"{count_text(len(groups), 'image')} ({shown})"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from resnet_spec._system.files import require_regular
 from resnet_spec.data.dataset import Data
 from resnet_spec.data.listing import Listed, Listing
 from resnet_spec.data.refusal import refuse
@@ -56,7 +57,7 @@ def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
             if listed.names and len(listed.names) != _PUBLISHED[listed.what]:
                 notes.append(f"{len(listed.names)} images of {listed.what}, but {_PUBLISHED[listed.what]} are published")
     classes = _class_names(numbers, root, home)
-    return Data("imagenet", text, classes, train.split(home), None, test.split(home), None, None, tuple(notes))
+    return Data("imagenet", text, classes, train.split(home), None, test.split(home), None, None, tuple(notes), files=home)
 
 
 def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) -> Listed:
@@ -107,7 +108,7 @@ def _class_names(numbers: list[str], root: Path, home: Path) -> tuple[str, ...]:
             words.setdefault(number, synonyms.partition(",")[0].strip())
     for path in (root / "imagenet_class_index.json", home / "imagenet_class_index.json"):
         try:
-            entries = json.loads(path.read_text(encoding="utf-8")).values()
+            entries = json.loads(require_regular(path).read_text(encoding="utf-8")).values()
             words |= {number: str(word) for number, word in entries}
         except (OSError, ValueError, AttributeError, TypeError):
             continue

@@ -32,7 +32,7 @@ class Listing:
 
     def folders(self, place: str = "") -> list[str]:
         """The names of the folders in `place`, sorted."""
-        return sorted(entry.name for entry in self._entries(place) if entry.is_dir())
+        return sorted(entry.name for entry in self._entries(place) if os.path.isdir(entry.path))
 
     def images(self, place: str, nested: bool = True) -> list[str]:
         """The images in `place`, and with `nested` in the folders below it; sorted."""
@@ -44,12 +44,12 @@ class Listing:
             folder, depth = waiting.pop()
             for entry in self._entries(folder):
                 name = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir():
+                if os.path.isdir(entry.path):  # of a link to itself, `entry.is_dir()` raises OSError
                     if nested and depth < DEEPEST and (identity := _identity(Path(entry.path))) not in seen:
                         seen.add(identity)
                         waiting.append((name, depth + 1))
                 elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    if entry.is_file():
+                    if os.path.isfile(entry.path):
                         found.append(name)
                     elif entry.is_symlink():
                         self.unreadable.append(f"`{printable(name)}` (a broken link)")

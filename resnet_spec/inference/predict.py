@@ -104,10 +104,25 @@ def _paths(images: object) -> list[Path]:
 def _files(path: Path) -> list[Path]:
     """The image at a path, or those below a folder, sorted. Raises ArgumentError if there are none."""
     if os.path.isdir(path):
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        files = sorted(file for file in _below(path) if file.suffix.lower() in SUFFIXES)
         if not files:
             raise ArgumentError([Diagnostic("missing-file", f"there are no images in {printable(str(path))}", None)])
         return files
     if not os.path.exists(path):
         raise ArgumentError([Diagnostic("missing-file", f"there is no file {printable(str(path))}", None)])
     return [path]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, except in folders that are links or cannot be read."""
+    waiting = [str(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif os.path.isfile(entry.path):  # of a link to itself, `entry.is_file()` raises OSError
+                        yield Path(entry.path)
+        except OSError:
+            continue

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, closest
 from resnet_spec.language.conformance import conforms, member_for
 from resnet_spec.language.nodes import MappingNode, NodePath, to_data
@@ -69,6 +70,7 @@ def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -
 @cache
 def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
     """A validator of jsonschema, which is slow to import and only needed for documents that do not conform."""
+    require_packages(f"explaining the schema errors of a {kind}", "jsonschema")
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
 

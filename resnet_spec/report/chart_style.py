@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import warnings
@@ -9,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from resnet_spec._system.packages import require_packages
+from resnet_spec.diagnostics import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,9 +58,22 @@ _MORE_FONTS = (
 )
 
 
+def find_problem() -> str:
+    """Why figures cannot be drawn; empty if they can. A package that is installed may still not be importable."""
+    try:
+        require_packages("drawing figures", "matplotlib")
+        importlib.import_module("matplotlib.figure")
+    except ArgumentError as error:
+        return error.diagnostics[0].message
+    except ImportError as error:
+        return f"matplotlib cannot be imported ({error})"
+    return ""
+
+
 @contextmanager
 def matplotlib_settings(ink: Ink) -> Iterator[None]:
     """Draw with matplotlib's defaults and the settings below, independently of the user's settings, and without warnings."""
+    require_packages("drawing the figures of a run", "matplotlib")
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -10,6 +10,7 @@ import base64
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from resnet_spec.diagnostics.text import html_text
 from resnet_spec.report.chart_style import ChartTheme
@@ -35,6 +36,7 @@ class RunReport:
         test_accuracy: of the chosen weights on all test images.
         confusion_of: which images and weights `confusion` is of, such as "test images, best epoch".
         diagram_svg: a picture of the network.
+        has_figures: whether to draw curves and confusion matrix, which needs matplotlib.
         notes: warnings, skipped images, and anything else that affects how to read the figures.
     """
 
@@ -55,6 +57,7 @@ class RunReport:
     diagram_svg: bytes | None = None
     notes: tuple[str, ...] = ()
     command: str = ""
+    has_figures: bool = True
 
 
 def html_report(facts: RunReport) -> str:
@@ -185,7 +188,7 @@ def _epochs(facts: RunReport) -> str:
 
 
 def _curves(facts: RunReport) -> str:
-    if not facts.rows:
+    if not facts.rows or not facts.has_figures:
         return ""
     return _picture(lambda theme: draw_curves(facts.rows, "svg", "", theme), "loss, accuracy and learning rate over the epochs")
 
@@ -217,7 +220,8 @@ def _confusion(facts: RunReport) -> str:
     matrix = facts.confusion
     if matrix is None:
         return ""
-    picture = _picture(lambda theme: draw_confusion(matrix, "svg", theme), "confusion matrix")
+    draw = partial(draw_confusion, matrix, "svg")
+    picture = _picture(draw, "confusion matrix") if facts.has_figures else ""
     names = [_name(name) for name in matrix.classes]
     mistakes = [(names[i], names[j], f"{n:,}", percent_text(n / sum(matrix.counts[i]), 1)) for i, j, n in matrix.mistakes(10)]
     lines = [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_spec._system.files import write_atomically
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics.text import join_first
-from resnet_spec.report.chart_style import Form
+from resnet_spec.report.chart_style import Form, find_problem
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.confusion_picture import draw_confusion
 from resnet_spec.report.curves import draw_curves
@@ -74,19 +74,25 @@ class FinishedRun:
 
 
 def write_pictures(path: Path, run: FinishedRun) -> None:
-    """Write curves, confusion matrix, diagram and report.html into the folder of a run. Raises OSError."""
+    """Write curves, confusion matrix, diagram and report.html into the folder of a run. Raises OSError.
+
+    If figures cannot be drawn, they are left out, and the report says so.
+    """
     title = f"{run.name}, {run.recipe}, {run.data.text}"
-    for form in FORMS:
+    problem = find_problem()
+    if problem:
+        run = replace(run, notes=(*run.notes, f"the figures are left out: {problem}"))
+    for form in () if problem else FORMS:
         write_atomically(path / f"curves.{form}", draw_curves(run.rows, form, title))
     if run.scores is not None:
         confusion = run.scores.confusion
-        for form in FORMS:
+        for form in () if problem else FORMS:
             write_atomically(path / f"confusion.{form}", draw_confusion(confusion, form))
         _write_text(path / "confusion.csv", confusion.confusion_csv())
         _write_text(path / "per_class.csv", confusion.per_class_csv())
     if run.diagram is not None:
         write_atomically(path / "diagram.svg", run.diagram)
-    _write_text(path / "report.html", html_report(report_of(run)))
+    _write_text(path / "report.html", html_report(replace(report_of(run), has_figures=not problem)))
 
 
 def _write_text(path: Path, text: str) -> None:

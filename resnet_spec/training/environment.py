@@ -8,8 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -18,8 +17,8 @@ def describe_environment() -> dict[str, str]:
     """Versions, machine, command and time."""
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "numpy", "pillow")},
-        **({"simplejpeg": version("simplejpeg")} if find_spec("simplejpeg") else {}),
+        **{name: _version(name) or "not installed" for name in ("torch", "torchvision", "numpy", "pillow")},
+        **({"simplejpeg": simplejpeg} if (simplejpeg := _version("simplejpeg")) else {}),
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),
@@ -28,6 +27,14 @@ def describe_environment() -> dict[str, str]:
         "command": " ".join(sys.argv),
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
     }
+
+
+def _version(package: str) -> str:
+    """The version of a package; empty if its metadata are missing, as those of a package that is not installed are."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 @contextmanager

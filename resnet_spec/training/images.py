@@ -138,7 +138,15 @@ def _transforms(augment: Augment, preparation: Preparation) -> list[Callable[[Te
         if augment.resized_crop is not None:
             least, most, narrow, wide = augment.resized_crop
             mode = getattr(v2.InterpolationMode, preparation.interpolation.upper())
-            found.append(v2.RandomResizedCrop(preparation.size, (least, most), (narrow, wide), mode, antialias=True))
+
+            def resized_crop(x: Tensor) -> Tensor:
+                # torchvision crops to the nearest ratio where none fits, which may round to no pixel
+                height, width = x.shape[-2:]
+                ratio = (min(narrow, width), max(wide, 1 / height))
+                cropped: Tensor = v2.RandomResizedCrop(preparation.size, (least, most), ratio, mode, antialias=True)(x)
+                return cropped
+
+            found.append(resized_crop)
         if augment.rotation:
             found.append(v2.RandomRotation(augment.rotation))
         if augment.rand_augment is not None:

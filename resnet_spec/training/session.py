@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from resnet_spec._system.packages import require_packages
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, printable
 from resnet_spec.report.pictures import FinalScores, FinishedRun, write_pictures
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
@@ -19,12 +20,13 @@ from resnet_spec.training.environment import describe_environment, deterministic
 from resnet_spec.training.failures import explain
 from resnet_spec.training.feeding import Feeds, Machine, feed
 from resnet_spec.training.fitting import check_recipe
+from resnet_spec.training.layout import reason_against_channels_last
 from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run_folder import BEST, LAST, RunFolder, read_environment, writing
-from resnet_spec.training.run_record import hash_labels, hash_names, write_json
+from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, writing
+from resnet_spec.training.run_record import hash_contents, hash_labels, hash_names, write_json
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
@@ -65,6 +67,7 @@ class Session:
     feeds: Feeds
     notes: tuple[str, ...]
     images: str  # a hash of the names of all images
+    contents: str  # a hash of what is in them
     console: Console
 
     @property
@@ -92,6 +95,7 @@ class Session:
             self.machine.world.writes,
             self.console.on_step,
             lambda row, timing: self.console.on_epoch(row, timing, loop.epochs),
+            identify_folder(path),
         )
         feeds = self.feeds
         test = feeds.test if feeds.validation is None else None  # it is used once, at the end, where there is a choice to make
@@ -99,6 +103,9 @@ class Session:
             *(self.subject.module, self.recipe, feeds.training, feeds.validation, test),
             *(folder, self.machine.world, stop),
         )
+        if folder.writes:
+            with writing(path):
+                checkpoints.clear_unfinished(path)
         if restored is not None:
             self._restore(loop, folder, restored)
         try:
@@ -106,8 +113,8 @@ class Session:
                 if save_first:
                     loop.save()
                 loop.run()
-                return self._finish(path, loop, folder.facts, stop)
-        except (MemoryError, OSError, RuntimeError, ValueError) as error:
+                return self._finish(folder, loop, stop)
+        except (ArithmeticError, MemoryError, OSError, RuntimeError, ValueError) as error:
             explained = explain(error, self.recipe, self.memory)
             if explained is None:
                 raise
@@ -142,8 +149,10 @@ class Session:
             with writing(folder.path):
                 folder.write_metrics(loop.progress.rows, loop.progress.timings)
 
-    def _finish(self, path: Path, loop: Loop, facts: WeightsFacts, stop: Stop) -> Result:
+    def _finish(self, folder: RunFolder, loop: Loop, stop: Stop) -> Result:
         """Load the best weights, score them on the test images, and write results and report."""
+        path = folder.path
+        folder.check_place()
         progress, feeds, machine = loop.progress, self.feeds, self.machine
         module = loop.weights
         best = progress.best_epoch
@@ -151,7 +160,7 @@ class Session:
             module.load_state_dict(read_weights(path / BEST)[0])
         elif machine.world.writes and not (path / LAST).exists():
             with writing(path):
-                write_weights(path / LAST, module, facts)
+                write_weights(path / LAST, module, folder.facts)
         scores = None
         batches = feeds.test or feeds.validation
         if batches is not None:
@@ -160,6 +169,7 @@ class Session:
             machine.world.wait()
         test = scores if feeds.test is not None else None
         if machine.world.writes:
+            folder.check_place()
             results = {
                 "epochs": len(progress.rows),
                 "steps": progress.step,
@@ -173,11 +183,24 @@ class Session:
             with writing(path):
                 write_json(path / "results.json", results)
                 started = read_environment(path) or describe_environment()  # another command started a resumed run
-                write_pictures(path, self._finished_run(progress, scores, started))
+                write_pictures(path, self._finished_run(progress, scores, started, stop))
+            folder.check_place()
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
         return Result(path, module, rows, timings, best, test, self.data.classes, feeds.preparation, skipped)
 
-    def _finished_run(self, progress: Progress, scores: Scores | None, environment: dict[str, str]) -> FinishedRun:
+    def _draw(self, stop: Stop) -> tuple[bytes | None, tuple[str, ...]]:
+        """The diagram of the network as SVG, or None and a note: a run is worth more than its picture."""
+        if self.subject.diagram is None:
+            return None, ()
+        try:
+            return self.subject.diagram(lambda: stop.requested), ()
+        except ResnetSpecError as error:
+            why = error.diagnostics[0].message
+        except OSError as error:  # no process can be started
+            why = str(error)
+        return None, (f"the diagram of the network is left out: {why}",)
+
+    def _finished_run(self, progress: Progress, scores: Scores | None, environment: dict[str, str], stop: Stop) -> FinishedRun:
         """What the report is written from."""
         subject, feeds = self.subject, self.feeds
         splits = {"training": feeds.training, "validation": feeds.validation, "test": feeds.test}
@@ -185,19 +208,22 @@ class Session:
         if scores is not None:
             matrix = scores.table(self.data.classes)
             final = FinalScores(feeds.test is not None, scores.loss, scores.accuracy, scores.top5, matrix)
+        diagram, notes = self._draw(stop)
+        for note in notes:
+            self.console.say(note)
         return FinishedRun(
             name=subject.name,
             params=subject.params,
             macs=subject.macs,
             spec=subject.spec,
             fingerprint=subject.fingerprint,
-            diagram=None if subject.diagram is None else subject.diagram(),
+            diagram=diagram,
             recipe=self.recipe.name,
             recipe_text=self.recipe.text,
             data=self.data,
             counts={name: len(batches.labels) for name, batches in splits.items() if batches is not None},
             preparation=feeds.preparation,
-            notes=self.notes,
+            notes=(*self.notes, *notes),
             skipped=feeds.skipped.names,
             rows=tuple(progress.rows),
             timings=tuple(progress.timings),
@@ -223,13 +249,15 @@ def open_session(
     """
     if recipe.precision == "bf16" and machine.device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
-    layers = list(subject.module.modules())
-    if recipe.channels_last and machine.device.type == "cpu" and any(map(_corrupts_memory, layers)):
-        recipe = replace(recipe, channels_last=False)
-        reason = "torch's 1x1 convolutions with a stride and few channels corrupt memory in it"
-        notes = (*notes, f"channels_last is off: {reason}")
-    norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
-    check_recipe(subject.module, recipe)
+    if recipe.augment.each:
+        require_packages("the augmentation in this recipe", "torchvision")
+    check_recipe(subject.module, recipe)  # it also freezes parts, on which the layout depends
+    if recipe.channels_last and machine.device.type == "cpu":
+        reason = reason_against_channels_last(subject.module, subject.input)
+        if reason is not None:
+            recipe = replace(recipe, channels_last=False)
+            notes = (*notes, f"channels_last is off: {reason}")
+    norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in subject.module.modules())
     feeds = feed(data, recipe, preparation, machine, 2 if norms else 1)
     machine.world.agree(
         {
@@ -244,7 +272,7 @@ def open_session(
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
     described = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
-    return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), console)
+    return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), hash_contents(data), console)
 
 
 def _with_synced_norms(subject: Subject, recipe: Recipe, machine: Machine) -> Subject:
@@ -256,17 +284,3 @@ def _with_synced_norms(subject: Subject, recipe: Recipe, machine: Machine) -> Su
         help = "set it false, or use group norm: `--set 'norm={op: group_norm, num_groups: 8}'`"
         raise recipe.refuse("recipe-sync", message, "sync_batch_norm", help=help)
     return replace(subject, module=nn.SyncBatchNorm.convert_sync_batchnorm(subject.module))  # type: ignore[no-untyped-call]
-
-
-def _corrupts_memory(layer: nn.Module) -> bool:
-    """Whether the backward pass of a layer corrupts memory on CPUs in channels_last (oneDNN issue 6035).
-
-    That of 1x1 convolutions with a stride does where they have fewer channels than a vector register has numbers: 16, or 8 on
-    older CPUs.
-    """
-    return (
-        isinstance(layer, nn.Conv2d)
-        and layer.kernel_size == (1, 1)
-        and max(layer.stride) > 1
-        and layer.in_channels // layer.groups < 16
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +14,7 @@ from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.compiler import Analysis, Target, analyze, flatten_text
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import DataError, Diagnostic, Source, SpecError
+from resnet_spec.diagnostics import DataError, Diagnostic, Source
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.randomness import Purpose, seed_of
@@ -108,7 +109,7 @@ def subject_of_spec(spec: CompiledSpec, recipe: Recipe, preparation: Preparation
         spec=text,
         fingerprint=analysis.fingerprint,
         memory=lambda batch: _training_memory(sized, batch, recipe),
-        diagram=lambda: _draw(analysis),
+        diagram=lambda is_cancelled: _draw(analysis, is_cancelled),
     )
 
 
@@ -138,13 +139,9 @@ def _optimizer_states(recipe: Recipe) -> str:
     return "adam"
 
 
-def _draw(analysis: Analysis) -> bytes | None:
-    """The diagram of a network as SVG; None where nothing is installed that can draw it, or it is too large for a page."""
+def _draw(analysis: Analysis, is_cancelled: Callable[[], bool]) -> bytes:
+    """The diagram of a network as SVG. Raises SpecError if it is too large, ArgumentError if a package for it is missing."""
     from resnet_spec.outputs.diagram import Style, draw_graph
-    from resnet_spec.outputs.render_dot import NoRendererError, render_picture
+    from resnet_spec.outputs.render_dot import render_picture
 
-    picture = draw_graph(analysis.sized, Style())
-    try:
-        return render_picture(picture.dot, picture.boxes, "svg")
-    except (NoRendererError, SpecError):  # the run is worth more than its picture
-        return None
+    return render_picture(draw_graph(analysis.sized, Style()), "svg", is_cancelled=is_cancelled)

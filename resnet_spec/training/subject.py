@@ -16,8 +16,8 @@ class Subject:
     """A module that takes images `(N, C, H, W)` of `input` (C, H, W) and returns `(N, outputs)`.
 
     `spec` is its text and `fingerprint` its hash, both empty for a module that is not from a spec. `memory(batch)` estimates
-    the bytes that training takes; it is None where nothing estimates them. `diagram` draws the module as SVG, and returns None
-    where nothing is installed that can draw.
+    the bytes that training takes; it is None where nothing estimates them. `diagram` draws the module as SVG, unless the
+    function that it is given returns True meanwhile; it raises ResnetSpecError or OSError if it cannot.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Subject:
     spec: str = ""
     fingerprint: str = ""
     memory: Callable[[int], int] | None = None
-    diagram: Callable[[], bytes | None] | None = None
+    diagram: Callable[[Callable[[], bool]], bytes] | None = None
 
 
 def subject_of_module(module: nn.Module, input: tuple[int, int, int]) -> Subject:

@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from resnet_spec._system.files import write_atomically
+from resnet_spec._system.files import require_regular, write_atomically
+from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, WeightsError, printable
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, facts_to_metadata
 
@@ -39,13 +40,15 @@ def read_facts(path: Path) -> WeightsFacts:
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """Open a file with safetensors, which has no type annotations. Raises ArgumentError, also for errors inside the `with`."""
+    require_packages("reading weights", "safetensors")
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(require_regular(path), framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError) as error:  # ValueError: an impossible path
-        message = f"cannot read weights from {printable(str(path))}: {printable(str(error))}"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        message = f"cannot read weights from {printable(str(path))}: {printable(why)}"
         raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
 
 
@@ -56,6 +59,7 @@ def write_weights(path: Path, module: nn.Module, facts: WeightsFacts) -> None:
 
 def save_weights(path: Path, module: nn.Module, metadata: Mapping[str, str], durable: bool = False) -> int:
     """Write the weights of `module` with `metadata`; returns the size in bytes. Raises OSError as `write_weights` does."""
+    require_packages("writing weights", "safetensors")
     from safetensors.torch import save
 
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}

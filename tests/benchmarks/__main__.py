@@ -17,7 +17,7 @@ from tests.benchmarks import diagrams, reading, training
 from tests.benchmarks.measure import compare, process
 
 TORCHINFO = """
-from resnet_spec.torchvision_import import import_torchvision
+from resnet_spec._system.torchvision_import import import_torchvision
 import_torchvision()
 import torch
 from torchvision.models import resnet50

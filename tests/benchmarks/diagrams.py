@@ -14,7 +14,7 @@ from pygraphviz import AGraph
 sys.stdout.buffer.write(AGraph(string=drawn.visual_graph.source).draw(format="svg", prog="dot"))
 """
 TORCHVISION = """
-from resnet_spec.torchvision_import import import_torchvision
+from resnet_spec._system.torchvision_import import import_torchvision
 import_torchvision()
 from torchvision.models import {name}
 with torch.device("meta"):

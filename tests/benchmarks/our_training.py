@@ -1,7 +1,7 @@
 """The same steps by the trainer: `python -m tests.benchmarks.our_training SPEC DATA STEPS WARM [RECIPE_PATCH...]`.
 
 SPEC may be `torchvision:resnet18`, which is trained on 3x64x64 as it is. Prints images a second over STEPS steps after WARM,
-and the most memory the process held (ru_maxrss, bytes), as the command line runs it: with the allocator told to keep memory,
+and the most memory the process held (ru_maxrss, bytes), as the command line runs it: with an allocator that keeps memory,
 unless a patch is the word `allocator=off`.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import warnings
 import zlib
@@ -36,11 +37,11 @@ def test_lossless_color_and_gray_come_back_as_they_were(tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize(
-    ("mode", "suffix"), [("RGB", "jpg"), ("CMYK", "jpg"), ("CMYK", "tif"), ("RGB", "webp"), ("YCbCr", "tif")]
+    ("mode", "suffix"), [("RGB", "jpg"), ("CMYK", "jpg"), ("CMYK", "tif"), ("RGB", "webp"), ("YCbCr", "tif"), ("LAB", "tif")]
 )
 def test_what_pillow_makes_of_other_colors_is_what_is_read(tmp_path: Path, mode: str, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
-    Image.fromarray(RGB).convert(mode).save(path)
+    (Image.merge("LAB", Image.fromarray(RGB).split()) if mode == "LAB" else Image.fromarray(RGB).convert(mode)).save(path)
     with Image.open(path) as image:
         assert (read_image(path) == np.asarray(image.convert("RGB"))).all()
 
@@ -104,6 +105,68 @@ def test_palettes_bits_and_sixteen_bits(tmp_path: Path) -> None:
         assert (read_image(tmp_path / f"16.{suffix}")[..., 0] == deep >> 8).all()
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"])
+def test_every_mode_is_what_pillow_makes_of_it_over_white(mode: str) -> None:
+    """Some modes are in no file that Pillow writes."""
+    color = Image.fromarray(np.dstack([RGB, noise(9, 6, 8)]))
+    image = color.convert("LA").convert("La") if mode == "La" else color.convert("P").convert("PA") if mode == "PA" else None
+    image = image or color.convert("RGB" if mode in ("P", "HSV", "RGBX") else "RGBA").convert(mode)
+    assert image.mode == mode
+    flat = image.convert("LA") if mode == "La" else image
+    if flat.mode in ("LA", "PA", "RGBA", "RGBa"):
+        over = Image.new("RGBA", image.size, "white")
+        over.alpha_composite(flat.convert("RGBA"))
+        flat = over.convert("RGB")
+    channels = 1 if mode in ("1", "L", "LA", "La") else 3
+    pixels = module._pixels(image)
+    assert pixels.shape == (6, 8, channels)
+    assert (pixels == np.asarray(flat.convert("L" if channels == 1 else "RGB")).reshape(pixels.shape)).all()
+    assert pixels.max() - pixels.min() > 100 or mode == "HSV"
+
+
+def write_tiff(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> Path:
+    Image.fromarray(values).save(path)
+    with Image.open(path) as image:
+        assert image.mode == ("I" if values.dtype.itemsize == 4 else "I;16")
+    return path
+
+
+@pytest.mark.parametrize("scale", [1, 256])
+def test_integers_of_32_bits_are_bytes_or_16_bits(tmp_path: Path, scale: int) -> None:
+    """Of bytes, they are what Pillow makes of them; it would make white of everything above."""
+    values = GRAY.astype(np.int32) * scale
+    path = write_tiff(tmp_path / "a.tif", values)
+    assert (read_image(path)[..., 0] == GRAY).all()
+    if scale == 1:
+        with Image.open(path) as image:
+            assert (read_image(path)[..., 0] == np.asarray(image.convert("L"))).all()
+
+
+def test_dark_integers_of_16_bits_stay_dark(tmp_path: Path) -> None:
+    """A file says whether its pixels have 16 bits: an image is not brighter because it is dark."""
+    values = GRAY.astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.pgm")
+    Image.fromarray(values).save(tmp_path / "a.png")
+    for path in (tmp_path / "a.pgm", tmp_path / "a.png", write_tiff(tmp_path / "a.tif", values)):
+        assert read_image(path).max() == 0
+
+
+@pytest.mark.parametrize(("value", "why"), [(1 << 20, "pixels of more than 16 bits"), (-1, "negative pixels")])
+def test_other_integers_are_called_what_they_are(tmp_path: Path, value: int, why: str) -> None:
+    values = GRAY.astype(np.int32)
+    values[0, 0] = value
+    with pytest.raises(BadImage, match=f": {why} are not supported$"):
+        read_image(write_tiff(tmp_path / "a.tif", values))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", Path("/dev/zero")):
+        with pytest.raises(BadImage, match=r": not a regular file$"):
+            read_image(path)
+
+
 def test_transparent_parts_show_white(tmp_path: Path) -> None:
     alpha = np.where(np.arange(8) < 4, 0, 255).astype(np.uint8)[None].repeat(6, 0)
     Image.fromarray(np.dstack([RGB, alpha])).save(tmp_path / "rgba.png")
@@ -165,7 +228,7 @@ def test_what_is_no_image_is_a_bad_image_and_says_why(tmp_path: Path, capfd: pyt
             ("text.jpg", "not an image"),
             ("bomb.png", "more than 178956970 pixels"),
             ("large.png", "truncated"),
-            ("f.tif", "fractions"),
+            ("f.tif", "float pixels are not supported"),
             ("none.jpg", "No such file"),
         ):
             with pytest.raises(BadImage) as error:

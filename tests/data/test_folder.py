@@ -184,6 +184,30 @@ def test_the_same_content_in_two_splits_or_classes_is_reported(tmp_path: Path, o
     )
 
 
+def test_a_note_on_duplicates_names_two_that_are_apart(tmp_path: Path, opened: Open) -> None:
+    """Also where the first two are in one split, or under one class."""
+    given(tmp_path)
+    for place in ("train/cat/0.png", "train/cat/1.png", "test/cat/0.png"):
+        write_image(tmp_path / place, 77)
+    for place in ("train/cat/2.png", "train/cat/3.png", "train/dog/2.png"):
+        write_image(tmp_path / place, 78)
+    across, between = opened(f"folder:{tmp_path}").notes
+    assert "1 image (`train/cat/0.png` (train) = `test/cat/0.png` (test))" in across
+    assert "1 image (`train/cat/2.png` (train) = `train/dog/2.png` (train))" in between
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_pipes_and_links_to_themselves_are_no_images_and_no_folders(tmp_path: Path, opened: Open, refused: Refused) -> None:
+    given(tmp_path)
+    before = names(opened(f"folder:{tmp_path}").train)
+    os.mkfifo(tmp_path / "train" / "cat" / "pipe.png")
+    (tmp_path / "train" / "cat" / "loop").symlink_to("loop")
+    (tmp_path / "train" / "loop").symlink_to("loop")
+    assert names(opened(f"folder:{tmp_path}").train) == before
+    (tmp_path / "train" / "cat" / "loop.png").symlink_to("loop.png")
+    assert "`train/cat/loop.png` (a broken link)" in refused(f"folder:{tmp_path}").message
+
+
 def test_files_that_begin_alike_are_no_duplicates(tmp_path: Path, opened: Open) -> None:
     for place in ("train", "test"):
         for one in ("cat", "dog"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -255,6 +256,39 @@ def test_an_image_that_cannot_be_read_says_why_beside_those_that_can(of_folder: 
     assert missing.code == "missing-file"
     (tmp_path / "hollow").mkdir()
     assert refused(lambda: predict(result.folder, [tmp_path / "hollow"], device="cpu")).code == "missing-file"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_pipes_devices_and_circles_of_links_are_not_waited_for(of_folder: tuple[Result, Path], tmp_path: Path) -> None:
+    result, data = of_folder
+    image = data / "test" / "cat" / "0.png"
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "up").symlink_to("..")
+    (tmp_path / "real" / "loop").symlink_to("loop")
+    (tmp_path / "real" / "loop.png").symlink_to("loop.png")
+    shutil.copy(image, tmp_path / "real" / "a.png")
+    found = predict(result.folder, [tmp_path / "pipe.png", Path("/dev/zero"), tmp_path], device="cpu")
+    assert [(each.problem, bool(each.classes)) for each in found] == [
+        ("not a regular file", False),
+        ("not a regular file", False),
+        ("", True),
+    ]
+    deep = tmp_path / "real"
+    for _ in range(400):  # more than a function may call itself
+        deep /= "d"
+    deep.mkdir(parents=True)
+    shutil.copy(image, deep / "b.png")
+    assert [each.image for each in predict(result.folder, [tmp_path], device="cpu")][-1] == str(deep / "b.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+@pytest.mark.parametrize("name", ["run.json", "best.safetensors"])
+def test_a_pipe_in_a_run_folder_is_not_waited_for(run: Result, tmp_path: Path, name: str) -> None:
+    shutil.copytree(run.folder, tmp_path / "run")
+    (tmp_path / "run" / name).unlink()
+    os.mkfifo(tmp_path / "run" / name)
+    assert refused(lambda: predict(tmp_path / "run", [tmp_path], device="cpu")).code in ("not-a-run", "unreadable-file")
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])

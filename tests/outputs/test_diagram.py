@@ -283,7 +283,7 @@ def test_a_dot_file_has_no_limit_on_boxes_and_a_notebook_does_not_render_it(tmp_
 
 
 def test_a_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FORMATS, "txt", PictureFormat("txt", lambda dot: f"{len(dot)} characters".encode(), 30))
+    monkeypatch.setitem(FORMATS, "txt", PictureFormat("txt", lambda drawn, _: f"{len(drawn.dot)} characters".encode(), 30))
     resnet_spec.draw("resnet18", tmp_path / "x.txt")
     assert (tmp_path / "x.txt").read_text() == f"{len(dot_of('resnet18'))} characters"
     with pytest.raises(resnet_spec.SpecError) as caught:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from torch import nn
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training.images import prepare
-from resnet_spec.weights.file import read_facts, sort_metadata, write_weights
+from resnet_spec.weights.file import read_facts, read_weights, sort_metadata, write_weights
 from resnet_spec.weights.metadata import PREFIX, WeightsFacts, preparation_data, read_preparation
 from tests.training.small import data, from_files, in_memory, recipe
 
@@ -175,6 +177,45 @@ def test_what_is_no_file_of_weights_is_refused(content: bytes | None, tmp_path: 
     (finding,) = caught.value.diagnostics
     assert finding.code in ("unreadable-file", "weights-without-facts")
     assert finding.message.isprintable()
+
+
+def header(shape: list[int], end: int) -> bytes:
+    """A file of one tensor that its header says is `shape` float32 numbers up to byte `end`, and 16 bytes of numbers."""
+    text = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}}).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(16)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header([1 << 20], 1 << 22),
+        header([1 << 20], 16),
+        header([1 << 62, 1 << 62], 16),
+        (200_000_000).to_bytes(8, "little") + b"{" + b" " * 1000,
+    ],
+    ids=["beyond the file", "more numbers than bytes", "a product beyond 64 bits", "a header of 200 MB"],
+)
+def test_a_header_that_asks_for_more_than_the_file_has_allocates_nothing(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ResnetSpecError) as caught:
+            read_weights(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert [finding.code for finding in caught.value.diagnostics] == ["unreadable-file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_a_pipe_is_no_file_of_weights_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.safetensors")
+    with pytest.raises(ResnetSpecError) as caught:
+        read_weights(tmp_path / "w.safetensors")
+    (finding,) = caught.value.diagnostics
+    assert finding.code == "unreadable-file"
+    assert finding.message.endswith("w.safetensors: not a regular file")
 
 
 def test_weights_without_our_metadata_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ writes DOT, and `drawing` combines boxes and arrows. `outputs.render_dot` render
 
 from __future__ import annotations
 
-from .drawing import Picture, draw_graph
+from .dot import Picture
+from .drawing import draw_graph
 from .style import SHOWS, DiagramDetail, DiagramTheme, Direction, Heat, Show, Style
 
 __all__ = [

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics.text import dot_text
 
 from .style import Attributes, Direction, ThemeColors
 
 if TYPE_CHECKING:
     from graphviz import Digraph
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """DOT text, and what it takes to render it.
+
+    `crossings` bounds how many pairs of arrows may cross, and grows as the time of a layout does: the sum of the squares of
+    how many arrows there are between each two neighboring ranks.
+    """
+
+    dot: str
+    boxes: int
+    arrows: int
+    crossings: int
 
 
 def label(lines: Sequence[str]) -> str:
@@ -27,6 +44,7 @@ class DotWriter:
 
     def __init__(self, title: Sequence[str], direction: Direction, colors: ThemeColors, insets: bool) -> None:
         """`insets`: whether there are frames without arrows to the network, which are placed next to it."""
+        require_packages("drawing a network", "graphviz")
         import graphviz
 
         self.boxes = self.frames = 0
@@ -77,9 +95,19 @@ class DotWriter:
         """Add an arrow from one box to another."""
         self.arrows.append((tail, head, looks))
 
-    def text(self) -> str:
-        """The DOT text; call it once."""
+    def picture(self) -> Picture:
+        """The diagram; call it once."""
         for tail, head, looks in self.arrows:  # outside all frames: an arrow inside a frame would move both its boxes into it
             self.top.edge(tail, head, **looks)
-        source: str = self.top.source
-        return source
+        return Picture(self.top.source, self.boxes, len(self.arrows), self._count_crossings())
+
+    def _count_crossings(self) -> int:
+        """See `Picture`. A box is added after those that its arrows come from, so its rank is known before it is a tail."""
+        ranks: dict[str, int] = {}
+        changes = [0] * (len(self.arrows) + 2)  # in how many arrows there are, from one rank to the next
+        for tail, head, _ in self.arrows:
+            ranks[head] = max(ranks.get(head, 0), ranks.get(tail, 0) + 1)
+        for tail, head, _ in self.arrows:
+            changes[ranks.get(tail, 0)] += 1
+            changes[ranks[head]] -= 1
+        return sum(count * count for count in accumulate(changes))

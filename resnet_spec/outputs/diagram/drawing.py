@@ -13,7 +13,7 @@ from resnet_spec.graph.model import INPUT, BrokenNode, Item, tree
 from resnet_spec.ops import Pair, show
 
 from .captions import TIMES, fact_lines, item_caption, operation_caption, short_count, stride_caption, wrap
-from .dot import DotWriter, label
+from .dot import DotWriter, Picture, label
 from .grouping import (
     equal_neighbors,
     is_block,
@@ -33,19 +33,11 @@ if TYPE_CHECKING:
 _NAME_ONLY = ("activation", "normalization")  # families of which a box shows no facts
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """DOT text, and how many boxes it has."""
-
-    dot: str
-    boxes: int
-
-
 def draw_graph(sized: SizedGraph, style: Style, broken: Sequence[BrokenNode] = ()) -> Picture:
     """Draw a network. The operations in `broken` are red, with the shapes of their inputs."""
     drawing = _Drawing(sized, style, broken)
     drawing.draw()
-    return Picture(drawing.writer.text(), drawing.writer.boxes)
+    return drawing.writer.picture()
 
 
 @dataclass(slots=True)

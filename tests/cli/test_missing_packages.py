@@ -1,0 +1,152 @@
+"""Commands on a machine that lacks a package: which of them still work, and what the others print before they do anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet_spec._system.packages import NETWORKS, TRAINING
+
+# A process in which some modules cannot be imported, and have no metadata.
+BLOCKED = """
+import importlib.metadata, sys
+blocked = set(sys.argv.pop(1).split(","))
+names = {"PIL": "pillow"}
+class Finder(importlib.metadata.MetadataPathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    @classmethod
+    def find_distributions(cls, context=importlib.metadata.DistributionFinder.Context()):
+        found = list(importlib.metadata.MetadataPathFinder.find_distributions(context))
+        return [] if context.name in {names.get(name, name) for name in blocked} else found
+sys.meta_path[:] = [Finder, *(finder for finder in sys.meta_path if not hasattr(finder, "find_distributions")),
+    *(type("Plain", (), {"find_spec": finder.find_spec}) for finder in sys.meta_path if hasattr(finder, "find_distributions"))]
+"""
+COMMAND = BLOCKED + "from resnet_spec.cli import main\nmain()\n"
+RUN = Path(__file__).parents[1] / "compatibility" / "runs" / "finished"
+OTHERS = ("torchvision", "graphviz", "pygraphviz", "jsonschema", "simplejpeg")
+ALL = (*TRAINING, *OTHERS)
+
+SYNTHETIC = "synthetic:train=40,validation=20,test=20"
+TRAIN = ["train", "cifar_resnet20", "--data", SYNTHETIC, "--epochs", "1", "--batch-size", "20", "--out", "new"]
+AUGMENT = "augment.random_rotation=10"
+# Commands, and the packages without which each exits with 2.
+NEEDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "check": (["check", "resnet18"], ()),
+    "check a wrong one": (["check", "wrong.yaml"], ("jsonschema",)),
+    "summary": (["summary", "resnet50", "--memory", "--field"], ()),
+    "list": (["list", "--operations"], ()),
+    "schema": (["schema"], ()),
+    "explain": (["explain", "wrong-type"], ()),
+    "new": (["new", "new.yaml"], ()),
+    "draw svg": (["draw", "resnet18", "-o", "new.svg"], ("graphviz", "pygraphviz")),
+    "draw dot": (["draw", "resnet18", "-o", "new.dot"], ("graphviz",)),
+    "build --dump-ir": (["build", "resnet18", "--dump-ir"], ()),
+    "build": (["build", "cifar_resnet20"], ("torch", "numpy")),
+    "build -o": (["build", "cifar_resnet20", "-o", "new.safetensors"], NETWORKS),
+    "train": (TRAIN, TRAINING),
+    "train, augmented by torchvision": ([*TRAIN, "--set-recipe", AUGMENT, "--dry-run"], (*TRAINING, "torchvision")),
+    "train a wrong recipe": ([*TRAIN, "--set-recipe", "optimizer.momentum=text"], (*TRAINING, "jsonschema")),
+    "train --resume": (["train", "--resume", "run"], TRAINING),
+    "eval": (["eval", "run"], NETWORKS),
+    "predict": (["predict", "run", "image.png"], NETWORKS),
+    "stats": (["stats", "synthetic:train=40"], ("torch", "numpy", "PIL")),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages")
+    (folder / "wrong.yaml").write_text("spec: 1\ninput: 3x8x8\nstem: {c: {op: conv2d, outchannels: 3}}\n", encoding="utf-8")
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / "image.png")
+    shutil.copytree(RUN, folder / "run")
+    return folder
+
+
+def run(folder: Path, blocked: str, arguments: list[str], program: str = COMMAND) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": str(folder)}  # without Graphviz's own program
+    command = [sys.executable, "-c", program, blocked, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize(("name", "package"), [(name, package) for name, (_, needs) in NEEDS.items() for package in needs])
+def test_a_command_exits_with_2_and_prints_how_to_install_what_it_needs(name: str, package: str, folder: Path) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    ran = run(folder, package, NEEDS[name][0])
+    assert ran.returncode == 2, ran.stderr
+    printed = ran.stdout + ran.stderr  # the findings of `check` are its output
+    assert "error[missing-package]: " in printed
+    assert f"`pip install {'pillow' if package == 'PIL' else package}`" in printed
+    assert "Traceback" not in printed
+    assert "epoch" not in ran.stdout  # nothing was trained
+    instead = {"new.dot"} if name == "draw svg" and package == "pygraphviz" else set()
+    assert {path.name for path in folder.iterdir()} - set(before) == instead
+    for made in instead:
+        (folder / made).unlink()
+
+
+@pytest.mark.parametrize("name", [name for name, (_, needs) in NEEDS.items() if len(needs) < 3])
+def test_a_command_works_without_all_the_packages_that_it_does_not_need(name: str, folder: Path) -> None:
+    """All at once: none of them takes the place of another."""
+    arguments, needs = NEEDS[name]
+    ran = run(folder, ",".join(package for package in ALL if package not in needs), arguments)
+    assert ran.returncode == (1 if "wrong" in name else 0), ran.stderr
+    assert "Traceback" not in ran.stderr
+    for made in folder.glob("new*"):
+        made.unlink()
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("name", ["train", "eval", "predict", "stats"])
+def test_a_command_with_torch_works_without_the_packages_that_it_does_not_need(name: str, tmp_path: Path) -> None:
+    """`train` without metadata of torchvision, and without a picture of the network."""
+    os.symlink(RUN, tmp_path / "run")
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "image.png")
+    arguments, needs = NEEDS[name]
+    ran = run(tmp_path, ",".join(package for package in ALL if package not in needs), arguments)
+    assert ran.returncode == 0, ran.stderr
+    assert "Traceback" not in ran.stderr
+    if name == "train":
+        assert '"torchvision": "not installed"' in (tmp_path / "new" / "environment.json").read_text(encoding="utf-8")
+        assert "diagram of the network is left out" in (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+        assert "which is not installed" in (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+
+
+def test_several_missing_packages_are_one_finding(folder: Path) -> None:
+    ran = run(folder, ",".join(ALL), TRAIN)
+    assert ran.returncode == 2
+    assert "`pip install torch numpy pillow safetensors matplotlib`" in ran.stderr
+    assert ran.stderr.count("error[") == 1
+
+
+def test_a_package_that_nothing_asked_for_is_reported_alike(folder: Path) -> None:
+    """Such as one that torch needs, and that is broken."""
+    ran = run(folder, "typing_extensions", ["build", "cifar_resnet20"])
+    assert ran.returncode == 2
+    assert "`pip install typing_extensions`" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_package_is_imported_without_any_of_them(folder: Path) -> None:
+    program = BLOCKED + "import resnet_spec\nassert resnet_spec.analyze('resnet18').output == (1000,)\n"
+    for call in (
+        "build('resnet18')",
+        "draw('resnet18')",
+        "train('resnet18')",
+        "resume('x')",
+        "evaluate('x')",
+        "predict('x', 'y')",
+    ):
+        program += f"try:\n    resnet_spec.{call}\nexcept resnet_spec.ArgumentError as error:\n    print(error)\n"
+    ran = run(folder, ",".join(ALL), [], program)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("[missing-package]") == 6
