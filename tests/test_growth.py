@@ -123,7 +123,7 @@ def chain(n: int) -> Files:
     """Files that extend one another."""
     files = {"f0.yaml": stem(50, lambda k: f"c{k}: relu")}
     for k in range(1, n):
-        files[f"f{k}.yaml"] = f"spec: 1\nextends: f{k - 1}.yaml\nparams:\n{each(100, lambda j, k=k: f'p{k}_{j}: 1')}"
+        files[f"f{k}.yaml"] = f"spec: 1\nextends: f{k - 1}.yaml\nparams:\n{each(100, f'p{k}_{{}}: 1'.format)}"
     return files
 
 
@@ -198,7 +198,8 @@ FAMILIES: dict[str, Family] = {
     # recipes
     "unknown keys of a recipe": recipe(150, lambda n: each(n, lambda k: f"a{k}: 1", 0)),
     "milestones": recipe(
-        400, lambda n: f"schedule: {{op: multistep, unit: iterations, milestones: [{', '.join(str(k + 1) for k in range(n))}]}}\n"
+        400,
+        lambda n: f"schedule: {{op: multistep, unit: iterations, milestones: [{', '.join(str(k + 1) for k in range(n))}]}}\n",
     ),
     "frozen names": recipe(400, lambda n: f"freeze: [{', '.join(f'a{k}' for k in range(n))}]\n"),
 }
