@@ -157,7 +157,7 @@ class _NameChecker:
         self._check_values(use.arguments, visible)
         self.pending.append(block)
 
-    def check_use(self, use: Use, visible: _Names, earlier: Mapping[str, None] | None = None, section: bool = False) -> None:
+    def check_use(self, use: Use, visible: _Names, earlier: dict[str, None] | None = None, section: bool = False) -> None:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
         `section`: it is the `join` of a block, which has its inputs without `from`.
         """
@@ -165,7 +165,7 @@ class _NameChecker:
         self._check_use(use, visible, earlier, section)
         self.current.pop()
 
-    def _check_use(self, use: Use, visible: _Names, earlier: Mapping[str, None] | None, section: bool) -> None:
+    def _check_use(self, use: Use, visible: _Names, earlier: dict[str, None] | None, section: bool) -> None:
         meaning = use
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
@@ -223,7 +223,7 @@ class _NameChecker:
                 related = (Label(meaning.key, f"`{use.op}` is defined here"),)
                 self.refuse("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
 
-    def _check_inputs(self, use: Use, meaning: Use, earlier: Mapping[str, None] | None) -> None:
+    def _check_inputs(self, use: Use, meaning: Use, earlier: dict[str, None] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
             self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, "add `from: [NAME, NAME]`")
