@@ -12,19 +12,24 @@ that a user can correct are subclasses of `ResnetSpecError`, and hold all findin
 not import torch.
 """
 
-from resnet_spec.api import analyze, build, draw, evaluate, load, predict, resume, train
-from resnet_spec.compiler import Analysis
-from resnet_spec.diagnostics import (
-    ArgumentError,
-    DataError,
-    Diagnostic,
-    RecipeError,
-    ResnetSpecError,
-    Span,
-    SpecError,
-    TrainingError,
-    WeightsError,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resnet_spec.api import analyze, build, draw, evaluate, load, predict, resume, train
+    from resnet_spec.compiler import Analysis
+    from resnet_spec.diagnostics import (
+        ArgumentError,
+        DataError,
+        Diagnostic,
+        RecipeError,
+        ResnetSpecError,
+        Span,
+        SpecError,
+        TrainingError,
+        WeightsError,
+    )
 
 __version__ = "0.1.0"
 
@@ -49,3 +54,21 @@ __all__ = [
     "resume",
     "train",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The public names, imported when the first of them is asked for: the command line begins without them."""
+    from importlib import import_module
+
+    modules = [import_module(f"resnet_spec.{module}") for module in ("api", "compiler", "diagnostics")]
+    for module in modules if name in __all__ else []:
+        if hasattr(module, name):
+            globals()[name] = found = getattr(module, name)
+            return found
+    if name in globals():  # a module of the package, which these three have imported
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -278,7 +278,7 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     return findings
 
 
-def write_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = False) -> int:
+def write_initial_weights(analysis: Analysis, path: Path, seed: int = 0, force: bool = False) -> int:
     """Write randomly initialized weights as safetensors, together with the network's name and fingerprint.
 
     The random state of the caller is not changed.

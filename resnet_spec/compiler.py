@@ -137,7 +137,7 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
         accepted = "a path, the name of a shipped spec, YAML text, a dict, or what `load` returned"
         raise wrong_argument(f"a spec is {accepted}, not {quote(target)}", help)
     path = Path(target)
-    if not library.is_file(path):
+    if not library.is_readable(path):
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
         if shipped is None and library.is_folder(path):
             message = f"{target} is a folder; name the specs in it, such as {target}/*.yaml"
@@ -145,6 +145,8 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
         if shipped is None:
             raise ArgumentError([_missing(str(target))])
         return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
+    if not library.is_file(path):  # a pipe or a device: its folder, such as `/dev/fd`, has nothing to extend
+        return Target(read_file(path), Path.cwd(), Path(root) if root else Path.cwd())
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 
@@ -307,7 +309,7 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
         message = f"`expect` declares an output of {show(expect.output)}, but the network has {show(analysis.output)}"
         help = f"if the change is intended, write `output: {list(analysis.output)}`"
         findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=help))
-    if expect.squares is not None and (found := _squares_differ(analysis.accepted, *expect.squares)):
+    if expect.squares is not None and (found := _compare_squares(analysis.accepted, *expect.squares)):
         message, help = found
         findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help))
     for name, promised in expect.counts.items():
@@ -319,7 +321,7 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
     return findings
 
 
-def _squares_differ(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
+def _compare_squares(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
     """How the accepted squares differ from those of `expect`, and a suggested fix; None if they are equal.
 
     Where the solver has no answer, shape inference is run at every size from 1 to `most + 1`, but not beyond `SQUARES_TRIED`.

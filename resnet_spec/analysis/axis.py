@@ -72,9 +72,9 @@ class Steps:
         apart = [self.at(n) - other.at(n) for n in range(1, period + 1)]
         if drift == 0:
             residues = frozenset(n % period for n, gap in enumerate(apart, 1) if gap == 0)
-            return simplified([Piece(1, None, period, residues)])
+            return simplify([Piece(1, None, period, residues)])
         found = (n + period * (-gap // drift) for n, gap in enumerate(apart, 1) if gap % drift == 0 and -gap // drift >= 0)
-        return simplified([Piece(n, n) for n in found])
+        return simplify([Piece(n, n) for n in found])
 
 
 IDENTITY = Steps((1,), 1)
@@ -108,13 +108,13 @@ def at_least(bound: int | None) -> Sizes:
     return NONE if bound is None else (Piece(max(bound, 1), None),)
 
 
-def intersection(first: Sizes, second: Sizes) -> Sizes:
+def intersect(first: Sizes, second: Sizes) -> Sizes:
     """The sizes in both sets."""
     if first == ALL:
         return second
     if second == ALL:
         return first
-    return simplified([_both(a, b) for a in first for b in second])
+    return simplify([_both(a, b) for a in first for b in second])
 
 
 def _both(a: Piece, b: Piece) -> Piece:
@@ -126,9 +126,9 @@ def _both(a: Piece, b: Piece) -> Piece:
     return Piece(max(a.least, b.least), min(ends) if ends else None, period, residues)
 
 
-def simplified(pieces: Iterable[Piece]) -> Sizes:
+def simplify(pieces: Iterable[Piece]) -> Sizes:
     """The same sizes in fewer pieces: tight ends, small periods, neighboring intervals in one."""
-    tight = [made for piece in pieces if (made := _tightened(piece)) is not None]
+    tight = [made for piece in pieces if (made := _tighten(piece)) is not None]
     tight.sort(key=lambda piece: (piece.least, piece.period, sorted(piece.residues)))
     merged: list[Piece] = []
     for piece in tight:
@@ -147,7 +147,7 @@ def _covers(whole: Piece, piece: Piece) -> bool:
     return inside and whole.period == 1
 
 
-def _tightened(piece: Piece) -> Piece | None:
+def _tighten(piece: Piece) -> Piece | None:
     """The piece with its ends on members and the smallest period; None if it is empty."""
     if not piece.residues or (piece.most is not None and piece.most < piece.least):
         return None

@@ -22,8 +22,8 @@ from resnet_spec.analysis.axis import (
     at_least,
     contains,
     describe,
-    intersection,
-    simplified,
+    intersect,
+    simplify,
 )
 from resnet_spec.diagnostics.arguments import require_height_and_width
 from resnet_spec.graph.model import INPUT, Graph, Node
@@ -74,8 +74,8 @@ def accepted_sizes(graph: Graph) -> Accepted:
     try:
         cases = _Solver(graph).solve()
         rectangles = _largest([rectangle for case in cases for rectangle in case.allowed()])
-        squares = simplified([piece for heights, widths in rectangles for piece in intersection(heights, widths)])
-        alone = simplified([piece for case in cases for piece in case.squares_alone()])
+        squares = simplify([piece for heights, widths in rectangles for piece in intersect(heights, widths)])
+        alone = simplify([piece for case in cases for piece in case.squares_alone()])
     except UnsolvedError as error:
         return Accepted((), NONE, NONE, str(error), partial(runs_at, graph))
     return Accepted(tuple(rectangles), squares, alone)
@@ -145,35 +145,35 @@ class _Case:
         least = (max(self.least[0], height), max(self.least[1], width))
         if conditions.heights is ALL and conditions.widths is ALL and not conditions.products:
             return self if least == self.least else replace(self, least=least)
-        heights = intersection(self.heights, conditions.heights)
-        widths = intersection(self.widths, conditions.widths)
-        products = (*self.products, *(each for each in conditions.products if each not in self.products))
+        heights = intersect(self.heights, conditions.heights)
+        widths = intersect(self.widths, conditions.widths)
+        products = (*self.products, *conditions.products)
         return replace(self, least=least, heights=heights, widths=widths, products=products)
 
     def allowed(self) -> list[Rectangle]:
         """The rectangles of sizes that meet all conditions."""
-        heights = intersection(self.heights, at_least(self.least[0]))
-        widths = intersection(self.widths, at_least(self.least[1]))
+        heights = intersect(self.heights, at_least(self.least[0]))
+        widths = intersect(self.widths, at_least(self.least[1]))
         found = [(heights, widths)]
         for image in self.two_pixels:
             tall, wide = (_sizes_of_two(axis) for axis in image)
-            found = _largest([pair for h, w in found for pair in ((intersection(h, tall), w), (h, intersection(w, wide)))])
-        for product, length in self.products:
+            found = _largest([pair for h, w in found for pair in ((intersect(h, tall), w), (h, intersect(w, wide)))])
+        for product, length in dict.fromkeys(self.products):
             pairs = [
                 (product.height.level(divisor), product.width.level(length // product.factor // divisor))
                 for divisor in _divisors(length // product.factor)
             ]
-            found = _largest([(intersection(h, high), intersection(w, wide)) for h, w in found for high, wide in pairs])
+            found = _largest([(intersect(h, high), intersect(w, wide)) for h, w in found for high, wide in pairs])
         return found
 
     def squares_alone(self) -> Sizes:
         """The squares that a batch of one can be trained on: every batch norm sees more than one pixel."""
         if self.never_alone:
             return NONE
-        squares = simplified([piece for h, w in self.allowed() for piece in intersection(h, w)])
+        squares = simplify([piece for h, w in self.allowed() for piece in intersect(h, w)])
         for image in self.two_in_training:
             starts = [start for axis in image if (start := _reaches_two(axis)) is not None]
-            squares = intersection(squares, at_least(min(starts, default=None)))
+            squares = intersect(squares, at_least(min(starts, default=None)))
         return squares
 
 
@@ -191,7 +191,7 @@ def _largest(rectangles: list[Rectangle]) -> list[Rectangle]:
 
 
 def _within(inner: Rectangle, outer: Rectangle) -> bool:
-    return all(small == large or intersection(small, large) == small for small, large in zip(inner, outer, strict=True))
+    return all(small == large or intersect(small, large) == small for small, large in zip(inner, outer, strict=True))
 
 
 def _reaches_two(axis: _Axis) -> int | None:
@@ -223,7 +223,7 @@ class _Solver:
         self.cases += 1
         if self.cases > MAX_CASES:
             raise UnsolvedError("too many products that may be gates")
-        first = self.interned((self.graph.input[0], IDENTITY, IDENTITY))
+        first = self.intern((self.graph.input[0], IDENTITY, IDENTITY))
         nodes = self.graph.nodes
         for position in range(start, len(nodes)):
             node = nodes[position]
@@ -238,7 +238,7 @@ class _Solver:
             values.append(value)
         return [case]
 
-    def interned(self, value: _Axes) -> _Axes:
+    def intern(self, value: _Axes) -> _Axes:
         return self.values.setdefault(value, value)
 
     def step(self, node: Node, x: _Axes, case: _Case) -> tuple[_Axes, _Case]:
@@ -246,7 +246,7 @@ class _Solver:
         key = (id(node.op), id(x))
         found = self.known.get(key)
         if found is None:
-            found = self.known[key] = self.applied(node, x)
+            found = self.known[key] = self.apply(node, x)
         value, conditions = found
         if conditions is not None:
             case = case.given(conditions)
@@ -265,7 +265,7 @@ class _Solver:
             return case  # accepted at the graph's input, and so at every other
         return replace(case, two_pixels=case.two_pixels | {_pixels(x)})
 
-    def applied(self, node: Node, x: _Axes) -> tuple[_Axes, _Conditions | None]:
+    def apply(self, node: Node, x: _Axes) -> tuple[_Axes, _Conditions | None]:
         """Apply an operation to the axes of a value: the axes of its output, and the conditions on the input size."""
         op, built = node.op, self.graph.shape_of(node.inputs[0])
         if len(x) == 3 and op.depends in ("pointwise", "channels") and node.shape[0] == x[0]:
@@ -273,7 +273,7 @@ class _Solver:
         conditions = _NOTHING
         axes = list(x)
         for axis, length in op.fixes_size(built).items():
-            conditions = _fixing(conditions, axes[axis], length)
+            conditions = _require_length(conditions, axes[axis], length)
             axes[axis] = length
         made: list[_Axis] = []
         needed: list[int | None] = [1, 1]  # height and width
@@ -284,7 +284,7 @@ class _Solver:
                 case Fixed(size):
                     made.append(size)
                 case Joined(first, last):
-                    made.append(_joined(axes, first, last))
+                    made.append(_join_axes(axes, first, last))
                 case Mapped(axis, by):
                     entering = axes[axis]
                     if isinstance(entering, int):
@@ -301,7 +301,7 @@ class _Solver:
             made[0] = node.shape[0]
         if needed != [1, 1]:
             conditions = replace(conditions, least=(needed[0], needed[1]))
-        return self.interned(tuple(made)), None if conditions is _NOTHING else conditions
+        return self.intern(tuple(made)), None if conditions is _NOTHING else conditions
 
     def join(self, node: Node, inputs: list[_Axes], case: _Case) -> Iterator[tuple[_Axes, _Case]]:
         """The ways in which a join can combine values: equal axes, or gates of one pixel times an image."""
@@ -313,7 +313,7 @@ class _Solver:
             yield self.join_vectors(op, inputs), case
             return
         if not op.broadcasts:
-            yield self.interned((node.shape[0], *first[1:])), _agreeing(inputs, case)
+            yield self.intern((node.shape[0], *first[1:])), _require_equal(inputs, case)
             return
         images = [value for value in inputs if not _is_unit(value)]
         if len(images) < len(inputs):
@@ -325,9 +325,9 @@ class _Solver:
         if len(images) > 2:
             raise UnsolvedError("a product of more than two values that may be gates")
         second = images[1]
-        yield first, _agreeing(images, case)
-        yield first, _one_pixel(second, case)
-        yield second, _one_pixel(first, case)
+        yield first, _require_equal(images, case)
+        yield first, _require_one_pixel(second, case)
+        yield second, _require_one_pixel(first, case)
 
     def join_vectors(self, op: Operation, inputs: list[_Axes]) -> _Axes:
         """Combine flattened images. Their lengths are known to be equal if they come from one image, or are fixed."""
@@ -335,7 +335,7 @@ class _Solver:
         if op.joins == "concatenation":
             if len(known) < len(inputs):
                 raise UnsolvedError("a concatenation of flattened images")
-            return self.interned((sum(value[0] for value in known if isinstance(value[0], int)), *known[0][1:]))
+            return self.intern((sum(value[0] for value in known if isinstance(value[0], int)), *known[0][1:]))
         if any(value != inputs[0] for value in inputs):
             raise UnsolvedError("a sum of flattened images of different origin")
         return inputs[0]
@@ -355,7 +355,7 @@ def _is_unit(value: _Axes) -> bool:
     return value[1:] == (1, 1)
 
 
-def _joined(axes: list[_Axis], first: int, last: int) -> _Axis:
+def _join_axes(axes: list[_Axis], first: int, last: int) -> _Axis:
     """The length of the axes from `first` to `last` as one."""
     factor, height, width = 1, _ONE, _ONE
     for place in range(first, last + 1):
@@ -373,11 +373,11 @@ def _joined(axes: list[_Axis], first: int, last: int) -> _Axis:
     return factor if height is width is _ONE else _Product(factor, height, width)
 
 
-def _fixing(conditions: _Conditions, axis: _Axis, length: int) -> _Conditions:
+def _require_length(conditions: _Conditions, axis: _Axis, length: int) -> _Conditions:
     """The conditions under which an axis has the length that an operation was built for."""
     match axis:
         case Steps():  # of images only the width can be the last axis
-            return replace(conditions, widths=intersection(conditions.widths, axis.level(length)))
+            return replace(conditions, widths=intersect(conditions.widths, axis.level(length)))
         case _Product(factor) if length % factor == 0:
             return replace(conditions, products=(*conditions.products, (axis, length)))
         case _Product():
@@ -385,17 +385,17 @@ def _fixing(conditions: _Conditions, axis: _Axis, length: int) -> _Conditions:
     return conditions
 
 
-def _agreeing(images: list[_Axes], case: _Case) -> _Case:
+def _require_equal(images: list[_Axes], case: _Case) -> _Case:
     heights, widths = case.heights, case.widths
     for image in images[1:]:
-        heights = intersection(heights, _equal(images[0][1], image[1]))
-        widths = intersection(widths, _equal(images[0][2], image[2]))
+        heights = intersect(heights, _equal(images[0][1], image[1]))
+        widths = intersect(widths, _equal(images[0][2], image[2]))
     return replace(case, heights=heights, widths=widths)
 
 
-def _one_pixel(image: _Axes, case: _Case) -> _Case:
-    heights = intersection(case.heights, _equal(image[1], 1))
-    return replace(case, heights=heights, widths=intersection(case.widths, _equal(image[2], 1)))
+def _require_one_pixel(image: _Axes, case: _Case) -> _Case:
+    heights = intersect(case.heights, _equal(image[1], 1))
+    return replace(case, heights=heights, widths=intersect(case.widths, _equal(image[2], 1)))
 
 
 def _equal(first: _Axis, second: _Axis) -> Sizes:

@@ -37,7 +37,9 @@ Examples:
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write newly initialized weights."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the initialization.")
+@click.option(
+    "--seed", type=click.IntRange(-(2**63), 2**63 - 1), default=0, show_default=True, help="Seed of the initialization."
+)
 @click.option("--force", is_flag=True, help="Write the weights even if they are larger than the free memory.")
 @click.option("--dump-ir", is_flag=True, help="Print the graph and exit.")
 @set_option
@@ -92,5 +94,5 @@ def command(
     size = report.size_text(analysis.input, batch or 1)
     click.echo(f"checked: torch computes the same shape at each of the {count} layers for {size}")
     if output is not None:
-        written = api.write_weights(analysis, Path(output), seed, force)
+        written = api.write_initial_weights(analysis, Path(output), seed, force)
         click.echo(f"wrote {written:,} bytes to {printable(output)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -20,7 +20,9 @@ from resnet_spec.language.reader import MAX_BYTES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 COLOR_CHOICES = ("auto", "always", "never")
+MOST_FINDINGS = 50  # that are shown as text unless all are asked for
 _COLOR = "resnet_spec.color"
+_ALL = "resnet_spec.all_findings"
 
 
 def set_option(command: Decorated) -> Decorated:
@@ -43,8 +45,8 @@ def spec_root_option(command: Decorated) -> Decorated:
 
 
 def findings_options(command: Decorated) -> Decorated:
-    """Add `--message-format`, which the command gets as `message_format`, and `--color`, which `show_findings` reads from the
-    context."""
+    """How findings are shown: `--message-format`, which the command gets as `message_format`, and `--color` and
+    `--all-findings`, which `show_findings` reads from the context."""
     color = click.option(
         "--color",
         type=click.Choice(COLOR_CHOICES),
@@ -61,11 +63,22 @@ def findings_options(command: Decorated) -> Decorated:
         show_default=True,
         help="The format of findings.",
     )
-    return form(color(command))
+    every = click.option(
+        "--all-findings",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep_all,
+        help=f"Show all findings as text, and not the first {MOST_FINDINGS} only.",
+    )
+    return form(every(color(command)))
 
 
 def _keep_color(ctx: click.Context, _: click.Parameter, value: str) -> None:
     ctx.meta[_COLOR] = value
+
+
+def _keep_all(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_ALL] = value
 
 
 def find_target(spec: str, input: str | None = None, root: str | None = None) -> Target:
@@ -102,8 +115,28 @@ def show_findings(findings: Iterable[Diagnostic], how: MessageFormat = "text", p
     """
     listed = list(findings)
     stream = sys.stdout if product else sys.stderr
-    click.echo(render(listed, how, color=how == "text" and _uses_color(stream)), nl=False, err=not product, color=True)
+    shown, rest = _shown(listed) if how == "text" else (listed, "")
+    text = render(shown, how, color=how == "text" and _uses_color(stream)) + rest
+    click.echo(text, nl=False, err=not product, color=True)
     return 1 if any(finding.severity == "error" for finding in listed) else 0
+
+
+def _shown(findings: Sequence[Diagnostic]) -> tuple[Sequence[Diagnostic], str]:
+    """The findings to show as text, and a line about the others: of many the first ones, errors before warnings."""
+    ctx = click.get_current_context(silent=True)
+    if len(findings) <= MOST_FINDINGS or (ctx is not None and ctx.meta.get(_ALL)):
+        return findings, ""
+    order = sorted(range(len(findings)), key=lambda number: findings[number].severity != "error")
+    kept = set(order[:MOST_FINDINGS])
+    rest = [finding for number, finding in enumerate(findings) if number not in kept]
+    errors = sum(finding.severity == "error" for finding in rest)
+    counted = ", ".join(_count(count, what) for count, what in ((errors, "error"), (len(rest) - errors, "warning")) if count)
+    option = "--all-findings" if ctx is not None and _ALL in ctx.meta else "resnet-spec check --all-findings"
+    return [findings[number] for number in sorted(kept)], f"and {counted} more; `{option}` shows them\n\n"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
 
 
 def show_error(error: ResnetSpecError, how: MessageFormat = "text") -> int:

@@ -33,7 +33,7 @@ Examples:
 @click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
-@click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
+@click.option("--workers", type=click.IntRange(0, 1024), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @findings_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,10 +54,10 @@ Examples:
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="As --set-recipe batch_size=N.")
 @click.option("--lr", type=float, metavar="RATE", help="As --set-recipe optimizer.lr=RATE.")
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="As --set-recipe seed=N.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", help="As --set-recipe seed=N.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="As --set-recipe precision=...")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="The device to train on.")
-@click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images.  [default: as needed]")
+@click.option("--workers", type=click.IntRange(0, 1024), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
 @click.option("--overfit-batch", is_flag=True, help="Train on a single batch, which any correct network can memorize.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, and exit.")
@@ -121,6 +122,8 @@ def command(
     from resnet_spec.training.options import TrainOptions
     from resnet_spec.training.plan import describe_plan
     from resnet_spec.training.run_folder import resume_command
+    from resnet_spec.training.run_lock import lock_run
+    from resnet_spec.training.run_record import read_record
     from resnet_spec.training.scoring import Interrupted
     from resnet_spec.training.stop import Stop
     from resnet_spec.training.world import joined
@@ -130,12 +133,15 @@ def command(
     stop = Stop()
     place = resume or out
     folder = None if place is None else Path(place)
-    with joined() as world:
+    with joined() as world, ExitStack() as held:
         bar = Bar(world.writes)
         is_new = resume is None and not runs.continues_after_failure(folder)
         try:
             if not is_new:
                 assert folder is not None
+                read_record(folder)  # before a lock is left in a folder that is none of a run
+                if not dry_run:
+                    held.enter_context(lock_run(folder, world, bar.say))
                 session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
                 bar.say(describe_plan(session))
                 where = "from its start" if found is None else f"after step {found.step:,}"

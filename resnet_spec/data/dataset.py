@@ -58,7 +58,8 @@ class Data:
         channels: the number of channels of every image, or None where it varies.
         size: the (height, width) of every image in pixels, or None where it varies.
         notes: notes for the user, such as duplicates across splits.
-        root: the folder that the names of images are relative to, if images are files.
+        root: the folder that the names of images are relative to, if each image is a file and duplicates are looked for.
+        files: the same, if duplicates are not looked for.
     """
 
     kind: str
@@ -71,6 +72,12 @@ class Data:
     size: tuple[int, int] | None
     notes: tuple[str, ...] = ()
     root: Path | None = None
+    files: Path | None = None
+
+    @property
+    def home(self) -> Path | None:
+        """The folder that the names of images are relative to; None where they are not files of their own."""
+        return self.root or self.files
 
 
 def make_split(pixels: Pixels, labels: Labels, what: str) -> Split | None:

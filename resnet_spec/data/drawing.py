@@ -80,7 +80,7 @@ class _Pose:
     angle: Plane
 
 
-def draw(seed: int, split: int, images: NDArray[np.int64], classes: int, shape: tuple[int, int, int]) -> Pixels:
+def draw_images(seed: int, split: int, images: NDArray[np.int64], classes: int, shape: tuple[int, int, int]) -> Pixels:
     """Draw some images of a split.
 
     Args:

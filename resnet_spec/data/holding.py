@@ -13,7 +13,7 @@ from resnet_spec.data.dataset import BadImage, Pixels, Split
 _AT_ONCE = 16  # images in a task: few enough to keep all threads busy, enough to outweigh the overhead of a task
 
 
-def holdable(count: int, shape: tuple[int, int, int], budget_bytes: int) -> bool:
+def fits_in(count: int, shape: tuple[int, int, int], budget_bytes: int) -> bool:
     """Whether `count` images of `shape` (H, W, C) fit into `budget_bytes`."""
     return count * math.prod(shape) <= budget_bytes
 

@@ -57,7 +57,7 @@ def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
             if listed.names and len(listed.names) != _PUBLISHED[listed.what]:
                 notes.append(f"{len(listed.names)} images of {listed.what}, but {_PUBLISHED[listed.what]} are published")
     classes = _class_names(numbers, root, home)
-    return Data("imagenet", text, classes, train.split(home), None, test.split(home), None, None, tuple(notes))
+    return Data("imagenet", text, classes, train.split(home), None, test.split(home), None, None, tuple(notes), files=home)
 
 
 def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) -> Listed:

@@ -90,18 +90,18 @@ def _other_channels(channels: int, why: str) -> DataError:
     return DataError([Diagnostic("data-channels", f"the network takes {takes}, but {why}", None)])
 
 
-def as_tensor(pixels: Pixels) -> Tensor:
+def to_tensor(pixels: Pixels) -> Tensor:
     """Convert an array to a tensor that shares its memory; a read-only one is copied, because torch would warn."""
     import torch
 
     return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
-def normalized(pixels: Pixels, preparation: Preparation, device: torch.device, channels_last: bool) -> Tensor:
+def normalize(pixels: Pixels, preparation: Preparation, device: torch.device, channels_last: bool) -> Tensor:
     """Convert bytes `(N, H, W, C)` to float32 `(N, C, H, W)` on `device`: (x / 255 - mean) / standard deviation."""
     import torch
 
-    raw = as_tensor(pixels)
+    raw = to_tensor(pixels)
     if device.type == "cuda":
         raw = raw.pin_memory()
     x = raw.to(device, non_blocking=True).permute(0, 3, 1, 2)

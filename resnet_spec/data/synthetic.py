@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from resnet_spec.data.dataset import Data, Pixels, Split, make_split
-from resnet_spec.data.drawing import draw
+from resnet_spec.data.drawing import draw_images
 from resnet_spec.data.refusal import refuse
 from resnet_spec.data.shapes import MOST_CLASSES, class_name
 from resnet_spec.diagnostics import printable, suggestion
@@ -73,7 +73,7 @@ def _draw_split(seed: int, number: int, what: str, count: int, classes: int, sha
 
     def fill(start: int) -> None:
         indices = np.arange(start, min(start + step, count))
-        pixels[indices] = draw(seed, number, indices, classes, shape)
+        pixels[indices] = draw_images(seed, number, indices, classes, shape)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(fill, range(0, count, step)))
@@ -81,5 +81,5 @@ def _draw_split(seed: int, number: int, what: str, count: int, classes: int, sha
 
 
 def _draw_one(seed: int, number: int, classes: int, shape: tuple[int, int, int], i: int) -> Pixels:
-    image: Pixels = draw(seed, number, np.array([i]), classes, shape)[0]
+    image: Pixels = draw_images(seed, number, np.array([i]), classes, shape)[0]
     return image

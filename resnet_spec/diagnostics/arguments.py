@@ -73,7 +73,7 @@ def require_choices(
     return tuple([require_choice(name, value, choices, synonyms) for value in values])
 
 
-def integer(value: object) -> int | None:
+def as_integer(value: object) -> int | None:
     """`value` as an int if it is an int or an integer of another library, such as numpy; None otherwise, also for booleans."""
     if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
         return None
@@ -109,13 +109,13 @@ def require_size(value: object, name: str = "input") -> tuple[int, int, int]:
 
 def _integers(value: object) -> list[int]:
     """The integers in a value; an empty list if it contains anything else."""
-    one = integer(value)
+    one = as_integer(value)
     if one is not None:
         return [one]
     if isinstance(value, bytes | Mapping | set | frozenset) or not isinstance(value, Iterable):
         return []
     try:
-        found = [integer(each) for each in value]
+        found = [as_integer(each) for each in value]
     except TypeError:  # an array without axes
         return []
     return [each for each in found if each is not None] if None not in found else []
@@ -147,7 +147,7 @@ def require_height_and_width(value: object) -> tuple[int, int]:
         ArgumentError: for anything else, such as a size with channels.
     """
     numbers = _integers(value)
-    if len(numbers) == 1 and integer(value) is not None:
+    if len(numbers) == 1 and as_integer(value) is not None:
         return numbers[0], numbers[0]
     if len(numbers) == 2:
         return numbers[0], numbers[1]

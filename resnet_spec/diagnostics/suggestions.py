@@ -1,47 +1,119 @@
-"""Suggestions for unknown words."""
+"""What an unknown word most likely stands for.
+
+A text may have tens of thousands of unknown words, and name as many others. So a word is compared with a few known ones only,
+which are found by looking at short pieces of the words, and long words are never compared letter by letter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from itertools import islice, pairwise, takewhile
 
-MOST_COMPARED = 1000  # known words that an unknown one is compared with: many mistakes in a long text would take minutes
+MOST_KNOWN = 1000  # known words that are looked at
 MANY = 100
-MOST_SIMILAR = 50
+MOST_COMPARED = 8  # known words that a word is compared with letter by letter
+MOST_LETTERS = 40  # of words that are
+NEIGHBORS = 6  # of many known words: those that are next to a word in alphabetical order, on each side
+LIKENESS = 0.6  # 2 * common letters / all letters
+LIKENESS_OF_ENDS = 0.8  # the same, of the letters that two long words begin and end with
 
 
-def closest(word: str, known: Iterable[str], synonyms: dict[str, str] | None = None) -> str | None:
-    """The known word that was most likely meant by `word`: a common synonym, else the closest spelling."""
-    choices = list(islice(known, MOST_COMPARED))
-    if synonyms and synonyms.get(word.lower()) in choices:
-        return synonyms[word.lower()]
-    lowered = {choice.lower(): choice for choice in choices}
-    import difflib  # importing it takes time, and only a spec with a mistake needs it
-
-    found = difflib.get_close_matches(word.lower(), _candidates(word.lower(), list(lowered)), n=1, cutoff=0.6)
-    return lowered[found[0]] if found else None
+def closest(word: str, known: Iterable[str] | Vocabulary, synonyms: dict[str, str] | None = None) -> str | None:
+    """The known word that `word` most likely stands for: a common synonym first, else the one of the closest spelling."""
+    vocabulary = known if isinstance(known, Vocabulary) else _vocabulary(tuple(islice(known, MOST_KNOWN)))
+    meant = synonyms.get(word.lower()) if synonyms else None
+    return meant if meant in vocabulary.choices else vocabulary.closest(word.lower())
 
 
-def _candidates(word: str, choices: list[str]) -> list[str]:
-    """The words to compare with `word`: of many, those with the same first or second half, which one typo leaves intact."""
-    if len(choices) <= MANY:
-        return choices
-    half = len(word) // 2
-    first, last = word[:half], word[half:]
-    return list(islice((each for each in choices if each.startswith(first) or each.endswith(last)), MOST_SIMILAR))
+class Vocabulary:
+    """Known words, with what makes comparing them with many others fast. Of very many the first ones count.
+
+    `choices` are the words in order, and `size` is how many there are.
+    """
+
+    def __init__(self, known: Collection[str]) -> None:
+        self.choices = dict.fromkeys(islice(known, MOST_KNOWN))
+        self.size = len(known)
+        self.spelled = {choice.lower(): choice for choice in self.choices}
+        self.pieces = {word: _pieces(word) for word in self.spelled}
+        self.sorted = sorted(self.spelled) if len(self.spelled) > MANY else []
+        self.by_end = sorted(word[::-1] for word in self.sorted)
+
+    def closest(self, word: str) -> str | None:
+        """The known word of the closest spelling, if one is close enough."""
+        if word in self.spelled or not self.spelled:
+            return self.spelled.get(word)
+        pieces = _pieces(word)
+        likely = [(len(pieces & self.pieces[each]), each) for each in self._candidates(word)]
+        best = sorted((pair for pair in likely if pair[0]), key=lambda pair: -pair[0])[:MOST_COMPARED]
+        candidates = [each for _, each in best]
+        short = [each for each in candidates if _is_short(each)] if _is_short(word) else []
+        if short:
+            import difflib  # importing it takes time, and only a spec with a mistake needs it
+
+            found = difflib.get_close_matches(word, short, n=1, cutoff=LIKENESS)
+            if found:
+                return self.spelled[found[0]]
+        same_ends = ((_likeness_of_ends(word, each), each) for each in candidates if each not in short)
+        like, near = max(same_ends, default=(0.0, ""))
+        return self.spelled[near] if like >= LIKENESS_OF_ENDS else None
+
+    def _candidates(self, word: str) -> Iterable[str]:
+        """The words to look at: of many, those that begin or end most like `word`."""
+        if not self.sorted:
+            return self.spelled
+        begin, end = bisect_left(self.sorted, word), bisect_left(self.by_end, word[::-1])
+        alike = self.sorted[max(0, begin - NEIGHBORS) : begin + NEIGHBORS]
+        return dict.fromkeys([*alike, *(each[::-1] for each in self.by_end[max(0, end - NEIGHBORS) : end + NEIGHBORS])])
 
 
-def suggestion(word: str, known: Sequence[str], synonyms: dict[str, str] | None = None, most: int = 12) -> str:
-    """The help for an unknown word: the closest known word, else up to `most` of the known words; empty if there are none."""
+@lru_cache(maxsize=16)
+def _vocabulary(choices: tuple[str, ...]) -> Vocabulary:
+    return Vocabulary(choices)
+
+
+@lru_cache(maxsize=4096)
+def _pieces(word: str) -> frozenset[str]:
+    """The letters of a word and its pairs of neighboring letters; of a long one, those near its ends."""
+    ends = word if len(word) <= 2 * MOST_LETTERS else word[:MOST_LETTERS] + word[-MOST_LETTERS:]
+    return frozenset([*ends, *map("".join, pairwise(ends))])
+
+
+def _is_short(word: str) -> bool:
+    """Whether a word may be compared letter by letter: the time for that grows with the square of repeated letters."""
+    return len(word) <= MOST_LETTERS and 3 * len(set(word)) >= len(word)
+
+
+def _likeness_of_ends(first: str, second: str) -> float:
+    """2 * the letters that two words begin and end with / all letters."""
+    begin = _common(first, second)
+    end = _common(first[begin:][::-1], second[begin:][::-1])
+    return 2 * (begin + end) / (len(first) + len(second))
+
+
+def _common(first: str, second: str) -> int:
+    """How many letters two words begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+
+
+def suggestion(word: str, known: Collection[str] | Vocabulary, synonyms: dict[str, str] | None = None, most: int = 12) -> str:
+    """A help for an unknown word: the closest known word, else the known words, `most` of them; empty where there are none."""
     if (near := closest(word, known, synonyms)) is not None:
         return f"did you mean `{near}`?"
+    return list_known(known.choices, most, known.size) if isinstance(known, Vocabulary) else list_known(known, most)
+
+
+def list_known(known: Collection[str], most: int = 12, count: int | None = None) -> str:
+    """The first `most` known words, and how many more of `count` there are."""
     if not known or not most:
         return ""
-    shown = ", ".join(f"`{choice}`" for choice in known[:most])
-    return f"known here: {shown}" + (f", and {len(known) - most} more" if len(known) > most else "")
+    more = (len(known) if count is None else count) - most
+    return "known here: " + ", ".join(f"`{each}`" for each in islice(known, most)) + (f", and {more} more" if more > 0 else "")
 
 
-# Names from other libraries and papers, with their equivalents in this language.
+# Words of other libraries and of papers, and this language's own for them.
 SYNONYMS: dict[str, str] = {
     "filters": "out_channels",
     "planes": "out_channels",

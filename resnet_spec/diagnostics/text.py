@@ -77,7 +77,10 @@ def uri(path: str) -> str:
     """A path as the relative URI of a file."""
     from urllib.parse import quote  # importing it takes time, and one format needs it
 
-    return quote(path)
+    try:
+        return quote(path.encode("utf-8", "surrogateescape"))  # a name that is not UTF-8 keeps its bytes
+    except UnicodeEncodeError:
+        return quote(path, errors="replace")
 
 
 def workflow_text(text: str, also: str = "") -> str:

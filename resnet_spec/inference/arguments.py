@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from resnet_spec.data.kinds import KINDS
-from resnet_spec.diagnostics.arguments import integer, quote, require_choice, wrong_argument
+from resnet_spec.diagnostics.arguments import as_integer, quote, require_choice, wrong_argument
 from resnet_spec.training.recipe import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
@@ -20,7 +20,7 @@ def require_precision(value: object) -> Precision:
 
 def require_integer(name: str, value: object, least: int) -> int:
     """Return an integer of at least `least`. Raises ArgumentError for anything else."""
-    number = integer(value)
+    number = as_integer(value)
     if number is None or number < least:
         raise wrong_argument(f"`{name}` takes an integer, {least} or more, not {quote(value)}")
     return number

@@ -99,8 +99,8 @@ def _with_classes(data: Data, classes: tuple[str, ...]) -> Data:
         raise DataError([Diagnostic("data-classes", message, None, help=f"its classes are {known}")])
     numbers = np.array([classes.index(name) for name in data.classes])
 
-    def renumbered(split: Split | None) -> Split | None:
+    def renumber(split: Split | None) -> Split | None:
         return None if split is None else replace(split, labels=numbers[split.labels])
 
-    train, validation, test = map(renumbered, (data.train, data.validation, data.test))
+    train, validation, test = map(renumber, (data.train, data.validation, data.test))
     return replace(data, classes=classes, train=train, validation=validation, test=test)

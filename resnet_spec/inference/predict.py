@@ -13,7 +13,7 @@ import torch
 from resnet_spec.data import BadImage
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.decode import SUFFIXES, read_image
-from resnet_spec.data.preparation import normalized, refuse_image_files
+from resnet_spec.data.preparation import normalize, refuse_image_files
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.inference.arguments import require_integer, require_precision
@@ -63,7 +63,7 @@ def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: 
     rows: Iterator[torch.Tensor] = iter(())
     if good:
         with torch.inference_mode():
-            outputs = module(normalized(np.stack(good), preparation, trained.device, True))
+            outputs = module(normalize(np.stack(good), preparation, trained.device, True))
         rows = iter(outputs.softmax(1).cpu())
     predictions = []
     for file, image in zip(files, read, strict=True):

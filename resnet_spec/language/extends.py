@@ -28,7 +28,7 @@ from resnet_spec.language.library import (
     shipped_root,
 )
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
-from resnet_spec.language.reader import parse
+from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse
 
 MAX_CHAIN = 64
 _OTHER: dict[DocumentKind, DocumentKind] = {"spec": "recipe", "recipe": "spec"}
@@ -57,6 +57,7 @@ def read_chain(source: Source, kind: DocumentKind, location: Location | None) ->
         SpecError, RecipeError: at the first document that cannot be read, or that extends what it may not.
     """
     reader = _ChainReader(kind)
+    reader.size.bytes = _bytes(source)
     reader.collect(reader.read(source), location, ())
     return ExtendsChain(tuple(reader.documents), tuple(reader.warnings))
 
@@ -79,10 +80,11 @@ class _ChainReader:
         self.documents: list[MappingNode] = []
         self.warnings: list[Diagnostic] = []
         self.done: set[Path] = set()
+        self.size = DocumentSize()
 
     def read(self, source: Source) -> MappingNode:
-        """Read one document, which must declare the version of the language."""
-        node, warnings = parse(source, kind=self.kind)
+        """One document that states the version of the language."""
+        node, warnings = parse(source, kind=self.kind, size=self.size)
         self.warnings.extend(warnings)
         document = require_mapping(node, self.kind)
         version = document.entries.get(self.kind)
@@ -112,9 +114,28 @@ class _ChainReader:
                 continue
             if len(stack) >= MAX_CHAIN:
                 raise self._refuse("too-deep", f"more than {MAX_CHAIN} files extend each other", item.span)
-            self.collect(self.read(self._read_file(path, name, item)), Location(path.parent, root), (*stack, (real, item.span)))
+            extended = self._read_extended(path, name, item)
+            self.collect(extended, Location(path.parent, root), (*stack, (real, item.span)))
             self.done.add(real)
         self.documents.append(document)
+
+    def _read_extended(self, path: Path, name: str, item: ScalarNode) -> MappingNode:
+        """The document that an `extends` names. All that is read together keeps to the limits of one document."""
+        source = self._read_file(path, name, item)
+        help = f"a {self.kind} and everything it extends have the limits of one file together"
+        if (count := _bytes(source)) <= MAX_BYTES:  # a larger one is refused for itself
+            self.size.bytes += count
+            if self.size.bytes > MAX_BYTES:
+                message = f"with {name}, more than {MAX_BYTES:,} bytes are extended"
+                raise self._refuse("too-large", message, item.span, help)
+        document = self.read(source)
+        if self.size.nodes > MAX_NODES:
+            message = f"with {name}, there are more than {MAX_NODES:,} values"
+            raise self._refuse("too-many-nodes", message, item.span, help)
+        if self.size.expanded > MAX_EXPANDED:
+            message = f"with {name}, there are more than {MAX_EXPANDED:,} values once aliases are followed"
+            raise self._refuse("too-many-nodes", message, item.span, help)
+        return document
 
     def _read_file(self, path: Path, name: str, item: ScalarNode) -> Source:
         """Read the file that an `extends` names; if it cannot be read, the finding is at the `extends`."""
@@ -139,6 +160,10 @@ class _ChainReader:
         text = str(item.value)
         if here is None:
             raise self._refuse("extends-not-allowed", f"this {self.kind} may not extend another file", item.span)
+        if "\x00" in text:
+            message = "there is no such file: the path contains a NUL character"
+            help = f"write the path of a {self.kind}, or the name of a shipped one"
+            raise self._refuse("missing-file", message, item.span, help)
         if _is_absolute(text):
             message = f"`{text}` is an absolute path, but `extends` takes one relative to this file"
             help = f"write a relative path, or the name of a shipped {self.kind}"
@@ -167,9 +192,13 @@ class _ChainReader:
         return document_error(self.kind)([Diagnostic(code, message, span, related=related, help=help)])
 
 
+def _bytes(source: Source) -> int:
+    return len(source.text.encode("utf-8", "surrogatepass"))
+
+
 def _is_absolute(text: str) -> bool:
-    """Whether a text is an absolute path on any system, or no path at all."""
-    return os.path.isabs(text) or text.startswith(("/", "\\")) or "\x00" in text or (len(text) > 1 and text[1] == ":")
+    """Whether a path is absolute on any system."""
+    return os.path.isabs(text) or text.startswith(("/", "\\")) or (len(text) > 1 and text[1] == ":")
 
 
 def _neighboring_files(text: str, here: Location) -> list[str]:

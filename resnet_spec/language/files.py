@@ -2,30 +2,78 @@
 
 from __future__ import annotations
 
+import os
+import select
+import stat
+import time
 from pathlib import Path
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, DocumentKind, Source, Span, document_error
 from resnet_spec.language.library import shipped_root
 from resnet_spec.language.reader import MAX_BYTES
 
+PATIENCE = 5.0  # seconds to wait for another process to open the other end of a named pipe
+_PAUSE = 0.05
+
 
 def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec") -> Source:
     """Read a file as a source; a file that is too large is read only far enough to detect that.
 
+    A device or a pipe is read up to the same limit. A pipe that another process has open is read for as long as that takes;
+    for a named pipe that no process writes to, it waits `PATIENCE` seconds.
+
     Raises:
-        ArgumentError: the file cannot be read.
+        ArgumentError: the file cannot be read, or no process writes to the pipe.
         SpecError, RecipeError: it is not UTF-8.
     """
     shown = name if name is not None else display_name(path)
     try:
         if path.is_dir():
             raise ArgumentError([Diagnostic("unreadable-file", f"{shown} is a folder, not a {kind}", None)])
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = _read(path)
+    except TimeoutError:
+        message, help = f"{shown} is a pipe that no process writes to", "start the command that writes to it first"
+        raise ArgumentError([Diagnostic("unreadable-file", message, None, help=help)]) from None
     except OSError as error:
         message = f"cannot read {shown}: {error.strerror or error}"
         raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
     return decode(data, shown, kind)
+
+
+def _read(path: Path) -> bytes:
+    """The beginning of a file, one byte more than it may have. Raises OSError, and TimeoutError for a pipe without a writer."""
+    if not hasattr(os, "O_NONBLOCK") or not stat.S_ISFIFO(path.stat().st_mode):
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    # Opening a named pipe would otherwise wait for a writer, without end where there is none.
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return _read_pipe(pipe)
+    finally:
+        os.close(pipe)
+
+
+def _read_pipe(pipe: int) -> bytes:
+    pieces: list[bytes] = []
+    left = MAX_BYTES + 1
+    has_writer = False
+    until = time.monotonic() + PATIENCE
+    while left:
+        try:
+            piece = os.read(pipe, left)
+        except BlockingIOError:  # a process has opened the pipe, and has not written yet
+            has_writer = True
+            select.select([pipe], [], [])
+            continue
+        if not piece and (has_writer or pieces):
+            break
+        if not piece and time.monotonic() > until:
+            raise TimeoutError
+        if not piece:
+            time.sleep(_PAUSE)
+        pieces += [piece] if piece else []
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def decode(data: bytes, name: str, kind: DocumentKind = "spec") -> Source:

@@ -80,7 +80,7 @@ class TreeMerger:
                 self.report("position-taken", message, position.sibling.span, help, here)
             else:
                 inserts.append(_Insert(key, merged, position))
-        return MappingNode(self._insert(entries, inserts), patch.span)
+        return MappingNode(self._insert(entries, inserts) if inserts else entries, patch.span)
 
     def report(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
         self.findings.append(Diagnostic(code, message, span, related=related, help=help))
@@ -127,7 +127,7 @@ class TreeMerger:
 
     def _report_nothing(self, code: str, message: str, key: Span, path: str, parent: MappingNode, help: str = "") -> None:
         """Report a patch or a `null` for nothing, with the sibling that was most likely meant, else `help`."""
-        near = suggestion(path.rpartition(".")[2], list(parent.entries), most=12 if self.strict and "." in path else 0)
+        near = suggestion(path.rpartition(".")[2], parent.entries, most=12 if self.strict and "." in path else 0)
         if self.strict and "." not in path and (paths := key_paths(parent).get(path)):
             near = f"did you mean `{paths[0]}{key.source.text.removeprefix(path)}`?"
         if self.strict and not near:

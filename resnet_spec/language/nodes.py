@@ -111,25 +111,6 @@ def mark_invalid(node: YamlNode, paths: Iterable[NodePath]) -> YamlNode:
     return replace(node, invalid=True) if here else node
 
 
-def measure_tree(node: YamlNode, limit: int) -> tuple[int, int]:
-    """The number of values in a tree, counted no further than `limit`, and how deep its collections are nested."""
-    count, height, stack = 0, 0, [(node, 0)]
-    while stack and count <= limit:
-        here, depth = stack.pop()
-        count += 1
-        match here:
-            case SequenceNode(items=items):
-                height = max(height, depth + 1)
-                stack.extend((item, depth + 1) for item in items)
-            case MappingNode(entries=entries):
-                height = max(height, depth + 1)
-                stack.extend((entry.value, depth + 1) for entry in entries.values())
-                count += len(entries)
-            case ScalarNode():
-                pass
-    return count, height
-
-
 def move_to_alias(node: YamlNode, use: Span) -> YamlNode:
     """The tree as an alias repeats it: each place is that of the alias, with the place under the anchor as its `anchor`."""
     here = use.with_anchor(node.span)

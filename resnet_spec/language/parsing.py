@@ -71,16 +71,16 @@ def _check_form(resolved: Resolved) -> tuple[Resolved, tuple[Diagnostic, ...]]:
     """Check the form of a document against the schema; returns it with the wrong nodes marked, and the findings."""
     found = validate_whole(resolved.root)
     findings = list(found.findings)
-    root = _marked(resolved.root, found)
+    root = _mark(resolved.root, found)
     blocks: dict[str, BlockText] = {}
     for name, text in resolved.blocks.items():
         found = validate_block(text.body)
         findings += found.findings
-        blocks[name] = replace(text, body=_marked(text.body, found)) if found.findings else text
+        blocks[name] = replace(text, body=_mark(text.body, found)) if found.findings else text
     return (replace(resolved, root=root, blocks=blocks) if findings else resolved), tuple(findings)
 
 
-def _marked(mapping: MappingNode, found: Validation) -> MappingNode:
+def _mark(mapping: MappingNode, found: Validation) -> MappingNode:
     marked = mark_invalid(mapping, found.paths)
     assert isinstance(marked, MappingNode)
     return marked

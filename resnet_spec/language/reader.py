@@ -8,6 +8,7 @@ schema of YAML 1.2 (see `scalars`).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -19,7 +20,6 @@ from resnet_spec.language.nodes import (
     ScalarNode,
     SequenceNode,
     YamlNode,
-    measure_tree,
     move_to_alias,
     to_data,
 )
@@ -37,12 +37,24 @@ MAX_EXPANDED = 200_000
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def parse(source: Source, text: str | None = None, kind: DocumentKind = "spec") -> tuple[YamlNode, tuple[Diagnostic, ...]]:
+@dataclass(slots=True)
+class DocumentSize:
+    """How large documents are together: bytes, values as written, and values once aliases are followed."""
+
+    bytes: int = 0
+    nodes: int = 0
+    expanded: int = 0
+
+
+def parse(
+    source: Source, text: str | None = None, kind: DocumentKind = "spec", size: DocumentSize | None = None
+) -> tuple[YamlNode, tuple[Diagnostic, ...]]:
     """Read one YAML document.
 
     Args:
         text: a part of the source's text to read instead of all of it, moved to its place with spaces.
         kind: what the document is, for the messages and the class of the error.
+        size: the numbers of values of this document are added to it.
 
     Returns:
         The root of the tree, and the warnings.
@@ -59,13 +71,27 @@ def parse(source: Source, text: str | None = None, kind: DocumentKind = "spec") 
         raise error([Diagnostic("yaml-syntax", "not YAML: an unpaired surrogate is not a character", place)])
     try:
         builder = _TreeBuilder(source, source.text if text is None else text, kind)
-        return builder.read(), tuple(builder.warnings)
+        root = builder.read()
+        if size is not None:
+            size.nodes += builder.nodes
+            size.expanded += builder.expanded
+        return root, tuple(builder.warnings)
     except yaml.MarkedYAMLError as problem:
         raise error([explain_syntax_error(source, problem)]) from None
     except yaml.YAMLError as problem:  # a character that YAML does not allow
         position = getattr(problem, "position", 0)
         place = _after(source, position if isinstance(position, int) else 0)
         raise error([Diagnostic("yaml-syntax", f"not YAML: {getattr(problem, 'reason', problem)}", place)]) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Alias:
+    """An alias: the node in its place, the tree that it names, how many values that has, and how deep it is."""
+
+    place: YamlNode
+    target: YamlNode
+    size: int
+    height: int
 
 
 class _TreeBuilder:
@@ -76,6 +102,9 @@ class _TreeBuilder:
         self.kind = kind
         self.warnings: list[Diagnostic] = []
         self.anchors: dict[str, YamlNode] = {}
+        self.measured: dict[str, tuple[int, int]] = {}  # the size and height of what an anchor names, once it is used
+        self.aliases: dict[int, _Alias] = {}  # by the id of the empty list that is in the place of an alias until the end
+        self.copied: dict[int, YamlNode] = {}  # by the id of what an anchor names: the same with its aliases followed
         self.open_anchors: set[str] = set()
         self.nodes = 0
         self.expanded = 0
@@ -96,8 +125,8 @@ class _TreeBuilder:
                 other = "network" if self.kind == "spec" else "recipe"
                 mark = event.start_mark
                 place = _at(self.source, mark.line + 1, mark.column + 1)
-                raise self._stop("several-documents", message, place, f"put the second {other} into a separate file")
-            return root
+                raise self._stop("several-documents", message, place, f"put the second {other} into a file of its own")
+            return self._followed(root) if self.aliases else root
         finally:
             self.loader.dispose()
 
@@ -126,6 +155,7 @@ class _TreeBuilder:
             self.open_anchors.discard(event.anchor)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
+            self.measured.pop(event.anchor, None)
         return node
 
     def _count(self, span: Span) -> None:
@@ -150,12 +180,55 @@ class _TreeBuilder:
             raise self._stop("unknown-alias", message, span, f"write the value itself here, or mark it with `&{name}` above")
         target = self.anchors[name]
         self._count(span)
-        size, height = measure_tree(target, MAX_EXPANDED)
+        if name not in self.measured:
+            self.measured[name] = self._measure(target)
+        size, height = self.measured[name]
         self.expanded += size
         self._limit_expanded(span)
         if depth + height > MAX_DEPTH:
             raise self._stop("too-deep", f"nested deeper than {MAX_DEPTH} levels once aliases are followed", span)
-        return move_to_alias(target, span)
+        if isinstance(target, ScalarNode):
+            return move_to_alias(target, span)
+        place = SequenceNode((), span)
+        self.aliases[id(place)] = _Alias(place, target, size, height)
+        return place
+
+    def _measure(self, node: YamlNode) -> tuple[int, int]:
+        """The number of values in a tree once aliases are followed, and how deep its collections are nested."""
+        count, height, stack = 0, 0, [(node, 0)]
+        while stack:
+            here, depth = stack.pop()
+            if (alias := self.aliases.get(id(here))) is not None:
+                count += alias.size
+                height = max(height, depth + alias.height)
+                continue
+            count += 1
+            match here:
+                case SequenceNode(items=items):
+                    height = max(height, depth + 1)
+                    stack.extend((item, depth + 1) for item in items)
+                case MappingNode(entries=entries):
+                    height = max(height, depth + 1)
+                    stack.extend((entry.value, depth + 1) for entry in entries.values())
+                    count += len(entries)
+                case ScalarNode():
+                    pass
+        return count, height
+
+    def _followed(self, node: YamlNode) -> YamlNode:
+        """The tree with what its aliases name in their places. Nothing is copied before all is known to be small enough."""
+        if (alias := self.aliases.get(id(node))) is not None:
+            key = id(alias.target)
+            if key not in self.copied:
+                self.copied[key] = self._followed(alias.target)
+            return move_to_alias(self.copied[key], node.span)
+        match node:
+            case SequenceNode():
+                return SequenceNode(tuple([self._followed(item) for item in node.items]), node.span)
+            case MappingNode():
+                entries = {name: Entry(entry.key, self._followed(entry.value)) for name, entry in node.entries.items()}
+                return MappingNode(entries, node.span)
+        return node
 
     def _sequence(self, span: Span, depth: int) -> SequenceNode:
         items: list[YamlNode] = []

@@ -30,15 +30,15 @@ _Dumper.add_representer(str, _text)
 
 def write_document(root: MappingNode) -> str:
     """Write a tree as YAML; short collections are on one line."""
-    return _dumped(to_data(root), None, 120)
+    return _dump(to_data(root), None, 120)
 
 
 def write_value(value: object) -> str:
     """Write a value as it appears after a key, on one line."""
-    return _dumped(value, True, float("inf")).removesuffix("\n").removesuffix("\n...")
+    return _dump(value, True, float("inf")).removesuffix("\n").removesuffix("\n...")
 
 
-def _dumped(data: object, flow: bool | None, width: float) -> str:
+def _dump(data: object, flow: bool | None, width: float) -> str:
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=width)
     return text
 
@@ -63,7 +63,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
                     pending.append(body)
     if bodies:
         root["blocks"] = {word: to_data(body) for word, body in bodies.items()}
-    return _dumped(root, None, 120)
+    return _dump(root, None, 120)
 
 
 def _strings(node: YamlNode) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What set the number of channels of a value: the field of the operation that computed it, and where that comes from."""
+"""What determines the number of channels of a value: a field of the operation that computed it, and its source."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Channels:
 
 
 def channels_of(block: Block, body: Body, value: int, scope: Scope) -> Channels | None:
-    """What gave a value of a block its channels; None if no field written in the block did."""
+    """What determines the channels of a value of a block; None if that is not a field written in the block."""
     while value != INPUT:
         node = body.nodes[value]
         if (found := node.op.channels_field()) is not None:

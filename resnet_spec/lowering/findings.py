@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
-from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
 from resnet_spec.graph.model import BrokenNode
 from resnet_spec.lowering.context import Trail
 from resnet_spec.lowering.origins import in_library
@@ -23,6 +25,7 @@ class Findings:
     def __init__(self) -> None:
         self._all: dict[_FindingKey, Diagnostic] = {}
         self._conflicts: dict[_FindingKey, BrokenNode] = {}
+        self._conflicting: set[tuple[str, str]] = set()  # the operations and messages of conflicts
 
     @property
     def has_conflicts(self) -> bool:
@@ -50,10 +53,11 @@ class Findings:
     def report_conflict(self, finding: Diagnostic, broken: BrokenNode, trail: Trail) -> None:
         """Add a finding about shapes. `broken` is what could not be built, under its full name."""
         self._conflicts.setdefault(self.report(finding, trail), broken)
+        self._conflicting.add((broken.op, broken.message))
 
     def has_conflict(self, op: str, message: str) -> bool:
-        """Whether the same conflict was reported for another operation."""
-        return any((broken.op, broken.message) == (op, message) for broken in self._conflicts.values())
+        """Whether the same conflict was reported of another operation."""
+        return (op, message) in self._conflicting
 
     def with_repetitions(self, broken: Sequence[BrokenNode]) -> tuple[Diagnostic, ...]:
         """All findings. `broken` is what could not be built in an expansion that ignores conflicts: each conflict gets a note
@@ -111,11 +115,39 @@ def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
 
 
 def independent(findings: Iterable[Diagnostic], reported: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """The findings that do not overlap the places of those reported."""
-    spans = [finding.span for finding in reported if finding.span is not None]
+    """Those of `findings` that are not about a text that a reported one is about."""
+    places = _Places(finding.span for finding in reported if finding.span is not None)
     kept = []
     for finding in findings:
         own = [finding.span, *(label.span for label in finding.related)]
-        if not any(span is not None and span.overlaps(each) for span in own for each in spans):
+        if not any(span is not None and places.meet(span) for span in own):
             kept.append(finding)
     return kept
+
+
+class _Places:
+    """Places, which may overlap, and whether another one meets one of them: by bisection, as there may be thousands."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        by_source: dict[Source, list[Span]] = {}
+        for span in spans:
+            by_source.setdefault(span.source, []).append(span)
+        self._begins: dict[Source, list[tuple[int, int]]] = {}
+        self._ends: dict[Source, list[tuple[int, int]]] = {}  # the last end of all places that begin no later
+        for source, listed in by_source.items():
+            listed.sort(key=_begin)
+            self._begins[source] = [_begin(span) for span in listed]
+            self._ends[source] = list(accumulate((_end(span) for span in listed), max))
+
+    def meet(self, span: Span) -> bool:
+        """Whether one of the places has a character in common with `span`."""
+        before = bisect_left(self._begins.get(span.source, []), _end(span))
+        return before > 0 and self._ends[span.source][before - 1] > _begin(span)
+
+
+def _begin(span: Span) -> tuple[int, int]:
+    return span.line, span.column
+
+
+def _end(span: Span) -> tuple[int, int]:
+    return span.end_line, span.end_column

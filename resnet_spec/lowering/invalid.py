@@ -8,7 +8,7 @@ from dataclasses import replace
 from resnet_spec.language.spec import Block, Spec, Stage, Use
 
 
-def mark_invalid(spec: Spec, invalid: Set[Use | Block], used: Iterable[Block]) -> Spec:
+def mark_invalid_uses(spec: Spec, invalid: Set[Use | Block], used: Iterable[Block]) -> Spec:
     """Mark `invalid` uses and blocks of a spec. `used` are the blocks that it uses, including those of the library."""
     if not invalid:
         return spec

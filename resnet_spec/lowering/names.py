@@ -5,18 +5,22 @@ Everything that a spec uses is checked once, even if an `if` may leave it out, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
+from resnet_spec.diagnostics.suggestions import Vocabulary, list_known
 from resnet_spec.language import expressions
+from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
-from resnet_spec.lowering.invalid import mark_invalid
+from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
 
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
+MOST_EARLIER = 100  # values of a block, the last ones, that an unknown one is compared with
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
@@ -25,7 +29,45 @@ def check_names(spec: Spec) -> tuple[list[Diagnostic], Spec]:
     invalid. Blocks that are already marked are skipped."""
     checker = _NameChecker(spec)
     checker.check_spec()
-    return merge_repeated(checker.findings), mark_invalid(spec, checker.invalid, checker.seen)
+    return merge_repeated(checker.findings), mark_invalid_uses(spec, checker.invalid, checker.seen)
+
+
+class _Names(Collection[str]):
+    """Names from several places, in order and each once. Nothing is copied: a place may be seen by thousands of others."""
+
+    __slots__ = ("_layers", "_size", "_vocabulary")
+
+    def __init__(self, *layers: Mapping[str, object] | _Names) -> None:
+        self._layers = layers
+        self._size = 0
+        self._vocabulary: Vocabulary | None = None
+        for number, layer in enumerate(layers):
+            before = layers[:number]
+            if len(layer) <= self._size:
+                twice = sum(any(name in each for each in before) for name in layer)
+            else:
+                twice = sum(name in layer for name in {name for each in before for name in each})
+            self._size += len(layer) - twice
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in layer for layer in self._layers)
+
+    def __iter__(self) -> Iterator[str]:
+        for number, layer in enumerate(self._layers):
+            yield from (name for name in layer if not any(name in before for before in self._layers[:number]))
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The names as what an unknown one is compared with."""
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary(self)
+        return self._vocabulary
+
+
+_CHANNELS = _Names({"channels": None})
 
 
 class _NameChecker:
@@ -38,7 +80,9 @@ class _NameChecker:
         self.pending: list[Block] = []  # blocks that are used but not yet checked
         self.inside: Block | None = None  # the block that is being checked
         self.undeclared: dict[str, set[str]] = {}  # by block: arguments that its uses give and it reads, but does not declare
-        self.globals = (*spec.params, *(["classes"] if spec.classes is not None else []))
+        self.globals = _Names(spec.params, {"classes": None} if spec.classes is not None else {})
+        self.operations = _Names(OPERATIONS, dict.fromkeys(("sequential", *ROLES)), dict.fromkeys(spec.block_names()))
+        self.names_in: dict[Block, set[str]] = {}
 
     def refuse(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
         """Report a finding about the use that is being checked."""
@@ -59,17 +103,18 @@ class _NameChecker:
             message = "there is nothing to build: the spec has no stem, stages or head"
             self.refuse("no-network", message, spec.span, "add one of them, or extend a network: `extends: NAME`")
         self._check_values(spec.params, self.globals)
+        at_top = _Names(self.globals, _CHANNELS)
         for role in spec.roles.values():
-            self.check_use(role, (*self.globals, "channels"))
+            self.check_use(role, at_top)
         for use in spec.stem:
-            self.check_use(use, (*self.globals, "channels"))
+            self.check_use(use, at_top)
         for entry in spec.stages:
             if isinstance(entry, Stage):
                 self.check_stage(entry)
             else:
-                self.check_use(entry, (*self.globals, "channels"))
+                self.check_use(entry, at_top)
         for use in spec.head:
-            self.check_use(use, (*self.globals, "channels"))
+            self.check_use(use, at_top)
         for block in spec.blocks.values():
             self.check_block(block)
         while self.pending:
@@ -96,10 +141,10 @@ class _NameChecker:
         given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
         if self._replaces_library_block(block, given):
             return
-        visible = (*self.globals, *BLOCK_FACTS, "stride", *block.args, *block.defaults)
+        visible = _Names(self.globals, dict.fromkeys((*BLOCK_FACTS, "stride")), block.args, block.defaults)
         if stage.stride is not None and not self._is_invalid(block):
-            facts = (fact for fact in BLOCK_FACTS if fact != "out_channels")
-            self._check_values({"stride": stage.stride}, (*self.globals, *facts))
+            facts = dict.fromkeys(fact for fact in BLOCK_FACTS if fact != "out_channels")
+            self._check_values({"stride": stage.stride}, _Names(self.globals, facts))
             if "stride" not in block.args and "stride" not in block.defaults:
                 message = f"the block `{block.name}` has no argument `stride`"
                 help = "add it to the block: `defaults: {stride: 1}`"
@@ -112,15 +157,15 @@ class _NameChecker:
         self._check_values(use.arguments, visible)
         self.pending.append(block)
 
-    def check_use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None = None, section: bool = False) -> None:
-        """Check one operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
-        `section`: it is the `join` of a block, which has inputs without `from`.
+    def check_use(self, use: Use, visible: _Names, earlier: Mapping[str, None] | None = None, section: bool = False) -> None:
+        """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
+        `section`: it is the `join` of a block, which has its inputs without `from`.
         """
         self.current.append(use)
         self._check_use(use, visible, earlier, section)
         self.current.pop()
 
-    def _check_use(self, use: Use, visible: Sequence[str], earlier: Sequence[str] | None, section: bool) -> None:
+    def _check_use(self, use: Use, visible: _Names, earlier: Mapping[str, None] | None, section: bool) -> None:
         meaning = use
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
@@ -150,13 +195,13 @@ class _NameChecker:
         else:
             self._check_nested(use, meaning, visible)
 
-    def _check_nested(self, use: Use, meaning: Use, visible: Sequence[str]) -> None:
-        """Check a block among operations."""
+    def _check_nested(self, use: Use, meaning: Use, visible: _Names) -> None:
+        """A block among operations."""
         block = self.spec.find_block(meaning.op, meaning.op_span)
         if block is None:
-            names = [*OPERATIONS, "sequential", *ROLES, *self.spec.block_names()]
             message = f"there is no operation or block `{meaning.op}`"
-            self.refuse("unknown-operation", message, meaning.op_span, suggestion(meaning.op, names, SYNONYMS, most=0))
+            help = suggestion(meaning.op, self.operations.vocabulary, SYNONYMS, most=0)
+            self.refuse("unknown-operation", message, meaning.op_span, help)
             return
         if self._is_invalid(block):
             return
@@ -178,7 +223,7 @@ class _NameChecker:
                 related = (Label(meaning.key, f"`{use.op}` is defined here"),)
                 self.refuse("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
 
-    def _check_inputs(self, use: Use, meaning: Use, earlier: Sequence[str] | None) -> None:
+    def _check_inputs(self, use: Use, meaning: Use, earlier: Mapping[str, None] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
             self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, "add `from: [NAME, NAME]`")
@@ -188,14 +233,16 @@ class _NameChecker:
         for name in use.inputs:
             if earlier is not None and name.text not in earlier:
                 message = f"`{name.text}` is not an earlier value of the block"
-                self.refuse("unknown-name", message, name.span, suggestion(name.text, earlier))
+                near = closest(name.text, islice(reversed(tuple(earlier)), MOST_EARLIER))
+                help = list_known(earlier) if near is None else f"did you mean `{near}`?"
+                self.refuse("unknown-name", message, name.span, help)
 
     def _replaces_library_block(self, block: Block, given: Mapping[str, Argument]) -> bool:
         """Whether a new block has the name of a library block but lacks one of its arguments that is `given` here."""
         patched = library(block.name)
         if patched is None or block.everywhere:
             return False
-        takes, taken = (*block.args, *block.defaults), (*patched.args, *patched.defaults)
+        takes, taken = _Names(block.args, block.defaults), _Names(patched.args, patched.defaults)
         lacking = [name for name in given if name in taken and name not in takes]
         if lacking and not self._is_invalid(block):
             message = f"`{block.name}` is a new block here that replaces the library's, but has no argument `{lacking[0]}`"
@@ -206,20 +253,21 @@ class _NameChecker:
         return bool(lacking)
 
     def _check_arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
-        """Check whether a use passes the arguments that a block takes."""
-        known = [*block.args, *block.defaults]
-        shown = [*known, "depth"] if stage else known
-        meant: set[str | None] = set()  # by misspelled arguments: these are not also missing
-        undeclared = names_in(block) - {*block.let, *self.globals, *FACTS} if {*use.arguments} - {*known} else set()
-        self.undeclared.setdefault(block.name, set()).update(undeclared & use.arguments.keys())
+        """Whether a use gives a block the arguments that it has."""
+        known = _Names(block.args, block.defaults)
+        shown = _Names(known, {"depth": None}) if stage else known
+        meant: set[str | None] = set()  # by misspelled arguments: these are not missing as well
+        undeclared = {name for name in use.arguments if name not in known and self._is_undeclared(name, block)}
+        self.undeclared.setdefault(block.name, set()).update(undeclared)
         for name, argument in use.arguments.items():
-            if name not in known and name in undeclared:  # reported where the block reads it
+            if name in undeclared:  # reported where the block reads it
                 self.invalid.add(self.current[-1])
             elif name not in known:
                 message = f"the block `{block.name}` has no argument `{name}`"
-                help, near = suggestion(name, shown, _ARGUMENT_SYNONYMS), closest(name, shown, _ARGUMENT_SYNONYMS)
+                words = shown.vocabulary
+                help, near = suggestion(name, words, _ARGUMENT_SYNONYMS), closest(name, words, _ARGUMENT_SYNONYMS)
                 if near is None:
-                    blocks = [taker for each in self.spec.block_names() if (taker := library(each)) is not None]
+                    blocks = [taker for each in library_block_names() if (taker := library(each)) is not None]
                     takers = [taker.name for taker in blocks if name in taker.args or name in taker.defaults]
                     help += f"; `{takers[0]}` has `{name}`" if takers else ""
                 self.refuse("unknown-field", message, argument.key, help)
@@ -229,24 +277,29 @@ class _NameChecker:
                 help = f"add `{name}: {'64' if name == 'width' else '...'}`"
                 self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help)
 
+    def _is_undeclared(self, name: str, block: Block) -> bool:
+        """Whether a block reads a name that is none of its arguments, as if it were one."""
+        if block not in self.names_in:
+            self.names_in[block] = names_in(block)
+        return name in self.names_in[block] and not (name in block.let or name in self.globals or name in FACTS)
+
     def check_block(self, block: Block) -> None:
         """Check the body of a block, once."""
         if block in self.seen or self._is_invalid(block):
             return
         self.seen.add(block)
-        own = (*block.args, *block.defaults, *block.let)
-        visible = (*own, *(name for name in self.globals if name not in own), *BLOCK_FACTS)
-        hidden = () if block.out_channels is not None else ("out_channels",)
-        visible = tuple(name for name in visible if name not in hidden)
+        facts = dict.fromkeys(fact for fact in BLOCK_FACTS if fact != "out_channels" or block.out_channels is not None)
+        visible = _Names(block.args, block.defaults, block.let, self.globals, facts)
         self.inside = block
         self._check_values(block.defaults, visible)
         self._check_values(block.let, visible)
         if block.out_channels is not None:
             self._check_values({"out_channels": block.out_channels}, visible)
-        earlier = ["input"]
+        in_sections = _Names(visible, _CHANNELS)
+        earlier: dict[str, None] = {"input": None}
         for use in sections_of(block):
-            self.check_use(use, (*visible, "channels"), earlier, section=use is block.join)
-            earlier.append(use.name)
+            self.check_use(use, in_sections, earlier, section=use is block.join)
+            earlier[use.name] = None
         if block.join is None or block.join.invalid or block.join in self.invalid:
             return
         if not (block.join.op in OPERATIONS and OPERATIONS[block.join.op].joins):
@@ -256,7 +309,7 @@ class _NameChecker:
             self.refuse("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
 
     def _check_values(
-        self, arguments: Mapping[str, Argument], visible: Sequence[str], fields: Mapping[str, Field] | None = None
+        self, arguments: Mapping[str, Argument], visible: _Names, fields: Mapping[str, Field] | None = None
     ) -> None:
         """Check the values of arguments; the keywords of `fields` are not expressions."""
         for name, argument in arguments.items():
@@ -269,8 +322,8 @@ class _NameChecker:
                 if isinstance(item, ScalarNode) and item.value not in words:
                     self._check_value(item, visible)
 
-    def _check_value(self, scalar: ScalarNode, visible: Sequence[str]) -> None:
-        """Check a value that may be an expression: its form, and whether its names are visible."""
+    def _check_value(self, scalar: ScalarNode, visible: _Names) -> None:
+        """A value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
         parsed = expressions.parse(scalar.value)
@@ -286,13 +339,12 @@ class _NameChecker:
                     help = f"write `{meant}`"
                 self.refuse("unknown-name", message, span, help)
 
-    def _help_for(self, name: str, visible: Sequence[str]) -> str:
-        """The help for a name that is not defined."""
+    def _help_for(self, name: str, visible: _Names) -> str:
+        """What to do about a name that is not defined."""
         if name == "classes":
             return "add the number of classes at the top of the spec: `classes: 1000`"
         block = self.inside
         if block is not None:
-            undeclared = name in self.undeclared.get(block.name, ())
-            if undeclared or closest(name, visible, SYNONYMS) is None:
-                return f"declare it in the block: `args: [{name}]`"
-        return suggestion(name, visible, SYNONYMS)
+            near = None if name in self.undeclared.get(block.name, ()) else closest(name, visible.vocabulary, SYNONYMS)
+            return f"declare it in the block: `args: [{name}]`" if near is None else f"did you mean `{near}`?"
+        return suggestion(name, visible.vocabulary, SYNONYMS)

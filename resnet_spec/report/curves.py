@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from resnet_spec.report.chart_style import INKS, ChartTheme, Form, Ink, matplotlib_settings, save_figure
 from resnet_spec.report.names import short_name
-from resnet_spec.report.record import EpochRow, chosen_row
+from resnet_spec.report.record import EpochRow, choose_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def _draw_accuracy(axis: Axes, rows: Sequence[EpochRow], ink: Ink) -> None:
     _line(axis, rows, lambda row: row.test_accuracy, "test", ink.test, 100)
     _line(axis, rows, lambda row: row.validation_top5, "validation, top-5", ink.validation, 100, ":")
     _line(axis, rows, lambda row: row.test_top5, "test, top-5", ink.test, 100, ":")
-    chosen = chosen_row(rows)
+    chosen = choose_row(rows)
     if chosen is None:
         return
     low, high = axis.get_ylim()

@@ -19,7 +19,7 @@ from resnet_spec.report.confusion_picture import draw_confusion
 from resnet_spec.report.curves import draw_curves
 from resnet_spec.report.names import short_name
 from resnet_spec.report.page_frame import PAGE, STYLE
-from resnet_spec.report.record import EpochRow, Timing, chosen_row, clock_text
+from resnet_spec.report.record import EpochRow, Timing, choose_row, clock_text
 from resnet_spec.report.tables import percent_text
 
 Pairs = tuple[tuple[str, str], ...]
@@ -102,7 +102,7 @@ def _folded(summary: str, content: str, opened: bool = False) -> str:
 
 
 def _cards(facts: RunReport) -> str:
-    choice = chosen_row(facts.rows)
+    choice = choose_row(facts.rows)
     if choice is None:
         return ""
     chosen, best = choice
@@ -123,7 +123,7 @@ def _cards(facts: RunReport) -> str:
 
 
 def _results(rows: Sequence[EpochRow]) -> str:
-    choice = chosen_row(rows)
+    choice = choose_row(rows)
     if choice is None:
         return ""
     (chosen, best), last = choice, rows[-1]

@@ -109,7 +109,7 @@ def _number_cell(value: int | float | None) -> str:
     return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def chosen_row(rows: Sequence[EpochRow]) -> tuple[EpochRow, bool] | None:
+def choose_row(rows: Sequence[EpochRow]) -> tuple[EpochRow, bool] | None:
     """Choose the epoch whose weights are used: the first of highest validation accuracy, and True; else the last, and False."""
     measured = [(value, row) for row in rows if (value := row.validation_accuracy) is not None and not math.isnan(value)]
     if measured:

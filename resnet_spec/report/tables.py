@@ -35,7 +35,7 @@ def _matrix(confusion: ConfusionMatrix) -> str:
         [name, *(str(n) if n else "." for n in row), percent_text(confusion.recall(i), 1)]
         for i, (name, row) in enumerate(zip(names, confusion.counts, strict=True))
     ]
-    return _aligned([["true / predicted", *header, "recall"], *body])
+    return _align([["true / predicted", *header, "recall"], *body])
 
 
 def _mistakes(confusion: ConfusionMatrix, most: int) -> str:
@@ -49,7 +49,7 @@ def _mistakes(confusion: ConfusionMatrix, most: int) -> str:
     ]
     wrong = confusion.images - confusion.correct
     title = f"the most frequent mistakes ({wrong:,} of {confusion.images:,} images are wrong):\n"
-    return title + _aligned([["true", "predicted", "images", "of the class"], *body], names=2)
+    return title + _align([["true", "predicted", "images", "of the class"], *body], names=2)
 
 
 def per_class_text(confusion: ConfusionMatrix, most: int | None = None) -> str:
@@ -69,11 +69,11 @@ def per_class_text(confusion: ConfusionMatrix, most: int | None = None) -> str:
     ]
     left_out = len(confusion.classes) - len(order)
     last = ["all classes", f"{confusion.images:,}", f"{confusion.correct:,}", percent_text(confusion.accuracy, 1), "", ""]
-    text = _aligned([["class", "images", "correct", "recall", "precision", "F1"], *body, last], ruled=True)
+    text = _align([["class", "images", "correct", "recall", "precision", "F1"], *body, last], ruled=True)
     return text + (f"({left_out:,} classes with a higher recall are left out)\n" if left_out else "")
 
 
-def _aligned(lines: Sequence[Sequence[str]], names: int = 1, ruled: bool = False) -> str:
+def _align(lines: Sequence[Sequence[str]], names: int = 1, ruled: bool = False) -> str:
     """Columns, the first `names` flush left, others right; a rule under the header and (`ruled`) above the last line."""
     widths = [max(display_width(line[column]) for line in lines) for column in range(len(lines[0]))]
     shown = ["  ".join(pad(cell, widths[c], right=c >= names) for c, cell in enumerate(line)).rstrip() for line in lines]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.preparation import Preparation, normalized
+from resnet_spec.data.preparation import Preparation, normalize
 from resnet_spec.training.images import COLUMNS, erase
 from resnet_spec.training.randomness import draws, mixing, order
 from resnet_spec.training.reading import Indices
@@ -84,7 +84,7 @@ class TrainingBatches:
         return found
 
     def _batch(self, pixels: Pixels, indices: Indices, table: NDArray[np.float64], epoch: int, step: int) -> Batch:
-        x = normalized(pixels, self.preparation, self.device, self.channels_last)
+        x = normalize(pixels, self.preparation, self.device, self.channels_last)
         x = erase(x, table[indices], self.augment)
         labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
         if not self.augment.mixes:
@@ -140,4 +140,4 @@ class EvaluationBatches:
         for pixels, indices in self.images.plain(ranges[self.world.rank :: self.world.size]):
             if len(indices):
                 labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
-                yield Batch(normalized(pixels, self.preparation, self.device, self.channels_last), labels, labels)
+                yield Batch(normalize(pixels, self.preparation, self.device, self.channels_last), labels, labels)

@@ -11,6 +11,8 @@ import hashlib
 import io
 import pickle
 import re
+import struct
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,15 @@ from pathlib import Path
 import torch
 
 from resnet_spec._system.files import write_atomically
-from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
+from resnet_spec.training.checkpoint_form import Form, FormError
 
 FOLDER = "checkpoints"
+# What torch and zipfile raise for a file that is none of theirs.
+_LOADING = (
+    *(pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError, struct.error),
+    *(AssertionError, RuntimeError, TypeError, ValueError),
+)
 _NAME = re.compile(r"step-([0-9]{8,})-([0-9a-f]{64})\.pt")
 State = Mapping[str, object]
 
@@ -37,7 +45,7 @@ class Found:
 def save(run: Path, step: int, state: State, keep: int) -> Path:
     """Write a checkpoint into the folder of a run, and remove all but the `keep` newest. Raises OSError."""
     folder = run / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # without its parents: a run whose folder is gone is not made again
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     data = buffer.getbuffer()
@@ -49,13 +57,27 @@ def save(run: Path, step: int, state: State, keep: int) -> Path:
     return path
 
 
-def newest(run: Path, say: Callable[[str], None]) -> Found | None:
-    """The newest intact checkpoint of a run; None where there is none. Each damaged one is reported by `say`."""
+def newest(run: Path, say: Callable[[str], None], form: Form | None = None) -> Found | None:
+    """The newest intact checkpoint of a run; None where there is none. Each damaged one is reported by `say`.
+
+    With a `form`, one that is intact and not of that form counts as damaged. Raises ArgumentError where there are such, and
+    none that fits: the run would begin again, and it is more likely that its spec or recipe was changed.
+    """
+    unfit: tuple[Path, FormError] | None = None
     for step, path in _listed(run / FOLDER):
-        problem, state = _read(path)
+        problem, state = _read(path, None if form is None else form.most_bytes)
+        if state is not None and form is not None:
+            try:
+                form.check(state, step)
+            except FormError as error:
+                unfit, problem, state = unfit or (path, error), str(error), None
         if state is not None:
             return Found(path, step, state)
-        say(f"{printable(str(path))} is damaged ({problem}); using the one before it")
+        say(f"{printable(str(path))} is damaged ({printable(problem)}); using the one before it")
+    if unfit is not None:
+        message = f"{printable(str(unfit[0]))} does not fit the spec and the recipe in its folder"
+        help = f"check whether they were changed since ({printable(str(unfit[1]))})"
+        raise ArgumentError([Diagnostic("not-a-run", message, None, help=help)])
     return None
 
 
@@ -71,11 +93,15 @@ def _listed(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found, key=lambda each: (-each[0], each[1].name))
 
 
-def _read(path: Path) -> tuple[str, State | None]:
-    """What is wrong with a file, and its state; one of them is empty."""
+def _read(path: Path, most_bytes: int | None = None) -> tuple[str, State | None]:
+    """What is wrong with a file, and its state; one of them is empty. Files of more than `most_bytes` are not read."""
     match = _NAME.fullmatch(path.name)
     assert match is not None
     try:
+        if not path.is_file():
+            return "it is not a file", None
+        if most_bytes is not None and (size := path.stat().st_size) > most_bytes:
+            return f"its {size:,} bytes are more than the run has", None
         data = path.read_bytes()
     except OSError as error:
         return str(error.strerror or error), None
@@ -83,8 +109,24 @@ def _read(path: Path) -> tuple[str, State | None]:
         return f"its {len(data):,} bytes are not those that were written", None
     if not data.startswith(b"PK"):  # torch.save writes a ZIP file; anything else would be a bare pickle
         return "it is not a checkpoint", None
+    if problem := _inflates(data):
+        return problem, None
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        return str(error).splitlines()[0], None
+    except (*_LOADING, MemoryError) as error:
+        return (str(error).splitlines() or ["it is not a checkpoint"])[0], None
     return ("", state) if isinstance(state, dict) else ("it has no state", None)
+
+
+def _inflates(data: bytes) -> str:
+    """What is wrong with the directory of a ZIP file: torch stores, and does not compress. Empty where nothing is."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, *_LOADING) as error:
+        return (str(error).splitlines() or ["it is not a checkpoint"])[0]
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        return "it is compressed, which checkpoints are not"
+    if sum(entry.file_size for entry in entries) > len(data):
+        return "its parts are larger than it is"
+    return ""

@@ -11,6 +11,7 @@ from resnet_spec.training.recipe import Recipe
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "llocate memory", "CUDNN_STATUS_ALLOC_FAILED")
 WORKER_LOST = ("DataLoader worker", "shared memory", "shm", "bus error", "unable to write to file </torch_")
 ONE_VALUE = "Expected more than 1 value per channel"
+OVERFLOW = "without overflow"  # torch, of a number that a tensor's type does not have
 
 
 def explain(error: Exception, recipe: Recipe, memory: MemoryEstimate) -> ResnetSpecError | None:
@@ -32,4 +33,8 @@ def explain(error: Exception, recipe: Recipe, memory: MemoryEstimate) -> ResnetS
         message = "a batch norm cannot normalize one value per channel: a batch has a single image"
         help = "`--batch-size` of 2 or more for each part, or group norm: `--set 'norm={op: group_norm, num_groups: 8}'`"
         return recipe.refuse("recipe-batch", message, "batch_size", help=help)
+    if isinstance(error, ArithmeticError) or OVERFLOW in text:
+        message = f"a number of the optimizer is no longer finite: {printable(text.splitlines()[0] if text else 'overflow')}"
+        help = f"a lower learning rate often helps: `--lr {min(recipe.lr / 10, 0.1):g}`"
+        return TrainingError([Diagnostic("loss-not-finite", message, recipe.place("optimizer", "lr"), help=help)])
     return None

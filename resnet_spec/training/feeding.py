@@ -19,7 +19,7 @@ import torch
 
 from resnet_spec._system.machine import available_memory
 from resnet_spec.data import BadImage, Data, Split
-from resnet_spec.data.holding import hold, holdable
+from resnet_spec.data.holding import fits_in, hold
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.data.statistics import channel_statistics
 from resnet_spec.diagnostics import DataError, Diagnostic
@@ -136,8 +136,8 @@ class _Holder:
         shape = (*preparation.size, preparation.channels)
         wide = (preparation.size[0] + 2 * border, preparation.size[1] + 2 * border, preparation.channels)
         if _is_prepared(split, preparation):
-            found: Split | None = split if not border or holdable(len(split), wide, budget) else None
-        elif holdable(len(split) * (2 if border else 1), wide, budget):
+            found: Split | None = split if not border or fits_in(len(split), wide, budget) else None
+        elif fits_in(len(split) * (2 if border else 1), wide, budget):
             workers = max(1, workers_of(self.machine))
             found, bad = hold(split, preparation.apply, shape, workers, self.machine.skip_bad)
             for each in bad:

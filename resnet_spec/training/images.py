@@ -20,7 +20,7 @@ from torch import Tensor
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data import Data
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.preparation import PixelSize, Preparation, as_tensor
+from resnet_spec.data.preparation import PixelSize, Preparation, to_tensor
 from resnet_spec.data.resize import center_crop
 from resnet_spec.diagnostics import DataError, Diagnostic
 from resnet_spec.training.randomness import Purpose, seed_of
@@ -115,7 +115,7 @@ class Each:
 
     def __call__(self, image: Pixels, epoch: int, index: int) -> Pixels:
         """Transform an image `(H, W, C)` with random numbers of (seed, epoch, index); torch's generator is left as it was."""
-        x = as_tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
+        x = to_tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(Purpose.EACH, self.seed, epoch, index))
             for transform in _transforms(self.augment, self.preparation):
@@ -138,7 +138,15 @@ def _transforms(augment: Augment, preparation: Preparation) -> list[Callable[[Te
         if augment.resized_crop is not None:
             least, most, narrow, wide = augment.resized_crop
             mode = getattr(v2.InterpolationMode, preparation.interpolation.upper())
-            found.append(v2.RandomResizedCrop(preparation.size, (least, most), (narrow, wide), mode, antialias=True))
+
+            def resized_crop(x: Tensor) -> Tensor:
+                # torchvision crops to the nearest ratio where none fits, which may round to no pixel
+                height, width = x.shape[-2:]
+                ratio = (min(narrow, width), max(wide, 1 / height))
+                cropped: Tensor = v2.RandomResizedCrop(preparation.size, (least, most), ratio, mode, antialias=True)(x)
+                return cropped
+
+            found.append(resized_crop)
         if augment.rotation:
             found.append(v2.RandomRotation(augment.rotation))
         if augment.rand_augment is not None:

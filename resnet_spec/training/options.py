@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from resnet_spec.diagnostics.arguments import integer, quote, wrong_argument
+from resnet_spec.diagnostics.arguments import as_integer, quote, wrong_argument
 from resnet_spec.language.spec import SpecLike
 from resnet_spec.training.recipe import RecipeLike
 
@@ -42,7 +42,7 @@ class TrainOptions:
             raise wrong_argument(f"`data` takes a string such as `folder:DIR`, not {quote(self.data)}")
         if not isinstance(self.device, str):
             raise wrong_argument(f"`device` takes the name of a device, such as `cpu`, not {quote(self.device)}")
-        if self.workers is not None and ((workers := integer(self.workers)) is None or workers < 0):
+        if self.workers is not None and ((workers := as_integer(self.workers)) is None or workers < 0):
             raise wrong_argument(f"`workers` takes an integer, 0 or more, or None, not {quote(self.workers)}")
         if isinstance(self.spec, nn.Module):
             if self.set or self.weights is not None:

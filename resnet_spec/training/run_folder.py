@@ -7,6 +7,7 @@ timing.csv                how long it took
 best.safetensors          the weights of the best epoch by the validation split, if there is one
 last.safetensors          the weights of the last epoch
 checkpoints/              the state of the run
+run.lock                  while it trains: the process that does
 curves.svg .png  confusion.svg .png .csv  per_class.csv  diagram.svg  report.html
 """
 
@@ -32,6 +33,7 @@ from resnet_spec.weights.file import write_weights
 from resnet_spec.weights.metadata import WeightsFacts
 
 BEST, LAST = "best.safetensors", "last.safetensors"
+LOCK_FILE = "run.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,22 @@ class RunFolder:
     writes: bool  # of several processes, one does
     on_step: Callable[[int, int, int, int, float, Callable[[], float]], None]
     on_epoch: Callable[[EpochRow, Timing], None]
+    identity: tuple[int, int] | None = None  # device and number of the folder, where it was there at the start
+
+    def check_place(self) -> None:
+        """Raise ArgumentError where the folder is not the one that the run began in: nothing is written to another."""
+        if self.identity is None or (identify_folder(self.path) == self.identity and (self.path / RUN_FILE).exists()):
+            return
+        message = f"{printable(str(self.path))} was removed or replaced while the run trained in it"
+        help = "where it was moved, continue it there with `train --resume`; where it was removed, start a new run"
+        raise ArgumentError([Diagnostic("run-removed", message, None, help=help)])
 
     def stepped(self, epoch: int, step: int, of: int, images: int, seconds: float, loss: Callable[[], float]) -> None:
         self.on_step(epoch, step, of, images, seconds, loss)
 
     def epoch_done(self, row: EpochRow, timing: Timing, scores: Scores | None, module: nn.Module, best: bool) -> None:
         if self.writes:
+            self.check_place()
             facts = replace(self.facts, epoch=row.epoch, step=row.step)
             with writing(self.path):
                 write_weights(self.path / LAST, module, facts)
@@ -58,6 +70,7 @@ class RunFolder:
         self.on_epoch(row, timing)
 
     def save(self, step: int, state: dict[str, object], rows: list[EpochRow], timings: list[Timing]) -> None:
+        self.check_place()
         with writing(self.path):
             checkpoints.save(self.path, step, state, self.keep)
             self.write_metrics(rows, timings)
@@ -69,6 +82,15 @@ class RunFolder:
 
     def text(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode("utf-8", "backslashreplace"))
+
+
+def identify_folder(path: Path) -> tuple[int, int] | None:
+    """The device and the number of a folder, which another folder in its place does not have; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def resume_command(run: Path) -> str:
@@ -94,7 +116,7 @@ def writing(run: Path) -> Iterator[None]:
 def refuse_existing(path: Path) -> None:
     """Raise ArgumentError where there is something already that a run would write over."""
     with writing(path):
-        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        if not path.exists() or (path.is_dir() and all(each.name == LOCK_FILE for each in path.iterdir())):
             return
     message = f"{printable(str(path))} exists already, and a run is never overwritten"
     help = "name another folder with `--out`"

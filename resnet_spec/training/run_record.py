@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from resnet_spec._system.files import require_regular, write_atomically
-from resnet_spec.data import Data
+from resnet_spec.data import Data, Split
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.training.feeding import Feeds
@@ -21,15 +21,18 @@ _Value = TypeVar("_Value")
 RUN_FILE = "run.json"
 RUN_FORMAT = 1
 SPLITS = ("training", "validation", "test")
+TEXTS = ("recipe.yaml", "spec.yaml")  # what a run computes
+MOST_SIZES, MOST_READ = 10_000, 100  # images of a split
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """What a run was started with.
 
-    `counts` are the images of each split, None where there is no such split. `labels` and `images` are hashes of all labels and
-    of all names of images; `held` are the splits that were in memory. The booleans are the requested options;
-    `module` and `weights` mean that the run began with weights that its seed cannot give.
+    `counts` are the images of each split, None where there is no such split. `labels` and `images` are hashes of all labels
+    and of all names of images; `held` are the splits that were in memory. The booleans are the requested options; `module` and
+    `weights` mean that the run began with weights that its seed cannot give. `contents` is a hash of the content of images, and
+    `texts` has hashes of the files of the run that determine what it computes; runs of version 0.1.0 have neither.
     """
 
     name: str
@@ -49,6 +52,8 @@ class RunRecord:
     overfit_batch: bool
     module: bool
     weights: bool
+    contents: str | None = None
+    texts: Mapping[str, str] | None = None
     format: int = RUN_FORMAT
 
     @property
@@ -85,6 +90,8 @@ def write_record(run: Path, record: RunRecord) -> None:
             "overfit_batch": record.overfit_batch,
             "module": record.module,
             "weights": record.weights,
+            **({} if record.contents is None else {"contents": record.contents}),
+            **({} if record.texts is None else {"texts": dict(record.texts)}),
         },
     )
 
@@ -134,8 +141,17 @@ def _record_of_data(data: Any) -> RunRecord:
         overfit_batch=_typed(data, "overfit_batch", bool),
         module=_typed(data, "module", bool),
         weights=_typed(data, "weights", bool),
+        contents=_typed(data, "contents", str) if "contents" in data else None,
+        texts=_read_hashes(data) if "texts" in data else None,
         format=_typed(data, "format", int),
     )
+
+
+def _read_hashes(data: Mapping[str, Any]) -> dict[str, str]:
+    texts = _typed(data, "texts", dict)
+    if not texts.keys() <= set(TEXTS):
+        raise ValueError("texts")
+    return {name: _typed(texts, name, str) for name in texts}
 
 
 def _typed(data: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value:
@@ -177,3 +193,51 @@ def hash_names(data: Data) -> str:
                 found.update(os.fsencode(split.name(i)) + b"\0")
         found.update(b"\0")
     return found.hexdigest()
+
+
+def hash_contents(data: Data) -> str:
+    """A hash of what is in the images: of the sizes of files and the bytes of some; empty for images that are computed.
+
+    Files are compared and not their times: the data may be a copy on another machine.
+    """
+    if data.kind == "synthetic":
+        return ""
+    found = hashlib.sha256()
+    for split in (data.train, data.validation, data.test):
+        if split is None:
+            continue
+        for i in _spread(len(split), MOST_SIZES):
+            found.update(_size(data.home, split, i))
+        for i in _spread(len(split), MOST_READ):
+            found.update(hashlib.sha256(_content(data.home, split, i)).digest())
+    return found.hexdigest()
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers below `count`, evenly spread."""
+    return list(range(count)) if count <= most else [i * count // most for i in range(most)]
+
+
+def _size(home: Path | None, split: Split, i: int) -> bytes:
+    """The size of an image's file; nothing where it has none."""
+    if home is None:
+        return b""
+    try:
+        return b"%d " % os.stat(home / split.name(i)).st_size
+    except OSError:  # it is reported where it is read
+        return b"? "
+
+
+def _content(home: Path | None, split: Split, i: int) -> bytes:
+    """The bytes of an image's file, or of its values where it has none."""
+    if home is None:
+        return split.read(i).tobytes()
+    try:
+        return (home / split.name(i)).read_bytes()
+    except OSError:
+        return b""
+
+
+def hash_text(text: str) -> str:
+    """A hash of a text, whatever its line ends."""
+    return hashlib.sha256(text.replace("\r\n", "\n").encode("utf-8", "surrogatepass")).hexdigest()

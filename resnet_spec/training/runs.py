@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from resnet_spec import compiler
@@ -14,6 +15,7 @@ from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation, refuse_channels
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
 from resnet_spec.training import checkpoints
+from resnet_spec.training.checkpoint_form import Form
 from resnet_spec.training.console import Console
 from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
@@ -21,8 +23,9 @@ from resnet_spec.training.feeding import Machine
 from resnet_spec.training.images import prepare
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.recipe import Recipe, read_recipe, reduce_to_one_batch, settle_precision
-from resnet_spec.training.run_folder import create, name_folder, refuse_existing, writing
-from resnet_spec.training.run_record import RUN_FILE, RunRecord, read_record, write_json, write_record
+from resnet_spec.training.run_folder import create, name_folder, read_environment, refuse_existing, writing
+from resnet_spec.training.run_lock import lock_run
+from resnet_spec.training.run_record import RUN_FILE, RunRecord, hash_text, read_record, write_json, write_record
 from resnet_spec.training.scoring import computes_bf16
 from resnet_spec.training.session import Result, Session, open_session
 from resnet_spec.training.spec_subject import (
@@ -49,8 +52,9 @@ def train(options: TrainOptions, console: Console | None = None, stop: Stop | No
         if continues_after_failure(options.out):
             assert options.out is not None
             module = options.spec if isinstance(options.spec, nn.Module) else None
-            session, found = open_run(options.out, None, options.device, options.workers, console, world, module)
-            return session.train(options.out, stop, found)
+            with lock_run(options.out, world, console.say):
+                session, found = open_run(options.out, None, options.device, options.workers, console, world, module)
+                return session.train(options.out, stop, found)
         run = prepare_run(options, console, world)
         return start_run(run, stop)
 
@@ -66,9 +70,12 @@ def resume(
     stop: Stop | None = None,
 ) -> Result:
     """Continue a run to its end. Raises Interrupted where it was asked to stop, and what `open_run` raises."""
+    console = console or Console.plain()
     with joined() as world:
-        session, found = open_run(folder, data, device, workers, console or Console.plain(), world, module)
-        return session.train(folder, stop or Stop(), found)
+        read_record(folder)  # before a lock is left in a folder that is none of a run
+        with lock_run(folder, world, console.say):
+            session, found = open_run(folder, data, device, workers, console, world, module)
+            return session.train(folder, stop or Stop(), found)
 
 
 def continues_after_failure(out: Path | None) -> bool:
@@ -125,14 +132,16 @@ def start_run(run: NewRun, stop: Stop) -> Result:
     session, folder, world = run.session, run.folder, run.session.machine.world
     if world.writes:
         create(folder)
-        with writing(folder):
-            write_json(folder / "environment.json", describe_environment())
-            for name, text in (("recipe.yaml", session.recipe.text), ("spec.yaml", session.subject.spec)):
-                if text:
+    with lock_run(folder, world, session.console.say):
+        if world.writes:
+            refuse_existing(folder)  # another run may have begun and ended in it since
+            with writing(folder):
+                write_json(folder / "environment.json", describe_environment())
+                for name, text in _texts(session).items():
                     write_atomically(folder / name, text.encode("utf-8"))
-            write_record(folder, run.record)  # the last: with it the run can be resumed
-    world.wait()
-    return session.train(folder, stop, save_first=run.record.unrepeatable)
+                write_record(folder, run.record)  # the last: with it the run can be resumed
+        world.wait()
+        return session.train(folder, stop, save_first=run.record.unrepeatable)
 
 
 def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
@@ -219,7 +228,15 @@ def _record(session: Session, options: TrainOptions) -> RunRecord:
         overfit_batch=options.overfit_batch,
         module=isinstance(options.spec, nn.Module),
         weights=options.weights is not None,
+        contents=session.contents,
+        texts={name: hash_text(text) for name, text in _texts(session).items()},
     )
+
+
+def _texts(session: Session) -> dict[str, str]:
+    """The files that say what a run computes, by name."""
+    texts = {"recipe.yaml": session.recipe.text, "spec.yaml": session.subject.spec}
+    return {name: text for name, text in texts.items() if text}
 
 
 def open_run(
@@ -245,9 +262,6 @@ def open_run(
     if record.module and module is None:
         message = "a run of a module that is not from a spec is resumed in Python: resume(folder, module=...)"
         raise ArgumentError([Diagnostic("not-a-run", message, None)])
-    if world.writes:
-        with writing(folder):
-            checkpoints.clear_unfinished(folder)
     recipe = read_recipe(folder / "recipe.yaml")
     hold = frozenset(record.held) if record.skip_bad else None
     machine = Machine(find_device(device), world, workers, record.skip_bad, hold)
@@ -259,15 +273,25 @@ def open_run(
         opened = _open_data(text, recipe, spec.analysis.input, spec.outputs, record)
         subject = subject_of_spec(spec, recipe, record.preparation, prove=False)  # its text is the one document
     refuse_channels(opened, record.preparation.channels)
-    session = open_session(subject, recipe, opened, record.preparation, machine, opened.notes, console)
+    session = open_session(
+        subject, recipe, opened, record.preparation, machine, (*opened.notes, *_note_threads(folder, machine)), console
+    )
+    for name, expected in (record.texts or {}).items():
+        _check_text(folder, name, expected)
     _check_data(session, record, text)
-    found = checkpoints.newest(folder, console.say)
+    found = checkpoints.newest(folder, console.say, _form(session))
     if found is None and record.unrepeatable:
         message = (
             f"{printable(str(folder))} has no checkpoint that can be read, and its seed cannot give the weights it began with"
         )
         raise ArgumentError([Diagnostic("not-a-run", message, None, help="start a new run with the same weights")])
     return session, found
+
+
+def _form(session: Session) -> Form:
+    """What a checkpoint of a run must be like."""
+    recipe, per_epoch = session.recipe, session.feeds.training.steps_per_epoch
+    return Form(session.subject.module, recipe, recipe.iterations or (recipe.epochs or 0) * per_epoch)
 
 
 def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:
@@ -279,10 +303,36 @@ def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:
     return spec
 
 
+def _check_text(folder: Path, name: str, expected: str) -> None:
+    """Raise ArgumentError where a file of a run is not as it was written."""
+    path = folder / name
+    try:
+        changed = hash_text(path.read_text(encoding="utf-8")) != expected
+    except (OSError, ValueError) as error:
+        raise ArgumentError([Diagnostic("not-a-run", f"cannot read {printable(str(path))}: {error}", None)]) from None
+    if changed:
+        message = f"{printable(str(path))} was changed since the run began, and a run continues as it began"
+        help = "undo the change; or start a new run with it: `train SPEC --recipe FILE --weights last.safetensors`"
+        raise ArgumentError([Diagnostic("not-a-run", message, None, help=help)])
+
+
+def _note_threads(folder: Path, machine: Machine) -> tuple[str, ...]:
+    """A note where the processor computes with other threads than when the run began."""
+    began = (read_environment(folder) or {}).get("threads", "")
+    now = str(torch.get_num_threads())
+    if machine.device.type != "cpu" or not began.isdecimal() or began == now:
+        return ()
+    return (f"torch computes with {now} threads, and did with {began[:9]} when the run began: the last bits may differ",)
+
+
 def _check_data(session: Session, record: RunRecord, text: str) -> None:
     """Raise DataError where labels, names of images or steps of an epoch are not those that a run began with."""
     if (session.labels, session.images) != (record.labels, record.images):
         message = f"{printable(text)} has other images or labels than when the run began"
+        help = "continue with the same data, or start a new run with `--weights`"
+        raise DataError([Diagnostic("data-changed", message, None, help=help)])
+    if record.contents is not None and session.contents != record.contents:
+        message = f"{printable(text)} has other images under the same names than when the run began"
         help = "continue with the same data, or start a new run with `--weights`"
         raise DataError([Diagnostic("data-changed", message, None, help=help)])
     steps = session.feeds.training.steps_per_epoch

@@ -49,7 +49,10 @@ def _shape(schedule: Schedule, step: int, first: int, length: Length) -> float:
             return 1.0
         case "multistep":
             milestones = sorted(length.in_steps(each, schedule.unit) for each in schedule.milestones)
-            return float(schedule.gamma ** bisect_right(milestones, step))
+            try:
+                return float(schedule.gamma ** bisect_right(milestones, step))
+            except OverflowError:  # the loss is no longer finite then, which is reported
+                return math.inf
         case "cosine":
             return _between(1.0, schedule.final, done, "cosine")
         case "polynomial":

@@ -20,12 +20,13 @@ from resnet_spec.training.environment import describe_environment, deterministic
 from resnet_spec.training.failures import explain
 from resnet_spec.training.feeding import Feeds, Machine, feed
 from resnet_spec.training.fitting import check_recipe
+from resnet_spec.training.layout import reason_against_channels_last
 from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run_folder import BEST, LAST, RunFolder, read_environment, writing
-from resnet_spec.training.run_record import hash_labels, hash_names, write_json
+from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, writing
+from resnet_spec.training.run_record import hash_contents, hash_labels, hash_names, write_json
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
@@ -66,6 +67,7 @@ class Session:
     feeds: Feeds
     notes: tuple[str, ...]
     images: str  # a hash of the names of all images
+    contents: str  # a hash of what is in them
     console: Console
 
     @property
@@ -93,6 +95,7 @@ class Session:
             self.machine.world.writes,
             self.console.on_step,
             lambda row, timing: self.console.on_epoch(row, timing, loop.epochs),
+            identify_folder(path),
         )
         feeds = self.feeds
         test = feeds.test if feeds.validation is None else None  # it is used once, at the end, where there is a choice to make
@@ -100,6 +103,9 @@ class Session:
             *(self.subject.module, self.recipe, feeds.training, feeds.validation, test),
             *(folder, self.machine.world, stop),
         )
+        if folder.writes:
+            with writing(path):
+                checkpoints.clear_unfinished(path)
         if restored is not None:
             self._restore(loop, folder, restored)
         try:
@@ -107,8 +113,8 @@ class Session:
                 if save_first:
                     loop.save()
                 loop.run()
-                return self._finish(path, loop, folder.facts, stop)
-        except (MemoryError, OSError, RuntimeError, ValueError) as error:
+                return self._finish(folder, loop, stop)
+        except (ArithmeticError, MemoryError, OSError, RuntimeError, ValueError) as error:
             explained = explain(error, self.recipe, self.memory)
             if explained is None:
                 raise
@@ -143,8 +149,10 @@ class Session:
             with writing(folder.path):
                 folder.write_metrics(loop.progress.rows, loop.progress.timings)
 
-    def _finish(self, path: Path, loop: Loop, facts: WeightsFacts, stop: Stop) -> Result:
+    def _finish(self, folder: RunFolder, loop: Loop, stop: Stop) -> Result:
         """Load the best weights, score them on the test images, and write results and report."""
+        path = folder.path
+        folder.check_place()
         progress, feeds, machine = loop.progress, self.feeds, self.machine
         module = loop.weights
         best = progress.best_epoch
@@ -152,7 +160,7 @@ class Session:
             module.load_state_dict(read_weights(path / BEST)[0])
         elif machine.world.writes and not (path / LAST).exists():
             with writing(path):
-                write_weights(path / LAST, module, facts)
+                write_weights(path / LAST, module, folder.facts)
         scores = None
         batches = feeds.test or feeds.validation
         if batches is not None:
@@ -161,6 +169,7 @@ class Session:
             machine.world.wait()
         test = scores if feeds.test is not None else None
         if machine.world.writes:
+            folder.check_place()
             results = {
                 "epochs": len(progress.rows),
                 "steps": progress.step,
@@ -175,6 +184,7 @@ class Session:
                 write_json(path / "results.json", results)
                 started = read_environment(path) or describe_environment()  # another command started a resumed run
                 write_pictures(path, self._finished_run(progress, scores, started, stop))
+            folder.check_place()
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
         return Result(path, module, rows, timings, best, test, self.data.classes, feeds.preparation, skipped)
 
@@ -241,13 +251,13 @@ def open_session(
         raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
     if recipe.augment.each:
         require_packages("the augmentation in this recipe", "torchvision")
-    layers = list(subject.module.modules())
-    if recipe.channels_last and machine.device.type == "cpu" and any(map(_corrupts_memory, layers)):
-        recipe = replace(recipe, channels_last=False)
-        reason = "torch's 1x1 convolutions with a stride and few channels corrupt memory in it"
-        notes = (*notes, f"channels_last is off: {reason}")
-    norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
-    check_recipe(subject.module, recipe)
+    check_recipe(subject.module, recipe)  # it also freezes parts, on which the layout depends
+    if recipe.channels_last and machine.device.type == "cpu":
+        reason = reason_against_channels_last(subject.module, subject.input)
+        if reason is not None:
+            recipe = replace(recipe, channels_last=False)
+            notes = (*notes, f"channels_last is off: {reason}")
+    norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in subject.module.modules())
     feeds = feed(data, recipe, preparation, machine, 2 if norms else 1)
     machine.world.agree(
         {
@@ -262,7 +272,7 @@ def open_session(
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
     described = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
-    return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), console)
+    return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), hash_contents(data), console)
 
 
 def _with_synced_norms(subject: Subject, recipe: Recipe, machine: Machine) -> Subject:
@@ -274,17 +284,3 @@ def _with_synced_norms(subject: Subject, recipe: Recipe, machine: Machine) -> Su
         help = "set it false, or use group norm: `--set 'norm={op: group_norm, num_groups: 8}'`"
         raise recipe.refuse("recipe-sync", message, "sync_batch_norm", help=help)
     return replace(subject, module=nn.SyncBatchNorm.convert_sync_batchnorm(subject.module))  # type: ignore[no-untyped-call]
-
-
-def _corrupts_memory(layer: nn.Module) -> bool:
-    """Whether the backward pass of a layer corrupts memory on CPUs in channels_last (oneDNN issue 6035).
-
-    That of 1x1 convolutions with a stride does where they have fewer channels than a vector register has numbers: 16, or 8 on
-    older CPUs.
-    """
-    return (
-        isinstance(layer, nn.Conv2d)
-        and layer.kernel_size == (1, 1)
-        and max(layer.stride) > 1
-        and layer.in_channels // layer.groups < 16
-    )

@@ -18,7 +18,7 @@ from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, fact
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors of a file, memory-mapped, and its metadata. Raises ArgumentError if it cannot be read."""
-    with _opened(path) as file:
+    with _open(path) as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
@@ -27,7 +27,7 @@ def read_facts(path: Path) -> WeightsFacts:
 
     Raises ArgumentError if the file cannot be read, WeightsError if the facts are missing or malformed.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         metadata = file.metadata() or {}
     try:
         return facts_from_metadata(metadata, path.stem)
@@ -38,7 +38,7 @@ def read_facts(path: Path) -> WeightsFacts:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Iterator[Any]:
     """Open a file with safetensors, which has no type annotations. Raises ArgumentError, also for errors inside the `with`."""
     require_packages("reading weights", "safetensors")
     from safetensors import SafetensorError, safe_open

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import resnet_spec
-from resnet_spec.analysis.axis import IDENTITY, Piece, Steps, contains, describe, simplified
+from resnet_spec.analysis.axis import IDENTITY, Piece, Steps, contains, describe, simplify
 from resnet_spec.analysis.sizes import accepted_sizes
 from resnet_spec.graph.model import INPUT, Graph
 from resnet_spec.language.library import shipped_names
@@ -187,7 +187,7 @@ pieces = st.builds(
 
 @given(st.lists(pieces, max_size=4))
 def test_simplifying_keeps_every_size(sizes: list[Piece]) -> None:
-    simple = simplified(sizes)
+    simple = simplify(sizes)
     for n in range(1, 130):
         assert contains(simple, n) == contains(tuple(sizes), n)
     assert describe(simple)

@@ -59,7 +59,7 @@ def checkpoint() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder) / "ours.safetensors", Path(folder) / "theirs.pt"
-        api.write_weights(resnet_spec.analyze("resnet50"), ours)
+        api.write_initial_weights(resnet_spec.analyze("resnet50"), ours)
         torch.save(resnet_spec.build("resnet50", weights=ours).state_dict(), theirs)
 
         def load_theirs() -> float:

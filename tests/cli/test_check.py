@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from resnet_spec import analyze
 from resnet_spec.cli import group
+from resnet_spec.cli.common import show_error
+from resnet_spec.diagnostics import SpecError
 from resnet_spec.language.library import shipped_names
 from tests.cli.conftest import Shell
 
@@ -218,4 +221,57 @@ def test_a_shipped_recipe_where_a_spec_belongs_is_told() -> None:
 def test_a_file_for_a_folder_that_is_not_there_is_told(shell: Shell) -> None:
     done = shell("new", "none/x.yaml")
     assert done.returncode == 2
+<<<<<<< ours
     assert done.stderr.decode().strip() == "error: there is no folder none; create it first"
+=======
+    assert done.stderr.decode().strip() == "error: there is no folder none; create it first"
+
+
+MANY = "spec: 1\ninput: 3x8x8\nstem: {r: relu}\nparams:\n" + "".join(f"  a{n}: b{n}\n" for n in range(70))
+MANY_WARNINGS = "".join(f"  w{n}: 010\n" for n in range(60))
+
+
+def test_of_many_findings_the_first_are_shown(folder: Path) -> None:
+    (folder / "many.yaml").write_text(MANY)
+    done = check("many.yaml")
+    assert done.exit_code == 1
+    assert done.stdout.count("error[") == 50
+    assert "`b49` is not defined here" in done.stdout
+    assert done.stdout.splitlines()[-3:] == [
+        "and 20 errors more; `--all-findings` shows them",
+        "",
+        "1 spec checked, 0 ok: 70 errors, 0 warnings",
+    ]
+
+
+def test_errors_are_shown_before_warnings(folder: Path) -> None:
+    (folder / "many.yaml").write_text(MANY.replace("params:\n", f"params:\n{MANY_WARNINGS}"))
+    shown = check("many.yaml").stdout
+    assert (shown.count("error["), shown.count("warning[")) == (50, 0)
+    assert "and 20 errors, 60 warnings more; `--all-findings` shows them" in shown
+
+
+def test_all_findings_are_shown_when_asked(folder: Path) -> None:
+    (folder / "many.yaml").write_text(MANY)
+    shown = check("many.yaml", "--all-findings").stdout
+    assert shown.count("error[") == 70
+    assert "more;" not in shown
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"), [("json", '"code"'), ("sarif", '"ruleId"'), ("github", "::error"), ("concise", "error[")]
+)
+def test_what_programs_read_is_complete(folder: Path, form: str, pattern: str) -> None:
+    (folder / "many.yaml").write_text(MANY)
+    assert check("many.yaml", "--message-format", form).stdout.count(pattern) == 70
+
+
+def test_other_commands_say_how_all_can_be_seen(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    shell.write("many.yaml", MANY)
+    done = shell.here("summary", "many.yaml")
+    assert "and 20 errors more; `--all-findings` shows them" in done.stderr.decode()
+    with pytest.raises(SpecError) as caught:
+        analyze(MANY)
+    show_error(caught.value)
+    assert "and 20 errors more; `resnet-spec check --all-findings` shows them" in capsys.readouterr().err
+>>>>>>> theirs

@@ -138,7 +138,14 @@ def test_a_package_that_is_not_checked_before_is_reported_too(folder: Path) -> N
 
 def test_the_package_is_imported_without_any_of_them(folder: Path) -> None:
     program = BLOCKED + "import resnet_spec\nassert resnet_spec.analyze('resnet18').output == (1000,)\n"
-    for call in ("build('resnet18')", "draw('resnet18')", "train('resnet18')", "resume('x')", "evaluate('x')", "predict('x', 'y')"):
+    for call in (
+        "build('resnet18')",
+        "draw('resnet18')",
+        "train('resnet18')",
+        "resume('x')",
+        "evaluate('x')",
+        "predict('x', 'y')",
+    ):
         program += f"try:\n    resnet_spec.{call}\nexcept resnet_spec.ArgumentError as error:\n    print(error)\n"
     ran = run(folder, ",".join(ALL), [], program)
     assert ran.returncode == 0, ran.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from resnet_spec.data import BadImage, Split
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.holding import hold, holdable
+from resnet_spec.data.holding import fits_in, hold
 from resnet_spec.data.resize import resize
 from tests.data.conftest import noise
 
@@ -69,5 +69,5 @@ def test_an_image_of_another_size_is_a_mistake_of_the_caller() -> None:
 
 
 def test_what_fits_is_a_matter_of_bytes() -> None:
-    assert holdable(1000, (32, 32, 3), 3_072_000)
-    assert not holdable(1000, (32, 32, 3), 3_071_999)
+    assert fits_in(1000, (32, 32, 3), 3_072_000)
+    assert not fits_in(1000, (32, 32, 3), 3_071_999)

@@ -31,7 +31,9 @@ def tangle(operations: int, joined: int) -> str:
     for number in range(1, operations):
         some = [f"o{each}" for each in drawn.sample(range(number), min(joined, number))]
         adds = number % 2 == 0 and len(some) > 1
-        branch.append(f"o{number}: {{op: add, from: [{', '.join(some)}]}}" if adds else f"o{number}: {{op: tanh, from: {some[0]}}}")
+        branch.append(
+            f"o{number}: {{op: add, from: [{', '.join(some)}]}}" if adds else f"o{number}: {{op: tanh, from: {some[0]}}}"
+        )
     lines = "\n      ".join(branch)
     return f"""spec: 1
 name: tangle
@@ -162,7 +164,9 @@ def test_a_signal_ends_a_drawing_and_its_child(number: signal.Signals, tmp_path:
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         wait_for("the start of the child", lambda: children(process.pid))
         (child,) = children(process.pid)
-        wait_for("the layout", lambda: "pygraphviz" in Path(f"/proc/{child}/maps").read_text(encoding="utf-8", errors="replace"))
+        wait_for(
+            "the layout", lambda: "pygraphviz" in Path(f"/proc/{child}/maps").read_text(encoding="utf-8", errors="replace")
+        )
         start = time.monotonic()
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
@@ -204,7 +208,9 @@ def test_a_run_does_not_lose_its_report_to_a_picture(tmp_path: Path) -> None:
 @pytest.mark.training
 @pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_during_the_picture_of_a_run_ends_the_picture_and_not_the_report(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_during_the_picture_of_a_run_ends_the_picture_and_not_the_report(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     command = train(tmp_path, 1000)
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         wait_for("the results of the run", lambda: (tmp_path / "run" / "results.json").exists(), 300)

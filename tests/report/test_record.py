@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from resnet_spec.report.record import (
     EpochRow,
     Timing,
-    chosen_row,
+    choose_row,
     epoch_line,
     metrics_csv,
     metrics_jsonl,
@@ -109,8 +109,8 @@ def test_the_epoch_that_counts_is_the_first_of_the_highest_on_images_held_out_el
     def row(epoch: int, train: float, validation: float | None, test: float | None) -> EpochRow:
         return EpochRow(epoch, epoch, 0.1, 1.0, train, None, validation, None, None, test, None)
 
-    assert chosen_row([]) is None
+    assert choose_row([]) is None
     both = [row(1, 0.5, 0.4, 0.9), row(2, 0.6, 0.7, 0.1), row(3, 0.7, 0.7, 0.2), row(4, 0.8, math.nan, 0.3)]
-    assert chosen_row(both) == (both[1], True)
+    assert choose_row(both) == (both[1], True)
     tested = [row(1, 0.5, None, 0.9), row(2, 0.6, None, 0.4)]
-    assert chosen_row(tested) == (tested[1], False)
+    assert choose_row(tested) == (tested[1], False)

@@ -19,7 +19,9 @@ def python(program: str) -> list[str]:
 def test_what_a_program_writes_is_returned_whatever_its_size() -> None:
     """More than a pipe holds, read slowly: sending takes longer than the time between two looks at the clock."""
     data = bytes(range(256)) * 4000
-    slow = "import sys, time; time.sleep(0.3); data = sys.stdin.buffer.read(); time.sleep(0.3); sys.stdout.buffer.write(data * 2)"
+    slow = (
+        "import sys, time; time.sleep(0.3); data = sys.stdin.buffer.read(); time.sleep(0.3); sys.stdout.buffer.write(data * 2)"
+    )
     assert run_bounded(python(slow), data, 60) == data * 2
 
 

@@ -2,7 +2,9 @@
 
 KIND is `none`, `sigkill`, `sigterm` or `sigint` (at step AT), or one of the boundaries of a checkpoint's write, at the AT-th
 durable write: `open`, `half`, `fsync`, `replace`, at which the process is killed. `group` is a SIGTERM, `terminal` a SIGINT,
-to this process and those that read its images, as Slurm and a terminal send them.
+to this process and those that read its images, as Slurm and a terminal send them. `hold-step` and `hold-write` pause it, at
+step AT or in the middle of the AT-th checkpoint: it makes FOLDER.held, and continues once that is removed. `hold-workers` is
+`hold-step` with processes that read images.
 """
 
 from __future__ import annotations
@@ -67,6 +69,36 @@ def go_on(folder: Path) -> None:
     resnet_spec.resume(folder, device="cpu", console=Console.silent())
 
 
+def _hold(folder: Path) -> None:
+    """Pause, until the file that says so is removed."""
+    held = folder.with_name(f"{folder.name}.held")
+    held.write_text(str(os.getpid()))
+    until = time.monotonic() + 120
+    while held.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def _hold_at_write(folder: Path, at: int) -> None:
+    """Pause this process when its AT-th checkpoint is written, and not yet in its place."""
+    count = 0
+    module: Any = checkpoints
+    write, sync = module.write_atomically, os.fsync
+
+    def synced(handle: int) -> None:
+        os.fsync = sync
+        _hold(folder)
+        sync(handle)
+
+    def written(path: Path, data: bytes, durable: bool = False) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            os.fsync = synced  # type: ignore[assignment]
+        write(path, data, durable)
+
+    module.write_atomically = written
+
+
 def _kill_at_write(boundary: str, at: int) -> None:
     """Kill this process at a boundary of its AT-th checkpoint."""
     count = 0
@@ -105,6 +137,8 @@ def main() -> None:
     def on_step(step: int) -> None:
         if kind in signals and step == at:
             os.kill(os.getpid(), signals[kind])
+        if kind in ("hold-step", "hold-workers") and step == at:
+            _hold(folder)
         if kind in groups and step == at:
             send = f"import os; os.killpg({os.getpgrp()}, {int(groups[kind])})"  # another process: a parent may end its own
             subprocess.run([sys.executable, "-S", "-c", send], check=False, stderr=subprocess.DEVNULL)
@@ -112,8 +146,10 @@ def main() -> None:
 
     if kind in ("open", "half", "fsync", "replace"):
         _kill_at_write(kind, at)
+    if kind == "hold-write":
+        _hold_at_write(folder, at)
     try:
-        begin(folder, on_step, READ_BY_WORKERS if kind in groups else RECIPE)
+        begin(folder, on_step, READ_BY_WORKERS if kind in (*groups, "hold-workers") else RECIPE)
     except Interrupted:
         sys.exit(130)
 

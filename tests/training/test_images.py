@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.preparation import Preparation, normalized
+from resnet_spec.data.preparation import Preparation, normalize
 from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.training.images import COLUMNS, Each, bordered, cut, erase, prepare
 from resnet_spec.training.randomness import draws
@@ -74,7 +74,7 @@ def test_a_batch_is_cropped_flipped_and_normalised_bit_for_bit_as_torchvision_do
     augment, preparation = Augment(crop=crop, crop_mode=mode, flip=flip), prepared((height, width), channels)
     images, rows = noise(seed, count, height, width, channels), draws(seed, 0, count, COLUMNS)
     chosen = np.random.default_rng(seed).integers(0, count, count + 1)
-    found = normalized(cut(bordered(images, augment), chosen, rows[chosen], augment), preparation, CPU, last)
+    found = normalize(cut(bordered(images, augment), chosen, rows[chosen], augment), preparation, CPU, last)
     expected = torch.stack([theirs(images[i], rows[i], augment, preparation) for i in chosen])
     assert torch.equal(found, expected)
     assert found.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
@@ -83,7 +83,7 @@ def test_a_batch_is_cropped_flipped_and_normalised_bit_for_bit_as_torchvision_do
 def test_torchvisions_newer_conversion_differs_in_the_last_bit_only() -> None:
     every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     plain = Preparation(1, (16, 16), None, "bilinear", None, (0.0,), (1.0,))
-    found = normalized(every, plain, CPU, False)
+    found = normalize(every, plain, CPU, False)
     scaled = V2.to_dtype(torch.from_numpy(every).permute(0, 3, 1, 2), torch.float32, scale=True)
     assert (found - scaled).abs().max() <= 2**-24
 
@@ -94,7 +94,7 @@ def test_images_that_may_not_be_written_to_stay_as_they_are_without_a_warning() 
     before = images.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        normalized(images[1:3], prepared(), CPU, True)
+        normalize(images[1:3], prepared(), CPU, True)
         Each(Augment(rotation=15), prepared(), 0)(images[0], 0, 0)
         prepared(resize=(4, 4), size=(4, 4)).apply(images[0])
     assert np.array_equal(images, before)

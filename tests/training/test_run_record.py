@@ -37,7 +37,8 @@ RECORD = RunRecord(
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    for record in (RECORD, replace(RECORD, fingerprint="", held=(), module=True)):
+    texts = {"recipe.yaml": "3" * 64}
+    for record in (RECORD, replace(RECORD, fingerprint="", held=(), module=True), replace(RECORD, contents="4", texts=texts)):
         write_record(tmp_path, record)
         assert read_record(tmp_path) == record
 

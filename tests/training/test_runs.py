@@ -189,7 +189,7 @@ def test_weights_of_a_network_that_computes_something_else_are_taken_and_that_is
     words = "computes something else"
     for sets, said in (((), False), (("classes=7",), False), (("act=gelu",), True)):
         other = analyze(SPEC, set=sets)
-        api.write_weights(other, tmp_path / "other.safetensors")
+        api.write_initial_weights(other, tmp_path / "other.safetensors")
         notes = ready(weights=tmp_path / "other.safetensors").notes
         assert any(words in note for note in notes) is (said or bool(sets and "classes" in sets[0]))
     result = train(tmp_path / "run", "synthetic:classes=3,size=12,train=30,validation=0,test=0", epochs=1)

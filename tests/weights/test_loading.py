@@ -32,7 +32,7 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    api.write_weights(resnet_spec.analyze(SPEC), tmp_path / "w.safetensors")
+    api.write_initial_weights(resnet_spec.analyze(SPEC), tmp_path / "w.safetensors")
     return tmp_path / "w.safetensors"
 
 

@@ -82,6 +82,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a path is something to read: a file, a pipe or a device."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_folder(path: Path) -> bool:
     """Whether a path is a folder; false for an impossible path, such as one that is too long."""
     try:

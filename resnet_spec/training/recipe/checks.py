@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.training.recipe.model import Recipe
 
+MOST_ARGUMENT = 1e9  # of an optimizer
+LEAST_RATIO = 0.001
+
 
 def find_contradictions(recipe: Recipe) -> Iterator[Diagnostic]:
     """A finding for each contradiction, at its place."""
@@ -46,6 +49,23 @@ def _optimizer(recipe: Recipe) -> Iterator[Diagnostic]:
         help = f"write it in the optimizer: `optimizer: {{op: {op}, lr: {rate}}}`"
         place = recipe.place("optimizer", "lr")
         yield Diagnostic("recipe-optimizer", "the optimizer has no learning rate that is a number", place, help=help)
+    for name, value in recipe.optimizer_arguments.items():
+        if any(abs(number) > MOST_ARGUMENT for number in _numbers(value)):
+            message = f"`{name}` of the optimizer is beyond what 32-bit numbers can be multiplied with"
+            help = f"write a number from -{MOST_ARGUMENT:g} to {MOST_ARGUMENT:g}"
+            yield Diagnostic("recipe-optimizer", message, recipe.place("optimizer", name), help=help)
+
+
+def _numbers(value: object) -> Iterator[int | float]:
+    """The numbers of an argument."""
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield value
+        case tuple() | list():
+            for each in value:
+                yield from _numbers(each)
 
 
 def _batch(recipe: Recipe) -> Iterator[Diagnostic]:
@@ -95,3 +115,7 @@ def _ranges(recipe: Recipe) -> Iterator[Diagnostic]:
         place = recipe.place("augment", "random_resized_crop", "ratio")
         help = "for example `ratio: [0.75, 1.3333]`"
         yield Diagnostic("recipe-augment", "an aspect ratio (width over height) is above 0", place, help=help)
+    elif narrow < LEAST_RATIO:
+        place = recipe.place("augment", "random_resized_crop", "ratio")
+        message = f"an aspect ratio of {narrow:g} is below {LEAST_RATIO:g}, that of a line"
+        yield Diagnostic("recipe-augment", message, place, help="for example `ratio: [0.75, 1.3333]`")
