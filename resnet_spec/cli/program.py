@@ -69,7 +69,7 @@ def _reason(error: OSError) -> str:
 
 
 def _report_missing_package(error: ModuleNotFoundError) -> int:
-    """Report a package that nothing asked for before: most often one that another package needs. Returns the exit code."""
+    """Report a missing package that was not checked before, such as a dependency of another one. Returns the exit code."""
     module = (error.name or "").partition(".")[0]
     if module in ("", "resnet_spec", *sys.stdlib_module_names):
         return _report_bug()
