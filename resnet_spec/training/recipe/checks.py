@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.training.recipe.model import Recipe
 
-MOST_ARGUMENT = 1e9  # of an optimizer
+MOST_ARGUMENT = 1e30  # of an optimizer; 32-bit numbers end at 3.4e38
 LEAST_RATIO = 0.001
 
 
