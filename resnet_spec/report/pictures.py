@@ -10,7 +10,7 @@ from resnet_spec._system.files import write_atomically
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics.text import join_first
-from resnet_spec.report.chart_style import Form, find_problem
+from resnet_spec.report.chart_style import ChartFormat, find_problem
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.confusion_picture import draw_confusion
 from resnet_spec.report.curves import draw_curves
@@ -18,7 +18,7 @@ from resnet_spec.report.page import RunReport, html_report
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.report.tables import percent_text
 
-FORMS: tuple[Form, ...] = ("png", "svg")
+FORMS: tuple[ChartFormat, ...] = ("png", "svg")
 MOST_NAMES = 20  # class names in a line
 MOST_SKIPPED = 50  # images that the notes name
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_spec.report.chart_style import Form
+from resnet_spec.report.chart_style import ChartFormat
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.confusion_picture import draw_confusion, group_shares, row_shares
 from resnet_spec.report.curves import draw_curves
@@ -26,7 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_facts_give_the_same_bytes(form: Form) -> None:
+def test_the_same_facts_give_the_same_bytes(form: ChartFormat) -> None:
     rows, matrix = a_run(5), a_confusion(numbered(5))
     assert draw_curves(rows, form, "a run") == draw_curves(rows, form, "a run")
     assert draw_confusion(matrix, form) == draw_confusion(matrix, form)
