@@ -57,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """The public names, imported when the first of them is asked for: the command line begins without them."""
+    """Import the public names on first use, so that the command line starts without them."""
     from importlib import import_module
 
     modules = [import_module(f"resnet_spec.{module}") for module in ("api", "compiler", "diagnostics")]

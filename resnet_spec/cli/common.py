@@ -14,13 +14,13 @@ from resnet_spec import compiler
 from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.rendering import MESSAGE_FORMATS, MessageFormat, render
-from resnet_spec.diagnostics.text import shorten
+from resnet_spec.diagnostics.text import count_text, shorten
 from resnet_spec.language.files import decode
 from resnet_spec.language.reader import MAX_BYTES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 COLOR_CHOICES = ("auto", "always", "never")
-MOST_FINDINGS = 50  # that are shown as text unless all are asked for
+MOST_FINDINGS = 50  # the number of findings that are shown as text without `--all-findings`
 _COLOR = "resnet_spec.color"
 _ALL = "resnet_spec.all_findings"
 
@@ -68,7 +68,7 @@ def findings_options(command: Decorated) -> Decorated:
         is_flag=True,
         expose_value=False,
         callback=_keep_all,
-        help=f"Show all findings as text, and not the first {MOST_FINDINGS} only.",
+        help=f"Show all findings as text, not only the first {MOST_FINDINGS}.",
     )
     return form(every(color(command)))
 
@@ -122,7 +122,7 @@ def show_findings(findings: Iterable[Diagnostic], how: MessageFormat = "text", p
 
 
 def _shown(findings: Sequence[Diagnostic]) -> tuple[Sequence[Diagnostic], str]:
-    """The findings to show as text, and a line about the others: of many the first ones, errors before warnings."""
+    """The findings to show as text, and a line about the others: of many, the first ones, errors before warnings."""
     ctx = click.get_current_context(silent=True)
     if len(findings) <= MOST_FINDINGS or (ctx is not None and ctx.meta.get(_ALL)):
         return findings, ""
@@ -130,13 +130,17 @@ def _shown(findings: Sequence[Diagnostic]) -> tuple[Sequence[Diagnostic], str]:
     kept = set(order[:MOST_FINDINGS])
     rest = [finding for number, finding in enumerate(findings) if number not in kept]
     errors = sum(finding.severity == "error" for finding in rest)
+<<<<<<< ours
     counted = ", ".join(_count(count, what) for count, what in ((errors, "error"), (len(rest) - errors, "warning")) if count)
     option = "--all-findings" if ctx is not None and _ALL in ctx.meta else "resnet-spec check --all-findings"
     return [findings[number] for number in sorted(kept)], f"and {counted} more; `{option}` shows them\n\n"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' if count != 1 else ''}"
+=======
+    counted = ", ".join(
+        count_text(count, what) for count, what in ((errors, "error"), (len(rest) - errors, "warning")) if count
+    )
+    how = "`--all-findings` shows them" if ctx is None or _ALL in ctx.meta else "`resnet-spec check --all-findings` shows them"
+    return [findings[number] for number in sorted(kept)], f"and {counted} more; {how}\n\n"
+>>>>>>> theirs
 
 
 def show_error(error: ResnetSpecError, how: MessageFormat = "text") -> int:

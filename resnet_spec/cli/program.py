@@ -59,7 +59,7 @@ def group() -> None:
 
 
 def _reason(error: OSError) -> str:
-    """Why a file cannot be read or written; for one in a folder that does not exist, the folder."""
+    """Why a file cannot be read or written; for a file in a folder that does not exist, the folder."""
     if error.filename is None:
         return str(error)
     folder = Path(os.fsdecode(error.filename)).parent
@@ -69,7 +69,11 @@ def _reason(error: OSError) -> str:
 
 
 def _report_missing_package(error: ModuleNotFoundError) -> int:
+<<<<<<< ours
     """Report a missing package that was not checked before, such as a dependency of another one. Returns the exit code."""
+=======
+    """Report a package that no check required: usually a dependency of another package. Returns the exit code."""
+>>>>>>> theirs
     module = (error.name or "").partition(".")[0]
     if module in ("", "resnet_spec", *sys.stdlib_module_names):
         return _report_bug()

@@ -58,8 +58,8 @@ class Data:
         channels: the number of channels of every image, or None where it varies.
         size: the (height, width) of every image in pixels, or None where it varies.
         notes: notes for the user, such as duplicates across splits.
-        root: the folder that the names of images are relative to, if each image is a file and duplicates are looked for.
-        files: the same, if duplicates are not looked for.
+        root: the folder that the names of images are relative to, if images are files and duplicates are searched for.
+        files: the same, if duplicates are not searched for.
     """
 
     kind: str
@@ -76,7 +76,7 @@ class Data:
 
     @property
     def home(self) -> Path | None:
-        """The folder that the names of images are relative to; None where they are not files of their own."""
+        """The folder that the names of images are relative to; None if images are not files."""
         return self.root or self.files
 
 

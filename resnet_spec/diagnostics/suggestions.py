@@ -1,7 +1,7 @@
-"""What an unknown word most likely stands for.
+"""Suggestions for unknown words.
 
-A text may have tens of thousands of unknown words, and name as many others. So a word is compared with a few known ones only,
-which are found by looking at short pieces of the words, and long words are never compared letter by letter.
+A text may contain tens of thousands of unknown words, and define as many others. So a word is compared with only a few known
+ones, which are found by their pairs of letters, and long words are never compared letter by letter.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from itertools import islice, pairwise, takewhile
 MOST_KNOWN = 1000  # known words that are looked at
 MANY = 100
 MOST_COMPARED = 8  # known words that a word is compared with letter by letter
-MOST_LETTERS = 40  # of words that are
+MOST_LETTERS = 40  # in words that are compared letter by letter
 NEIGHBORS = 6  # of many known words: those that are next to a word in alphabetical order, on each side
 LIKENESS = 0.6  # 2 * common letters / all letters
 LIKENESS_OF_ENDS = 0.8  # the same, of the letters that two long words begin and end with
 
 
 def closest(word: str, known: Iterable[str] | Vocabulary, synonyms: dict[str, str] | None = None) -> str | None:
-    """The known word that `word` most likely stands for: a common synonym first, else the one of the closest spelling."""
+    """The known word that was most likely meant by `word`: a common synonym, else the closest spelling."""
     vocabulary = known if isinstance(known, Vocabulary) else _vocabulary(tuple(islice(known, MOST_KNOWN)))
     meant = synonyms.get(word.lower()) if synonyms else None
     return meant if meant in vocabulary.choices else vocabulary.closest(word.lower())
 
 
 class Vocabulary:
-    """Known words, with what makes comparing them with many others fast. Of very many the first ones count.
+    """Known words, indexed so that they can be compared with many others. Of very many, only the first are used.
 
-    `choices` are the words in order, and `size` is how many there are.
+    `choices` are the words in order, `size` is their total number.
     """
 
     def __init__(self, known: Collection[str]) -> None:
@@ -42,7 +42,7 @@ class Vocabulary:
         self.by_end = sorted(word[::-1] for word in self.sorted)
 
     def closest(self, word: str) -> str | None:
-        """The known word of the closest spelling, if one is close enough."""
+        """The known word with the closest spelling, if one is close enough."""
         if word in self.spelled or not self.spelled:
             return self.spelled.get(word)
         pieces = _pieces(word)
@@ -94,26 +94,26 @@ def _likeness_of_ends(first: str, second: str) -> float:
 
 
 def _common(first: str, second: str) -> int:
-    """How many letters two words begin with alike."""
+    """The length of the common prefix of two words."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
 
 
 def suggestion(word: str, known: Collection[str] | Vocabulary, synonyms: dict[str, str] | None = None, most: int = 12) -> str:
-    """A help for an unknown word: the closest known word, else the known words, `most` of them; empty where there are none."""
+    """The help for an unknown word: the closest known word, else up to `most` of the known words; empty if there are none."""
     if (near := closest(word, known, synonyms)) is not None:
         return f"did you mean `{near}`?"
     return list_known(known.choices, most, known.size) if isinstance(known, Vocabulary) else list_known(known, most)
 
 
 def list_known(known: Collection[str], most: int = 12, count: int | None = None) -> str:
-    """The first `most` known words, and how many more of `count` there are."""
+    """A list of the first `most` known words, with the number of the others (of `count` in total)."""
     if not known or not most:
         return ""
     more = (len(known) if count is None else count) - most
     return "known here: " + ", ".join(f"`{each}`" for each in islice(known, most)) + (f", and {more} more" if more > 0 else "")
 
 
-# Words of other libraries and of papers, and this language's own for them.
+# Names from other libraries and papers, with their equivalents in this language.
 SYNONYMS: dict[str, str] = {
     "filters": "out_channels",
     "planes": "out_channels",

@@ -83,7 +83,7 @@ class _ChainReader:
         self.size = DocumentSize()
 
     def read(self, source: Source) -> MappingNode:
-        """One document that states the version of the language."""
+        """Read one document, which must declare the version of the language."""
         node, warnings = parse(source, kind=self.kind, size=self.size)
         self.warnings.extend(warnings)
         document = require_mapping(node, self.kind)
@@ -120,9 +120,9 @@ class _ChainReader:
         self.documents.append(document)
 
     def _read_extended(self, path: Path, name: str, item: ScalarNode) -> MappingNode:
-        """The document that an `extends` names. All that is read together keeps to the limits of one document."""
+        """Read the document that an `extends` names. All documents together have the limits of a single one."""
         source = self._read_file(path, name, item)
-        help = f"a {self.kind} and everything it extends have the limits of one file together"
+        help = f"a {self.kind} and everything it extends together have the limits of a single file"
         if (count := _bytes(source)) <= MAX_BYTES:  # a larger one is refused for itself
             self.size.bytes += count
             if self.size.bytes > MAX_BYTES:

@@ -41,11 +41,11 @@ def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec") 
 
 
 def _read(path: Path) -> bytes:
-    """The beginning of a file, one byte more than it may have. Raises OSError, and TimeoutError for a pipe without a writer."""
+    """Read a file up to one byte beyond the limit. Raises OSError, and TimeoutError for a pipe without a writer."""
     if not hasattr(os, "O_NONBLOCK") or not stat.S_ISFIFO(path.stat().st_mode):
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
-    # Opening a named pipe would otherwise wait for a writer, without end where there is none.
+    # Opening a named pipe would otherwise wait for a writer, forever if there is none.
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         return _read_pipe(pipe)

@@ -39,7 +39,7 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True)
 class DocumentSize:
-    """How large documents are together: bytes, values as written, and values once aliases are followed."""
+    """The total size of documents: bytes, values as written, and values once aliases are followed."""
 
     bytes: int = 0
     nodes: int = 0
@@ -86,7 +86,7 @@ def parse(
 
 @dataclass(frozen=True, slots=True)
 class _Alias:
-    """An alias: the node in its place, the tree that it names, how many values that has, and how deep it is."""
+    """An alias: the node in its place, the tree that it names, and the number of values and the depth of that tree."""
 
     place: YamlNode
     target: YamlNode
@@ -125,8 +125,8 @@ class _TreeBuilder:
                 other = "network" if self.kind == "spec" else "recipe"
                 mark = event.start_mark
                 place = _at(self.source, mark.line + 1, mark.column + 1)
-                raise self._stop("several-documents", message, place, f"put the second {other} into a file of its own")
-            return self._followed(root) if self.aliases else root
+                raise self._stop("several-documents", message, place, f"put the second {other} into a separate file")
+            return self._follow_aliases(root) if self.aliases else root
         finally:
             self.loader.dispose()
 
@@ -215,18 +215,18 @@ class _TreeBuilder:
                     pass
         return count, height
 
-    def _followed(self, node: YamlNode) -> YamlNode:
-        """The tree with what its aliases name in their places. Nothing is copied before all is known to be small enough."""
+    def _follow_aliases(self, node: YamlNode) -> YamlNode:
+        """The tree with its aliases replaced by what they name. Nothing is copied before the total size is known to be small enough."""
         if (alias := self.aliases.get(id(node))) is not None:
             key = id(alias.target)
             if key not in self.copied:
-                self.copied[key] = self._followed(alias.target)
+                self.copied[key] = self._follow_aliases(alias.target)
             return move_to_alias(self.copied[key], node.span)
         match node:
             case SequenceNode():
-                return SequenceNode(tuple([self._followed(item) for item in node.items]), node.span)
+                return SequenceNode(tuple([self._follow_aliases(item) for item in node.items]), node.span)
             case MappingNode():
-                entries = {name: Entry(entry.key, self._followed(entry.value)) for name, entry in node.entries.items()}
+                entries = {name: Entry(entry.key, self._follow_aliases(entry.value)) for name, entry in node.entries.items()}
                 return MappingNode(entries, node.span)
         return node
 

@@ -56,7 +56,7 @@ class Findings:
         self._conflicting.add((broken.op, broken.message))
 
     def has_conflict(self, op: str, message: str) -> bool:
-        """Whether the same conflict was reported of another operation."""
+        """Whether the same conflict was reported for another operation."""
         return (op, message) in self._conflicting
 
     def with_repetitions(self, broken: Sequence[BrokenNode]) -> tuple[Diagnostic, ...]:
@@ -115,18 +115,18 @@ def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
 
 
 def independent(findings: Iterable[Diagnostic], reported: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Those of `findings` that are not about a text that a reported one is about."""
+    """The findings that do not overlap the places of those reported."""
     places = _Places(finding.span for finding in reported if finding.span is not None)
     kept = []
     for finding in findings:
         own = [finding.span, *(label.span for label in finding.related)]
-        if not any(span is not None and places.meet(span) for span in own):
+        if not any(span is not None and places.overlap(span) for span in own):
             kept.append(finding)
     return kept
 
 
 class _Places:
-    """Places, which may overlap, and whether another one meets one of them: by bisection, as there may be thousands."""
+    """Places, which may overlap each other, indexed so that those that overlap another place are found by bisection."""
 
     def __init__(self, spans: Iterable[Span]) -> None:
         by_source: dict[Source, list[Span]] = {}
@@ -139,8 +139,8 @@ class _Places:
             self._begins[source] = [_begin(span) for span in listed]
             self._ends[source] = list(accumulate((_end(span) for span in listed), max))
 
-    def meet(self, span: Span) -> bool:
-        """Whether one of the places has a character in common with `span`."""
+    def overlap(self, span: Span) -> bool:
+        """Whether one of the places overlaps `span`."""
         before = bisect_left(self._begins.get(span.source, []), _end(span))
         return before > 0 and self._ends[span.source][before - 1] > _begin(span)
 

@@ -20,7 +20,7 @@ from resnet_spec.ops import OPERATIONS, Field, fields_of
 
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
-MOST_EARLIER = 100  # values of a block, the last ones, that an unknown one is compared with
+MOST_EARLIER = 100  # the number of last values of a block that an unknown one is compared with
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
@@ -33,7 +33,7 @@ def check_names(spec: Spec) -> tuple[list[Diagnostic], Spec]:
 
 
 class _Names(Collection[str]):
-    """Names from several places, in order and each once. Nothing is copied: a place may be seen by thousands of others."""
+    """Names from several mappings, in order and each once. Nothing is copied, since thousands of scopes may share a mapping."""
 
     __slots__ = ("_layers", "_size", "_vocabulary")
 
@@ -61,7 +61,7 @@ class _Names(Collection[str]):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The names as what an unknown one is compared with."""
+        """The names, indexed for suggestions."""
         if self._vocabulary is None:
             self._vocabulary = Vocabulary(self)
         return self._vocabulary
@@ -157,9 +157,15 @@ class _NameChecker:
         self._check_values(use.arguments, visible)
         self.pending.append(block)
 
+<<<<<<< ours
     def check_use(self, use: Use, visible: _Names, earlier: dict[str, None] | None = None, section: bool = False) -> None:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
         `section`: it is the `join` of a block, which has its inputs without `from`.
+=======
+    def check_use(self, use: Use, visible: _Names, earlier: Mapping[str, None] | None = None, section: bool = False) -> None:
+        """Check one operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
+        `section`: it is the `join` of a block, which has inputs without `from`.
+>>>>>>> theirs
         """
         self.current.append(use)
         self._check_use(use, visible, earlier, section)
@@ -196,7 +202,7 @@ class _NameChecker:
             self._check_nested(use, meaning, visible)
 
     def _check_nested(self, use: Use, meaning: Use, visible: _Names) -> None:
-        """A block among operations."""
+        """Check a block among operations."""
         block = self.spec.find_block(meaning.op, meaning.op_span)
         if block is None:
             message = f"there is no operation or block `{meaning.op}`"
@@ -253,10 +259,10 @@ class _NameChecker:
         return bool(lacking)
 
     def _check_arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
-        """Whether a use gives a block the arguments that it has."""
+        """Check whether a use passes the arguments that a block takes."""
         known = _Names(block.args, block.defaults)
         shown = _Names(known, {"depth": None}) if stage else known
-        meant: set[str | None] = set()  # by misspelled arguments: these are not missing as well
+        meant: set[str | None] = set()  # by misspelled arguments: these are not also missing
         undeclared = {name for name in use.arguments if name not in known and self._is_undeclared(name, block)}
         self.undeclared.setdefault(block.name, set()).update(undeclared)
         for name, argument in use.arguments.items():
@@ -278,7 +284,7 @@ class _NameChecker:
                 self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help)
 
     def _is_undeclared(self, name: str, block: Block) -> bool:
-        """Whether a block reads a name that is none of its arguments, as if it were one."""
+        """Whether a block uses a name that it does not declare, as if it were an argument."""
         if block not in self.names_in:
             self.names_in[block] = names_in(block)
         return name in self.names_in[block] and not (name in block.let or name in self.globals or name in FACTS)
@@ -323,7 +329,7 @@ class _NameChecker:
                     self._check_value(item, visible)
 
     def _check_value(self, scalar: ScalarNode, visible: _Names) -> None:
-        """A value that may be an expression: its form, and whether its names are visible."""
+        """Check a value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
         parsed = expressions.parse(scalar.value)
@@ -340,7 +346,7 @@ class _NameChecker:
                 self.refuse("unknown-name", message, span, help)
 
     def _help_for(self, name: str, visible: _Names) -> str:
-        """What to do about a name that is not defined."""
+        """The help for a name that is not defined."""
         if name == "classes":
             return "add the number of classes at the top of the spec: `classes: 1000`"
         block = self.inside

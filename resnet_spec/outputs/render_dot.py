@@ -1,6 +1,6 @@
 """Diagrams as files: the formats, and the rendering of DOT text.
 
-A format is an entry of `FORMATS`. Pygraphviz, whose wheels contain Graphviz, renders; without it, an installed `dot` is run.
+A format is an entry of `FORMATS`. Pygraphviz, whose wheels contain Graphviz, renders it; without it, an installed `dot` does.
 
 Small diagrams are rendered in this process. The layout of a large one may take minutes, and Graphviz handles no signals
 meanwhile, so it runs in a child process with a time limit.
@@ -35,7 +35,7 @@ class NoRendererError(ArgumentError):
     """Neither pygraphviz nor `dot` is installed."""
 
     def __init__(self, form: str) -> None:
-        message = f"a {form} is rendered by the package pygraphviz or the program dot, and neither is installed"
+        message = f"a {form} is rendered by the package pygraphviz or the program dot, but neither is installed"
         super().__init__([Diagnostic("missing-package", message, None, help="`pip install pygraphviz` is enough")])
 
 

@@ -17,7 +17,7 @@ from resnet_spec.diagnostics import ArgumentError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Form = Literal["png", "svg"]
+ChartFormat = Literal["png", "svg"]
 ChartTheme = Literal["light", "dark"]
 
 _DPI = 150
@@ -101,7 +101,7 @@ def matplotlib_settings(ink: Ink) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def save_figure(figure: Figure, form: Form, trim: bool = False) -> bytes:
+def save_figure(figure: Figure, form: ChartFormat, trim: bool = False) -> bytes:
     """Save a figure as a picture; `trim` cuts off its empty border."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_spec.diagnostics.text import display_width
-from resnet_spec.report.chart_style import INKS, ChartTheme, Form, Ink, matplotlib_settings, save_figure
+from resnet_spec.report.chart_style import INKS, ChartFormat, ChartTheme, Ink, matplotlib_settings, save_figure
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.names import short_name
 
@@ -27,7 +27,7 @@ _LABELED = 50  # labels on an axis
 _CELLS = 400  # on a side; more classes are drawn as groups
 
 
-def draw_confusion(confusion: ConfusionMatrix, form: Form, theme: ChartTheme = "light") -> bytes:
+def draw_confusion(confusion: ConfusionMatrix, form: ChartFormat, theme: ChartTheme = "light") -> bytes:
     """Draw a confusion matrix, a row for each true class: blue for its correct predictions, orange for wrong ones.
 
     With up to 20 classes, cells show the number of images. With more than 400, each cell is a group of neighboring classes.

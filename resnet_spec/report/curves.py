@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_spec.report.chart_style import INKS, ChartTheme, Form, Ink, matplotlib_settings, save_figure
+from resnet_spec.report.chart_style import INKS, ChartFormat, ChartTheme, Ink, matplotlib_settings, save_figure
 from resnet_spec.report.names import short_name
 from resnet_spec.report.record import EpochRow, choose_row
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HUGE = 1e30  # losses from this value on are not drawn
 
 
-def draw_curves(rows: Sequence[EpochRow], form: Form, title: str, theme: ChartTheme = "light") -> bytes:
+def draw_curves(rows: Sequence[EpochRow], form: ChartFormat, title: str, theme: ChartTheme = "light") -> bytes:
     """Draw loss, accuracy and learning rate over the epochs; NaN and infinite values leave a gap."""
     ink = INKS[theme]
     with matplotlib_settings(ink):
