@@ -130,17 +130,11 @@ def _shown(findings: Sequence[Diagnostic]) -> tuple[Sequence[Diagnostic], str]:
     kept = set(order[:MOST_FINDINGS])
     rest = [finding for number, finding in enumerate(findings) if number not in kept]
     errors = sum(finding.severity == "error" for finding in rest)
-<<<<<<< ours
-    counted = ", ".join(_count(count, what) for count, what in ((errors, "error"), (len(rest) - errors, "warning")) if count)
-    option = "--all-findings" if ctx is not None and _ALL in ctx.meta else "resnet-spec check --all-findings"
-    return [findings[number] for number in sorted(kept)], f"and {counted} more; `{option}` shows them\n\n"
-=======
     counted = ", ".join(
         count_text(count, what) for count, what in ((errors, "error"), (len(rest) - errors, "warning")) if count
     )
-    how = "`--all-findings` shows them" if ctx is None or _ALL in ctx.meta else "`resnet-spec check --all-findings` shows them"
-    return [findings[number] for number in sorted(kept)], f"and {counted} more; {how}\n\n"
->>>>>>> theirs
+    option = "--all-findings" if ctx is not None and _ALL in ctx.meta else "resnet-spec check --all-findings"
+    return [findings[number] for number in sorted(kept)], f"and {counted} more; `{option}` shows them\n\n"
 
 
 def show_error(error: ResnetSpecError, how: MessageFormat = "text") -> int:

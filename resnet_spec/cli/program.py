@@ -69,11 +69,7 @@ def _reason(error: OSError) -> str:
 
 
 def _report_missing_package(error: ModuleNotFoundError) -> int:
-<<<<<<< ours
     """Report a missing package that was not checked before, such as a dependency of another one. Returns the exit code."""
-=======
-    """Report a package that no check required: usually a dependency of another package. Returns the exit code."""
->>>>>>> theirs
     module = (error.name or "").partition(".")[0]
     if module in ("", "resnet_spec", *sys.stdlib_module_names):
         return _report_bug()

@@ -216,7 +216,7 @@ class _TreeBuilder:
         return count, height
 
     def _follow_aliases(self, node: YamlNode) -> YamlNode:
-        """The tree with its aliases replaced by what they name. Nothing is copied before the total size is known to be small enough."""
+        """The tree with its aliases followed. Nothing is copied before the total size is known to be small enough."""
         if (alias := self.aliases.get(id(node))) is not None:
             key = id(alias.target)
             if key not in self.copied:

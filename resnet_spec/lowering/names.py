@@ -157,15 +157,9 @@ class _NameChecker:
         self._check_values(use.arguments, visible)
         self.pending.append(block)
 
-<<<<<<< ours
     def check_use(self, use: Use, visible: _Names, earlier: dict[str, None] | None = None, section: bool = False) -> None:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
         `section`: it is the `join` of a block, which has its inputs without `from`.
-=======
-    def check_use(self, use: Use, visible: _Names, earlier: Mapping[str, None] | None = None, section: bool = False) -> None:
-        """Check one operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
-        `section`: it is the `join` of a block, which has inputs without `from`.
->>>>>>> theirs
         """
         self.current.append(use)
         self._check_use(use, visible, earlier, section)

@@ -1,4 +1,4 @@
-"""A spec and everything it extends have the limits of one file together."""
+"""A spec and everything it extends together have the limits of a single file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_limits_hold_for_all_files_together(tmp_path: Path, what: str, in_chain:
     assert span is not None
     extended = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
     assert finding.message.replace(f"{tmp_path}/", "") == message.format(extended)
-    assert finding.help == "a spec and everything it extends have the limits of one file together"
+    assert finding.help == "a spec and everything it extends together have the limits of a single file"
 
 
 def test_limits_hold_for_recipes(tmp_path: Path) -> None:
