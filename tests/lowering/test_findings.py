@@ -48,7 +48,7 @@ def test_what_goes_wrong_inside_a_library_block_is_reported_in_the_users_file(te
 
 
 def test_a_condition_on_channels_explains_an_absent_projection() -> None:
-    """`channels` is known only where the operation stands; the explanation must not stumble over it."""
+    """`channels` is known only at the operation; the explanation must handle that."""
     block = (
         "{branch: {c: {op: conv2d, out_channels: 4, kernel_size: 1}},\n"
         "  shortcut: {d: {op: conv2d, if: channels == 4, out_channels: 4, kernel_size: 1}}, join: add}"
