@@ -7,7 +7,7 @@ It was run with version 0.1.0, at commit
 and the fixtures say what that version did. It is not to be rerun to make a failing test pass: a test that fails here says that
 something has changed which users depend on.
 
-It imports nothing from inside the package. Which codes no situation leads to is told at the end.
+It imports nothing from inside the package. Which codes no situation leads to is printed at the end.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _specs() -> Iterator[Situation]:
 
 # --- usage -----------------------------------------------------------------------------------------------------------------
 
-# Each stands for `COMMAND SPEC` with further arguments; torch is not imported before the mistake is found.
+# Each is `COMMAND SPEC` with further arguments; torch is not imported before the mistake is found.
 _OF_A_SPEC: dict[str, tuple[str, ...]] = {
     "check": ("check",),
     "summary": ("summary",),
@@ -645,8 +645,8 @@ def _write_runs(folder: Path) -> None:
     header, tensors = json.loads(data[8 : 8 + length]), data[8 + length :]
     facts = header["__metadata__"]
 
-    def weights(name: str, told: dict[str, str] | None, rows: dict[str, object] | None = None) -> None:
-        text = json.dumps({**({} if told is None else {"__metadata__": told}), **(rows or _tensors(header))}).encode()
+    def weights(name: str, metadata: dict[str, str] | None, rows: dict[str, object] | None = None) -> None:
+        text = json.dumps({**({} if metadata is None else {"__metadata__": metadata}), **(rows or _tensors(header))}).encode()
         text += b" " * (-len(text) % 8)
         (folder / f"{name}.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + tensors)
 

@@ -41,14 +41,14 @@ from .training import (
 )
 
 pytestmark = pytest.mark.torch
-TOLD: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
+OUTCOMES: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
 STOPPED = [name for name, (_, _, step) in STARTED.items() if step is not None]
 
 
 @pytest.fixture(scope="module")
 def exact() -> bool:
     """Whether bytes can be compared."""
-    return bool(probe() == TOLD["probe"])
+    return bool(probe() == OUTCOMES["probe"])
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +80,19 @@ def assert_as_recorded(found: Path, name: str, exact: bool) -> None:
     """The results of a run: files, and their bytes where machines agree."""
     assert_near_run(found, EXPECTED / name)
     there = [result for result in RESULTS if (found / result).exists()]
-    assert sorted(there) == sorted(TOLD["results"][name])
+    assert sorted(there) == sorted(OUTCOMES["results"][name])
     if exact:
-        assert {result: sha256(found / result) for result in there} == TOLD["results"][name]
+        assert {result: sha256(found / result) for result in there} == OUTCOMES["results"][name]
 
 
 def test_nobody_has_changed_the_fixtures() -> None:
-    for name, files in TOLD["results"].items():
+    for name, files in OUTCOMES["results"].items():
         assert {path.name: sha256(path) for path in (EXPECTED / name).iterdir()} == files
-    for name, checkpoints in TOLD["checkpoints"].items():
+    for name, checkpoints in OUTCOMES["checkpoints"].items():
         paths = sorted((RUNS / name / "checkpoints").iterdir())
         assert [path.name for path in paths] == checkpoints
         assert all(path.stem.endswith(sha256(path)) for path in paths)
-    assert sha256(RUNS / "drawn.safetensors") == TOLD["drawn"]["drawn.safetensors"]
+    assert sha256(RUNS / "drawn.safetensors") == OUTCOMES["drawn"]["drawn.safetensors"]
 
 
 @pytest.mark.parametrize("name", STOPPED)
@@ -123,18 +123,18 @@ def test_a_recorded_run_knows_its_data_wherever_they_lie(fresh: Path, name: str)
         good(run("train", "--resume", name, "--dry-run", "--data", f"folder:{fresh}/moved", *CPU))
 
 
-@pytest.mark.parametrize("what", TOLD["evaluations"])
+@pytest.mark.parametrize("what", OUTCOMES["evaluations"])
 def test_evaluation_is_as_it_was(there: Path, what: str, exact: bool) -> None:
     path, split = what.split()
-    found, wanted = evaluated(path, "--split", split), TOLD["evaluations"][what]
+    found, wanted = evaluated(path, "--split", split), OUTCOMES["evaluations"][what]
     assert_near(found, wanted, what)
     if exact:
         assert found == wanted
 
 
-@pytest.mark.parametrize("name", TOLD["predictions"])
+@pytest.mark.parametrize("name", OUTCOMES["predictions"])
 def test_prediction_is_as_it_was(there: Path, name: str, exact: bool) -> None:
-    wanted = TOLD["predictions"][name]
+    wanted = OUTCOMES["predictions"][name]
     images = [row["image"] for row in wanted["predictions"]]
     found = predicted(name, *images)
     for one, other in zip(found["predictions"], wanted["predictions"], strict=True):
@@ -150,8 +150,8 @@ def test_the_python_interface_evaluates_and_predicts_the_same(there: Path) -> No
     scores = resnet_spec.evaluate("finished", device="cpu").scores
     assert (scores.loss, scores.accuracy) == (found["loss"], found["accuracy"])
     rows = predicted("finished", "cut_images/ash/ash_00.png")["predictions"]
-    (told,) = resnet_spec.predict("finished", "cut_images/ash/ash_00.png", top=4, device="cpu")
-    assert list(told.classes) == [(each["name"], each["probability"]) for each in rows[0]["classes"]]
+    (prediction,) = resnet_spec.predict("finished", "cut_images/ash/ash_00.png", top=4, device="cpu")
+    assert list(prediction.classes) == [(each["name"], each["probability"]) for each in rows[0]["classes"]]
 
 
 @pytest.mark.parametrize("name", OF_FOLDERS)
@@ -163,7 +163,7 @@ def test_each_image_stays_in_the_split_that_it_was_in(there: Path, name: str, tm
     shutil.copytree(there / f"{name}_images", copied / f"{name}_images")
     with inside(copied):
         found = split_members(name, copied)
-    assert found == TOLD["splits"][name]
+    assert found == OUTCOMES["splits"][name]
     assert all(found.values())
 
 
@@ -177,7 +177,7 @@ def test_weights_are_drawn_as_they_were(there: Path, exact: bool) -> None:
     good(run("build", "small.yaml", "-o", "again.safetensors", "--seed", "11"))
     assert_near_weights(there / "again.safetensors", RUNS / "drawn.safetensors")
     if exact:
-        assert sha256(there / "again.safetensors") == TOLD["drawn"]["drawn.safetensors"]
+        assert sha256(there / "again.safetensors") == OUTCOMES["drawn"]["drawn.safetensors"]
 
 
 @pytest.mark.parametrize("weights", ["drawn.safetensors", "finished/best.safetensors", "stopped/last.safetensors"])

@@ -183,8 +183,8 @@ def split_members(name: str, folder: Path) -> dict[str, list[str]]:
         for image in images[half::2]:
             (data / image).write_bytes(b"damaged")
         for split in SPLITS:
-            told = evaluated(name, "--data", f"folder:{data.name}", "--split", split, "--skip-bad")
-            found[split] += list(told["skipped"])
+            reported = evaluated(name, "--data", f"folder:{data.name}", "--split", split, "--skip-bad")
+            found[split] += list(reported["skipped"])
     return {split: sorted(members) for split, members in found.items()}
 
 
