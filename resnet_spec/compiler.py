@@ -52,7 +52,7 @@ SQUARES_TRIED = 1024
 MOST_COLUMNS = 80  # of a name in a message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
     """A spec to compile: its text, the folder of its relative `extends`, and the folder that they may not leave."""
 
@@ -265,7 +265,7 @@ def analyze(
     return analysis
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sketch:
     """The part of a network that can be drawn: all of it, or what works of a broken one, with the findings."""
 

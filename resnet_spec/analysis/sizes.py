@@ -125,7 +125,7 @@ class _Conditions:
     products: tuple[tuple[_Product, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Case:
     """The conditions of all operations so far: minimum sizes and sets for each axis, products of the axes, norms."""
 

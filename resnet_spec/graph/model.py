@@ -46,7 +46,7 @@ class Region:
     span: Span = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BrokenNode:
     """An operation that could not be built, its inputs, and the reason."""
 

@@ -14,7 +14,7 @@ from resnet_spec.language.reader import parse
 _PATH = Path(diagnostics.__file__).with_name("codes.yaml")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
     """The meaning of a code, and the classes of the errors that carry it."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from resnet_spec.diagnostics.text import count_text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Misplaced:
     """A line (its number from 1) with the wrong indentation: what is wrong, and a suggested fix."""
 
@@ -17,7 +17,7 @@ class Misplaced:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Line:
     """A line that is not blank: its number from 1, its indentation, and the rest."""
 

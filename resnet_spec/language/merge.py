@@ -22,7 +22,7 @@ NOT_INHERITED = ("name", "about", "source", "expect")
 RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BlockText:
     """A block that the spec defines, as a tree.
 
@@ -35,7 +35,7 @@ class BlockText:
     everywhere: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
     """One document: the merged root without `blocks`, and the blocks."""
 

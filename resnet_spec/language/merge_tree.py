@@ -47,7 +47,7 @@ def _child(place: DocumentPlace, key: str) -> DocumentPlace:
     return _CHILDREN.get(place, {}).get(key, "data")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TreeMerger:
     """Applies patches, and gathers findings instead of stopping at the first.
 
@@ -168,7 +168,7 @@ class TreeMerger:
         return {key: entries[key] for key in order}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Position:
     """`insert_before` or `insert_after` (`side`), and the sibling that it names."""
 
@@ -176,7 +176,7 @@ class _Position:
     sibling: ScalarNode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Insert:
     """A new entry, and its position."""
 

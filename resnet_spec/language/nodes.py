@@ -10,7 +10,7 @@ from resnet_spec.diagnostics import Span
 ScalarValue = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ScalarNode:
     """One value. `text` is what was written, `unquoted` whether it was written without quotes.
 
@@ -24,7 +24,7 @@ class ScalarNode:
     invalid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SequenceNode:
     """A list of values."""
 
@@ -33,7 +33,7 @@ class SequenceNode:
     invalid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """A key of a mapping and its value."""
 
@@ -41,7 +41,7 @@ class Entry:
     value: YamlNode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MappingNode:
     """Keys and values in the order in which they are written."""
 

@@ -21,7 +21,7 @@ from resnet_spec.language.validation import Validation, validate_block, validate
 _NEEDED_PARTS = ("stem", "stages", "head", "blocks", "params", "norm", "act")  # without one of these the rest would be a guess
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ParsedSpec:
     """The Spec of a merged document, or what could be read of one with mistakes, and the findings about its form.
 

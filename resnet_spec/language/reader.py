@@ -25,7 +25,6 @@ from resnet_spec.language.nodes import (
 )
 from resnet_spec.language.python_data import from_data
 from resnet_spec.language.scalars import ScalarError, read_scalar
-from resnet_spec.language.syntax_errors import explain_syntax_error
 
 __all__ = ["Entry", "MappingNode", "ScalarNode", "SequenceNode", "YamlNode", "from_data", "parse", "to_data"]
 
@@ -37,7 +36,7 @@ MAX_EXPANDED = 200_000
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class DocumentSize:
     """The total size of documents: bytes, values as written, and values once aliases are followed."""
 
@@ -77,6 +76,8 @@ def parse(
             size.expanded += builder.expanded
         return root, tuple(builder.warnings)
     except yaml.MarkedYAMLError as problem:
+        from resnet_spec.language.syntax_errors import explain_syntax_error  # only texts with this mistake need it
+
         raise error([explain_syntax_error(source, problem)]) from None
     except yaml.YAMLError as problem:  # a character that YAML does not allow
         position = getattr(problem, "position", 0)
@@ -84,7 +85,7 @@ def parse(
         raise error([Diagnostic("yaml-syntax", f"not YAML: {getattr(problem, 'reason', problem)}", place)]) from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Alias:
     """An alias: the node in its place, the tree that it names, and the number of values and the depth of that tree."""
 

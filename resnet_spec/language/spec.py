@@ -41,7 +41,7 @@ ROLES: tuple[Role, ...] = ("norm", "act")
 FACTS = ("in_channels", "out_channels", "first", "stage_index", "block_index", "block_count", "channels")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Argument:
     """A field of an operation or an argument of a block, as written."""
 
@@ -68,7 +68,7 @@ class Use:
     invalid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stage:
     """A stage: `block` already has the top-level default, the stage's own patch and the stage's arguments."""
 
@@ -102,7 +102,7 @@ class Block:
     invalid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Expect:
     """The `expect` of a spec, with the place of each clause."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Validation:
     """The findings about the form of a tree, and the nodes that they are about."""
 

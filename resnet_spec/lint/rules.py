@@ -21,7 +21,7 @@ from resnet_spec.ops import show
 _DEPTH_IN_NAME = re.compile(r"(?:^|[^a-z])(?:resnet|plain|vgg)_?(\d+)(?!\d)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LintContext:
     """The network that rules check, at its own input. `overridden`: `--set` changed it, so its name may no longer fit."""
 

@@ -17,7 +17,6 @@ from resnet_spec.language.spec import ROLES, Argument, Block, ScalarNode, Spec, 
 from resnet_spec.lowering.body import UNKNOWN, Body, Template, TemplateKey, Templates, Val
 from resnet_spec.lowering.context import ExpansionContext, PresentUse, Trail
 from resnet_spec.lowering.findings import Findings
-from resnet_spec.lowering.join_conflict import explain_join_conflict
 from resnet_spec.lowering.origins import Scope
 from resnet_spec.lowering.problems import explain_out_channels, explain_problem
 from resnet_spec.lowering.scope import BlockScope, Evaluated, Given, SpecScope, WithChannels
@@ -229,6 +228,8 @@ class Expander:
         if shortcut.shape is not None and branch.shape is not None:
             result = OPERATIONS[join.op]().shape(shortcut.shape, branch.shape)
             if isinstance(result, Problem):
+                from resnet_spec.lowering.join_conflict import explain_join_conflict  # only specs with this mistake need it
+
                 broken = BrokenNode(join.name, join.op, (shortcut.id, branch.id), result.message, join.key)
                 context.body.broken.append(broken)
                 named = replace(broken, name=context.trail.dotted(join.name), inputs=())

@@ -27,7 +27,7 @@ class Val:
 UNKNOWN = Val(INPUT, None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Body:
     """Nodes and regions under construction, with names relative to the body."""
 
@@ -66,7 +66,7 @@ class Body:
         return output
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Template:
     """A block expanded once. `read` are the index facts that it depends on."""
 

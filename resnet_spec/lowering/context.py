@@ -11,7 +11,7 @@ from resnet_spec.lowering.origins import Scope
 from resnet_spec.lowering.scope import BlockScope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trail:
     """The path from the network to the place that a finding is about."""
 
@@ -32,7 +32,7 @@ class Trail:
         return ".".join([*self.names, *names])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ExpansionContext:
     """The network, a block or a sequence whose operations are being expanded."""
 
@@ -45,7 +45,7 @@ class ExpansionContext:
     absent: list[Use] = field(default_factory=list)  # those whose `if` was false
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PresentUse:
     """A use whose `if` is not false, with everything that its expansion depends on."""
 

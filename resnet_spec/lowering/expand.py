@@ -18,7 +18,7 @@ from resnet_spec.lowering.values import UnknownValueError, integer, refuse
 from resnet_spec.ops import Shape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Partial:
     """The part of a spec that can be built: the graph up to the first conflicts, the conflicts, and all findings."""
 
@@ -57,7 +57,7 @@ def expand_partial(spec: Spec) -> Partial:
     return Partial(graph, tuple(body.broken), findings.with_repetitions(repetitions))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _StagePosition:
     """The position of a stage in the network, and what it consists of."""
 

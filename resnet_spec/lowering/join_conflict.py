@@ -17,7 +17,7 @@ from resnet_spec.lowering.scope import BlockScope
 from resnet_spec.ops import OPERATIONS, Shape, show
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Side:
     """One input of a join: its name, its shape, and what in the block determines the shape."""
 
@@ -37,7 +37,7 @@ class _Side:
         return f"{self.name} is {show(self.shape)}" + (f" ({reason})" if reason else "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _JoinConflict:
     """A join in a block, and its two inputs."""
 

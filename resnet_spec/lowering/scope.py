@@ -83,7 +83,7 @@ class Given(Protocol):
     def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
     """An argument that was evaluated where it is written; `scalar` is None for the stride of a stage."""
 
@@ -98,7 +98,7 @@ class Evaluated:
         return None if self.scalar is None or self.around is None else (self.scalar, self.around)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FromStage:
     """An argument in a stage, which sees the spec's names and the block's facts."""
 

@@ -30,7 +30,7 @@ from resnet_spec.ops.definition import (
 from resnet_spec.ops.windows import both_axes, does_not_fit, window_formula, window_map, window_size
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Conv2d(Operation):
     """2-D convolution (torch.nn.Conv2d)"""
 
@@ -177,7 +177,7 @@ class Conv2d(Operation):
         return both_axes(x, formula)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Linear(Operation):
     """fully connected layer over the last axis (torch.nn.Linear)"""
 

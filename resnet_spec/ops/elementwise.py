@@ -40,7 +40,7 @@ class Relu6(Operation):
     nonnegative: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class LeakyRelu(Operation):
     """x, or x times a small slope below zero (torch.nn.LeakyReLU)"""
 
@@ -52,7 +52,7 @@ class LeakyRelu(Operation):
     negative_slope: float = spec_field("float", "slope below zero", 0.01, least=0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Elu(Operation):
     """x, or alpha * (exp(x) - 1) below zero (torch.nn.ELU)"""
 
@@ -74,7 +74,7 @@ class Silu(Operation):
     torch: ClassVar[str] = "SiLU"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Gelu(Operation):
     """Gaussian error linear unit (torch.nn.GELU)"""
 
@@ -172,7 +172,7 @@ def _mask(p: float, values: int) -> Saved:
     return Saved(values=values if p else 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Dropout(Operation):
     """in training, values become zero with probability p (torch.nn.Dropout)"""
 
@@ -196,7 +196,7 @@ class Dropout(Operation):
         return replace(self, p=0.0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Dropout2d(Operation):
     """in training, whole channels become zero with probability p (torch.nn.Dropout2d)"""
 
@@ -224,7 +224,7 @@ class Dropout2d(Operation):
         return replace(self, p=0.0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class DropPath(Operation):
     """stochastic depth: in training, a whole image becomes zero with probability p (Huang et al. 2016)"""
 

@@ -30,7 +30,7 @@ def _scale_and_shift(channels: int, shift: bool = True) -> tuple[Tensor, ...]:
     return (scale, Tensor("bias", (channels,))) if shift else (scale,)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class BatchNorm(Operation):
     """normalizes each channel over the batch (torch.nn.BatchNorm2d, after a flatten BatchNorm1d)"""
 
@@ -92,7 +92,7 @@ class BatchNorm(Operation):
         return (*learned, mean, var, Tensor("num_batches_tracked", (), buffer=True))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class GroupNorm(Operation):
     """normalizes groups of channels of one image (torch.nn.GroupNorm)"""
 
@@ -147,7 +147,7 @@ class GroupNorm(Operation):
         return _scale_and_shift(self.num_channels) if self.affine else ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class LayerNorm(Operation):
     """normalizes the channels of each pixel, or the features of a vector (torch.nn.LayerNorm over C)"""
 

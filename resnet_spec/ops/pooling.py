@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class WindowPool(Operation):
     """What max_pool2d and avg_pool2d share."""
 
@@ -98,7 +98,7 @@ class WindowPool(Operation):
         return both_axes(x, formula)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class MaxPool2d(WindowPool):
     """largest value of each window (torch.nn.MaxPool2d); kernel 1 with a stride only drops pixels"""
 
@@ -114,7 +114,7 @@ class MaxPool2d(WindowPool):
         return Saved(inputs=True, indices=prod(output))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class AvgPool2d(WindowPool):
     """mean of each window (torch.nn.AvgPool2d)"""
 
@@ -124,7 +124,7 @@ class AvgPool2d(WindowPool):
     count_include_pad: bool = spec_field("bool", "whether padding counts in the mean", True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class AdaptivePool(Operation):
     """What the adaptive pools share."""
 
@@ -150,7 +150,7 @@ class AdaptivePool(Operation):
         return f"{show(self.output_size)} for any input size, here {show(x[1:])}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class AdaptiveAvgPool2d(AdaptivePool):
     """mean of each part of an evenly divided image (torch.nn.AdaptiveAvgPool2d)"""
 
@@ -161,7 +161,7 @@ class AdaptiveAvgPool2d(AdaptivePool):
         return Saved(inputs=self.output_size != (1, 1))  # for one part torch computes a mean, which keeps nothing
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class AdaptiveMaxPool2d(AdaptivePool):
     """largest value of each part of an evenly divided image (torch.nn.AdaptiveMaxPool2d)"""
 
@@ -172,7 +172,7 @@ class AdaptiveMaxPool2d(AdaptivePool):
         return Saved(inputs=True, indices=prod(output))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class BlurPool2d(Operation):
     """binomial blur of each channel before the stride (Zhang 2019, Making Convolutional Networks Shift-Invariant Again)"""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Flatten(Operation):
     """joins axes into one (torch.nn.Flatten); axis 0 is the batch"""
 
@@ -83,7 +83,7 @@ class Flatten(Operation):
         return f"{' * '.join(map(str, joined))} = {prod(joined)}" if len(joined) > 1 else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Pad(Operation):
     """adds values around an image (torch.nn.functional.pad); with six numbers also around the channels"""
 
