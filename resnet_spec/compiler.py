@@ -16,7 +16,7 @@ a wrong argument raises ArgumentError; any other exception is a bug in resnet-sp
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,9 @@ from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, Span, SpecError, suggestion
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, Source, Span, SpecError, suggestion
 from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
+from resnet_spec.diagnostics.proving import Check, prove_fixes
 from resnet_spec.diagnostics.text import shorten
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
@@ -245,6 +246,45 @@ def analyze(
 
     With `enforce_expect`, a network that does not satisfy the spec's own `expect` is an error.
     """
+    patches = list_patches(sets)
+    try:
+        return _analyze(target, patches, input, enforce_expect)
+    except SpecError as error:
+        found = error.diagnostics
+
+    def check(source: Source) -> Sequence[Diagnostic]:
+        try:
+            _analyze(replace(target, source=source), patches, input, enforce_expect)
+        except ResnetSpecError as error:
+            return error.diagnostics
+        return ()
+
+    raise SpecError(_prove(found, target, check))
+
+
+def prove_warnings(analysis: Analysis, target: Target, sets: Iterable[str] = ()) -> list[Diagnostic]:
+    """The warnings of an analysis, with the fixes that work."""
+    patches = list_patches(sets)
+
+    def check(source: Source) -> Sequence[Diagnostic]:
+        try:
+            other = _analyze(replace(target, source=source), patches, analysis.input)
+        except ResnetSpecError as error:
+            return error.diagnostics
+        return (*other.warnings, *other.lints)
+
+    return _prove((*analysis.warnings, *analysis.lints), target, check)
+
+
+def _prove(findings: Sequence[Diagnostic], target: Target, check: Check) -> list[Diagnostic]:
+    if not any(finding.fixes for finding in findings):
+        return list(findings)
+    if target.document is not None:  # it was read elsewhere, and its text may have changed since
+        return [replace(finding, fixes=()) for finding in findings]
+    return prove_fixes(findings, target.source, check)
+
+
+def _analyze(target: Target, sets: Sequence[str], input: str | ImageSize | None, enforce_expect: bool = True) -> Analysis:
     spec, warnings, overridden = read_spec(target, sets)
     try:
         graph = lower(spec)

@@ -38,7 +38,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "graph": (("diagnostics", "ops"), ()),
     "analysis": (("diagnostics", "ops", "graph"), ()),
     "lowering": (
-        ("diagnostics", "language.spec", "language.expressions", "language.library", "ops", "graph", "analysis.trace"),
+        (
+            *("diagnostics", "language.spec", "language.expressions", "language.library", "language.editing"),
+            *("language.fixes", "ops", "graph", "analysis.trace"),
+        ),
         (),
     ),
     "lint": (("diagnostics", "language.spec", "language.expressions", "ops", "graph", "analysis"), ()),

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from resnet_spec.diagnostics import Diagnostic, Span, suggestion
+from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Span, closest, suggestion
 from resnet_spec.language.nodes import ScalarNode
 
 Number = int | float | bool
@@ -29,9 +29,10 @@ MAX_MAGNITUDE = 2**31
 class ExpressionError(Exception):
     """The reason why an expression has no value. `start` and `stop` are positions in its text."""
 
-    def __init__(self, code: str, message: str, start: int, stop: int, help: str = "") -> None:
+    def __init__(self, code: str, message: str, start: int, stop: int, help: str = "", text: str = "") -> None:
+        """`text` is what to write from `start` to `stop` instead, if that is the whole fix."""
         super().__init__(message)
-        self.code, self.message, self.start, self.stop, self.help = code, message, start, stop, help
+        self.code, self.message, self.start, self.stop, self.help, self.text = code, message, start, stop, help, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +125,16 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
     """Reject every node that is not part of the language, and collect the names."""
     start, stop = node.col_offset + shift, (node.end_col_offset or 0) + shift
 
-    def refuse(message: str, help: str = "") -> ExpressionError:
-        return ExpressionError("expression-syntax", message, start, stop, help)
+    def refuse(message: str, help: str = "", instead: str = "") -> ExpressionError:
+        return ExpressionError("expression-syntax", message, start, stop, help, instead)
 
     if depth > MAX_DEPTH:
         raise ExpressionError("expression-too-deep", f"an expression nested deeper than {MAX_DEPTH}", start, stop)
     inner: list[ast.expr] = []
     match node:
         case ast.Constant(value=bool(word)):
-            raise refuse(f"`{word}` is not a keyword of the language", f"write `{str(word).lower()}`")
+            meant = str(word).lower()
+            raise refuse(f"`{word}` is not a keyword of the language", f"write `{meant}`", meant)
         case ast.Constant(value=int() | float() as number) if _NUMBER.fullmatch(text[start:stop]):
             if abs(number) > MAX_MAGNITUDE:
                 raise ExpressionError("expression-too-large", f"{text[start:stop]} is larger than 2^31", start, stop)
@@ -142,7 +144,12 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
             names.append((name, start, stop))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             inner = [left, right]
-        case ast.BinOp(op=ast.Pow()):
+        case ast.BinOp(left=left, op=ast.Pow() | ast.BitXor(), right=right):
+            base = text[left.col_offset + shift : (left.end_col_offset or 0) + shift]
+            times = right.value if isinstance(right, ast.Constant) and isinstance(right.value, int) else 0
+            if 2 <= times <= 4 and isinstance(left, ast.Name | ast.Constant):
+                product = " * ".join([base] * times)
+                raise refuse("expressions have no power operator", f"multiply instead: `{product}`", product)
             raise refuse("expressions have no power operator", "multiply instead")
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not(), operand=operand):
             inner = [operand]
@@ -154,9 +161,10 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
             inner = [test, body, orelse]
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             if name not in _FUNCTIONS:
-                raise ExpressionError(
-                    "unknown-function", f"there is no function `{name}`", start, stop, suggestion(name, FUNCTION_NAMES)
-                )
+                near = closest(name, FUNCTION_NAMES)
+                instead = "" if near is None else near + text[start + len(name) : stop]
+                help = suggestion(name, FUNCTION_NAMES)
+                raise ExpressionError("unknown-function", f"there is no function `{name}`", start, stop, help, instead)
             _, fewest, most = _FUNCTIONS[name]
             if not fewest <= len(args) <= most:
                 count = str(fewest) if fewest == most else f"{fewest} to {most}"
@@ -165,7 +173,8 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
         case _:
             written_otherwise = node.value if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
             help = GRAMMAR if written_otherwise is None else f"write {written_otherwise}"
-            raise refuse(f"`{text[start:stop]}` is not allowed in an expression", help)
+            instead = "" if written_otherwise is None else str(written_otherwise)
+            raise refuse(f"`{text[start:stop]}` is not allowed in an expression", help, instead)
     for child in inner:
         _check(child, depth + 1, shift, text, names)
 
@@ -271,4 +280,6 @@ def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
 
 def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
     """Make the finding for an error in the expression of `scalar`."""
-    return Diagnostic(error.code, error.message, span_of(scalar, error.start, error.stop), help=error.help)
+    span = span_of(scalar, error.start, error.stop)
+    fixes = (Fix(error.help, (Edit(span, error.text),), "safe"),) if error.text and span is not scalar.span else ()
+    return Diagnostic(error.code, error.message, span, help=error.help, fixes=fixes)

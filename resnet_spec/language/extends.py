@@ -14,10 +14,13 @@ from resnet_spec.diagnostics import (
     ResnetSpecError,
     Source,
     Span,
+    closest,
     document_error,
     suggestion,
 )
+from resnet_spec.language.editing import insert_first_line, replace_value
 from resnet_spec.language.files import display_name, read_file
+from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import (
     is_file,
     is_folder,
@@ -28,6 +31,7 @@ from resnet_spec.language.library import (
     shipped_root,
 )
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
+from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse
 
 MAX_CHAIN = 64
@@ -66,6 +70,8 @@ def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
     """Return `node` if it is a mapping, as every document must be; raises SpecError or RecipeError."""
     if isinstance(node, MappingNode):
         return node
+    if found := find_full_width(node.span.source):
+        raise document_error(kind)(found)
     if isinstance(node, SequenceNode):
         what, help = "a list", f"write `{kind}: 1` and the other keys without dashes before them"
     else:
@@ -94,10 +100,14 @@ class _ChainReader:
             raise self._refuse("other-document", message, document.entries[other].key, help)
         if version is None:
             message = f"{source.name} does not declare the version of the language"
-            raise self._refuse("missing-version", message, document.span, f"write `{self.kind}: 1` as its first line")
+            help = f"write `{self.kind}: 1` as its first line"
+            fixes = propose(help, insert_first_line(source, f"{self.kind}: 1"), "safe")
+            raise self._refuse("missing-version", message, document.span, help, fixes=fixes)
         if not isinstance(version.value, ScalarNode) or version.value.value != 1 or isinstance(version.value.value, bool):
             message = "this version of the language is not supported, only version 1"
-            raise self._refuse("unknown-version", message, version.value.span, f"write `{self.kind}: 1`")
+            help = f"write `{self.kind}: 1`"
+            fixes = propose(help, replace_value(version.value, "1"))
+            raise self._refuse("unknown-version", message, version.value.span, help, fixes=fixes)
         return document
 
     def collect(self, document: MappingNode, here: Location | None, stack: tuple[tuple[Path, Span], ...]) -> None:
@@ -179,7 +189,8 @@ class _ChainReader:
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
         help = suggestion(text, [*_neighboring_files(text, here), *names], most=0 if self.kind == "spec" else 12)
         shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped {self.kind} `{text}`"
-        raise self._refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", item.span, help)
+        fixes = propose_word(item.span, closest(text, [*_neighboring_files(text, here), *names]), text)
+        raise self._refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", item.span, help, fixes=fixes)
 
     def _outside(self, text: str, here: Location, span: Span) -> ResnetSpecError:
         root = here.root.resolve()
@@ -188,8 +199,10 @@ class _ChainReader:
         help = "move the file into that folder" + (", or specify a wider one with --spec-root" if self.kind == "spec" else "")
         return self._refuse("extends-outside", message, span, help)
 
-    def _refuse(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> ResnetSpecError:
-        return document_error(self.kind)([Diagnostic(code, message, span, related=related, help=help)])
+    def _refuse(
+        self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = (), fixes: Fixes = ()
+    ) -> ResnetSpecError:
+        return document_error(self.kind)([Diagnostic(code, message, span, related=related, help=help, fixes=fixes)])
 
 
 def _bytes(source: Source) -> int:

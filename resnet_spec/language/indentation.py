@@ -10,11 +10,16 @@ from resnet_spec.diagnostics.text import count_text
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Misplaced:
-    """A line (its number from 1) with the wrong indentation: what is wrong, and a suggested fix."""
+    """A line (its number from 1) with the wrong indentation: what is wrong, and what to do.
+
+    `indent`: the number of spaces that it should have, if that is known. `text`: what should be there instead of the line.
+    """
 
     line: int
     what: str
     help: str
+    indent: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +55,17 @@ def out_of_line(lines: Sequence[str], line: int, column: int) -> Misplaced | Non
     if above is None or column != here.indent + 1:
         return None
     if here.text.startswith("- "):
-        return Misplaced(line, f"line {line} begins with a dash, but it is in a mapping and not in a list", "remove the dash")
+        what = f"line {line} begins with a dash, but it is in a mapping and not in a list"
+        return Misplaced(line, what, "remove the dash", text=" " * here.indent + here.text.removeprefix("- "))
     around = [each for each in _around(lines, line) if each.indent != here.indent]
     return _unlike(here, min(around, key=lambda each: abs(each.indent - here.indent))) if around else None
 
 
 def _unlike(wrong: _Line, right: _Line) -> Misplaced:
     what = f"line {wrong.number} is indented by {_spaces(wrong)}, but line {right.number} by {_spaces(right)}"
-    return Misplaced(wrong.number, what, "if they belong to the same mapping, indent both lines by the same number of spaces")
+    return Misplaced(
+        wrong.number, what, "if they belong to the same mapping, indent both lines by the same number of spaces", right.indent
+    )
 
 
 def _spaces(line: _Line) -> str:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Source, Span, document_error, suggestion
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Source, Span, closest, document_error, suggestion
+from resnet_spec.language.editing import set_field
 from resnet_spec.language.extends import Location, read_chain, require_mapping
+from resnet_spec.language.fixes import propose, propose_word
 from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge_tree import DEFAULTS, TreeMerger
 from resnet_spec.language.nodes import MappingNode, ScalarNode, YamlNode
@@ -165,7 +167,8 @@ def _merge_block(
     starts = body.get("extends")
     if starts is None and name not in below and not merger.strict:
         if library_block(name) is not None:
-            merger = replace(merger, hint=f"write `extends: {name}` in the block to patch the library's block")
+            hint = f"write `extends: {name}` in the block to patch the library's block"
+            merger = replace(merger, hint=hint, hint_fixes=propose(hint, set_field(key, "extends", name)))
         return BlockText(name, key, merger.merge(MappingNode({}, body.span), body, "block", path), everywhere=False)
     if starts is not None and not (isinstance(starts, ScalarNode) and isinstance(starts.value, str)):
         merger.report("wrong-type", "`extends` of a block takes the name of one other block", starts.span)
@@ -174,7 +177,8 @@ def _merge_block(
     base, everywhere = _block_below(parent, below, here)
     if base is None:
         names = [*below, *library_block_names()]
-        merger.report("unknown-block", f"there is no block `{parent}`", span, suggestion(parent, names))
+        fixes = propose_word(span, closest(parent, names), parent)
+        merger.report("unknown-block", f"there is no block `{parent}`", span, suggestion(parent, names), fixes=fixes)
         return None
     merged = merger.merge(base, body.without(("extends",)), "block", path)
     at = below[name].key if merger.strict and name in below else key

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Span, suggestion
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Span, closest, suggestion
+from resnet_spec.language.editing import remove_entry, remove_field
+from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 
 # The documents that every document of a kind implicitly extends.
@@ -52,13 +54,14 @@ class TreeMerger:
     """Applies patches, and gathers findings instead of stopping at the first.
 
     `replaced` maps the place of a value to the value of an earlier file that it overrides. `strict` is for `--set`, which
-    changes only what exists. `hint` is the help for a patch of something that does not exist.
+    changes only what exists. `hint` is the help for a patch of something that does not exist, and `hint_fixes` are its fixes.
     """
 
     findings: list[Diagnostic] = field(default_factory=list)
     replaced: dict[Span, YamlNode] = field(default_factory=dict)
     strict: bool = False
     hint: str = ""
+    hint_fixes: Fixes = ()
 
     def merge(self, base: MappingNode, patch: MappingNode, place: DocumentPlace, within: str = "") -> MappingNode:
         """`base` with `patch` applied. `within` is the dotted path to them, for messages."""
@@ -77,13 +80,16 @@ class TreeMerger:
             elif key in entries:
                 message = f"`{position.side}` is for new entries, but `{path}` already exists"
                 here, help = (Label(entries[key].key, "here"),), f"remove `{position.side}`: an existing entry keeps its place"
-                self.report("position-taken", message, position.sibling.span, help, here)
+                fixes = propose(help, remove_field(entry.key, position.side), "safe")
+                self.report("position-taken", message, position.sibling.span, help, here, fixes)
             else:
                 inserts.append(_Insert(key, merged, position))
         return MappingNode(self._insert(entries, inserts) if inserts else entries, patch.span)
 
-    def report(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
-        self.findings.append(Diagnostic(code, message, span, related=related, help=help))
+    def report(
+        self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = (), fixes: Fixes = ()
+    ) -> None:
+        self.findings.append(Diagnostic(code, message, span, related=related, help=help, fixes=fixes))
 
     def _entry(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
         """Merge one entry of the patch with the existing one; None if the entry is deleted or rejected."""
@@ -98,6 +104,10 @@ class TreeMerger:
                 if "op" not in whole.entries and (place == "operation" or (self.strict and place != "stage block")):
                     message, help = f"`{path}` is patched here, but it does not exist", "name the operation: `{op: ...}`"
                     self._report_nothing("nothing-to-patch", message, new.key, path, parent, self.hint or help)
+                    return None
+                if old is None and place == "entry of stages" and _is_misspelled(new.key, path, whole, parent):
+                    message = f"`{path}` is patched here, but it does not exist"
+                    self._report_nothing("nothing-to-patch", message, new.key, path, parent)
                     return None
                 merged = self.merge(MappingNode({}, whole.span), whole, place, path)
             case ScalarNode() | SequenceNode() as merged:
@@ -127,12 +137,20 @@ class TreeMerger:
 
     def _report_nothing(self, code: str, message: str, key: Span, path: str, parent: MappingNode, help: str = "") -> None:
         """Report a patch or a `null` for nothing, with the sibling that was most likely meant, else `help`."""
-        near = suggestion(path.rpartition(".")[2], parent.entries, most=12 if self.strict and "." in path else 0)
+        name = path.rpartition(".")[2]
+        near = suggestion(name, parent.entries, most=12 if self.strict and "." in path else 0)
+        meant = closest(name, parent.entries)
+        if self.hint and meant is None:
+            fixes = self.hint_fixes
+        elif meant is not None:
+            fixes = propose_word(key, meant, name)
+        else:
+            fixes = propose("remove the line", remove_entry(key)) if code == "nothing-to-delete" else ()
         if self.strict and "." not in path and (paths := key_paths(parent).get(path)):
             near = f"did you mean `{paths[0]}{key.source.text.removeprefix(path)}`?"
         if self.strict and not near:
             help = "`--set` changes only what exists; add new entries to the file"
-        self.report(code, message, key, near or help)
+        self.report(code, message, key, near or help, fixes=fixes)
 
     # --- the order of entries ---------------------------------------------------------------------------------------------
 
@@ -157,7 +175,8 @@ class TreeMerger:
             target = sibling.text
             if target not in entries:
                 message = f"`{side}: {target}`: there is no entry `{target}` here"
-                self.report("unknown-name", message, sibling.span, suggestion(target, order))
+                fixes = propose_word(sibling.span, closest(target, order), target)
+                self.report("unknown-name", message, sibling.span, suggestion(target, order), fixes=fixes)
                 continue
             at = order.index(target)
             if side == "insert_after":
@@ -192,3 +211,13 @@ def _as_mapping(node: YamlNode, place: DocumentPlace, span: Span) -> MappingNode
     if isinstance(node, ScalarNode) and place in ("operation", "entry of stages", "stage block"):
         return MappingNode({"op": Entry(node.span, node)}, node.span)
     return MappingNode({}, span)
+
+
+def _is_misspelled(key: Span, path: str, patch: MappingNode, parent: MappingNode) -> bool:
+    """Whether a new stage is most likely a patch of an inherited one with its name misspelled: it does not say what it is made
+    of, and its name is that of the other, but for a few letters. Another number at the end is another stage."""
+    name = path.rpartition(".")[2]
+    near = closest(name, parent.entries)
+    if near is None or not is_misspelling(name, near) or {"block", "width"} & patch.entries.keys():
+        return False
+    return name.rstrip("0123456789") != near.rstrip("0123456789") and key.source.origin == "spec"

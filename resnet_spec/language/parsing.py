@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from resnet_spec.diagnostics import Diagnostic, Span, SpecError, suggestion
+from resnet_spec.diagnostics import Diagnostic, Span, SpecError, closest, suggestion
+from resnet_spec.language.editing import remove_entry
+from resnet_spec.language.fixes import propose, propose_word
 from resnet_spec.language.library import library_block, shipped_names
 from resnet_spec.language.merge import BlockText, Resolved
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode, mark_invalid
@@ -135,7 +137,8 @@ class _SpecParser:
         name = text_of(node)
         if node is not None and name and name not in shipped_names("recipe"):
             help = suggestion(name, shipped_names("recipe"))
-            self.entries.refuse("unknown-recipe", f"there is no shipped recipe `{name}`", node.span, help)
+            fixes = propose_word(node.span, closest(name, shipped_names("recipe")), name)
+            self.entries.refuse("unknown-recipe", f"there is no shipped recipe `{name}`", node.span, help, fixes=fixes)
         return name or None
 
     def roles(self, root: MappingNode) -> dict[str, Use]:
@@ -192,7 +195,8 @@ class _SpecParser:
                 continue
             if key in STAGE_WORDS:
                 help = f"only operations have `{key}`; a stage consists of blocks"
-                self.entries.refuse("unknown-field", f"a stage has no `{key}`", each.key, help)
+                fixes = propose("remove it", remove_entry(each.key))
+                self.entries.refuse("unknown-field", f"a stage has no `{key}`", each.key, help, fixes=fixes)
                 continue
             arguments[key] = self.entries.argument(each)
         depth, stride = body.entries.get("depth"), body.entries.get("stride")

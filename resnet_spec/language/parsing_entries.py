@@ -6,6 +6,8 @@ from collections.abc import Container
 from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.language.editing import set_field
+from resnet_spec.language.fixes import Fixes, propose
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.merge import BlockText
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
@@ -30,9 +32,9 @@ class EntryParser:
         self.blocks = blocks
         self.well_formed = well_formed
 
-    def refuse(self, code: str, message: str, span: Span, help: str = "", first: Span | None = None) -> None:
+    def refuse(self, code: str, message: str, span: Span, help: str = "", first: Span | None = None, fixes: Fixes = ()) -> None:
         related = () if first is None else (Label(first, "first here"),)
-        self.findings.append(Diagnostic(code, message, span, related=related, help=help))
+        self.findings.append(Diagnostic(code, message, span, related=related, help=help, fixes=fixes))
 
     def uses(self, node: YamlNode | None, names: dict[str, Span]) -> tuple[Use, ...]:
         if not isinstance(node, MappingNode):
@@ -167,7 +169,9 @@ class EntryParser:
                 self.refuse("from-not-allowed", "`join` takes the shortcut and the branch", join.inputs[0].span)
         elif shortcut:
             help = "add `join: add`"
-            self.refuse("missing-field", f"the block `{text.name}` has a shortcut and no `join`", shortcut[0].key, help)
+            fixes = propose(help, set_field(text.key, "join", "add"))
+            message = f"the block `{text.name}` has a shortcut and no `join`"
+            self.refuse("missing-field", message, shortcut[0].key, help, fixes=fixes)
         out = body.entries.get("out_channels")
         return Block(
             text.name,

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, ResnetSpecError, Source, Span, document_error
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Edit, Fix, Label, ResnetSpecError, Source, Span, document_error
 from resnet_spec.language.nodes import (
     Entry,
     MappingNode,
@@ -23,6 +23,7 @@ from resnet_spec.language.nodes import (
     move_to_alias,
     to_data,
 )
+from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.python_data import from_data
 from resnet_spec.language.scalars import ScalarError, read_scalar
 
@@ -32,6 +33,8 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 50_000
 MAX_EXPANDED = 200_000
+
+_PAIR_IN_PARENTHESES = re.compile(r"\(\s*([0-9]{1,4})\s*,\s*([0-9]{1,4})\s*\)")
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -76,6 +79,8 @@ def parse(
             size.expanded += builder.expanded
         return root, tuple(builder.warnings)
     except yaml.MarkedYAMLError as problem:
+        if found := find_full_width(source):
+            raise error(found) from None
         from resnet_spec.language.syntax_errors import explain_syntax_error  # only texts with this mistake need it
 
         raise error([explain_syntax_error(source, problem)]) from None
@@ -134,8 +139,10 @@ class _TreeBuilder:
     def _next(self) -> Any:
         return self.loader.get_event()
 
-    def _stop(self, code: str, message: str, span: Span, help: str = "") -> ResnetSpecError:
-        return document_error(self.kind)([Diagnostic(code, message, span, help=help)])
+    def _stop(self, code: str, message: str, span: Span, help: str = "", text: str = "") -> ResnetSpecError:
+        """The error of a finding; `text` is what to write in its place, if that is the whole fix."""
+        fixes = (Fix(help, (Edit(span, text),), "safe"),) if text else ()
+        return document_error(self.kind)([Diagnostic(code, message, span, help=help, fixes=fixes)])
 
     def _node(self, event: Any, depth: int) -> YamlNode:
         if isinstance(event, yaml.AliasEvent):
@@ -144,7 +151,12 @@ class _TreeBuilder:
         self._count(span)
         if event.tag is not None and not (event.tag == "!" and isinstance(event, yaml.ScalarEvent)):
             message = f"tags such as `{event.tag}` have no meaning in a {self.kind}"
-            raise self._stop("yaml-tag", message, span, "remove the tag")
+            line = self.source.line(span.line)[span.column - 1 :]
+            tag = re.match(r"!\S*\s*", line)
+            place = span if tag is None else Span(self.source, span.line, span.column, span.line, span.column + tag.end())
+            fixes = () if tag is None else (Fix("remove the tag", (Edit(place, ""),)),)
+            error = document_error(self.kind)
+            raise error([Diagnostic("yaml-tag", message, span, help="remove the tag", fixes=fixes)])
         if isinstance(event, yaml.ScalarEvent):
             node: YamlNode = self._scalar(event, span)
         else:
@@ -263,8 +275,11 @@ class _TreeBuilder:
         first, last = pieces[0].span, pieces[-1].span
         span = Span(first.source, first.line, first.column, last.end_line, last.end_column)
         call = ", ".join(piece.text for piece in pieces)
+        if (pair := _PAIR_IN_PARENTHESES.fullmatch(call)) is not None:
+            message = "a height and a width are a list in square brackets, not in parentheses"
+            return self._stop("unquoted-call", message, span, f"write `[{pair[1]}, {pair[2]}]`", f"[{pair[1]}, {pair[2]}]")
         message = "inside `{...}` a comma ends the value, which splits this call"
-        return self._stop("unquoted-call", message, span, f'write "{call}" in quotes')
+        return self._stop("unquoted-call", message, span, f'write "{call}" in quotes', f'"{call}"')
 
     def _key(self, key: YamlNode) -> str:
         if not isinstance(key, ScalarNode):
@@ -278,7 +293,8 @@ class _TreeBuilder:
             return key.text
         what = {type(None): "null", bool: "a boolean"}.get(type(key.value), "a number")
         message = f"a key must be a string, but `{key.text}` is {what}"
-        raise self._stop("key-type", message, key.span, f'if this is the name, write "{key.text}" in quotes')
+        help = f'if this is the name, write "{key.text}" in quotes'
+        raise self._stop("key-type", message, key.span, help, f'"{key.text}"')
 
     def _scalar(self, event: Any, span: Span) -> ScalarNode:
         text: str = event.value
@@ -289,7 +305,10 @@ class _TreeBuilder:
         except ScalarError as error:
             raise self._stop("number-too-large", error.remark.message, span, error.remark.help) from None
         if remark is not None:
-            self.warnings.append(Diagnostic("yaml-1.1", remark.message, span, help=remark.help, severity="warning"))
+            fixes = (Fix(f"write {remark.text}", (Edit(span, remark.text),)),) if remark.text else ()
+            self.warnings.append(
+                Diagnostic("yaml-1.1", remark.message, span, help=remark.help, severity="warning", fixes=fixes)
+            )
         return ScalarNode(value, span, text)
 
 

@@ -29,10 +29,11 @@ _OLD_OCTAL = re.compile(r"[-+]?0[0-7]+")
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Why a scalar is rejected, or how YAML 1.1 reads it; and a suggested fix."""
+    """Why a scalar is rejected, or how YAML 1.1 reads it; and a suggested fix, in words and as the text to write."""
 
     message: str
     help: str
+    text: str = ""
 
 
 class ScalarError(Exception):
@@ -52,7 +53,9 @@ def read_scalar(text: str) -> tuple[ScalarValue, Remark | None]:
             raise ScalarError(f"an integer of more than {MAX_DIGITS} digits", "write fewer digits")
         value = int(text)
         if _OLD_OCTAL.fullmatch(text):
-            return value, Remark(f"`{text}` is the decimal number {value} (YAML 1.1 read it as octal)", f"write {value}")
+            return value, Remark(
+                f"`{text}` is the decimal number {value} (YAML 1.1 read it as octal)", f"write {value}", str(value)
+            )
         return value, None
     if _OTHER_BASE.fullmatch(text):
         if len(text) > MAX_DIGITS:
@@ -71,10 +74,14 @@ def read_scalar(text: str) -> tuple[ScalarValue, Remark | None]:
 def _remark_on_string(text: str) -> Remark | None:
     """How YAML 1.1 reads a string."""
     if (meant := _OLD_BOOLS.get(text.lower())) is not None and len(text) > 1:
-        return Remark(f"`{text}` is a string (YAML 1.1 read it as {meant})", f'write {meant}, or "{text}" for the string')
+        return Remark(
+            f"`{text}` is a string (YAML 1.1 read it as {meant})", f'write {meant}, or "{text}" for the string', str(meant)
+        )
     if _OLD_BASE_60.fullmatch(text):
-        return Remark(f"`{text}` is a string (YAML 1.1 read it as a number in base 60)", f'write "{text}" in quotes')
+        return Remark(
+            f"`{text}` is a string (YAML 1.1 read it as a number in base 60)", f'write "{text}" in quotes', f'"{text}"'
+        )
     if _OLD_UNDERSCORES.fullmatch(text):
         digits = text.replace("_", "")
-        return Remark(f"`{text}` is a string (YAML 1.1 read it as {digits})", f"write {digits}")
+        return Remark(f"`{text}` is a string (YAML 1.1 read it as {digits})", f"write {digits}", digits)
     return None

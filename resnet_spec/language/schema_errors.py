@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
 from resnet_spec.diagnostics.arguments import likely_size
 from resnet_spec.diagnostics.text import join_words
+from resnet_spec.language.editing import indent_under_sibling, remove_entry, replace_text, replace_value, set_field, set_path
+from resnet_spec.language.fixes import Fixes, propose, propose_word, together
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
+from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.schemas import operation_fields
 
 if TYPE_CHECKING:
@@ -54,23 +57,28 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
             what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the document"
             message = f"{what} needs {join_words([f'`{field}`' for field in missing], 'and')}"
             fields: Any = error.schema
-            added = ", ".join(f"{field}: {_example(fields['properties'].get(field))}" for field in missing)
-            return Diagnostic("missing-field", message, key, help=f"add `{added}`")
+            values = {field: _example(fields["properties"].get(field)) for field in missing}
+            added = ", ".join(f"{field}: {value}" for field, value in values.items())
+            return Diagnostic("missing-field", message, key, help=f"add `{added}`", fixes=_add_fields(key, values, written))
         case "type":
             if name == "input" and isinstance(node, ScalarNode | SequenceNode):
                 return _bad_text(node.text if isinstance(node, ScalarNode) else str(written), node, name)
             kind = f"the fraction {written}" if isinstance(written, float) else _KINDS.get(type(written), "nothing")
             message = f"`{name}` must be {_expected(expected)}, but this is {kind}"
-            return Diagnostic("wrong-type", message, _place(node, key), help=_help_for_type(error, name))
+            help, text = _help_for_type(error, name)
+            fixes = propose(help, replace_value(node, text), "safe") if node is not None and text else ()
+            return Diagnostic("wrong-type", message, _place(node, key), help=help, fixes=fixes)
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
             help = f"use {expected} or {'more' if error.validator == 'minimum' else 'less'}"
             message = f"`{name}` is {written}, but must be {bound} {expected}"
-            return Diagnostic("out-of-range", message, _place(node, key), help=help)
+            fixes = propose(f"write {expected}", replace_value(node, str(expected))) if node is not None else ()
+            return Diagnostic("out-of-range", message, _place(node, key), help=help, fixes=fixes)
         case "enum":
             words = [word for word in expected if isinstance(word, str)]
             message = f"`{name}` cannot be `{written}`"
-            return Diagnostic("unknown-word", message, _place(node, key), help=suggestion(str(written), words))
+            fixes = propose_word(node.span, closest(str(written), words), str(written)) if node is not None else ()
+            return Diagnostic("unknown-word", message, _place(node, key), help=suggestion(str(written), words), fixes=fixes)
         case "minItems" | "maxItems":
             schema: Any = error.schema
             exact = schema.get("minItems") == schema.get("maxItems")
@@ -82,39 +90,65 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
         case "uniqueItems":
             return Diagnostic("duplicate-value", f"`{name}` has the same value twice", _place(node, key))
         case "const":
-            return Diagnostic("unknown-word", f"`{name}` must be {expected}", _place(node, key))
+            fixes = propose(f"write `{expected}`", replace_value(node, str(expected))) if node is not None else ()
+            return Diagnostic("unknown-word", f"`{name}` must be {expected}", _place(node, key), fixes=fixes)
         case "minLength":
             return Diagnostic("wrong-type", f"`{name}` is empty", _place(node, key))
     raise AssertionError(f"the schema uses `{error.validator}`, which has no message")
 
 
-def _help_for_type(error: ValidationError, name: str) -> str:
-    """The suggested fix for a value of the wrong type."""
+def _add_fields(key: Span | None, values: Mapping[str, str], written: Mapping[str, Any]) -> Fixes:
+    """Fixes that add the missing fields of an operation, with values that suit those that are written."""
+    if key is None or "..." in values.values():
+        return ()
+    candidates = [dict(values)]
+    padding = written.get("padding")
+    if "kernel_size" in values and isinstance(padding, int) and not isinstance(padding, bool):
+        candidates.insert(0, {**values, "kernel_size": str(2 * padding + 1)})
+    elif "kernel_size" in values and padding is None:
+        candidates.append({**values, "kernel_size": "1"})
+    if "out_channels" in values:
+        candidates += [{**each, "out_channels": width} for each in tuple(candidates) for width in ("width", "channels")]
+    fixes: Fixes = ()
+    for candidate in candidates:
+        added = ", ".join(f"{field}: {value}" for field, value in candidate.items())
+        fixes += propose(f"add `{added}`", together(*(set_field(key, field, text) for field, text in candidate.items())))
+    return fixes
+
+
+def _help_for_type(error: ValidationError, name: str) -> tuple[str, str]:
+    """The suggested fix for a value of the wrong type, and the text to write instead, if it is only that."""
     written: Any = error.instance
     expected: Any = error.validator_value
     last = name.rpartition(".")[2]
     if isinstance(written, list) and last == "depth" and (depths := _digits(written)):
         rest = ", ".join(depths[1:])
-        return f"each stage has its own depth: write `depth: {depths[0]}` here, and {rest} in the next stages"
+        return f"each stage has its own depth: write `depth: {depths[0]}` here, and {rest} in the next stages", ""
     if isinstance(written, list) and "object" in expected:
         what = (
             "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
         )
-        return f"{what}, without dashes or square brackets"
+        return f"{what}, without dashes or square brackets", ""
     if isinstance(written, list) and len(written) == 1 and not isinstance(written[0], dict | list):
-        return f"write `{_plain(written[0])}` without the brackets"
+        return f"write `{_plain(written[0])}` without the brackets", _plain(written[0])
     if "boolean" in expected and written in (0, 1):
-        return f"write `{str(bool(written)).lower()}`"
+        return f"write `{str(bool(written)).lower()}`", str(bool(written)).lower()
     if isinstance(written, dict) and last == "args":
-        return f"list the names of the required arguments: `args: [{', '.join(written)}]`; default values go into `defaults`"
+        return (
+            f"list the names of the required arguments: `args: [{', '.join(written)}]`; default values go into `defaults`",
+            "",
+        )
     if expected in ("array", ["array", "null"]) and not isinstance(written, dict | list):
-        return f"write a list: `{last}: [{_plain(written)}]`"
+        return f"write a list: `{last}: [{_plain(written)}]`", f"[{_plain(written)}]"
     if isinstance(written, str) and last in ("stem", "head", "branch", "shortcut", "after", "ops"):
-        return f"give it a name: `{last}: {{{_name_for(written)}: {written}}}`"
+        value = f"{{{_name_for(written)}: {written}}}"
+        return f"give it a name: `{last}: {value}`", value
     if type(written) is int and name.startswith("stages.") and name.count(".") == 1:
-        return f"name the field that the number is for: `{last}: {{depth: {written}}}`"
+        return f"name the field that the number is for: `{last}: {{depth: {written}}}`", f"{{depth: {written}}}"
+    if isinstance(written, float) and written.is_integer() and "integer" in expected and abs(written) < 1e15:
+        return f"write `{int(written)}`", str(int(written))
     example = _example(error.schema)
-    return f"for example `{last}: {example}`" if example != "..." else ""
+    return (f"for example `{last}: {example}`" if example != "..." else ""), ""
 
 
 def _plain(value: object) -> str:
@@ -143,21 +177,51 @@ def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str, kind
         what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind if at_top else 'block'} has no key `{extra}`"
         at = node.entries[extra].key if isinstance(node, MappingNode) and extra in node.entries else None
         help = _NEVER_WRITTEN.get(extra) if "op" in written else None
-        if at is not None and at_top:
-            help = _help_elsewhere(extra, at, paths[extra], kind)
-        yield Diagnostic("unknown-field", what, at, help=help or suggestion(extra, known, SYNONYMS))
+        fixes: Fixes = ()
+        if at is not None and help is not None:
+            fixes = propose(help, remove_entry(at), "safe")
+        elif at is not None and at_top:
+            help, fixes = _help_elsewhere(extra, at, paths[extra], kind, written[extra])
+        if help is None:
+            help = suggestion(extra, known, SYNONYMS, most=len(known) if at_top else 12)
+            near = closest(extra, [each for each in known if each not in written], SYNONYMS)
+            fixes = propose_word(at, near, extra) if at is not None else ()
+        yield Diagnostic("unknown-field", what, at, help=help, fixes=fixes)
 
 
-def _help_elsewhere(extra: str, at: Span, paths: list[str], kind: DocumentKind) -> str | None:
-    """The help for a key at the top of a document that belongs further down; `paths` are its places there."""
+_RECIPE_PATHS = {  # what other trainers call a setting, and where a recipe has it
+    **dict.fromkeys(("learning_rate", "base_lr", "initial_lr"), "optimizer.lr"),
+    **dict.fromkeys(("batch", "bs", "batchsize", "train_batch_size"), "batch_size"),
+    **dict.fromkeys(("transforms", "transform", "augmentation", "augmentations", "data_augmentation"), "augment"),
+    **dict.fromkeys(("optimiser", "optim", "solver"), "optimizer"),
+    **dict.fromkeys(("num_epochs", "max_epochs", "n_epochs"), "epochs"),
+    **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "schedule"),
+    **dict.fromkeys(("weight_decay", "wd"), "optimizer.weight_decay"),
+    "momentum": "optimizer.momentum",
+}
+
+
+def _help_elsewhere(extra: str, at: Span, paths: list[str], kind: DocumentKind, written: object) -> tuple[str | None, Fixes]:
+    """The help for a key at the top of a document that belongs elsewhere, and its fixes; `paths` are its places below."""
     full = next((path for path in paths if path.partition(".")[0] != extra), "")
     if full and at.source.origin == "command line":
-        return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?"
-    if full and kind == "recipe":
-        return f"did you mean `{full}`?"
-    if kind == "spec" and extra in operation_fields():
-        return "if it is a field of the operation above, indent it like the other fields"
-    return None
+        return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?", ()
+    if kind == "recipe":
+        full = full or _RECIPE_PATHS.get(extra.lower(), "")
+        if not full:
+            return None, ()
+        if "." not in full:
+            return f"did you mean `{full}`?", propose_word(at, full, extra)
+        title = f"did you mean `{full}`?"
+        if isinstance(written, dict | list):
+            return title, ()
+        return title, propose(title, together(remove_entry(at), set_path(at.source, full.split("."), _plain(written))))
+    above, edits = indent_under_sibling(at)
+    if above:
+        return f"indent it under `{above}:`", propose(f"indent it under `{above}:`", edits, "safe")
+    if extra in operation_fields():
+        return "if it is a field of the operation above, indent it like the other fields", ()
+    return None, ()
 
 
 def _missing(error: ValidationError) -> list[str]:
@@ -172,17 +236,25 @@ def _missing(error: ValidationError) -> list[str]:
 def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
     """The finding for a malformed name or input size."""
     if isinstance(node, MappingNode) and written in node.entries:
+        if not written.isascii() and (found := find_full_width(node.span.source)):
+            return found[0]
         message = f"`{written}` is not a valid name"
         help = "a name consists of letters, digits and underscores, or is an integer"
         first, dot, _ = written.partition(".")
         if dot:
             help = f"a dot in a key of the state_dict comes from nesting: `{first}: {{op: sequential, ops: {{...}}}}`"
-        elif ":" in written:
+        at = node.entries[written].key
+        fixes: Fixes = ()
+        if not dot and ":" in written:
             help = "write a space after the colon"
-        return Diagnostic("invalid-name", message, node.entries[written].key, help=help)
+            fixes = propose(help, replace_text(at, written.replace(":", ": ")), "safe")
+        return Diagnostic("invalid-name", message, at, help=help, fixes=fixes)
+    if found := find_full_width(node.span.source):
+        return found[0]
     if name == "input":
         help = f"write channels x height x width in pixels: `input: {_size_in(written)}`"
-        return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=help)
+        fixes = propose(help, replace_value(node, _size_in(written)))
+        return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=help, fixes=fixes)
     help = "a name consists of letters, digits and underscores"
     return Diagnostic("invalid-name", f"`{written}` is not a valid name", node.span, help=help)
 

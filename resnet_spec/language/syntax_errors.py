@@ -6,11 +6,13 @@ that place.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
+from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
+from resnet_spec.language.editing import indent_lines
 from resnet_spec.language.indentation import Misplaced, out_of_line, too_deep
 
 _HELP = {  # a part of PyYAML's message, and the most likely fix
@@ -32,12 +34,67 @@ def explain_syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnos
     span, begins = _point(source, error.problem_mark or error.context_mark), _point(source, error.context_mark)
     related = (Label(begins, "this begins here"),) if error.context_mark is not None and begins.line != span.line else ()
     help = next((help for part, help in _HELP.items() if part in what), "")
+    fixes: list[Fix] = []
     if source.line(span.line)[span.column - 1 : span.column] == "\t":
         what, help = "tabs cannot be used for indentation", "replace each tab with two spaces"
+        fixes = [Fix(help, _without_tabs(source), "safe")]
     elif (found := _misplaced(source, what, span)) is not None:
         what, help, related = found.what, found.help, ()
         span = span if span.line == found.line else Span(source, found.line, 1, found.line, 2)
-    return Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=help)
+        fixes = [Fix("", edits) for edits in _moved(source, found)]
+    fixes += _close(source, span)
+    return Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=help, fixes=tuple(fixes))
+
+
+def _without_tabs(source: Source) -> tuple[Edit, ...]:
+    edits = []
+    for number, line in enumerate(source.lines, 1):
+        indentation = line[: len(line) - len(line.lstrip(" \t"))]
+        if "\t" in indentation:
+            span = Span(source, number, 1, number, len(indentation) + 1)
+            edits.append(Edit(span, indentation.replace("\t", "  ")))
+    return tuple(edits)
+
+
+def _moved(source: Source, found: Misplaced) -> Iterator[tuple[Edit, ...]]:
+    """The line with the wrong indentation moved to where it belongs: alone, and with the lines below it."""
+    line = source.line(found.line)
+    spaces = len(line) - len(line.lstrip(" "))
+    if found.text is not None:
+        yield (Edit(Span(source, found.line, 1, found.line, len(line) + 1), found.text),)
+    if found.indent is None:
+        return
+    by = found.indent - spaces
+    yield indent_lines(source, found.line, found.line, by)
+    last = found.line
+    while last < len(source.lines) and (not source.line(last + 1).strip() or _indentation(source, last + 1) > spaces):
+        last += 1
+    yield indent_lines(source, found.line, last, by)
+    while last < len(source.lines) and (not source.line(last + 1).strip() or _indentation(source, last + 1) >= spaces):
+        last += 1
+    yield indent_lines(source, found.line, last, by)
+
+
+def _indentation(source: Source, number: int) -> int:
+    line = source.line(number)
+    return len(line) - len(line.lstrip(" "))
+
+
+def _close(source: Source, span: Span) -> Iterator[Fix]:
+    """Close a bracket or a quote that is open at the end of a line, on that line or the one before."""
+    for number in (span.line, span.line - 1):
+        line = source.line(number)
+        code = line.partition(" #")[0].rstrip()
+        end = Span(source, number, len(code) + 1, number, len(code) + 1)
+        for opened, closed in ("{}", "[]"):
+            if code.count(opened) == code.count(closed) + 1:
+                yield Fix(f"close the `{opened}` with a `{closed}`", (Edit(end, closed),))
+            if code.count(closed) == code.count(opened) + 1 and code.endswith(closed):
+                at = Span(source, number, len(code), number, len(code) + 1)
+                yield Fix(f"remove the `{closed}`, which nothing opens", (Edit(at, ""),))
+        for quote in "\"'":
+            if code.count(quote) % 2:
+                yield Fix("close the quote", (Edit(end, quote),))
 
 
 def _misplaced(source: Source, what: str, span: Span) -> Misplaced | None:

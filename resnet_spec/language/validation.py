@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, closest
 from resnet_spec.language.conformance import conforms, member_for
+from resnet_spec.language.editing import set_path
+from resnet_spec.language.fixes import propose
 from resnet_spec.language.nodes import MappingNode, NodePath, to_data
 from resnet_spec.language.schema_errors import explain_schema_error
 from resnet_spec.language.schemas import schema_document
@@ -38,7 +40,9 @@ def validate_whole(root: MappingNode) -> Validation:
         closest(key, ("extends", "input")) for key in root.entries if key not in known
     ):  # a misspelled one is reported as such
         message = "the spec has no input size"
-        missing = Diagnostic("missing-field", message, root.span, help="write `input: 3x224x224` (C x H x W)")
+        help = "write `input: 3x224x224` (C x H x W)"
+        fixes = propose(help, set_path(root.span.source, ("input",), "3x224x224"))
+        missing = Diagnostic("missing-field", message, root.span, help=help, fixes=fixes)
         return replace(found, findings=(*found.findings, missing))
     return found
 

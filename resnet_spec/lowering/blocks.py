@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Span
 from resnet_spec.graph.model import INPUT, BrokenNode, Node
+from resnet_spec.language.editing import remove_field, replace_value
 from resnet_spec.language.expressions import Number
+from resnet_spec.language.fixes import propose
 from resnet_spec.language.spec import ROLES, Argument, Block, ScalarNode, Spec, Use
 from resnet_spec.lowering.body import UNKNOWN, Body, Template, TemplateKey, Templates, Val
 from resnet_spec.lowering.context import ExpansionContext, PresentUse, Trail
@@ -99,7 +101,7 @@ class Expander:
         made, shape = bound
         init = use.init or present.meaning.init
         if init is not None:
-            _check_init(made, init)
+            _check_init(made, init, use.key)
         self._check_size(body, 1, use.key)
         body.nodes.append(Node(present.name, made, ids, shape, use.key, init.text if init is not None else ""))
         return Val(len(body.nodes) - 1, shape)
@@ -267,11 +269,15 @@ class Expander:
             raise refuse("too-many-operations", f"a network has at most {MAX_OPERATIONS:,} operations", span)
 
 
-def _check_init(operation: Operation, init: ScalarNode) -> None:
+def _check_init(operation: Operation, init: ScalarNode, key: Span) -> None:
     """Reject an `init` for an operation without a weight, or a method for matrices if the weight is a vector."""
     weight = next((tensor for tensor in operation.tensors() if tensor.name == "weight"), None)
     if weight is None:
-        raise refuse("init-without-weight", f"`{operation.name}` has no weight to initialize", init.span, "remove it")
+        message = f"`{operation.name}` has no weight to initialize"
+        raise refuse(
+            "init-without-weight", message, init.span, "remove it", fixes=propose("remove it", remove_field(key, "init"))
+        )
     if len(weight.shape) < 2 and init.text not in ("zeros", "ones", "pytorch"):
         message = f"`init: {init.text}` is for matrices, but the weight of `{operation.name}` is a vector"
-        raise refuse("init-without-weight", message, init.span, "use `zeros` or `ones`")
+        fixes = propose("write `init: zeros`", replace_value(init, "zeros"))
+        raise refuse("init-without-weight", message, init.span, "use `zeros` or `ones`", fixes=fixes)

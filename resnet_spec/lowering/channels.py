@@ -47,3 +47,23 @@ def channels_of(block: Block, body: Body, value: int, scope: Scope) -> Channels 
             return None
         value = node.inputs[0]
     return None
+
+
+def describe_channels(block: Block, body: Body, value: int, scope: Scope) -> str:
+    """The channels of a value of a block, as an expression of its arguments; empty if there is none.
+
+    A concatenation has those of all its inputs.
+    """
+    if value == INPUT:
+        return "in_channels"
+    if (made := channels_of(block, body, value, scope)) is not None:
+        return made.written.text
+    while value != INPUT:
+        node = body.nodes[value]
+        if node.op.channels_field() is not None:
+            return ""
+        if node.op.joins == "concatenation":
+            parts = [describe_channels(block, body, each, scope) for each in node.inputs]
+            return " + ".join(parts) if all(parts) else ""
+        value = node.inputs[-1]
+    return "in_channels"

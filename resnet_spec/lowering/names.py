@@ -6,20 +6,33 @@ Everything that a spec uses is checked once, even if an `if` may leave it out, s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 
-from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Label, Span, closest, suggestion
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Fix, Label, Span, closest, suggestion
 from resnet_spec.diagnostics.suggestions import Vocabulary, list_known
 from resnet_spec.language import expressions
+from resnet_spec.language.editing import rename_field, replace_text, replace_value, set_field, set_path
+from resnet_spec.language.fixes import Fixes, is_misspelling, pair_in, propose, propose_word
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
+from resnet_spec.lowering.fixes import give_stride
 from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
 
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
+_WHERE_OPERATIONS_ARE = "`resnet-spec list --operations` and `resnet-spec list --blocks` list what there is"
+_ATTENTION = "attention and other matrix products over tokens are not part of the language"
+_NOT_OPERATIONS = {  # what people look for, and what there is instead
+    "softmax": "the loss of training contains it: end the head in `linear`, and take the softmax of what the module returns",
+    "log_softmax": "the loss of training contains it: end the head in `linear`",
+    "prelu": "there is no activation with a learned slope; `leaky_relu` has a fixed one",
+    **dict.fromkeys(("attention", "self_attention", "multihead_attention", "transformer", "embedding", "matmul"), _ATTENTION),
+    **dict.fromkeys(("reshape", "view", "permute", "transpose"), "a map stays C x H x W until `flatten` makes a vector of it"),
+}
 MOST_EARLIER = 100  # the number of last values of a block that an unknown one is compared with
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
@@ -84,9 +97,17 @@ class _NameChecker:
         self.operations = _Names(OPERATIONS, dict.fromkeys(("sequential", *ROLES)), dict.fromkeys(spec.block_names()))
         self.names_in: dict[Block, set[str]] = {}
 
-    def refuse(self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = ()) -> None:
+    def refuse(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        help: str = "",
+        related: tuple[Label, ...] = (),
+        fixes: tuple[Fix, ...] = (),
+    ) -> None:
         """Report a finding about the use that is being checked."""
-        self._add(Diagnostic(code, message, span, related=related, help=help))
+        self._add(Diagnostic(code, message, span, related=related, help=help, fixes=fixes))
 
     def _add(self, finding: Diagnostic) -> None:
         self.findings.append(finding)
@@ -111,7 +132,7 @@ class _NameChecker:
         for entry in spec.stages:
             if isinstance(entry, Stage):
                 self.check_stage(entry)
-            else:
+            elif not self._is_stage_with_op(entry):
                 self.check_use(entry, at_top)
         for use in spec.head:
             self.check_use(use, at_top)
@@ -119,6 +140,21 @@ class _NameChecker:
             self.check_block(block)
         while self.pending:
             self.check_block(self.pending.pop())
+
+    def _is_stage_with_op(self, use: Use) -> bool:
+        """Whether an entry of the stages says `op` and has a depth, as only a stage has; reports it."""
+        if "depth" not in use.arguments or use.op in OPERATIONS or use.op in ROLES:
+            return False
+        block = self.spec.find_block(use.op, use.op_span)
+        if block is None or "depth" in block.args or "depth" in block.defaults:
+            return False
+        message = f"`op` makes `{use.name}` a single use of the block `{use.op}`, which has no `depth`"
+        fixes = propose(f"write `block: {use.op}`: then it is a stage", rename_field(use.key, "op", "block"), "safe")
+        help = f"a stage names its block with `block`: `{use.name}: {{block: {use.op}, ...}}`"
+        self.current.append(use)
+        self.refuse("unknown-field", message, use.arguments["depth"].key, help, fixes=fixes)
+        self.current.pop()
+        return True
 
     def check_stage(self, stage: Stage) -> None:
         self.current.append(stage.block)
@@ -136,7 +172,9 @@ class _NameChecker:
             message = f"there is no block `{use.op}`"
             if use.op in OPERATIONS:
                 message = f"`{use.op}` is an operation, but a stage consists of blocks"
-            self.refuse("unknown-block", message, use.op_span, suggestion(use.op, self.spec.block_names()))
+            names = self.spec.block_names()
+            fixes = propose_word(use.op_span, closest(use.op, names), use.op)
+            self.refuse("unknown-block", message, use.op_span, suggestion(use.op, names), fixes=fixes)
             return
         given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
         if self._replaces_library_block(block, given):
@@ -150,7 +188,7 @@ class _NameChecker:
                 help = "add it to the block: `defaults: {stride: 1}`"
                 if block.key.source.origin == "library":
                     help = "add a pool between the stages, or use a block that has a stride"
-                self.refuse("unknown-field", message, stage.stride.key, help)
+                self.refuse("unknown-field", message, stage.stride.key, help, fixes=give_stride(block))
         if self._is_invalid(block):
             return
         self._check_arguments(use, block, stage.key, stage=True)
@@ -170,8 +208,10 @@ class _NameChecker:
         if use.op in ROLES:
             role = self.spec.roles.get(use.op)
             if role is None:
-                help = f"define it at the top of the spec: `{use.op}: {'batch_norm' if use.op == 'norm' else 'relu'}`"
-                self.refuse("unknown-name", f"the role `{use.op}` is not defined", use.op_span, help)
+                usual = "batch_norm" if use.op == "norm" else "relu"
+                help = f"define it at the top of the spec: `{use.op}: {usual}`"
+                fixes = propose(help, set_path(self.spec.span.source, (use.op,), usual))
+                self.refuse("unknown-name", f"the role `{use.op}` is not defined", use.op_span, help, fixes=fixes)
                 return
             meaning = role
         if meaning.op in self.spec.blocks and meaning.op in OPERATIONS:  # reported already: the name is taken
@@ -200,8 +240,12 @@ class _NameChecker:
         block = self.spec.find_block(meaning.op, meaning.op_span)
         if block is None:
             message = f"there is no operation or block `{meaning.op}`"
-            help = suggestion(meaning.op, self.operations.vocabulary, SYNONYMS, most=0)
-            self.refuse("unknown-operation", message, meaning.op_span, help)
+            help, near = _NOT_OPERATIONS.get(meaning.op.lower(), ""), None
+            if not help:
+                near = closest(meaning.op, self.operations.vocabulary, SYNONYMS)
+                help = f"did you mean `{near}`?" if near else _WHERE_OPERATIONS_ARE
+            fixes = propose_word(meaning.op_span, near, meaning.op)
+            self.refuse("unknown-operation", message, meaning.op_span, help, fixes=fixes)
             return
         if self._is_invalid(block):
             return
@@ -221,13 +265,16 @@ class _NameChecker:
             if name not in known:
                 message = f"`{use.op}` means `{meaning.op}` here, which has no field `{name}`"
                 related = (Label(meaning.key, f"`{use.op}` is defined here"),)
-                self.refuse("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related)
+                near = closest(name, [each for each in known if each not in use.arguments], SYNONYMS)
+                fixes = propose_word(argument.key, near, name)
+                self.refuse("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related, fixes)
 
     def _check_inputs(self, use: Use, meaning: Use, earlier: dict[str, None] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
             self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, "add `from: [NAME, NAME]`")
-        if not joins and len(use.inputs) > 1:
+        is_known = joins or meaning.op in OPERATIONS or meaning.op == "sequential"
+        if not joins and len(use.inputs) > 1 and (is_known or self.spec.find_block(meaning.op, meaning.op_span) is not None):
             message = f"`{meaning.op}` takes one input"
             self.refuse("wrong-length", message, use.inputs[1].span, "join the values first, for example with `concat`")
         for name in use.inputs:
@@ -235,7 +282,8 @@ class _NameChecker:
                 message = f"`{name.text}` is not an earlier value of the block"
                 near = closest(name.text, islice(reversed(tuple(earlier)), MOST_EARLIER))
                 help = list_known(earlier) if near is None else f"did you mean `{near}`?"
-                self.refuse("unknown-name", message, name.span, help)
+                fixes = propose_word(name.span, near, name.text)
+                self.refuse("unknown-name", message, name.span, help, fixes=fixes)
 
     def _replaces_library_block(self, block: Block, given: Mapping[str, Argument]) -> bool:
         """Whether a new block has the name of a library block but lacks one of its arguments that is `given` here."""
@@ -248,7 +296,8 @@ class _NameChecker:
             message = f"`{block.name}` is a new block here that replaces the library's, but has no argument `{lacking[0]}`"
             help = f"add `extends: {block.name}` to it, to patch the library's block instead"
             related = (Label(given[lacking[0]].key, f"`{lacking[0]}` is given here"),)
-            self._add(Diagnostic("unknown-field", message, block.key, related=related, help=help))
+            fixes = propose(help, set_field(block.key, "extends", block.name))
+            self._add(Diagnostic("unknown-field", message, block.key, related=related, help=help, fixes=fixes))
             self.invalid.add(block)
         return bool(lacking)
 
@@ -257,7 +306,12 @@ class _NameChecker:
         known = _Names(block.args, block.defaults)
         shown = _Names(known, {"depth": None}) if stage else known
         meant: set[str | None] = set()  # by misspelled arguments: these are not also missing
-        undeclared = {name for name in use.arguments if name not in known and self._is_undeclared(name, block)}
+        free = [name for name in known if name not in use.arguments]
+        undeclared = {
+            name
+            for name in use.arguments
+            if name not in known and self._is_undeclared(name, block) and not _is_misspelled(name, free)
+        }
         self.undeclared.setdefault(block.name, set()).update(undeclared)
         for name, argument in use.arguments.items():
             if name in undeclared:  # reported where the block reads it
@@ -270,12 +324,15 @@ class _NameChecker:
                     blocks = [taker for each in library_block_names() if (taker := library(each)) is not None]
                     takers = [taker.name for taker in blocks if name in taker.args or name in taker.defaults]
                     help += f"; `{takers[0]}` has `{name}`" if takers else ""
-                self.refuse("unknown-field", message, argument.key, help)
+                fixes = propose_word(argument.key, near, name) if near not in use.arguments else ()
+                self.refuse("unknown-field", message, argument.key, help, fixes=fixes)
                 meant.add(near)
         for name in block.args:
             if name not in use.arguments and name not in meant and not (stage and name == "stride"):
-                help = f"add `{name}: {'64' if name == 'width' else '...'}`"
-                self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help)
+                example = "64" if name == "width" else "..."
+                help = f"add `{name}: {example}`"
+                fixes = propose(help, set_field(key, name, example)) if name == "width" else ()
+                self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help, fixes=fixes)
 
     def _is_undeclared(self, name: str, block: Block) -> bool:
         """Whether a block uses a name that it does not declare, as if it were an argument."""
@@ -306,7 +363,8 @@ class _NameChecker:
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
             self.invalid.add(block.join)
             message = f"`{block.join.op}` cannot join two values"
-            self.refuse("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS))
+            fixes = propose_word(block.join.op_span, closest(block.join.op, joins, SYNONYMS), block.join.op)
+            self.refuse("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS), (), fixes)
 
     def _check_values(
         self, arguments: Mapping[str, Argument], visible: _Names, fields: Mapping[str, Field] | None = None
@@ -328,23 +386,40 @@ class _NameChecker:
             return
         parsed = expressions.parse(scalar.value)
         if isinstance(parsed, expressions.ExpressionError):
-            self._add(expressions.diagnose(parsed, scalar))
+            found = expressions.diagnose(parsed, scalar)
+            if (pair := pair_in(scalar.text)) is not None:
+                help = f"write `{pair}` for a height and a width"
+                found = replace(found, help=help, fixes=propose(help, replace_value(scalar, pair), "safe"))
+            self._add(found)
             return
         for name, start, stop in parsed.names:
             if name not in visible:
                 span = expressions.span_of(scalar, start, stop)
-                message, help = f"`{name}` is not defined here", self._help_for(name, visible)
+                message, (help, fixes) = f"`{name}` is not defined here", self._help_for(name, span, visible)
                 if (meant := _YAML_1_1_BOOLEANS.get(name.lower())) is not None:
                     message = f"`{name}` is not a boolean in YAML 1.2"
                     help = f"write `{meant}`"
-                self.refuse("unknown-name", message, span, help)
+                    fixes = propose(help, replace_text(span, meant), "safe")
+                self.refuse("unknown-name", message, span, help, fixes=fixes)
 
-    def _help_for(self, name: str, visible: _Names) -> str:
-        """The help for a name that is not defined."""
+    def _help_for(self, name: str, span: Span, visible: _Names) -> tuple[str, Fixes]:
+        """The help for a name that is not defined, and its fixes."""
         if name == "classes":
-            return "add the number of classes at the top of the spec: `classes: 1000`"
+            help = "add the number of classes at the top of the spec: `classes: 1000`"
+            return help, propose(help, set_path(self.spec.span.source, ("classes",), "1000"))
         block = self.inside
+        near = closest(name, visible.vocabulary, SYNONYMS)
         if block is not None:
-            near = None if name in self.undeclared.get(block.name, ()) else closest(name, visible.vocabulary, SYNONYMS)
-            return f"declare it in the block: `args: [{name}]`" if near is None else f"did you mean `{near}`?"
-        return suggestion(name, visible.vocabulary, SYNONYMS)
+            if name in self.undeclared.get(block.name, ()):
+                near = None
+            if near is None and (name in OPERATIONS or library(name) is not None):
+                return "an operation cannot be the value of an argument: name it as `op` where it is used", ()
+            if near is None:
+                return f"declare it in the block: `args: [{name}]`", ()
+        return suggestion(name, visible.vocabulary, SYNONYMS), propose_word(span, near, name)
+
+
+def _is_misspelled(name: str, words: Collection[str]) -> bool:
+    """Whether an argument is most likely a misspelling of one of the words."""
+    near = closest(name, words)
+    return near is not None and is_misspelling(name, near)

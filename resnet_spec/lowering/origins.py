@@ -57,6 +57,20 @@ def calculation(scalar: ScalarNode, scope: Scope) -> str:
     return ""
 
 
+def literal_behind(scalar: ScalarNode, scope: Scope) -> ScalarNode | None:
+    """The author's text that gives an expression of one name its value; None if it is computed from several."""
+    seen: set[int] = set()
+    while (parsed := _parsed(scalar)) is not None and id(scalar) not in seen:
+        seen.add(id(scalar))
+        if len(parsed.names) != 1 or parsed.names[0][0] != parsed.text.strip():
+            return None
+        below = scope.origin(parsed.names[0][0])
+        if below is None:
+            return None
+        scalar, scope = below
+    return None if in_library(scalar.span) or id(scalar) in seen else scalar
+
+
 def origin_labels(scalar: ScalarNode, scope: Scope) -> tuple[Label, ...]:
     """The author's lines that define the names of an expression, directly or through other names."""
     found: dict[object, Label] = {}

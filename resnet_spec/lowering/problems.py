@@ -8,12 +8,14 @@ from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, line
 from resnet_spec.diagnostics import Diagnostic, Label
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT
+from resnet_spec.language.editing import Edits, replace_value, set_field
 from resnet_spec.language.expressions import Number
+from resnet_spec.language.fixes import Fixes, propose, together
 from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage
 from resnet_spec.lowering.body import Body, Val
-from resnet_spec.lowering.channels import channels_of
+from resnet_spec.lowering.channels import channels_of, describe_channels
 from resnet_spec.lowering.context import ExpansionContext, PresentUse
-from resnet_spec.lowering.origins import calculation, in_library, origin_labels
+from resnet_spec.lowering.origins import calculation, in_library, literal_behind, origin_labels
 from resnet_spec.ops import Problem, Shape, show
 
 
@@ -33,7 +35,27 @@ def explain_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diagno
         if not any(each.span.source is spec.input_span.source for each in (Label(span), *labels)):
             labels.append(Label(spec.input_span, "the size of the input"))
     message = f"{context.trail.dotted(present.name)}: {problem.message}"
-    return Diagnostic(problem.code, message, span, label, tuple(labels), problem.help, notes)
+    fixes = tuple(fix for proposal in problem.proposals for fix in _propose(present, proposal))
+    return Diagnostic(problem.code, message, span, label, tuple(labels), problem.help, notes, fixes=fixes)
+
+
+def _propose(present: PresentUse, values: tuple[tuple[str, str], ...]) -> Fixes:
+    """The fix that writes values of fields where they are set: at the use, or where an argument gets its number."""
+    edits = together(*(_edit_field(present, name, text) for name, text in values))
+    written = ", ".join(f"{name}: {text}" if name else text for name, text in values)
+    return propose(f"write `{written}`", edits)
+
+
+def _edit_field(present: PresentUse, name: str, text: str) -> Edits:
+    if not name:
+        return set_field(present.use.key, (), text)
+    if name not in present.arguments:
+        return set_field(present.use.key, name, text)
+    argument, scope = present.arguments[name]
+    if not in_library(argument.value.span):
+        return replace_value(argument.value, text)
+    literal = literal_behind(argument.value, scope) if isinstance(argument.value, ScalarNode) else None
+    return () if literal is None else replace_value(literal, text)
 
 
 def _entering_shapes(present: PresentUse) -> list[Label]:
@@ -98,9 +120,14 @@ def explain_out_channels(context: ExpansionContext, value: Val, declared: Number
     name = context.trail.dotted() or block.name
     message = f"{name}: the block `{block.name}` declares `out_channels` as {declared}{why}, but its output has {channels}"
     made = channels_of(block, context.body, value.id, scope)
-    help = f"write `out_channels: {made.written.text if made else channels}`, or change the block's last convolution"
+    text = describe_channels(block, context.body, value.id, scope) or str(channels)
+    if made is None and block.join is not None and value.id != INPUT and len(context.body.nodes[value.id].inputs) > 1:
+        message += f": its `join: {block.join.op}` gives {text}"
+    title = f"write `out_channels: {text}`"
     related = () if made is None else (Label(made.written.span, f"{channels} channels are set here"),)
-    return Diagnostic("out-channels", message, written.span, related=related, help=help)
+    fixes = propose(title, replace_value(written, text))
+    help = f"{title}, or change the block's last convolution"
+    return Diagnostic("out-channels", message, written.span, related=related, help=help, fixes=fixes)
 
 
 def check_lists(stage: Stage, depth: int) -> Iterator[Diagnostic]:

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
 from resnet_spec.language import expressions
+from resnet_spec.language.editing import replace_value
 from resnet_spec.language.expressions import ExpressionError, Number
+from resnet_spec.language.fixes import Fixes, propose
 from resnet_spec.language.spec import Argument, ScalarNode, SequenceNode
-from resnet_spec.lowering.origins import Scope, calculation, origin_labels
+from resnet_spec.lowering.origins import Scope, calculation, literal_behind, origin_labels
 from resnet_spec.ops import Field, FieldValue
 
 
@@ -23,9 +25,11 @@ class UnknownValueError(Exception):
         self.finding = finding
 
 
-def refuse(code: str, message: str, span: Span | None, help: str = "", related: tuple[Label, ...] = ()) -> UnknownValueError:
+def refuse(
+    code: str, message: str, span: Span | None, help: str = "", related: tuple[Label, ...] = (), fixes: Fixes = ()
+) -> UnknownValueError:
     """The error for a wrong value. Without a span, it is reported at the expression that uses the value."""
-    return UnknownValueError(Diagnostic(code, message, span, related=related, help=help))
+    return UnknownValueError(Diagnostic(code, message, span, related=related, help=help, fixes=fixes))
 
 
 def number(scalar: ScalarNode, scope: Scope) -> Number:
@@ -61,7 +65,9 @@ def boolean(scalar: ScalarNode, scope: Scope) -> bool:
     if not isinstance(value, bool):
         help = f"write `{scalar.text} != 0`" if isinstance(scalar.value, str) else "write true or false"
         message = f"a boolean is needed here, but this is {value}"
-        raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
+        text = f"{scalar.text} != 0" if isinstance(scalar.value, str) else str(bool(value)).lower()
+        fixes = propose(f"write `{text}`", replace_value(scalar, text))
+        raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope), fixes)
     return value
 
 
@@ -71,7 +77,11 @@ def integer(scalar: ScalarNode, scope: Scope, what: str, least: float | None = N
     if isinstance(value, bool) or not isinstance(value, int):
         help = "divide with `//`, or use `round`" if isinstance(value, float) else ""
         message = f"`{what}` must be an integer, but this is {str(value).lower()}{_in_brackets(scalar, scope)}"
-        raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
+        fixes: Fixes = ()
+        if isinstance(value, float):
+            text = f"round({scalar.text})" if isinstance(scalar.value, str) else str(round(value))
+            fixes = propose(f"write `{text}`", replace_value(scalar, text))
+        raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope), fixes)
     _check_bounds(value, what, scalar, scope, least, most)
     return value
 
@@ -93,7 +103,10 @@ def _check_bounds(value: float, what: str, scalar: ScalarNode, scope: Scope, lea
     else:
         return
     message = f"`{what}` is {value}{_in_brackets(scalar, scope)}, but must be {bound}"
-    raise refuse("out-of-range", message, scalar.span, help, origin_labels(scalar, scope))
+    literal = literal_behind(scalar, scope) if isinstance(scalar.value, str) else scalar
+    text = str(least if least is not None and value < least else most)
+    fixes = () if literal is None else propose(f"write {text}", replace_value(literal, text))
+    raise refuse("out-of-range", message, scalar.span, help, origin_labels(scalar, scope), fixes)
 
 
 def _in_brackets(scalar: ScalarNode, scope: Scope) -> str:

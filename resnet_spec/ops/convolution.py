@@ -23,6 +23,7 @@ from resnet_spec.ops.definition import (
     Tensor,
     Window,
     divisors,
+    largest_divisor,
     needs_image,
     show,
     spec_field,
@@ -72,6 +73,7 @@ class Conv2d(Operation):
                     f"conv2d has {self.groups} groups, which do not divide its {channels} {what}put channels",
                     f"`groups` must divide {self.in_channels} and {self.out_channels}: {divisors(*both)}",
                     ("groups", "out_channels"),
+                    proposals=((("groups", str(largest_divisor(self.groups, *both))),),),
                 )
         if self.padding == "same" and self.stride != (1, 1):
             return Problem(
@@ -79,6 +81,7 @@ class Conv2d(Operation):
                 f"`padding: same` needs stride 1, but the stride is {show(self.stride)}",
                 f"write the padding in pixels: `padding: {self.kernel_size[0] // 2}`",
                 ("padding", "stride"),
+                proposals=((("padding", str(self.kernel_size[0] // 2)),), (("stride", "1"),)),
             )
         return None
 
@@ -122,6 +125,7 @@ class Conv2d(Operation):
                 f"write a padding of {min(x[1:]) - slack} or less, or `padding_mode: zeros`",
                 ("padding", "padding_mode"),
                 by_size=True,
+                proposals=((("padding_mode", "zeros"),),),
             )
         return None
 
@@ -146,12 +150,6 @@ class Conv2d(Operation):
 
     def window(self) -> Window:
         return Window(self.kernel_size, self.stride, (self.sides(0)[0], self.sides(1)[0]), self.dilation)
-
-    def padding_that_keeps_size(self) -> Pair | None:
-        if self.stride != (1, 1) or any(k % 2 == 0 for k in self.kernel_size):
-            return None
-        high, wide = (d * (k - 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
-        return high, wide
 
     def channels_field(self) -> tuple[str, int]:
         return "out_channels", self.in_channels

@@ -40,7 +40,8 @@ class Problem:
     """A violated rule, without a place in the spec.
 
     `fields` are those whose values cause it, the most likely one first. `by_size`: the size of the input, which earlier
-    operations determine, is a cause too.
+    operations determine, is a cause too. `proposals` are values of fields that solve it, as a spec writes them, the best first;
+    under an empty name, the whole operation.
     """
 
     code: str
@@ -48,6 +49,7 @@ class Problem:
     help: str = ""
     fields: tuple[str, ...] = ()
     by_size: bool = False
+    proposals: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,10 +303,6 @@ class Operation:
         size = window.dilation[axis] * (window.kernel[axis] - 1) + 1
         return Reads(size, window.stride[axis], -window.padding[axis])
 
-    def padding_that_keeps_size(self) -> Pair | None:
-        """The padding with which the height and the width would be kept; None where there is none, or nothing to pad."""
-        return None
-
     def channels_field(self) -> tuple[str, int] | None:
         """The field of the spec that sets the channels of the output, and the channels that enter; None if there is none."""
         return None
@@ -396,6 +394,12 @@ def needs_image(what: str, x: Shape) -> Problem | None:
         f"{what} needs an image (channels x height x width), but its input has the shape {show(x)}",
         "move it before the flatten" if len(x) == 1 else "",
     )
+
+
+def largest_divisor(most: int, *numbers: int) -> int:
+    """The largest common divisor of some numbers that is at most `most`."""
+    common = gcd(*numbers)
+    return next(n for n in range(min(most, common), 0, -1) if common % n == 0)
 
 
 def divisors(*numbers: int) -> str:

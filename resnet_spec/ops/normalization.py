@@ -17,6 +17,7 @@ from resnet_spec.ops.definition import (
     Shape,
     Tensor,
     divisors,
+    largest_divisor,
     show,
     spec_field,
 )
@@ -66,6 +67,7 @@ class BatchNorm(Operation):
                 "write `track_running_stats: true`, or move it before the pool",
                 ("track_running_stats",),
                 by_size=True,
+                proposals=((("track_running_stats", "true"),),),
             )
         return x
 
@@ -117,6 +119,7 @@ class GroupNorm(Operation):
                 f"group_norm has {self.num_groups} groups, which do not divide its {self.num_channels} channels",
                 f"`num_groups` must divide {self.num_channels}: {divisors(self.num_channels)}",
                 ("num_groups",),
+                proposals=((("num_groups", str(largest_divisor(self.num_groups, self.num_channels))),),),
             )
         return None
 

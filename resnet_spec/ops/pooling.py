@@ -26,7 +26,7 @@ from resnet_spec.ops.definition import (
     show,
     spec_field,
 )
-from resnet_spec.ops.windows import both_axes, does_not_fit, window_formula, window_map, window_size
+from resnet_spec.ops.windows import both_axes, does_not_fit, pair_text, window_formula, window_map, window_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,6 +63,7 @@ class WindowPool(Operation):
                 f"{self.name} pads by {show(self.padding)}, more than half its kernel of {show(self.kernel_size)}",
                 f"write `padding: {self.kernel_size[0] // 2}`" if len(set(self.kernel_size)) == 1 else half,
                 ("padding", "kernel_size"),
+                proposals=((("padding", pair_text(tuple(k // 2 for k in self.kernel_size))),),),
             )
         return None
 
@@ -211,6 +212,7 @@ class BlurPool2d(Operation):
                 "write `mode: constant`, or blur earlier",
                 ("kernel_size", "stride"),
                 by_size=True,
+                proposals=((("mode", "constant"),),),
             )
         height, width = self.axis_size(x[1], 0), self.axis_size(x[2], 1)
         if height < 1 or width < 1:

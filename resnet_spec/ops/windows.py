@@ -50,8 +50,9 @@ def does_not_fit(what: str, x: Shape, kernel: Pair, padding: Pair, dilation: Pai
     padded = tuple(n + 2 * p for n, p in zip(x[1:], padding, strict=True))
     dilated = " (dilated)" if reach != kernel else ""
     around = f" ({show(padded)} with its padding)" if any(padding) else ""
-    most = tuple(max((n - 1) // d + 1, 1) for n, d in zip(padded, dilation, strict=True))
-    fits = f"`kernel_size: {most[0] if len(set(most)) == 1 else list(most)}` is the largest that fits here"
+    high, wide = (max((n - 1) // d + 1, 1) for n, d in zip(padded, dilation, strict=True))
+    most = (high, wide)
+    fits = f"`kernel_size: {pair_text(most)}` is the largest that fits here"
     if what == "avg_pool2d":
         fits = f"write `{{op: adaptive_avg_pool2d, output_size: 1}}`, which takes any size; {fits}"
     if what == "conv2d" and kernel[0] == kernel[1] and (meant := _digits_run_together(kernel[0])):
@@ -62,7 +63,26 @@ def does_not_fit(what: str, x: Shape, kernel: Pair, padding: Pair, dilation: Pai
         f"{fits}; or use fewer strides before it, or a larger `input`",
         ("kernel_size", "dilation", "padding"),
         by_size=True,
+        proposals=_that_fit(what, kernel, most, dilation),
     )
+
+
+def _that_fit(what: str, kernel: Pair, most: Pair, dilation: Pair) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Fields with which a window fits that is too large: the kernel and padding that it most likely means, or a smaller one."""
+    found: list[tuple[tuple[str, str], ...]] = []
+    if what == "conv2d" and kernel[0] == kernel[1] and (meant := _digits_run_together(kernel[0])):
+        found.append((("kernel_size", str(meant[0])), ("padding", str(meant[1]))))
+    if what == "avg_pool2d":
+        found.append((("", "{op: adaptive_avg_pool2d, output_size: 1}"),))
+    if all(k % 2 for k in kernel):
+        found.append((("padding", pair_text(tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True)))),))
+    found.append((("kernel_size", pair_text(most)),))
+    return tuple(found)
+
+
+def pair_text(pair: tuple[int, ...]) -> str:
+    """A height and a width as a spec writes them: `3` for two equal ones, else `[1, 7]`."""
+    return str(pair[0]) if len(set(pair)) == 1 else str(list(pair))
 
 
 def _digits_run_together(kernel: int) -> tuple[int, int] | None:

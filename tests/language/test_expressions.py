@@ -170,7 +170,8 @@ def test_numbers_and_truth_values_do_not_mix(text: str) -> None:
 @pytest.mark.parametrize("text", ["width ** 2", "2 ** 2 ** 2"])
 def test_there_is_no_power(text: str) -> None:
     error = refusal(text)
-    assert (error.code, error.help) == ("expression-syntax", "multiply instead")
+    assert error.code == "expression-syntax"
+    assert error.help.startswith("multiply instead")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,278 @@
+"""Edits of the text of a document: fields set and removed where they are written, with its comments and layout kept.
+
+Each function returns the edits, or none where the text is of a form that it cannot edit: then there is no fix, only its
+description. What an alias repeats is not edited, since that would change other places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from resnet_spec.diagnostics import Edit, ResnetSpecError, Source, Span
+from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
+from resnet_spec.language.reader import parse
+
+MOST_CHARACTERS = 200_000  # of a text that is edited
+Edits = tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Located:
+    """An entry of a text, and the mapping that it is in."""
+
+    parent: MappingNode
+    name: str
+    entry: Entry
+
+
+class _EditableText:
+    """The tree of one text, with its entries by the places of their keys."""
+
+    def __init__(self, source: Source, root: MappingNode) -> None:
+        self.source, self.root = source, root
+        self.located = {(each.entry.key.line, each.entry.key.column): each for each in _entries(root)}
+
+    def find(self, key: Span) -> _Located | None:
+        """The entry whose key is at a place."""
+        return self.located.get((key.line, key.column))
+
+
+def _entries(node: YamlNode) -> Iterator[_Located]:
+    stack: list[YamlNode] = [node]
+    while stack:
+        here = stack.pop()
+        if here.span.anchor is not None:
+            continue
+        if isinstance(here, MappingNode):
+            for name, entry in here.entries.items():
+                yield _Located(here, name, entry)
+                stack.append(entry.value)
+        elif isinstance(here, SequenceNode):
+            stack.extend(here.items)
+
+
+@lru_cache(maxsize=8)
+def _editable(source: Source) -> _EditableText | None:
+    """The tree of a text that its author can change; None if there is none."""
+    if source.origin != "spec" or source.data or len(source.text) > MOST_CHARACTERS:
+        return None
+    try:
+        root, _ = parse(source)
+    except ResnetSpecError:
+        return None
+    return _EditableText(source, root) if isinstance(root, MappingNode) else None
+
+
+def replace_text(span: Span, text: str) -> Edits:
+    """Write `text` in the place of a span."""
+    if span.anchor is not None or span.source.origin != "spec" or span.source.data:
+        return ()
+    return (Edit(span, text),)
+
+
+def replace_value(node: YamlNode, text: str) -> Edits:
+    """Write `text` in the place of a value, which has to be on one line or in brackets."""
+    if isinstance(node, ScalarNode) and node.text:
+        return replace_text(node.span, text)
+    if not isinstance(node, ScalarNode) and _is_flow(node):
+        return replace_text(node.span, text)
+    return ()
+
+
+def set_field(key: Span, path: str | Sequence[str], text: str) -> Edits:
+    """Set a field of the entry with its key at `key`, or what is at a path below it.
+
+    A bare word becomes a mapping with `op`.
+    """
+    located = _locate(key)
+    return () if located is None else _set_below(located, (path,) if isinstance(path, str) else path, text)
+
+
+def set_path(source: Source, path: Sequence[str], text: str) -> Edits:
+    """Set the value at a path of a document to `text`, with the mappings that are missing on the way."""
+    editable = _editable(source)
+    if editable is None:
+        return ()
+    first, *rest = path
+    if first not in editable.root.entries:
+        return _insert(editable.root, first, _nested(rest, text))
+    return _set_below(_Located(editable.root, first, editable.root.entries[first]), rest, text)
+
+
+def remove_entry(key: Span) -> Edits:
+    """Remove the entry with its key at `key`, with its lines or its comma."""
+    located = _locate(key)
+    if located is None or len(located.parent.entries) == 1:
+        return ()
+    parent, entries = located.parent, list(located.parent.entries.values())
+    at = entries.index(located.entry)
+    if _is_flow(parent):
+        if at + 1 < len(entries):
+            return _cut(key, _begin(key), _begin(entries[at + 1].key))
+        before, end = _end(entries[at - 1]), _end(located.entry)
+        return () if before is None or end is None else _cut(key, before, end)
+    end = _end(located.entry)
+    if end is None or key.source.line(key.line)[: key.column - 1].strip():
+        return ()
+    following = entries[at + 1].key.line if at + 1 < len(entries) else None
+    if following == end[0]:
+        return ()
+    return _cut(key, (key.line, 1), (end[0] + 1, 1))
+
+
+def insert_first_line(source: Source, text: str) -> Edits:
+    """Write a line before all others; comments at the beginning stay above it."""
+    number = 1
+    while source.line(number).startswith(("#", "%", "---")):
+        number += 1
+    return replace_text(Span(source, number, 1, number, 1), f"{text}\n")
+
+
+def rename_field(key: Span, old: str, new: str) -> Edits:
+    """Rename the field `old` of the entry with its key at `key`."""
+    located = _locate(key)
+    value = None if located is None else located.entry.value
+    if not isinstance(value, MappingNode) or old not in value.entries or new in value.entries:
+        return ()
+    return replace_text(value.entries[old].key, new)
+
+
+def remove_field(key: Span, name: str) -> Edits:
+    """Remove the field `name` of the entry with its key at `key`."""
+    located = _locate(key)
+    value = None if located is None else located.entry.value
+    if not isinstance(value, MappingNode) or name not in value.entries:
+        return ()
+    return remove_entry(value.entries[name].key)
+
+
+def indent_under_sibling(key: Span) -> tuple[str, Edits]:
+    """Indent an entry so that it belongs to the entry before it, if that has no value; returns the name of that entry.
+
+    The entries between the two, if any, are indented already or are indented as well.
+    """
+    located = _locate(key)
+    if located is None or _is_flow(located.parent):
+        return "", ()
+    before = ""
+    for name, entry in located.parent.entries.items():
+        if entry is located.entry:
+            break
+        if isinstance(entry.value, ScalarNode) and not entry.value.text and entry.value.unquoted:
+            before = name
+        elif not isinstance(entry.value, MappingNode):
+            before = ""
+    end = _end(located.entry)
+    if not before or end is None:
+        return "", ()
+    return before, indent_lines(key.source, key.line, end[0], 2)
+
+
+def indent_lines(source: Source, first: int, last: int, by: int) -> Edits:
+    """Indent the lines from `first` to `last` by a number of spaces; a negative one takes spaces away."""
+    edits = []
+    for number in range(first, last + 1):
+        line = source.line(number)
+        spaces = len(line) - len(line.lstrip(" "))
+        if line.strip() and spaces + by >= 0:
+            edits.append(Edit(Span(source, number, 1, number, spaces + 1), " " * (spaces + by)))
+    return tuple(edits)
+
+
+# --- inside one mapping ------------------------------------------------------------------------------------------------------
+
+
+def _locate(key: Span) -> _Located | None:
+    editable = None if key.anchor is not None else _editable(key.source)
+    return None if editable is None else editable.find(key)
+
+
+def _set_below(located: _Located, path: Sequence[str], text: str) -> Edits:
+    """Set what is at `path` below an entry."""
+    value = located.entry.value
+    if value.span.anchor is not None or _is_anchored(value):
+        return ()
+    if not path:
+        return replace_value(value, text)
+    if isinstance(value, ScalarNode):
+        if value.text and value.unquoted and isinstance(value.value, str):
+            return replace_text(value.span, f"{{op: {_source_text(value.span)}, {path[0]}: {_nested(path[1:], text)}}}")
+        return ()
+    if not isinstance(value, MappingNode):
+        return ()
+    if path[0] in value.entries:
+        return _set_below(_Located(value, path[0], value.entries[path[0]]), path[1:], text)
+    return _insert(value, path[0], _nested(path[1:], text))
+
+
+def _insert(mapping: MappingNode, name: str, text: str) -> Edits:
+    """Add an entry at the end of a mapping."""
+    source, entries = mapping.span.source, list(mapping.entries.values())
+    if not entries:
+        return replace_text(mapping.span, f"{{{name}: {text}}}")
+    end = _end(entries[-1])
+    if end is None:
+        return ()
+    if _is_flow(mapping):
+        return _cut(mapping.span, end, end, f", {name}: {text}")
+    line, column = end[0], len(source.line(end[0])) + 1
+    return _cut(mapping.span, (line, column), (line, column), f"\n{' ' * (entries[0].key.column - 1)}{name}: {text}")
+
+
+def _nested(path: Sequence[str], text: str) -> str:
+    for name in reversed(path):
+        text = f"{{{name}: {text}}}"
+    return text
+
+
+# --- places ------------------------------------------------------------------------------------------------------------------
+
+_Point = tuple[int, int]  # line and column, from 1
+
+
+def _cut(near: Span, start: _Point, stop: _Point, text: str = "") -> Edits:
+    return replace_text(Span(near.source, *start, *stop), text)
+
+
+def _begin(span: Span) -> _Point:
+    return span.line, span.column
+
+
+def _character(span: Span) -> str:
+    return span.source.line(span.line)[span.column - 1 : span.column]
+
+
+def _is_flow(node: MappingNode | SequenceNode) -> bool:
+    return _character(node.span) in "{["
+
+
+def _is_anchored(node: YamlNode) -> bool:
+    return _character(node.span) == "&"
+
+
+def _source_text(span: Span) -> str:
+    """The text of a span on one line."""
+    return span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+
+
+def _end(entry: Entry) -> _Point | None:
+    """Where the value of an entry ends; None if that is not known, as for texts of several lines."""
+    key, value = entry.key, entry.value
+    while True:
+        if value.span.anchor is not None:  # an alias
+            return value.span.end_line, value.span.end_column
+        if isinstance(value, ScalarNode):
+            if not value.text and value.unquoted:  # nothing after the colon
+                line = key.source.line(key.end_line)
+                colon = line.find(":", key.end_column - 1)
+                return None if colon < 0 else (key.end_line, colon + 2)
+            return (value.span.end_line, value.span.end_column) if value.span.line == value.span.end_line else None
+        if _is_flow(value):
+            return value.span.end_line, value.span.end_column
+        if isinstance(value, SequenceNode):
+            value = value.items[-1]
+        else:
+            last = list(value.entries.values())[-1]
+            key, value = last.key, last.value

@@ -1,0 +1,51 @@
+"""Proposes fixes that several parts of the language use. A fix that cannot be made in the text is left out."""
+
+from __future__ import annotations
+
+import re
+
+from resnet_spec.diagnostics import Applicability, Edit, Fix, Span
+from resnet_spec.language.editing import Edits, replace_text
+
+Fixes = tuple[Fix, ...]
+
+_PAIR = re.compile(r"\s*[\[(]?\s*([0-9]{1,4})\s*[,x*\u00d7]\s*([0-9]{1,4})\s*[\])]?\s*")
+
+
+def propose(title: str, edits: Edits, applicability: Applicability = "likely", is_help: bool = False) -> Fixes:
+    """A fix of some edits; none if there are none."""
+    return (Fix(title, edits, applicability, is_help),) if edits else ()
+
+
+def propose_word(span: Span, word: str | None, written: str = "") -> Fixes:
+    """A fix that writes `word`, the known word that was most likely meant.
+
+    It is safe if `written` has almost the same letters; the equivalent of a name from another library is only likely.
+    """
+    if word is None:
+        return ()
+    return propose(f"did you mean `{word}`?", replace_text(span, word), "safe" if is_misspelling(written, word) else "likely")
+
+
+def is_misspelling(written: str, word: str) -> bool:
+    """Whether two words have almost the same letters."""
+    import difflib  # importing it takes time, and only a spec with a mistake needs it
+
+    first, second = written.lower()[:40], word.lower()[:40]
+    return bool(first) and difflib.SequenceMatcher(None, first, second).ratio() >= 0.75
+
+
+def pair_in(text: str) -> str | None:
+    """`[1, 7]` for `1x7`, `(1, 7)` or `1, 7`; None for any other text."""
+    found = _PAIR.fullmatch(text)
+    return None if found is None else f"[{int(found[1])}, {int(found[2])}]"
+
+
+def together(*groups: Edits) -> Edits:
+    """All edits of several groups together; none if one of the groups is empty, since then the rest would be half a fix."""
+    edits: list[Edit] = []
+    for group in groups:
+        if not group:
+            return ()
+        edits += group
+    return tuple(edits)

@@ -1,0 +1,161 @@
+"""Fixes for a join of unequal inputs, the most specific first. Which of them work is decided by trying them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from resnet_spec.diagnostics import Fix
+from resnet_spec.graph.model import INPUT, Node
+from resnet_spec.language.editing import Edits, remove_entry, remove_field, replace_value, set_field
+from resnet_spec.language.fixes import Fixes, propose, together
+from resnet_spec.language.spec import ScalarNode, Use
+from resnet_spec.lowering.fixes import branch_width, text_of_projection
+from resnet_spec.lowering.join_sides import JoinConflict
+from resnet_spec.lowering.uses import uses_of
+from resnet_spec.ops import OPERATIONS, show
+
+_ANY_CHANGE = "stride != 1 or in_channels != out_channels"
+
+
+def suggest_fixes(conflict: JoinConflict, conditions: Sequence[ScalarNode]) -> tuple[str, Fixes]:
+    """What to do so that both inputs have one shape, in words, and as fixes.
+
+    `conditions` are the texts that decided which operations of the shortcut are present.
+    """
+    fixes = tuple(replace(fix, is_help=True) for fix in _fixes(conflict, conditions))
+    return _describe(conflict) or _where_to_look(conflict), fixes
+
+
+def _describe(conflict: JoinConflict) -> str:
+    """What to do where no edit of the text can be expected to do it."""
+    branch, shortcut = conflict.branch, conflict.shortcut
+    if len(branch.shape) != len(shortcut.shape):
+        flat = min(branch, shortcut, key=lambda side: len(side.shape))
+        return f"remove the flatten from the {flat.name}: the other input is an image"
+    join = OPERATIONS.get(conflict.join.op)
+    if join is not None and join.broadcasts and not conflict.channels_differ:
+        pool, gate = "{op: adaptive_avg_pool2d, output_size: 1}", f"{branch.shape[0]}x1x1"
+        return f"use the same size on both sides, or end the branch in `{pool}`, whose output is {gate}"
+    return ""
+
+
+def _where_to_look(conflict: JoinConflict) -> str:
+    if conflict.shortcut.value == INPUT:
+        return f"give the branch the shape of its input, or add a shortcut whose output is {show(conflict.branch.shape)}"
+    return f"give the shortcut the channels and strides of the branch, so that its output is {show(conflict.branch.shape)} too"
+
+
+def _fixes(conflict: JoinConflict, conditions: Sequence[ScalarNode]) -> Iterator[Fix]:
+    if len(conflict.branch.shape) != len(conflict.shortcut.shape):
+        yield from _remove_flatten(conflict)
+        return
+    yield from _stride_of_shortcut(conflict)
+    yield from _keep_size(conflict)
+    yield from _stride_of_branch(conflict)
+    yield from _project_where_needed(conditions)
+    join = OPERATIONS.get(conflict.join.op)
+    if join is not None and join.broadcasts:
+        yield from _keep_channels(conflict)
+        return
+    yield from _add_shortcut(conflict)
+    yield from _keep_channels(conflict)
+
+
+def _remove_flatten(conflict: JoinConflict) -> Iterator[Fix]:
+    for node in conflict.context.body.nodes:
+        if len(node.shape) == 1 and node.inputs[-1] != INPUT and len(conflict.context.body.nodes[node.inputs[-1]].shape) == 3:
+            flat = min(conflict.branch, conflict.shortcut, key=lambda side: len(side.shape))
+            title = f"remove the flatten from the {flat.name}, `{node.name}`: the other input is an image"
+            yield from propose(title, remove_entry(node.span))
+
+
+def _stride_of_shortcut(conflict: JoinConflict) -> Iterator[Fix]:
+    """For a shortcut without the stride of the branch."""
+    if conflict.shortcut.value == INPUT or not ("stride" in conflict.block.defaults or "stride" in conflict.block.args):
+        return
+    for use in conflict.block.shortcut:
+        if "stride" not in use.arguments and (use.op not in OPERATIONS or OPERATIONS[use.op].depends == "window"):
+            title = f"add `stride: stride` to `{use.name}`, so that it has the stride of the branch"
+            yield from propose(title, set_field(use.key, "stride", "stride"))
+
+
+def _keep_size(conflict: JoinConflict) -> Iterator[Fix]:
+    """Pad the windows of the branch that make the image smaller without a stride: all of them, since each may lack it."""
+    padded = [(node, text) for node in conflict.branch.resizing if (text := _padding(node)) is not None]
+    if not padded or not conflict.sizes_differ:
+        return
+    edits = together(*(set_field(node.span, "padding", text) for node, text in padded))
+    names = " and ".join(f"`{node.name}`" for node, _ in padded)
+    written = sorted({text for _, text in padded})
+    kernels = " and ".join(sorted({show(window.kernel) for node, _ in padded if (window := node.op.window()) is not None}))
+    if len(padded) == 1:
+        yield from propose(f"write `padding: {written[0]}` in {names}, which keeps the size with a kernel of {kernels}", edits)
+    else:
+        values = " and ".join(f"`padding: {text}`" for text in written)
+        yield from propose(f"write {values} in {names}: that keeps the size with kernels of {kernels}", edits)
+
+
+def _padding(node: Node) -> str | None:
+    """The padding with which a window keeps the size, up to its stride, where it has another one."""
+    window = node.op.window()
+    if window is None or any(kernel % 2 == 0 for kernel in window.kernel):
+        return None
+    high, wide = (d * (k - 1) // 2 for d, k in zip(window.dilation, window.kernel, strict=True))
+    if window.padding == (high, wide):
+        return None
+    return str(high) if high == wide else f"[{high}, {wide}]"
+
+
+def _stride_of_branch(conflict: JoinConflict) -> Iterator[Fix]:
+    """For a number as the stride in a branch whose input is added as it is."""
+    for node in conflict.branch.resizing:
+        window = node.op.window()
+        if window is None or window.stride == (1, 1):
+            continue
+        use = _use_of(conflict, node)
+        if use is None or "stride" not in use.arguments:
+            continue
+        written = use.arguments["stride"].value
+        if isinstance(written, ScalarNode) and written.value == "stride":
+            continue
+        if "stride" in conflict.block.defaults or "stride" in conflict.block.args:
+            yield from propose(f"write `stride: stride` in `{node.name}`", set_field(node.span, "stride", "stride"))
+        title = f"remove the stride of `{node.name}`: the other input of the join keeps its size"
+        yield from propose(title, remove_field(node.span, "stride"))
+
+
+def _project_where_needed(conditions: Sequence[ScalarNode]) -> Iterator[Fix]:
+    """For a shortcut with a condition that was false."""
+    for condition in conditions:
+        title = f"project the shortcut where channels change too: `{_ANY_CHANGE}`"
+        yield from propose(title, replace_value(condition, _ANY_CHANGE))
+
+
+def _add_shortcut(conflict: JoinConflict) -> Iterator[Fix]:
+    """For a block that adds its input as it is: a projection where the shape changes, the identity elsewhere."""
+    block, branch, shortcut = conflict.block, conflict.branch, conflict.shortcut
+    if block.shortcut:
+        return
+    width = branch.channels.written.text if branch.channels is not None else branch_width(block)
+    takes_stride = "stride" in block.defaults or "stride" in block.args
+    texts = [text_of_projection(width, takes_stride)]
+    if conflict.sizes_differ and not takes_stride:
+        sizes = zip(shortcut.shape[1:], branch.shape[1:], strict=True)
+        factors = {before // after for before, after in sizes if after}
+        texts = [f"{{op: projection, width: {width}, stride: {factor}}}" for factor in factors if factor > 1]
+    for text in texts:
+        title = f"add a shortcut to the block: `shortcut: {{downsample: {text}}}`"
+        yield from propose(title, set_field(block.key, "shortcut", f"{{downsample: {text}}}"))
+
+
+def _keep_channels(conflict: JoinConflict) -> Iterator[Fix]:
+    """Give the branch as many channels as the input that it is joined with."""
+    if not conflict.channels_differ or conflict.shortcut.value != INPUT or conflict.branch.channels is None:
+        return
+    edits: Edits = replace_value(conflict.branch.channels.written, "in_channels")
+    yield from propose("give the branch the channels of its input: `out_channels: in_channels`", edits)
+
+
+def _use_of(conflict: JoinConflict, node: Node) -> Use | None:
+    return next((use for use in uses_of(conflict.block) if use.key is node.span), None)
