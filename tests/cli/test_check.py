@@ -76,7 +76,48 @@ def test_json_is_versioned_and_complete(folder: Path) -> None:
 
 
 def test_json_of_a_good_spec_has_no_findings(folder: Path) -> None:
-    assert json.loads(check("good.yaml", "--message-format", "json").stdout) == {"version": 1, "diagnostics": []}
+    network = {
+        "name": "good",
+        "input": [3, 8, 8],
+        "output": [2, 6, 6],
+        "params": 54,
+        "buffers": 0,
+        "macs": 1944,
+        "accepts": "height and width of 3 or more pixels",
+    }
+    good = {"file": "good.yaml", "kind": "spec", "result": "ok", "errors": 0, "warnings": 0, "diagnostics": []}
+    assert json.loads(check("good.yaml", "--message-format", "json").stdout) == {
+        "version": 1,
+        "diagnostics": [],
+        "files": [{**good, "network": network}],
+        "counts": {"files": 1, "ok": 1, "errors": 0, "warnings": 0, "skipped": 0},
+        "skipped": [],
+    }
+
+
+def test_json_has_a_result_for_each_file(folder: Path) -> None:
+    document = json.loads(check("warns.yaml", "bad.yaml", "none.yaml", "good.yaml", "--message-format", "json").stdout)
+    found = [(each["file"], each["kind"], each["result"], each["errors"], each["warnings"]) for each in document["files"]]
+    assert found == [
+        ("warns.yaml", "spec", "ok", 0, 1),
+        ("bad.yaml", "spec", "failed", 1, 0),
+        ("none.yaml", None, "unreadable", 1, 0),
+        ("good.yaml", "spec", "ok", 0, 0),
+    ]
+    assert document["counts"] == {"files": 4, "ok": 2, "errors": 2, "warnings": 1, "skipped": 0}
+    codes = [[document["diagnostics"][number]["code"] for number in each["diagnostics"]] for each in document["files"]]
+    assert codes == [["yaml-1.1"], ["kernel-too-large"], ["missing-file"], []]
+
+
+def test_a_finding_of_two_files_is_reported_once_and_belongs_to_both(folder: Path) -> None:
+    (folder / "base.yaml").write_text(GOOD + "about: no\n")
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("spec: 1\nextends: base.yaml\nstem: {c: {padding: 1}}\n")
+    document = json.loads(check("a.yaml", "b.yaml", "--message-format", "json").stdout)
+    shared = [number for number, each in enumerate(document["diagnostics"]) if each["code"] == "yaml-1.1"]
+    assert len(shared) == 1
+    assert all(shared[0] in each["diagnostics"] and each["warnings"] == 1 for each in document["files"])
+    assert document["counts"]["warnings"] == 1
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["-W", "error"], 1)])
