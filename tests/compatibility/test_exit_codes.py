@@ -37,8 +37,8 @@ NOT_LED_TO = {
 
 # What `check` does otherwise since 0.2.0, on purpose: it searches folders, and checks recipes as well.
 CHANGED: dict[str, list[Any]] = {
-    "check: folder": [0, []],
-    "check: folder/": [0, []],
+    "check: folder": [0, ["warning small-receptive-field"]],
+    "check: folder/": [0, ["warning small-receptive-field"]],
 }
 
 
