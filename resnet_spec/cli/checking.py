@@ -56,7 +56,7 @@ def _check_spec(name: str, target: compiler.Target, options: CheckOptions) -> Ch
 
 
 def _describe_network(analysis: compiler.Analysis) -> tuple[str, dict[str, object]]:
-    """What is said about a network without errors, as text and as data."""
+    """Describe a network without errors, as text and as data."""
     note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` is not checked with --set"
     sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
     total, accepted = analysis.total, analysis.accepted.describe()

@@ -41,7 +41,7 @@ def spec_root_option(command: Decorated) -> Decorated:
         "--spec-root",
         type=click.Path(exists=True, file_okay=False),
         metavar="DIR",
-        help="The folder that `extends` may not leave.  [default: the working directory, or the spec's own folder]",
+        help="The folder that `extends` may not leave.  [default: that of the project, with .git or pyproject.toml]",
     )(command)
 
 
@@ -87,8 +87,7 @@ def find_target(spec: str, input: str | None = None, root: str | None = None) ->
     if spec != "-":
         return compiler.find(_require_name(spec), input, root)
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    here = Path.cwd()
-    return Target(decode(data, "<stdin>"), here, Path(root) if root else here)
+    return Target(decode(data, "<stdin>"), Path.cwd(), Path(root) if root else None)
 
 
 def _require_name(spec: str) -> str | Path:

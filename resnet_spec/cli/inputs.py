@@ -12,10 +12,10 @@ from pathlib import Path
 from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.diagnostics.text import count_text, shorten
 from resnet_spec.language.document_kinds import find_kind
+from resnet_spec.language.files import SUFFIXES
 from resnet_spec.language.library import is_folder, is_readable, shipped_path
 from resnet_spec.language.reader import MAX_BYTES
 
-SUFFIXES = (".yaml", ".yml")
 MOST_COLUMNS = 80  # of a name in a message
 _WILD = re.compile(r"[*?\[]")
 
@@ -105,7 +105,7 @@ class _Search:
                 pending.extend((path, depth + 1) for path in reversed(below))
 
     def matches(self, pattern: str) -> Iterator[str]:
-        """The YAML files that match a pattern. `**` stands for any number of folders."""
+        """The YAML files that match a pattern. `**` matches any number of folders."""
         parts = pattern.split("/")
         fixed = next(number for number, part in enumerate(parts) if _WILD.search(part))
         base, rest = "/".join(parts[:fixed]) or ("/" if fixed else ""), parts[fixed:]

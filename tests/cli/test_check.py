@@ -191,9 +191,24 @@ def test_a_dash_reads_standard_input(text: str | bytes, code: int) -> None:
     assert ("<stdin>:" in done.output) is (code == 1)
 
 
-def test_standard_input_may_extend_what_lies_in_the_working_directory(folder: Path) -> None:
-    done = check("-", input="spec: 1\nextends: good.yaml\nstem: {c: {bias: true}}\n")
-    assert "56 parameters" in done.output
+def test_standard_input_may_extend_shipped_specs_and_files_below_a_root_that_is_named(folder: Path) -> None:
+    spec = "spec: 1\nextends: good.yaml\nstem: {c: {bias: true}}\n"
+    done = check("-", input=spec)
+    assert done.exit_code == 1
+    assert "error[extends-not-allowed]: there is no shipped spec `good.yaml`" in done.output
+    assert "= help: write `--spec-root .` to allow the files of the working directory" in done.output
+    assert "56 parameters" in check("-", "--spec-root", ".", input=spec).output
+    assert "11,689,512 parameters" in check("-", input="spec: 1\nextends: resnet18\n").output
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_standard_input_cannot_find_out_which_files_there_are(folder: Path, there: bool) -> None:
+    (folder / "secret.yaml").write_text("password: 1\n" if there else GOOD)
+    if not there:
+        (folder / "secret.yaml").unlink()
+    done = check("-", input="spec: 1\nextends: secret.yaml\n")
+    assert "there is no shipped spec `secret.yaml`, and what is read from a pipe may not extend files" in done.output
+    assert "password" not in done.output
 
 
 def test_set_changes_the_spec(folder: Path) -> None:
