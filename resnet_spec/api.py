@@ -51,8 +51,8 @@ def load(spec: SpecLike, *, set: Patches = (), spec_root: str | Path | None = No
         spec: a path, the name of a shipped spec (`"resnet50"`), YAML text (any string with a line break), or a dict.
         set: patches: `["stages.layer3.depth=23"]`, where the value is YAML and an empty value deletes the key, or
             `{"stages.layer3.depth": 23}`, where the value is Python data and None deletes the key.
-        spec_root: the folder that `extends` may not leave. Default: the working directory if the spec is inside it, else the
-            spec's own folder.
+        spec_root: the folder that `extends` may not leave. Default: the nearest folder above the spec that holds `.git` or
+            `pyproject.toml`; without one, the working directory if the spec is inside it, else the spec's own folder.
 
     Returns:
         Spec: the merged document, which every other function accepts as a spec.

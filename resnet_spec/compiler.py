@@ -55,7 +55,10 @@ MOST_COLUMNS = 80  # of a name in a message
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """A spec to compile: its text, the folder of its relative `extends`, and the folder that they may not leave."""
+    """A spec to compile: its text, the folder of its relative `extends`, and the folder that they may not leave.
+
+    Without a folder it extends nothing (weights, run folders), and without a root no file (standard input, pipes).
+    """
 
     source: Source
     folder: Path | None
@@ -147,7 +150,7 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
             raise ArgumentError([_missing(str(target))])
         return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
     if not library.is_file(path):  # a pipe or a device: its folder, such as `/dev/fd`, has nothing to extend
-        return Target(read_file(path), Path.cwd(), Path(root) if root else Path.cwd())
+        return Target(read_file(path), Path.cwd(), Path(root) if root else None)
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import click
 
-from resnet_spec import compiler
-from resnet_spec.cli.common import find_target, findings_options, set_option, show_findings, spec_root_option
-from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, printable, suggestion
+from resnet_spec.cli.check_report import report_results
+from resnet_spec.cli.checking import CheckedFile, CheckOptions, check_file
+from resnet_spec.cli.common import findings_options, set_option, spec_root_option
+from resnet_spec.cli.inputs import find_inputs
+from resnet_spec.diagnostics import printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
-from resnet_spec.diagnostics.text import count_text
 from resnet_spec.language.catalog import catalog
-from resnet_spec.ops import show
 
 
 @click.command(
@@ -50,43 +50,19 @@ def command(
     Findings are printed to stdout. Exit code: 0 without errors, 1 with errors, 2 if a file cannot be read.
     """
     _refuse_unknown(select, ignore)
-    findings: list[Diagnostic] = []
-    good: list[str] = []
-    code = 0
-    for spec in specs:
-        try:
-            analysis = compiler.analyze(find_target(spec, None, spec_root), sets)
-            found, line = [*analysis.warnings, *analysis.lints], _line(spec, analysis)
-        except ResnetSpecError as error:
-            found, line = list(error.diagnostics), ""
-            code = max(code, error.exit_code)
-        found = [finding for finding in found if finding.severity == "error" or _wanted(finding.code, select, ignore)]
-        if warning == "error":
-            found = [replace(finding, severity="error") for finding in found]
-        if any(finding.severity == "error" for finding in found):
-            code = max(code, 1)
-        else:
-            good.append(line)
-        findings.extend(found)
-    findings = list({(finding.code, str(finding.span), finding.message): finding for finding in findings}.values())
-    if findings or message_format in ("json", "sarif"):
-        show_findings(findings, message_format, product=True)
-    if message_format == "text" and not quiet:
-        for line in good:
-            click.echo(line)
-        errors = sum(finding.severity == "error" for finding in findings)
-        if len(specs) > 1 or findings:
-            counts = f"{count_text(errors, 'error')}, {count_text(len(findings) - errors, 'warning')}"
-            click.echo(f"{count_text(len(specs), 'spec')} checked, {len(good):,} ok: {counts}")
-    ctx.exit(code)
+    inputs = find_inputs(specs)
+    options = CheckOptions(sets, spec_root)
+    results = [_choose(check_file(name, options), select, ignore, warning == "error") for name in inputs.names]
+    ctx.exit(report_results(results, inputs, message_format, quiet))
 
 
-def _line(spec: str, analysis: compiler.Analysis) -> str:
-    """The line for a spec without errors."""
-    note = "" if analysis.expect_checked or analysis.spec.expect is None else ", `expect` is not checked with --set"
-    sizes = f"{show(analysis.input)} -> {show(analysis.output)}"
-    counts = f"{analysis.total.params:,} parameters, {analysis.total.macs:,} multiply-adds"
-    return f"{printable(spec)}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}"
+def _choose(result: CheckedFile, select: str | None, ignore: str | None, strict: bool) -> CheckedFile:
+    """A result with the chosen warnings; as errors, if `strict`."""
+    kept = [each for each in result.findings if each.severity == "error" or _is_wanted(each.code, select, ignore)]
+    if strict:
+        kept = [replace(finding, severity="error") for finding in kept]
+    code = max(result.exit_code, int(any(finding.severity == "error" for finding in kept)))
+    return replace(result, findings=tuple(kept), exit_code=code)
 
 
 def _refuse_unknown(*lists: str | None) -> None:
@@ -97,7 +73,7 @@ def _refuse_unknown(*lists: str | None) -> None:
             raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
 
 
-def _wanted(code: str, select: str | None, ignore: str | None) -> bool:
+def _is_wanted(code: str, select: str | None, ignore: str | None) -> bool:
     """Whether warnings of a code are to be shown."""
     chosen, left_out = (None if codes is None else {word.strip() for word in codes.split(",")} for codes in (select, ignore))
     return (chosen is None or code in chosen) and (left_out is None or code not in left_out)

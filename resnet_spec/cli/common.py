@@ -16,6 +16,7 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.rendering import MESSAGE_FORMATS, MessageFormat, render
 from resnet_spec.diagnostics.text import count_text, shorten
 from resnet_spec.language.files import decode
+from resnet_spec.language.library import is_file
 from resnet_spec.language.reader import MAX_BYTES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -40,7 +41,7 @@ def spec_root_option(command: Decorated) -> Decorated:
         "--spec-root",
         type=click.Path(exists=True, file_okay=False),
         metavar="DIR",
-        help="The folder that `extends` may not leave.  [default: the working directory, or the spec's own folder]",
+        help="The folder that `extends` may not leave.  [default: that of the project, with .git or pyproject.toml]",
     )(command)
 
 
@@ -86,12 +87,13 @@ def find_target(spec: str, input: str | None = None, root: str | None = None) ->
     if spec != "-":
         return compiler.find(_require_name(spec), input, root)
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    here = Path.cwd()
-    return Target(decode(data, "<stdin>"), here, Path(root) if root else here)
+    return Target(decode(data, "<stdin>"), Path.cwd(), Path(root) if root else None)
 
 
-def _require_name(spec: str) -> str:
+def _require_name(spec: str) -> str | Path:
     """Check that an argument is a path or a name: on the command line, a line break does not make it YAML text."""
+    if "\n" in spec and is_file(Path(spec)):
+        return Path(spec)
     if "\n" in spec or "\x00" in spec:
         raise ArgumentError([Diagnostic("missing-file", f"there is no file {shorten(repr(spec), 80)}", None)])
     return spec

@@ -19,7 +19,7 @@ from resnet_spec.diagnostics import (
     suggestion,
 )
 from resnet_spec.language.editing import insert_first_line, replace_value
-from resnet_spec.language.files import display_name, read_file
+from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import (
     is_file,
@@ -40,10 +40,13 @@ _OTHER: dict[DocumentKind, DocumentKind] = {"spec": "recipe", "recipe": "spec"}
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a file is: the folder that relative paths start from, and the one that they may not leave."""
+    """Where a file is: the folder that relative paths start from, and the one that they may not leave.
+
+    Without a root, as for standard input, no file is read: `extends` takes the names of shipped specs only.
+    """
 
     folder: Path
-    root: Path
+    root: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ class _ChainReader:
             found.append(item)
         return found
 
-    def _find(self, item: ScalarNode, here: Location | None) -> tuple[Path, str, Path]:
+    def _find(self, item: ScalarNode, here: Location | None) -> tuple[Path, str, Path | None]:
         """Find the file that an `extends` names: its path, its name in messages, and the root of its own `extends`."""
         text = str(item.value)
         if here is None:
@@ -178,26 +181,40 @@ class _ChainReader:
             message = f"`{text}` is an absolute path, but `extends` takes one relative to this file"
             help = f"write a relative path, or the name of a shipped {self.kind}"
             raise self._refuse("extends-absolute", message, item.span, help)
-        path = here.folder / text
-        if is_file(path):
-            if not path.resolve().is_relative_to(here.root.resolve()):
-                raise self._outside(text, here, item.span)
+        if here.root is not None and is_file(path := here.folder / text):
+            self._require_inside(path, here.root, item)
             shipped_file = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
             return path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root
         if (shipped := shipped_path(text, self.kind)) is not None:
             return shipped, shipped_name(shipped, self.kind), shipped_root(self.kind)
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
-        help = suggestion(text, [*_neighboring_files(text, here), *names], most=0 if self.kind == "spec" else 12)
-        shipped_too = "" if text.endswith((".yaml", ".yml")) else f", and no shipped {self.kind} `{text}`"
-        fixes = propose_word(item.span, closest(text, [*_neighboring_files(text, here), *names]), text)
-        raise self._refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", item.span, help, fixes=fixes)
+        if here.root is None:
+            near = suggestion(text, names, most=0)
+            message = f"there is no shipped {self.kind} `{text}`, and what is read from a pipe may not extend files"
+            help = near or "write `--spec-root .` to allow the files of the working directory"
+            fixes = propose_word(item.span, closest(text, names), text)
+            raise self._refuse("extends-not-allowed", message, item.span, help, fixes=fixes)
+        neighbors = _neighboring_files(text, here.folder, here.root)
+        help = suggestion(text, [*neighbors, *names], most=0 if self.kind == "spec" else 12)
+        shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"
+        message = f"there is no file {display_name(here.folder / text)}{shipped_too}"
+        fixes = propose_word(item.span, closest(text, [*neighbors, *names]), text)
+        raise self._refuse("missing-file", message, item.span, help, fixes=fixes)
 
-    def _outside(self, text: str, here: Location, span: Span) -> ResnetSpecError:
-        root = here.root.resolve()
-        folder = "the working directory" if root == Path.cwd().resolve() else f"the folder {display_name(root)}"
-        message = f"`{text}` is outside {folder}, which `extends` may not leave"
-        help = "move the file into that folder" + (", or specify a wider one with --spec-root" if self.kind == "spec" else "")
-        return self._refuse("extends-outside", message, span, help)
+    def _require_inside(self, path: Path, root: Path, item: ScalarNode) -> None:
+        """Refuse a file that `extends` may not read; a link counts as what it leads to."""
+        real, text = path.resolve(), item.value
+        if not real.is_relative_to(root.resolve()):
+            here = root.resolve() == Path.cwd().resolve()
+            folder = "the working directory" if here else f"the folder {display_name(root.resolve())}"
+            message = f"`{text}` is outside {folder}, which `extends` may not leave"
+            wider = ", or specify a wider one with --spec-root" if self.kind == "spec" else ""
+            raise self._refuse("extends-outside", message, item.span, f"move the file into that folder{wider}")
+        if not (path.name.endswith(SUFFIXES) and real.name.endswith(SUFFIXES)):
+            message = f"`extends` reads .yaml and .yml files, but `{text}` is not one"
+            if path.name.endswith(SUFFIXES):
+                message = f"`extends` reads .yaml and .yml files, but `{text}` is a link to `{real.name}`"
+            raise self._refuse("extends-not-yaml", message, item.span, f"if it is a {self.kind}, rename it to end in .yaml")
 
     def _refuse(
         self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = (), fixes: Fixes = ()
@@ -214,9 +231,10 @@ def _is_absolute(text: str) -> bool:
     return os.path.isabs(text) or text.startswith(("/", "\\")) or (len(text) > 1 and text[1] == ":")
 
 
-def _neighboring_files(text: str, here: Location) -> list[str]:
+def _neighboring_files(text: str, here: Path, root: Path) -> list[str]:
     """The files that `extends` could have named in the same folder, as they would be written."""
-    folder = here.folder / os.path.dirname(text)
-    if not is_folder(folder) or not folder.resolve().is_relative_to(here.root.resolve()):
+    folder = here / os.path.dirname(text)
+    if not is_folder(folder) or not folder.resolve().is_relative_to(root.resolve()):
         return []
-    return sorted(os.path.join(os.path.dirname(text), path.name) for path in folder.glob("*.yaml"))
+    names = [path.name for path in folder.iterdir() if path.name.endswith(SUFFIXES)]
+    return sorted(os.path.join(os.path.dirname(text), name) for name in names)

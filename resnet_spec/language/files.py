@@ -14,6 +14,8 @@ from resnet_spec.language.reader import MAX_BYTES
 
 PATIENCE = 5.0  # seconds to wait for another process to open the other end of a named pipe
 _PAUSE = 0.05
+PROJECT_MARKERS = (".git", "pyproject.toml")
+SUFFIXES = (".yaml", ".yml")  # of the files that `extends` reads
 
 
 def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec") -> Source:
@@ -104,9 +106,31 @@ def display_name(path: Path) -> str:
 
 
 def spec_root(path: Path) -> Path:
-    """The folder that `extends` may not leave, for the spec or recipe at `path`."""
-    real, here = path.resolve(), Path.cwd().resolve()
-    for root in (shipped_root().resolve(), shipped_root("recipe").resolve(), here):
-        if real.is_relative_to(root):
-            return root
-    return real.parent
+    """The folder that `extends` may not leave, for the spec or recipe at `path`.
+
+    It does not depend on the working directory for a file in a project: it is the nearest folder above the file that holds
+    `.git` or `pyproject.toml`. Outside of a project it is the working directory if the file is inside it, else the folder of
+    the file. The home folder, those above it and `/` count as neither.
+    """
+    real, folder, here = path.resolve(), path.parent.resolve(), Path.cwd().resolve()
+    for shipped in (shipped_root().resolve(), shipped_root("recipe").resolve()):
+        if real.is_relative_to(shipped):
+            return shipped
+    for candidate in (folder, *folder.parents):
+        if _is_too_wide(candidate):
+            break
+        if any(os.path.lexists(candidate / marker) for marker in PROJECT_MARKERS):
+            return candidate
+    return here if folder.is_relative_to(here) and not _is_too_wide(here) else folder
+
+
+def _is_too_wide(folder: Path) -> bool:
+    """Whether a folder is the home folder or above it, or the root of a file system.
+
+    It holds more than one project, and a `.git` in it is about something else.
+    """
+    try:
+        home = Path.home().resolve()
+    except (OSError, RuntimeError):  # it is not known
+        return folder == folder.parent
+    return folder == folder.parent or home.is_relative_to(folder)

@@ -54,13 +54,13 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
 
     Args:
         folder: where relative `extends` start; None allows none.
-        root: the folder that `extends` may not leave.
+        root: the folder that `extends` may not leave; None allows the names of shipped specs only.
         patches: applied last; they may only change what exists (see `parse_set`).
 
     Raises:
         SpecError: with every finding of the merge.
     """
-    chain = read_chain(source, "spec", None if folder is None or root is None else Location(folder, root))
+    chain = read_chain(source, "spec", None if folder is None else Location(folder, root))
     merger = TreeMerger()
     merged = _defaults("spec")
     blocks: dict[str, BlockText] = {}
@@ -107,7 +107,7 @@ def resolve_recipe(
     Raises:
         RecipeError: with every finding of the merge.
     """
-    chain = read_chain(source, "recipe", None if folder is None or root is None else Location(folder, root))
+    chain = read_chain(source, "recipe", None if folder is None else Location(folder, root))
     merger = TreeMerger()
     merged = _defaults("recipe")
     for number, document in enumerate(chain.documents):

@@ -76,7 +76,48 @@ def test_json_is_versioned_and_complete(folder: Path) -> None:
 
 
 def test_json_of_a_good_spec_has_no_findings(folder: Path) -> None:
-    assert json.loads(check("good.yaml", "--message-format", "json").stdout) == {"version": 1, "diagnostics": []}
+    network = {
+        "name": "good",
+        "input": [3, 8, 8],
+        "output": [2, 6, 6],
+        "params": 54,
+        "buffers": 0,
+        "macs": 1944,
+        "accepts": "height and width of 3 or more pixels",
+    }
+    good = {"file": "good.yaml", "kind": "spec", "result": "ok", "errors": 0, "warnings": 0, "diagnostics": []}
+    assert json.loads(check("good.yaml", "--message-format", "json").stdout) == {
+        "version": 1,
+        "diagnostics": [],
+        "files": [{**good, "network": network}],
+        "counts": {"files": 1, "ok": 1, "errors": 0, "warnings": 0, "skipped": 0},
+        "skipped": [],
+    }
+
+
+def test_json_has_a_result_for_each_file(folder: Path) -> None:
+    document = json.loads(check("warns.yaml", "bad.yaml", "none.yaml", "good.yaml", "--message-format", "json").stdout)
+    found = [(each["file"], each["kind"], each["result"], each["errors"], each["warnings"]) for each in document["files"]]
+    assert found == [
+        ("warns.yaml", "spec", "ok", 0, 1),
+        ("bad.yaml", "spec", "failed", 1, 0),
+        ("none.yaml", None, "unreadable", 1, 0),
+        ("good.yaml", "spec", "ok", 0, 0),
+    ]
+    assert document["counts"] == {"files": 4, "ok": 2, "errors": 2, "warnings": 1, "skipped": 0}
+    codes = [[document["diagnostics"][number]["code"] for number in each["diagnostics"]] for each in document["files"]]
+    assert codes == [["yaml-1.1"], ["kernel-too-large"], ["missing-file"], []]
+
+
+def test_a_finding_of_two_files_is_reported_once_and_belongs_to_both(folder: Path) -> None:
+    (folder / "base.yaml").write_text(GOOD + "about: no\n")
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("spec: 1\nextends: base.yaml\nstem: {c: {padding: 1}}\n")
+    document = json.loads(check("a.yaml", "b.yaml", "--message-format", "json").stdout)
+    shared = [number for number, each in enumerate(document["diagnostics"]) if each["code"] == "yaml-1.1"]
+    assert len(shared) == 1
+    assert all(shared[0] in each["diagnostics"] and each["warnings"] == 1 for each in document["files"])
+    assert document["counts"]["warnings"] == 1
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["-W", "error"], 1)])
@@ -150,9 +191,24 @@ def test_a_dash_reads_standard_input(text: str | bytes, code: int) -> None:
     assert ("<stdin>:" in done.output) is (code == 1)
 
 
-def test_standard_input_may_extend_what_lies_in_the_working_directory(folder: Path) -> None:
-    done = check("-", input="spec: 1\nextends: good.yaml\nstem: {c: {bias: true}}\n")
-    assert "56 parameters" in done.output
+def test_standard_input_may_extend_shipped_specs_and_files_below_a_root_that_is_named(folder: Path) -> None:
+    spec = "spec: 1\nextends: good.yaml\nstem: {c: {bias: true}}\n"
+    done = check("-", input=spec)
+    assert done.exit_code == 1
+    assert "error[extends-not-allowed]: there is no shipped spec `good.yaml`" in done.output
+    assert "= help: write `--spec-root .` to allow the files of the working directory" in done.output
+    assert "56 parameters" in check("-", "--spec-root", ".", input=spec).output
+    assert "11,689,512 parameters" in check("-", input="spec: 1\nextends: resnet18\n").output
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_standard_input_cannot_find_out_which_files_there_are(folder: Path, there: bool) -> None:
+    (folder / "secret.yaml").write_text("password: 1\n" if there else GOOD)
+    if not there:
+        (folder / "secret.yaml").unlink()
+    done = check("-", input="spec: 1\nextends: secret.yaml\n")
+    assert "there is no shipped spec `secret.yaml`, and what is read from a pipe may not extend files" in done.output
+    assert "password" not in done.output
 
 
 def test_set_changes_the_spec(folder: Path) -> None:

@@ -81,13 +81,14 @@ def test_a_device_is_read_up_to_the_limit(shell: Shell) -> None:
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="descriptors have no paths here")
 def test_what_a_command_prints_is_a_spec(shell: Shell) -> None:
-    """`check <(command)`: a shell passes the path of a descriptor. What is extended is looked up from the working directory."""
+    """`check <(command)`: a shell passes the path of a descriptor. What is extended is looked up from the working directory,
+    if a root is named."""
     shell.write("base.yaml", GOOD)
     reader, writer = os.pipe()
     os.write(writer, b"spec: 1\nextends: base.yaml\n")
     os.close(writer)
     try:
-        done = shell.here("check", f"/dev/fd/{reader}")
+        done = shell.here("check", f"/dev/fd/{reader}", "--spec-root", ".")
     finally:
         os.close(reader)
     assert (done.returncode, done.stderr) == (0, b"")

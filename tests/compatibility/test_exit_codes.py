@@ -35,6 +35,13 @@ NOT_LED_TO = {
 }
 
 
+# What `check` does otherwise since 0.2.0, on purpose: it searches folders, and checks recipes as well.
+CHANGED: dict[str, list[Any]] = {
+    "check: folder": [0, ["warning small-receptive-field"]],
+    "check: folder/": [0, ["warning small-receptive-field"]],
+}
+
+
 @pytest.fixture(scope="module")
 def free_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the situations that do without torch name."""
@@ -66,7 +73,7 @@ def test_a_golden_mistake_ends_as_it_did(name: str, tmp_path: Path) -> None:
 
 def assert_as_recorded(done: Done, situation: Situation) -> None:
     """The recorded exit code and findings. Where a command failed without a finding, it may report one now."""
-    code, findings = RECORDED["situations"][situation.name]
+    code, findings = CHANGED.get(situation.name, RECORDED["situations"][situation.name])
     now, reported = outcome(done)
     assert now == code, done.stdout + done.stderr
     assert reported == findings or (code and not findings), done.stdout + done.stderr

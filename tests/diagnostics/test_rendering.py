@@ -10,6 +10,7 @@ import pytest
 import resnet_spec
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, SpecError, closest, printable, suggestion
 from resnet_spec.diagnostics.rendering import render
+from resnet_spec.diagnostics.text import display_width
 
 
 def finding(text: str, line: int, column: int, end: int, **more: str) -> Diagnostic:
@@ -44,7 +45,53 @@ def test_long_lines_are_cut() -> None:
     line, marks = carets("a" * 1000, 1, 10, 900)
     assert len(line) < 200
     assert len(marks) < 200
-    assert carets("a" * 1000, 1, 500, 510)[0] == "1 | ..."
+
+
+@pytest.mark.parametrize(("column", "end"), [(161, 162), (500, 510), (155, 170), (991, 1001), (1000, 1001), (400, 900)])
+def test_the_excerpt_of_a_long_line_is_around_the_place(column: int, end: int) -> None:
+    text = "".join(f"{number:04}" for number in range(250))
+    line, marks = carets(text, 1, column, end)
+    assert len(line) < 200
+    at = marks.index("^")
+    marked = line[at : at + marks.count("^")]
+    shown = text[column - 1 : end - 1]
+    assert marked == shown if end - column < 100 else shown.startswith(marked[:50]) and line.endswith("...")
+    assert line.startswith("1 | ...")
+    assert line[7:at] in text[: column - 1]
+    assert line.endswith("...") is (end < 970)
+
+
+def test_an_excerpt_that_is_cut_counts_columns_as_a_terminal_does() -> None:
+    line, marks = carets("漢\t" * 300 + "x", 1, 601, 602)
+    assert line.endswith("x")
+    assert display_width(line) == display_width(marks)
+
+
+def test_places_far_apart_on_a_long_line_have_an_excerpt_each() -> None:
+    source = Source("x.yaml", "a" * 300 + "b" + "c" * 300 + "d")
+    labels = (Label(Span(source, 1, 301, 1, 302), "near"), Label(Span(source, 1, 602, 1, 603), "far"))
+    (_, place, _, line, marks, near, again, _, end, under, *_) = render(
+        [Diagnostic("some-code", "wrong", Span(source, 1, 290, 1, 291), related=labels)]
+    ).splitlines()
+    assert place == " --> x.yaml:1:290"
+    assert line[near.index("-")] == "b"
+    assert line[marks.index("^")] == "a"
+    assert again == " ::: x.yaml:1:602"
+    assert end[under.index("-")] == "d"
+    assert under.endswith("- far")
+
+
+def test_an_excerpt_of_a_file_that_was_checked() -> None:
+    """A line of 205 columns with the mistake at its end."""
+    text = (
+        "stem: {conv1: {op: conv2d, out_channels: 64, kernel_size: 7, stride: 2, padding: 3, bias: false}, bn1: {op: norm,"
+        " eps: 1.0e-5}, relu: act, maxpool: {op: max_pool2d, kernel_size: 3, stride: 2, paddin: 1}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        resnet_spec.analyze("spec: 1\nextends: resnet18\n" + text)
+    lines = render(caught.value.diagnostics).splitlines()
+    assert lines[3] == "3 | ...: act, maxpool: {op: max_pool2d, kernel_size: 3, stride: 2, paddin: 1}}"
+    assert lines[4].index("^") == lines[3].index("paddin")
 
 
 def test_a_finding_in_full() -> None:

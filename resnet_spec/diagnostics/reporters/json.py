@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from resnet_spec.diagnostics import Diagnostic, Span
 
@@ -12,7 +12,13 @@ VERSION = 1
 
 def report(diagnostics: Sequence[Diagnostic], color: bool) -> str:
     """`{"version": 1, "diagnostics": [...]}`, in ASCII."""
-    return json.dumps({"version": VERSION, "diagnostics": [_data(diagnostic) for diagnostic in diagnostics]}, indent=2) + "\n"
+    return document(diagnostics, {})
+
+
+def document(diagnostics: Sequence[Diagnostic], more: Mapping[str, object]) -> str:
+    """The document of `report` with further keys."""
+    listed = [_data(diagnostic) for diagnostic in diagnostics]
+    return json.dumps({"version": VERSION, "diagnostics": listed, **more}, indent=2) + "\n"
 
 
 def _data(diagnostic: Diagnostic) -> dict[str, object]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resnet_spec.diagnostics import Diagnostic, Label, Source, printable
+from resnet_spec.diagnostics import Diagnostic, Label, Source, Span, printable
 from resnet_spec.diagnostics.text import display_width
 
 TAB = 4
-MOST_COLUMNS = 160
+MOST_COLUMNS = 160  # of a line
+MOST_BEFORE = 60  # characters that an excerpt of a long line shows before a place
+MOST_BEHIND = 30  # and behind it
+ELLIPSIS = "..."
 
 
 def report(diagnostics: Sequence[Diagnostic], color: bool) -> str:
@@ -40,14 +43,19 @@ def _paragraph(diagnostic: Diagnostic, colors: _Colors) -> str:
     places = _places(diagnostic)
     width = max((len(str(label.span.line)) for label in places), default=1)
     bar = f"{' ' * width} {colors.place}|{colors.end}"
-    for number, group in enumerate(_by_line(places)):
+    for number, group in enumerate(_by_excerpt(places)):
         arrow = "-->" if number == 0 else ":::"
         lines.append(f"{' ' * width}{colors.place}{arrow}{colors.end} {printable(str(group[0].span))}")
         lines.append(bar)
+        window = _window(group[0].span)
+        lines.append(f"{colors.place}{group[0].span.line:>{width}} |{colors.end} {window.shown}".rstrip())
         for place, label in enumerate(group):
             first = number == 0 and place == 0
-            source, marks = _excerpt(label, width, "^" if first else "-", colors, level if first else colors.place)
-            lines.extend((source, marks) if place == 0 else (marks,))
+            before, count = window.marked(label.span)
+            marks = ("^" if first else "-") * count
+            text = f" {printable(label.text)}" if label.text else ""
+            color = level if first else colors.place
+            lines.append(f"{' ' * width} {colors.place}|{colors.end} {' ' * before}{color}{marks}{text}{colors.end}")
     if places and (diagnostic.help or diagnostic.notes):
         lines.append(bar)
     if diagnostic.help:
@@ -68,32 +76,59 @@ def _places(diagnostic: Diagnostic) -> list[Label]:
     return found
 
 
-def _by_line(places: Sequence[Label]) -> list[list[Label]]:
-    """The places grouped by line, in order of first appearance, so that each line is shown once."""
-    groups: dict[tuple[Source, int], list[Label]] = {}
+def _by_excerpt(places: Sequence[Label]) -> list[list[Label]]:
+    """The places grouped by line, in order of first appearance, so that each line is shown once. A place of a long line that
+    its excerpt does not show begins another group."""
+    groups: dict[tuple[Source, int], list[list[Label]]] = {}
     for label in places:
-        groups.setdefault((label.span.source, label.span.line), []).append(label)
-    return list(groups.values())
+        found = groups.setdefault((label.span.source, label.span.line), [])
+        group = next((group for group in found if _window(group[0].span).shows(label.span)), None)
+        if group is None:
+            found.append([label])
+        else:
+            group.append(label)
+    return [group for found in groups.values() for group in found]
 
 
-def _excerpt(label: Label, width: int, mark: str, colors: _Colors, level: str) -> tuple[str, str]:
-    """The source line of a place, and the line of marks below it. Both are cut off after `MOST_COLUMNS` characters."""
-    span = label.span
-    source = span.source.line(span.line)
-    end = span.end_column if span.end_line == span.line else len(source) + 1
-    end = min(max(end, span.column + 1), MOST_COLUMNS)
-    if span.column > MOST_COLUMNS:
-        shown, before, until = "...", 0, 3
-    else:
-        begun = source[: MOST_COLUMNS + 1]  # a line may have a million characters, and thousands of findings
-        shown, before = _expanded(begun, span.column - 1)
-        _, until = _expanded(begun, end - 1)
-        if len(shown) > MOST_COLUMNS:
-            shown = shown[:MOST_COLUMNS] + "..."
-    text = f" {printable(label.text)}" if label.text else ""
-    number = f"{colors.place}{span.line:>{width}} |{colors.end}"
-    under = f"{' ' * width} {colors.place}|{colors.end}"
-    return f"{number} {shown}".rstrip(), f"{under} {' ' * before}{level}{mark * max(until - before, 1)}{text}{colors.end}"
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The part of a source line that is shown: `width` characters from `start` (from 0). Marks begin below its first one."""
+
+    line: str
+    start: int = 0
+    width: int = MOST_COLUMNS
+
+    @property
+    def text(self) -> str:
+        return self.line[self.start : self.start + self.width]
+
+    @property
+    def shown(self) -> str:
+        rest = ELLIPSIS if len(self.line) > self.start + self.width else ""
+        return f"{ELLIPSIS if self.start else ''}{_expanded(self.text, 0)[0]}{rest}"
+
+    def shows(self, span: Span) -> bool:
+        """Whether the beginning of a place on this line is shown; a short line is shown with what follows it."""
+        return self.start < span.column <= self.start + self.width or len(self.line) <= self.width
+
+    def marked(self, span: Span) -> tuple[int, int]:
+        """The columns before the marks of a place, and the number of marks."""
+        end = span.end_column if span.end_line == span.line else len(self.line) + 1
+        end = min(max(end, span.column + 1), self.start + self.width + 1)
+        text = self.text  # a line may have a million characters, and thousands of findings
+        before = _expanded(text, span.column - 1 - self.start)[1]
+        until = _expanded(text, end - 1 - self.start)[1]
+        return before + (len(ELLIPSIS) if self.start else 0), max(until - before, 1)
+
+
+def _window(span: Span) -> _Window:
+    """The part of a place's line to show: its beginning if that shows the whole place, else what is around the place."""
+    line = span.source.line(span.line)
+    end = span.end_column if span.end_line == span.line else span.column + 1
+    if end - 1 <= MOST_COLUMNS:
+        return _Window(line)
+    start = max(span.column - 1 - MOST_BEFORE, 0)
+    return _Window(line, start, min(end - 1 - start, MOST_COLUMNS - MOST_BEHIND) + MOST_BEHIND)
 
 
 def _expanded(line: str, stop: int) -> tuple[str, int]:
