@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import click
 
@@ -10,7 +11,7 @@ from resnet_spec.cli.check_report import report_results
 from resnet_spec.cli.checking import CheckedFile, CheckOptions, check_file
 from resnet_spec.cli.common import findings_options, set_option, spec_root_option
 from resnet_spec.cli.inputs import find_inputs
-from resnet_spec.diagnostics import printable, suggestion
+from resnet_spec.diagnostics import Applicability, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.language.catalog import catalog
 
@@ -22,6 +23,8 @@ Examples:
   resnet-spec check specs/resnet34.yaml
   resnet-spec check specs/*.yaml --message-format concise
   resnet-spec check resnet50 --set stages.layer3.depth=23
+  resnet-spec check mine.yaml --diff --unsafe-fixes
+  resnet-spec check mine.yaml --fix
   cat my.yaml | resnet-spec check -
 """,
 )
@@ -32,6 +35,11 @@ Examples:
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Treat warnings as errors.")
 @click.option("--select", metavar="CODES", help="Show only warnings with these codes (comma-separated).")
 @click.option("--ignore", metavar="CODES", help="Hide warnings with these codes (comma-separated).")
+@click.option("--fix", is_flag=True, help="Apply the safe fixes to the files, and show what remains.")
+@click.option(
+    "--unsafe-fixes", is_flag=True, help="With --fix or --diff: also those that may be another network than you want."
+)
+@click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only findings.")
 @click.pass_context
 def command(
@@ -43,17 +51,34 @@ def command(
     warning: str | None,
     select: str | None,
     ignore: str | None,
+    fix: bool,
+    unsafe_fixes: bool,
+    diff: bool,
     quiet: bool,
 ) -> None:
     """Check specs without torch: form, names, shapes, and the `expect` of each.
 
-    Findings are printed to stdout. Exit code: 0 without errors, 1 with errors, 2 if a file cannot be read.
+    Findings are printed to stdout. Exit code: 0 without errors, 1 with errors, 2 if a file cannot be read. With --diff: 1 if
+    something would change.
     """
+    if unsafe_fixes and not (fix or diff):
+        raise click.UsageError("--unsafe-fixes needs --fix or --diff")
     _refuse_unknown(select, ignore)
     inputs = find_inputs(specs)
     options = CheckOptions(sets, spec_root)
-    results = [_choose(check_file(name, options), select, ignore, warning == "error") for name in inputs.names]
-    ctx.exit(report_results(results, inputs, message_format, quiet))
+    choose = partial(_choose, select=select, ignore=ignore, strict=warning == "error")
+    if not (fix or diff):
+        results = [choose(check_file(name, options)) for name in inputs.names]
+        ctx.exit(report_results(results, inputs, message_format, quiet))
+    from resnet_spec.cli.fixing import fix_file, report_diffs, report_fixed
+
+    if sets:
+        raise click.UsageError("fixes are made in files, and cannot be combined with --set")
+    allowed: tuple[Applicability, ...] = ("safe", "likely") if unsafe_fixes else ("safe",)
+    fixed = [fix_file(name, options, allowed, choose, write=not diff) for name in inputs.names]
+    if diff:
+        ctx.exit(report_diffs(fixed))
+    ctx.exit(report_fixed(fixed, inputs, message_format, quiet))
 
 
 def _choose(result: CheckedFile, select: str | None, ignore: str | None, strict: bool) -> CheckedFile:

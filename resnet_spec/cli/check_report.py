@@ -49,8 +49,20 @@ def _print_lines(results: Sequence[CheckedFile], inputs: Inputs, findings: Seque
     thing = "file" if any(result.kind == "recipe" for result in results) else "spec"
     errors = sum(finding.severity == "error" for finding in findings)
     counts = f"{count_text(errors, 'error')}, {count_text(len(findings) - errors, 'warning')}"
+    counts += _describe_fixes(findings)
     skipped = f"; {count_text(len(inputs.skipped), 'other YAML file')} skipped" if inputs.skipped else ""
     click.echo(f"{count_text(len(results), thing)} checked, {len(good):,} ok: {counts}{skipped}")
+
+
+def _describe_fixes(findings: Sequence[Diagnostic]) -> str:
+    """How many findings can be fixed by which options; empty for none."""
+    counted = Counter(finding.fixes[0].applicability for finding in findings if finding.fixes)
+    safe, likely = counted["safe"], counted["likely"]
+    if not safe and not likely:
+        return ""
+    ways = [f"{safe:,} with `--fix`"] if safe else []
+    ways += [f"{likely:,}{' more' if safe else ''} with `--fix --unsafe-fixes`"] if likely else []
+    return f"; fixable: {', '.join(ways)}"
 
 
 def _envelope(results: Sequence[CheckedFile], inputs: Inputs, findings: Sequence[Diagnostic]) -> dict[str, object]:

@@ -40,19 +40,22 @@ class CheckedFile:
 
 def check_file(name: str, options: CheckOptions) -> CheckedFile:
     """Check a file, a shipped spec, or standard input (`-`)."""
-    kind: CheckedKind | None = None
     try:
         target = find_target(name, None, options.spec_root)
-        kind = "spec"
-        return _check_spec(name, target, options)
     except ResnetSpecError as error:
-        return CheckedFile(name, kind, error.diagnostics, error.exit_code)
+        return CheckedFile(name, None, error.diagnostics, error.exit_code)
+    return check_target(name, target, options)
 
 
-def _check_spec(name: str, target: compiler.Target, options: CheckOptions) -> CheckedFile:
-    analysis = compiler.analyze(target, options.sets)
+def check_target(name: str, target: compiler.Target, options: CheckOptions) -> CheckedFile:
+    """Check a spec that was read from a file."""
+    try:
+        analysis = compiler.analyze(target, options.sets)
+        warnings = compiler.prove_warnings(analysis, target, options.sets)
+    except ResnetSpecError as error:
+        return CheckedFile(name, "spec", error.diagnostics, error.exit_code)
     summary, facts = _describe_network(analysis)
-    return CheckedFile(name, "spec", (*analysis.warnings, *analysis.lints), 0, summary, facts)
+    return CheckedFile(name, "spec", tuple(warnings), 0, summary, facts)
 
 
 def _describe_network(analysis: compiler.Analysis) -> tuple[str, dict[str, object]]:

@@ -42,8 +42,8 @@ class _Trials:
         self.until = time.process_time() + MOST_SECONDS
         self.found: dict[tuple[object, ...], Sequence[Diagnostic] | None] = {}  # by the edits
 
-    def works(self, finding: Diagnostic, fix: Fix) -> bool:
-        """Whether a finding disappears with a fix, and no other error appears."""
+    def works(self, finding: Diagnostic, fix: Fix, strict: bool) -> bool:
+        """Whether a finding disappears with a fix, and no other error appears; if not `strict`, none but of `expect`."""
         if not fix.edits or any(edit.span.source is not self.main for edit in fix.edits):
             return False
         if fix.edits not in self.found:
@@ -57,6 +57,8 @@ class _Trials:
         if after is None or sum(_key(each) == key for each in after) >= self.reported[key]:
             return False
         new = [each for each in after if each.severity == "error" and _key(each) not in self.reported]
+        if not strict:  # what the network promises of itself could not be checked before
+            new = [each for each in new if each.code != "expect-broken"]
         return not new or (fix.applicability == "safe" and not any(_is_near(each, fix) for each in new))
 
 
@@ -73,7 +75,8 @@ def _is_near(finding: Diagnostic, fix: Fix) -> bool:
 def _with_proven(finding: Diagnostic, trials: _Trials) -> Diagnostic:
     if not finding.fixes:
         return finding
-    proven = next((fix for fix in finding.fixes if fix.applicability != "hint" and trials.works(finding, fix)), None)
+    edits = [fix for fix in finding.fixes if fix.applicability != "hint"]
+    proven = next((fix for strict in (True, False) for fix in edits if trials.works(finding, fix, strict)), None)
     hints = tuple(fix for fix in finding.fixes if fix.applicability == "hint")
     if proven is None:
         return replace(finding, fixes=hints)

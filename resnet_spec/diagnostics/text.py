@@ -99,5 +99,5 @@ def join_first(texts: Sequence[str], most: int = 3) -> str:
 
 
 def count_text(number: int, thing: str) -> str:
-    """`1 step`, `2,000 steps`, `4 processes`."""
-    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith('s') else 's'}"
+    """`1 step`, `2,000 steps`, `4 processes`, `3 fixes`."""
+    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith(('s', 'x')) else 's'}"

@@ -97,7 +97,9 @@ class _ChainReader:
         self.warnings.extend(warnings)
         document = require_mapping(node, self.kind)
         version = document.entries.get(self.kind)
-        if version is None and (other := _OTHER[self.kind]) in document.entries:
+        other = _OTHER[self.kind]
+        declared = document.get(other)
+        if version is None and isinstance(declared, ScalarNode) and declared.value == 1:
             example = f"SPEC --recipe {source.name}" if other == "recipe" else f"{source.name} --recipe RECIPE"
             message, help = f"{source.name} is a {other}, but a {self.kind} is expected here", f"use it with `train {example}`"
             raise self._refuse("other-document", message, document.entries[other].key, help)
@@ -105,6 +107,11 @@ class _ChainReader:
             message = f"{source.name} does not declare the version of the language"
             help = f"write `{self.kind}: 1` as its first line"
             fixes = propose(help, insert_first_line(source, f"{self.kind}: 1"), "safe")
+            if (near := closest(self.kind, list(document.entries)[:1])) is not None:
+                at = document.entries[near].key
+                raise self._refuse(
+                    "missing-version", message, at, f"did you mean `{self.kind}`?", (), propose_word(at, self.kind, near)
+                )
             raise self._refuse("missing-version", message, document.span, help, fixes=fixes)
         if not isinstance(version.value, ScalarNode) or version.value.value != 1 or isinstance(version.value.value, bool):
             message = "this version of the language is not supported, only version 1"

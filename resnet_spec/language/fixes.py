@@ -36,9 +36,12 @@ def is_misspelling(written: str, word: str) -> bool:
 
 
 def pair_in(text: str) -> str | None:
-    """`[1, 7]` for `1x7`, `(1, 7)` or `1, 7`; None for any other text."""
+    """`[1, 7]` for `1x7`, `(1, 7)` or `1, 7`, and `3` for `3x3`; None for any other text."""
     found = _PAIR.fullmatch(text)
-    return None if found is None else f"[{int(found[1])}, {int(found[2])}]"
+    if found is None:
+        return None
+    first, second = int(found[1]), int(found[2])
+    return str(first) if first == second else f"[{first}, {second}]"
 
 
 def together(*groups: Edits) -> Edits:

@@ -49,6 +49,15 @@ def too_deep(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
     return _unlike(here, above)
 
 
+def first_indented(lines: Sequence[str], line: int) -> Misplaced | None:
+    """The first line of a document, if it is indented and the others are not."""
+    found = [_at(lines, number) for number in range(1, line + 1)]
+    filled = [each for each in found if each.text and not each.text.startswith("#")]
+    if len(filled) < 2 or not filled[0].indent or filled[-1].indent:
+        return None
+    return _unlike(filled[0], filled[-1])
+
+
 def out_of_line(lines: Sequence[str], line: int, column: int) -> Misplaced | None:
     """The line to correct if the entry at `column` has the indentation of no enclosing mapping."""
     here, above = _at(lines, line), _above(lines, line)

@@ -6,13 +6,14 @@ reserved names, names that are used twice, and fields that an entry cannot have 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
-from resnet_spec.diagnostics import Diagnostic, Span, SpecError, closest, suggestion
-from resnet_spec.language.editing import remove_entry
-from resnet_spec.language.fixes import propose, propose_word
-from resnet_spec.language.library import library_block, shipped_names
+from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, closest, suggestion
+from resnet_spec.language.editing import remove_entry, set_path
+from resnet_spec.language.fixes import Fixes, propose, propose_word
+from resnet_spec.language.library import library_block, library_block_names, shipped_names
 from resnet_spec.language.merge import BlockText, Resolved
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode, mark_invalid
 from resnet_spec.language.parsing_entries import EntryParser, scalars_in, text_of
@@ -20,6 +21,7 @@ from resnet_spec.language.reserved import STAGE_WORDS
 from resnet_spec.language.spec import ROLES, Block, Expect, Role, Spec, Stage, Use
 from resnet_spec.language.validation import Validation, validate_block, validate_whole
 
+MOST_BLOCKS = 4  # of the spec's own that a suggestion tries
 _NEEDED_PARTS = ("stem", "stages", "head", "blocks", "params", "norm", "act")  # without one of these the rest would be a guess
 
 
@@ -61,7 +63,7 @@ def parse_partial(resolved: Resolved) -> ParsedSpec:
             return ParsedSpec(findings, None)
         whole = "input" in entries and not entries["input"].value.invalid
     entries_parser = EntryParser(resolved.blocks, well_formed=not findings)
-    spec = _SpecParser(entries_parser).spec(resolved, whole)
+    spec = _SpecParser(entries_parser, resolved.blocks).spec(resolved, whole)
     if not findings:  # the top-level `block` is parsed once for each stage, and its findings are reported once
         findings = tuple(dict.fromkeys(entries_parser.findings))
     if any(finding.code == "role-cycle" for finding in entries_parser.findings):
@@ -95,8 +97,8 @@ def parse_library_block(name: str) -> Block | None:
 
 
 class _SpecParser:
-    def __init__(self, entries: EntryParser) -> None:
-        self.entries = entries
+    def __init__(self, entries: EntryParser, blocks: Collection[str]) -> None:
+        self.entries, self.blocks = entries, blocks
         self.blockless = False  # whether a stage without a block was reported
 
     def spec(self, resolved: Resolved, whole: bool) -> Spec:
@@ -222,7 +224,8 @@ class _SpecParser:
         if default is None and not self.blockless:  # once, for all stages that lack one
             self.blockless = True
             help = "add `block: NAME` to the stage, or to the top of the spec for all stages"
-            self.entries.refuse("missing-field", f"the stage `{name}` does not name its block", entry.key, help)
+            message = f"the stage `{name}` does not name its block"
+            self.entries.refuse("missing-field", message, entry.key, help, fixes=self._name_block(entry.key.source))
         if default is None:
             return Use(name, entry.key, "", entry.key)
         base = self.entries.use(name, default, None)
@@ -230,6 +233,11 @@ class _SpecParser:
             return base
         patch = {key: self.entries.argument(each) for key, each in own.value.entries.items()}
         return replace(base, arguments={**base.arguments, **patch})
+
+    def _name_block(self, source: Source) -> Fixes:
+        """Fixes that name a block for all stages: one of the spec's own, or of the library."""
+        names = [*islice(self.blocks, MOST_BLOCKS), *library_block_names()]
+        return tuple(fix for name in names for fix in propose(f"write `block: {name}`", set_path(source, ("block",), name)))
 
 
 def _roles_in(use: Use) -> Iterator[Use]:

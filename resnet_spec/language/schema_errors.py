@@ -184,9 +184,14 @@ def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str, kind
             help, fixes = _help_elsewhere(extra, at, paths[extra], kind, written[extra])
         if help is None:
             help = suggestion(extra, known, SYNONYMS, most=len(known) if at_top else 12)
-            near = closest(extra, [each for each in known if each not in written], SYNONYMS)
-            fixes = propose_word(at, near, extra) if at is not None else ()
+            fixes = () if at is None else _rename_key(at, closest(extra, known, SYNONYMS), extra, node)
         yield Diagnostic("unknown-field", what, at, help=help, fixes=fixes)
+
+
+def _rename_key(at: Span, near: str | None, extra: str, node: YamlNode | None) -> Fixes:
+    """The fix that writes the key that was meant, unless the same file has that key already."""
+    there = node.entries.get(near) if near is not None and isinstance(node, MappingNode) else None
+    return () if there is not None and there.key.source is at.source else propose_word(at, near, extra)
 
 
 _RECIPE_PATHS = {  # what other trainers call a setting, and where a recipe has it
@@ -253,7 +258,7 @@ def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
         return found[0]
     if name == "input":
         help = f"write channels x height x width in pixels: `input: {_size_in(written)}`"
-        fixes = propose(help, replace_value(node, _size_in(written)))
+        fixes = propose(help, replace_value(node, _size_in(written)), "safe")
         return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=help, fixes=fixes)
     help = "a name consists of letters, digits and underscores"
     return Diagnostic("invalid-name", f"`{written}` is not a valid name", node.span, help=help)

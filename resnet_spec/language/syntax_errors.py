@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 
 from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.language.editing import indent_lines
-from resnet_spec.language.indentation import Misplaced, out_of_line, too_deep
+from resnet_spec.language.indentation import Misplaced, first_indented, out_of_line, too_deep
 
 _HELP = {  # a part of PyYAML's message, and the most likely fix
     "',' or '}'": "close the `{` with a `}`, or put a comma between two entries",
@@ -41,7 +42,9 @@ def explain_syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnos
     elif (found := _misplaced(source, what, span)) is not None:
         what, help, related = found.what, found.help, ()
         span = span if span.line == found.line else Span(source, found.line, 1, found.line, 2)
-        fixes = [Fix("", edits) for edits in _moved(source, found)]
+        fixes = [Fix(help, edits) for edits in _moved(source, found)]
+        fixes += _indented(source, span.line)
+        fixes += _with_parent(source, found.line)
     fixes += _close(source, span)
     return Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=help, fixes=tuple(fixes))
 
@@ -75,6 +78,25 @@ def _moved(source: Source, found: Misplaced) -> Iterator[tuple[Edit, ...]]:
     yield indent_lines(source, found.line, last, by)
 
 
+def _indented(source: Source, line: int) -> Iterator[Fix]:
+    """One of the lines around an error with the indentation of another."""
+    near = [number for number in range(line - 2, line + 2) if source.line(number).strip()]
+    for number in (line, line - 1, line + 1):
+        for indent in sorted({_indentation(source, each) for each in near}):
+            if number in near and indent != _indentation(source, number):
+                edits = indent_lines(source, number, number, indent - _indentation(source, number))
+                yield Fix(f"indent line {number} by {count_text(indent, 'space')}", edits)
+
+
+def _with_parent(source: Source, line: int) -> Iterator[Fix]:
+    """A line above indented ones that says what they are part of."""
+    for number in (line, line + 1):
+        if number > 1 and _indentation(source, number) > _indentation(source, number - 1) == 0:
+            at = Span(source, number, 1, number, 1)
+            for part in ("stages", "stem", "head", "blocks", "params"):
+                yield Fix(f"write `{part}:` above line {number}", (Edit(at, f"{part}:\n"),), is_help=True)
+
+
 def _indentation(source: Source, number: int) -> int:
     line = source.line(number)
     return len(line) - len(line.lstrip(" "))
@@ -102,6 +124,8 @@ def _misplaced(source: Source, what: str, span: Span) -> Misplaced | None:
     lines = source.text.splitlines()
     if not 0 < span.line <= len(lines):
         return None
+    if "document start" in what:
+        return first_indented(lines, span.line)
     if "mapping values are not allowed" in what:
         return too_deep(lines, span.line, span.column)
     return out_of_line(lines, span.line, span.column) if "expected key" in what or "block end" in what else None

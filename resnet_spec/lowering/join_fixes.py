@@ -60,6 +60,9 @@ def _fixes(conflict: JoinConflict, conditions: Sequence[ScalarNode]) -> Iterator
         return
     yield from _add_shortcut(conflict)
     yield from _keep_channels(conflict)
+    for padded in _keep_size(conflict):
+        for added in _add_shortcut(conflict):
+            yield Fix(f"{padded.title}; and {added.title}", padded.edits + added.edits)
 
 
 def _remove_flatten(conflict: JoinConflict) -> Iterator[Fix]:
@@ -143,7 +146,7 @@ def _add_shortcut(conflict: JoinConflict) -> Iterator[Fix]:
     if conflict.sizes_differ and not takes_stride:
         sizes = zip(shortcut.shape[1:], branch.shape[1:], strict=True)
         factors = {before // after for before, after in sizes if after}
-        texts = [f"{{op: projection, width: {width}, stride: {factor}}}" for factor in factors if factor > 1]
+        texts += [f"{{op: projection, width: {width}, stride: {factor}}}" for factor in factors if factor > 1]
     for text in texts:
         title = f"add a shortcut to the block: `shortcut: {{downsample: {text}}}`"
         yield from propose(title, set_field(block.key, "shortcut", f"{{downsample: {text}}}"))

@@ -388,7 +388,7 @@ class _NameChecker:
         if isinstance(parsed, expressions.ExpressionError):
             found = expressions.diagnose(parsed, scalar)
             if (pair := pair_in(scalar.text)) is not None:
-                help = f"write `{pair}` for a height and a width"
+                help = f"write `{pair}`, for a height and a width"
                 found = replace(found, help=help, fixes=propose(help, replace_value(scalar, pair), "safe"))
             self._add(found)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from resnet_spec.diagnostics import Diagnostic, Span
+from resnet_spec.diagnostics import Diagnostic, Fix, Span
 
 VERSION = 1
 
@@ -31,7 +31,13 @@ def _data(diagnostic: Diagnostic) -> dict[str, object]:
         "related": [{"location": _location(label.span), "text": label.text} for label in diagnostic.related],
         "help": diagnostic.help,
         "notes": list(diagnostic.notes),
+        "fixes": [_fix(fix) for fix in diagnostic.fixes],
     }
+
+
+def _fix(fix: Fix) -> dict[str, object]:
+    edits = [{"location": _location(edit.span), "text": edit.text} for edit in fix.edits]
+    return {"title": fix.title, "applicability": fix.applicability, "edits": edits}
 
 
 def _location(span: Span | None) -> dict[str, object] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from resnet_spec.diagnostics import Diagnostic, Label, printable
+from resnet_spec.diagnostics import Diagnostic, Fix, Label, Span, printable
 from resnet_spec.diagnostics.text import uri
 
 
@@ -27,11 +27,27 @@ def _result(diagnostic: Diagnostic) -> dict[str, object]:
         result["locations"] = [_location(Label(diagnostic.span, diagnostic.label))]
     if diagnostic.related:
         result["relatedLocations"] = [_location(label) for label in diagnostic.related]
+    if diagnostic.fixes:
+        result["fixes"] = [_fix(fix) for fix in diagnostic.fixes]
     return result
+
+
+def _fix(fix: Fix) -> dict[str, object]:
+    """A fix, with its edits by file."""
+    changes: dict[str, list[dict[str, object]]] = {}
+    for edit in fix.edits:
+        replacement = {"deletedRegion": _region(edit.span), "insertedContent": {"text": edit.text}}
+        changes.setdefault(edit.span.source.name, []).append(replacement)
+    files = [{"artifactLocation": {"uri": uri(name)}, "replacements": made} for name, made in changes.items()]
+    return {"description": {"text": printable(fix.title)}, "artifactChanges": files}
+
+
+def _region(span: Span) -> dict[str, object]:
+    return {"startLine": span.line, "startColumn": span.column, "endLine": span.end_line, "endColumn": span.end_column}
 
 
 def _location(label: Label) -> dict[str, object]:
     span = label.span
-    region = {"startLine": span.line, "startColumn": span.column, "endLine": span.end_line, "endColumn": span.end_column}
-    place: dict[str, object] = {"physicalLocation": {"artifactLocation": {"uri": uri(span.source.name)}, "region": region}}
+    artifact = {"uri": uri(span.source.name)}
+    place: dict[str, object] = {"physicalLocation": {"artifactLocation": artifact, "region": _region(span)}}
     return place | ({"message": {"text": printable(label.text)}} if label.text else {})
