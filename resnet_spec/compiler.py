@@ -38,7 +38,7 @@ from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.merge import Resolved, apply_patches, resolve
 from resnet_spec.language.parsing import parse_partial, parse_spec
 from resnet_spec.language.patches import parse_set
-from resnet_spec.language.provenance import add_origins
+from resnet_spec.language.provenance import add_origins, place_warnings
 from resnet_spec.language.python_data import from_data
 from resnet_spec.language.spec import Expect, Spec
 from resnet_spec.language.writer import write_spec
@@ -111,7 +111,7 @@ class Analysis:
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, without those that are suppressed by a comment on their line."""
         found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
-        return tuple(finding for finding in found if not finding.suppressed)
+        return tuple(place_warnings(found, self.spec.document))
 
     @property
     def output(self) -> Shape:
@@ -147,7 +147,9 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
             raise ArgumentError([Diagnostic("unreadable-file", message, None)])
         if shipped is None:
             raise ArgumentError([_missing(str(target))])
-        return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
+        return Target(
+            read_file(shipped, library.shipped_name(shipped), "spec", "shipped"), shipped.parent, library.shipped_root()
+        )
     if not library.is_file(path):  # a pipe or a device: its folder, such as `/dev/fd`, has nothing to extend
         return Target(read_file(path), Path.cwd(), Path(root) if root else None)
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
@@ -197,13 +199,13 @@ def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Dia
     """Read, patch and validate a spec; returns it, the warnings, and whether `sets` changed it."""
     resolved = _merge(target, sets)
     if resolved.warnings:
-        resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not each.suppressed))
+        resolved = replace(resolved, warnings=tuple(place_warnings(resolved.warnings, resolved)))
     parsed = parse_partial(resolved)
     if (spec := parsed.spec) is None or parsed.findings:
         found = [*parsed.findings, *resolved.warnings]
         more = [] if spec is None else more_findings(spec, found, parsed.whole)
-        raise SpecError(add_origins([*found, *more], resolved.root.span.source, resolved.replaced))
-    more = [finding for finding in (*_channels_last(spec), *_unknown_codes(resolved.source)) if not finding.suppressed]
+        raise SpecError(add_origins([*found, *more], resolved))
+    more = place_warnings((*_channels_last(spec), *_unknown_codes(resolved.source)), resolved)
     return spec, (*resolved.warnings, *more), resolved.overridden
 
 
@@ -256,7 +258,7 @@ def analyze(
         shapes = infer(graph, size)
     except SpecError as error:
         reported = {finding.span for finding in error.diagnostics}
-        located = add_origins(error.diagnostics, spec.span.source, spec.document.replaced)
+        located = add_origins(error.diagnostics, spec.document)
         raise SpecError([*located, *(warning for warning in warnings if warning.span not in reported)]) from None
     costs = count(graph, shapes)
     applies = spec.expect is not None and not overridden and size == spec.input
@@ -292,8 +294,8 @@ def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | No
     try:
         partial = lower_partial(spec)
     except SpecError as error:
-        raise SpecError(add_origins(error.diagnostics, spec.span.source, spec.document.replaced)) from None
-    findings = add_origins(partial.findings, spec.span.source, spec.document.replaced)
+        raise SpecError(add_origins(error.diagnostics, spec.document)) from None
+    findings = add_origins(partial.findings, spec.document)
     graph = partial.graph
     if partial.findings:
         size, shapes = spec.input, tuple(node.shape for node in graph.nodes)
