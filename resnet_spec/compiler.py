@@ -35,11 +35,13 @@ from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
 from resnet_spec.language.catalog import catalog
+from resnet_spec.language.editing import replace_text
 from resnet_spec.language.files import read_file, spec_root
+from resnet_spec.language.fixes import propose
 from resnet_spec.language.merge import Resolved, apply_patches, resolve
 from resnet_spec.language.parsing import parse_partial, parse_spec
 from resnet_spec.language.patches import parse_set
-from resnet_spec.language.provenance import add_origins
+from resnet_spec.language.provenance import add_origins, place_warnings
 from resnet_spec.language.python_data import from_data
 from resnet_spec.language.spec import Expect, Spec
 from resnet_spec.language.writer import write_spec
@@ -112,7 +114,7 @@ class Analysis:
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, without those that are suppressed by a comment on their line."""
         found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
-        return tuple(finding for finding in found if not finding.suppressed)
+        return tuple(place_warnings(found, self.spec.document))
 
     @property
     def output(self) -> Shape:
@@ -148,7 +150,9 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
             raise ArgumentError([Diagnostic("unreadable-file", message, None)])
         if shipped is None:
             raise ArgumentError([_missing(str(target))])
-        return Target(read_file(shipped, library.shipped_name(shipped)), shipped.parent, library.shipped_root())
+        return Target(
+            read_file(shipped, library.shipped_name(shipped), "spec", "shipped"), shipped.parent, library.shipped_root()
+        )
     if not library.is_file(path):  # a pipe or a device: its folder, such as `/dev/fd`, has nothing to extend
         return Target(read_file(path), Path.cwd(), Path(root) if root else None)
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
@@ -198,13 +202,13 @@ def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Dia
     """Read, patch and validate a spec; returns it, the warnings, and whether `sets` changed it."""
     resolved = _merge(target, sets)
     if resolved.warnings:
-        resolved = replace(resolved, warnings=tuple(each for each in resolved.warnings if not each.suppressed))
+        resolved = replace(resolved, warnings=tuple(place_warnings(resolved.warnings, resolved)))
     parsed = parse_partial(resolved)
     if (spec := parsed.spec) is None or parsed.findings:
         found = [*parsed.findings, *resolved.warnings]
         more = [] if spec is None else more_findings(spec, found, parsed.whole)
-        raise SpecError(add_origins([*found, *more], resolved.root.span.source, resolved.replaced))
-    more = [finding for finding in (*_channels_last(spec), *_unknown_codes(resolved.source)) if not finding.suppressed]
+        raise SpecError(add_origins([*found, *more], resolved))
+    more = place_warnings((*_channels_last(spec), *_unknown_codes(resolved.source)), resolved)
     return spec, (*resolved.warnings, *more), resolved.overridden
 
 
@@ -296,7 +300,7 @@ def _analyze(target: Target, sets: Sequence[str], input: str | ImageSize | None,
         shapes = infer(graph, size)
     except SpecError as error:
         reported = {finding.span for finding in error.diagnostics}
-        located = add_origins(error.diagnostics, spec.span.source, spec.document.replaced)
+        located = add_origins(error.diagnostics, spec.document)
         raise SpecError([*located, *(warning for warning in warnings if warning.span not in reported)]) from None
     costs = count(graph, shapes)
     applies = spec.expect is not None and not overridden and size == spec.input
@@ -332,8 +336,8 @@ def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | No
     try:
         partial = lower_partial(spec)
     except SpecError as error:
-        raise SpecError(add_origins(error.diagnostics, spec.span.source, spec.document.replaced)) from None
-    findings = add_origins(partial.findings, spec.span.source, spec.document.replaced)
+        raise SpecError(add_origins(error.diagnostics, spec.document)) from None
+    findings = add_origins(partial.findings, spec.document)
     graph = partial.graph
     if partial.findings:
         size, shapes = spec.input, tuple(node.shape for node in graph.nodes)
@@ -351,21 +355,24 @@ def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
     if expect.output is not None and expect.output != analysis.output:
         message = f"`expect` declares an output of {show(expect.output)}, but the network has {show(analysis.output)}"
         help = f"if the change is intended, write `output: {list(analysis.output)}`"
-        findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=help))
+        fixes = propose(help, replace_text(expect.spans["output"], str(list(analysis.output))))
+        findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=help, fixes=fixes))
     if expect.squares is not None and (found := _compare_squares(analysis.accepted, *expect.squares)):
-        message, help = found
-        findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help))
+        message, help, text = found
+        fixes = propose(help, replace_text(expect.spans["squares"], text)) if text else ()
+        findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help, fixes=fixes))
     for name, promised in expect.counts.items():
         counted = getattr(analysis.total, name)
         if counted != promised:
             message = f"`expect` declares {promised:,} {name}, but the network has {counted:,}"
             help = f"if the change is intended, write {counted}"
-            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=help))
+            fixes = propose(help, replace_text(expect.spans[name], str(counted)))
+            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=help, fixes=fixes))
     return findings
 
 
-def _compare_squares(accepted: Accepted, least: int, most: int | None) -> tuple[str, str] | None:
-    """How the accepted squares differ from those of `expect`, and a suggested fix; None if they are equal.
+def _compare_squares(accepted: Accepted, least: int, most: int | None) -> tuple[str, str, str] | None:
+    """How the accepted squares differ from those of `expect`, a suggested fix in words and as text; None if they are equal.
 
     Where the solver has no answer, shape inference is run at every size from 1 to `most + 1`, but not beyond `SQUARES_TRIED`.
     """
@@ -376,9 +383,10 @@ def _compare_squares(accepted: Accepted, least: int, most: int | None) -> tuple[
             return None
         message = f"`expect` declares accepted squares of {expected}, but the network accepts {describe(squares)}"
         if not squares:
-            return message, "remove `squares`: the network accepts no square image"
+            return message, "remove `squares`: the network accepts no square image", ""
         end = "null" if squares[-1].most is None else squares[-1].most
-        return message, f"if the change is intended, write `squares: [{squares[0].least}, {end}]`"
+        text = f"[{squares[0].least}, {end}]"
+        return message, f"if the change is intended, write `squares: {text}`", text
     last = SQUARES_TRIED if most is None else min(most + 1, SQUARES_TRIED)
     wrong = [n for n in (least, *((most,) if most is not None else ())) if (n, n) not in accepted]
     runs = [n for n in range(1, last + 1) if (n < least or (most is not None and n > most)) and (n, n) in accepted]
@@ -388,4 +396,5 @@ def _compare_squares(accepted: Accepted, least: int, most: int | None) -> tuple[
     return (
         f"`expect` declares accepted squares of {expected}, but the network {actual}",
         "write the sizes it accepts, or remove `squares`",
+        "",
     )

@@ -46,10 +46,11 @@ def _print_lines(results: Sequence[CheckedFile], inputs: Inputs, findings: Seque
         click.echo(f"{printable(result.name)}: ok, {result.summary}")
     if len(results) == 1 and not findings and not inputs.skipped:
         return
+    if fixable := _describe_fixes(findings):
+        click.echo(fixable)
     thing = "file" if any(result.kind == "recipe" for result in results) else "spec"
     errors = sum(finding.severity == "error" for finding in findings)
     counts = f"{count_text(errors, 'error')}, {count_text(len(findings) - errors, 'warning')}"
-    counts += _describe_fixes(findings)
     skipped = f"; {count_text(len(inputs.skipped), 'other YAML file')} skipped" if inputs.skipped else ""
     click.echo(f"{count_text(len(results), thing)} checked, {len(good):,} ok: {counts}{skipped}")
 
@@ -62,7 +63,7 @@ def _describe_fixes(findings: Sequence[Diagnostic]) -> str:
         return ""
     ways = [f"{safe:,} with `--fix`"] if safe else []
     ways += [f"{likely:,}{' more' if safe else ''} with `--fix --unsafe-fixes`"] if likely else []
-    return f"; fixable: {', '.join(ways)}"
+    return f"fixable: {', '.join(ways)}"
 
 
 def _envelope(results: Sequence[CheckedFile], inputs: Inputs, findings: Sequence[Diagnostic]) -> dict[str, object]:

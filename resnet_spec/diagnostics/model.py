@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 Severity = Literal["error", "warning"]
-Origin = Literal["spec", "library", "command line"]
+Origin = Literal["spec", "shipped", "library", "command line"]
 DocumentKind = Literal["spec", "recipe"]
 Applicability = Literal["safe", "likely", "hint"]
 
@@ -21,9 +21,9 @@ _KEY = re.compile(r'"((?:[^"\\]|\\.)*)": ')
 class Source:
     """One text that was read: a file, standard input, a dict, or a `--set` argument.
 
-    `name` is shown to the user. `origin` is where the text comes from: a finding inside a library block is reported at the line
-    of the user's file that uses the block. `data`: the text is the JSON (indented by 2) of a spec that was given as Python
-    data, so its line numbers mean nothing to the user.
+    `name` is shown to the user. `origin` is where the text comes from: a finding inside a library block or a shipped spec is
+    reported at the line of the user's file that leads there. `data`: the text is the JSON (indented by 2) of a spec that was
+    given as Python data, so its line numbers mean nothing to the user.
     """
 
     name: str
@@ -145,6 +145,12 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     severity: Severity = "error"
     fixes: tuple[Fix, ...] = ()
+
+    @property
+    def file_span(self) -> Span | None:
+        """The place in a file of the user: the primary one, else the first secondary one that is in a file of the user."""
+        places = [self.span, *(label.span for label in self.related)]
+        return next((span for span in places if span is not None and span.source.origin == "spec"), None)
 
     @property
     def suppressed(self) -> bool:

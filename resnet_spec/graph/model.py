@@ -57,6 +57,9 @@ class BrokenNode:
     span: Span = field(compare=False)
 
 
+_WITHIN = {"library": "in this block of the library", "shipped": "in this block of a shipped spec"}
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """A network built for images of `input` (C, H, W)."""
@@ -82,12 +85,18 @@ class Graph:
         return (region for region in self.regions if region.start <= position < region.stop)
 
     def place(self, position: int) -> tuple[Span, tuple[Label, ...]]:
-        """The line of the user's file that led to a node, and the line of the library's block, if it is in one."""
+        """The line of the user's file that led to a node, and the line of the library or of a shipped spec, if it is in one.
+
+        For a node of a shipped spec that no line of the user's file led to, the line of the shipped spec.
+        """
         span = self.nodes[position].span
-        if span.source.origin != "library":
-            return span, ()
-        outer = [region.span for region in self.around(position) if region.span.source.origin != "library"]
-        return (outer[-1], (Label(span, "in this block of the library"),)) if outer else (span, ())
+        around = [region.span for region in self.around(position)]
+        for outside in (("library", "shipped"), ("library",)):
+            if span.source.origin not in outside:
+                return span, ()
+            if own := [each for each in around if each.source.origin not in outside]:
+                return own[-1], (Label(span, _WITHIN[span.source.origin]),)
+        return span, ()
 
     def readers(self) -> tuple[tuple[int, ...], ...]:
         """For each node, the positions of the nodes that read it, once for each time they do."""

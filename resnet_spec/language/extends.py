@@ -51,10 +51,14 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class ExtendsChain:
-    """A document and those it extends, in the order in which they are merged: `documents[-1]` is the one that was read."""
+    """A document and those it extends, in the order in which they are merged: `documents[-1]` is the one that was read.
+
+    `leads`: for each shipped file that was read, the place of the `extends` in a file of the user that leads there.
+    """
 
     documents: tuple[MappingNode, ...]
     warnings: tuple[Diagnostic, ...]
+    leads: dict[Source, Span]
 
 
 def read_chain(source: Source, kind: DocumentKind, location: Location | None) -> ExtendsChain:
@@ -66,7 +70,7 @@ def read_chain(source: Source, kind: DocumentKind, location: Location | None) ->
     reader = _ChainReader(kind)
     reader.size.bytes = _bytes(source)
     reader.collect(reader.read(source), location, ())
-    return ExtendsChain(tuple(reader.documents), tuple(reader.warnings))
+    return ExtendsChain(tuple(reader.documents), tuple(reader.warnings), reader.leads)
 
 
 def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
@@ -83,11 +87,23 @@ def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
     raise document_error(kind)([Diagnostic("wrong-type", message, node.span, help=help)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The file that an `extends` names: its path, its name in messages, the root of its own `extends`, and whether the package
+    ships it."""
+
+    path: Path
+    name: str
+    root: Path | None
+    shipped: bool
+
+
 class _ChainReader:
     def __init__(self, kind: DocumentKind) -> None:
         self.kind = kind
         self.documents: list[MappingNode] = []
         self.warnings: list[Diagnostic] = []
+        self.leads: dict[Source, Span] = {}
         self.done: set[Path] = set()
         self.size = DocumentSize()
 
@@ -123,8 +139,8 @@ class _ChainReader:
     def collect(self, document: MappingNode, here: Location | None, stack: tuple[tuple[Path, Span], ...]) -> None:
         """Append what `document` extends, then `document` itself."""
         for item in self._extends(document):
-            path, name, root = self._find(item, here)
-            real = path.resolve()
+            found = self._find(item, here)
+            real = found.path.resolve()
             if any(real == above for above, _ in stack):
                 related = tuple(Label(span, "extended here") for above, span in stack if str(span) != str(item.span))
                 message = f"`extends: {item.text}` leads back to a file that is being read"
@@ -134,14 +150,22 @@ class _ChainReader:
                 continue
             if len(stack) >= MAX_CHAIN:
                 raise self._refuse("too-deep", f"more than {MAX_CHAIN} files extend each other", item.span)
-            extended = self._read_extended(path, name, item)
-            self.collect(extended, Location(path.parent, root), (*stack, (real, item.span)))
+            extended = self._read_extended(found, item)
+            if found.shipped and (lead := self._lead(item)) is not None:
+                self.leads[extended.span.source] = lead
+            self.collect(extended, Location(found.path.parent, found.root), (*stack, (real, item.span)))
             self.done.add(real)
         self.documents.append(document)
 
-    def _read_extended(self, path: Path, name: str, item: ScalarNode) -> MappingNode:
+    def _lead(self, item: ScalarNode) -> Span | None:
+        """The place in a file of the user that leads to what `item` names; None if none does."""
+        source = item.span.source
+        return self.leads.get(source) if source.origin == "shipped" else item.span
+
+    def _read_extended(self, found: _Found, item: ScalarNode) -> MappingNode:
         """Read the document that an `extends` names. All documents together have the limits of a single one."""
-        source = self._read_file(path, name, item)
+        name = found.name
+        source = self._read_file(found, item)
         help = f"a {self.kind} and everything it extends together have the limits of a single file"
         if (count := _bytes(source)) <= MAX_BYTES:  # a larger one is refused for itself
             self.size.bytes += count
@@ -157,10 +181,10 @@ class _ChainReader:
             raise self._refuse("too-many-nodes", message, item.span, help)
         return document
 
-    def _read_file(self, path: Path, name: str, item: ScalarNode) -> Source:
+    def _read_file(self, found: _Found, item: ScalarNode) -> Source:
         """Read the file that an `extends` names; if it cannot be read, the finding is at the `extends`."""
         try:
-            return read_file(path, name, self.kind)
+            return read_file(found.path, found.name, self.kind, "shipped" if found.shipped else "spec")
         except ArgumentError as error:
             raise document_error(self.kind)([replace(error.diagnostics[0], span=item.span)]) from None
 
@@ -175,8 +199,8 @@ class _ChainReader:
             found.append(item)
         return found
 
-    def _find(self, item: ScalarNode, here: Location | None) -> tuple[Path, str, Path | None]:
-        """Find the file that an `extends` names: its path, its name in messages, and the root of its own `extends`."""
+    def _find(self, item: ScalarNode, here: Location | None) -> _Found:
+        """Find the file that an `extends` names."""
         text = str(item.value)
         if here is None:
             raise self._refuse("extends-not-allowed", f"this {self.kind} may not extend another file", item.span)
@@ -191,9 +215,9 @@ class _ChainReader:
         if here.root is not None and is_file(path := here.folder / text):
             self._require_inside(path, here.root, item)
             shipped_file = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
-            return path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root
+            return _Found(path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root, shipped_file)
         if (shipped := shipped_path(text, self.kind)) is not None:
-            return shipped, shipped_name(shipped, self.kind), shipped_root(self.kind)
+            return _Found(shipped, shipped_name(shipped, self.kind), shipped_root(self.kind), True)
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
         if here.root is None:
             near = suggestion(text, names, most=0)

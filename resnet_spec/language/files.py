@@ -8,7 +8,7 @@ import stat
 import time
 from pathlib import Path
 
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, DocumentKind, Source, Span, document_error
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, DocumentKind, Origin, Source, Span, document_error
 from resnet_spec.language.library import shipped_root
 from resnet_spec.language.reader import MAX_BYTES
 
@@ -18,7 +18,7 @@ PROJECT_MARKERS = (".git", "pyproject.toml")
 SUFFIXES = (".yaml", ".yml")  # of the files that `extends` reads
 
 
-def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec") -> Source:
+def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec", origin: Origin = "spec") -> Source:
     """Read a file as a source; a file that is too large is read only far enough to detect that.
 
     A device or a pipe is read up to the same limit. A pipe that another process has open is read for as long as that takes;
@@ -39,7 +39,7 @@ def read_file(path: Path, name: str | None = None, kind: DocumentKind = "spec") 
     except OSError as error:
         message = f"cannot read {shown}: {error.strerror or error}"
         raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
-    return decode(data, shown, kind)
+    return decode(data, shown, kind, origin)
 
 
 def _read(path: Path) -> bytes:
@@ -78,14 +78,14 @@ def _read_pipe(pipe: int) -> bytes:
     return b"".join(pieces)
 
 
-def decode(data: bytes, name: str, kind: DocumentKind = "spec") -> Source:
+def decode(data: bytes, name: str, kind: DocumentKind = "spec", origin: Origin = "spec") -> Source:
     """Decode bytes as a source.
 
     Raises:
         SpecError, RecipeError: they are not UTF-8.
     """
     try:
-        return Source(name, data.decode("utf-8-sig"))
+        return Source(name, data.decode("utf-8-sig"), origin)
     except UnicodeDecodeError as error:
         if len(data) > MAX_BYTES:
             return Source(name, data.decode("latin-1"))  # `parse` then rejects it as too large

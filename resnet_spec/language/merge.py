@@ -7,7 +7,7 @@ defines. `extends` reads the files, `merge_tree` applies one patch, and this mod
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class Resolved:
     overridden: bool  # by `--set`; `expect` then does not apply
     warnings: tuple[Diagnostic, ...]
     replaced: dict[Span, YamlNode]  # the place of a value -> the value of an earlier file that it overrides
+    leads: dict[Source, Span] = field(default_factory=dict)  # a shipped file -> the place in the user's file that leads there
 
 
 def resolve(source: Source, folder: Path | None, root: Path | None, patches: Iterable[MappingNode] = ()) -> Resolved:
@@ -70,7 +71,7 @@ def resolve(source: Source, folder: Path | None, root: Path | None, patches: Ite
         blocks = _merge_blocks(merger, blocks, document.get("blocks"))
         merged = merger.merge(merged, document.without(("blocks", "extends")), "root")
     merged = replace(merged, span=chain.documents[-1].span)
-    return _apply(merger, Resolved(source, merged, blocks, False, chain.warnings, merger.replaced), patches)
+    return _apply(merger, Resolved(source, merged, blocks, False, chain.warnings, merger.replaced, chain.leads), patches)
 
 
 def apply_patches(resolved: Resolved, patches: Iterable[MappingNode]) -> Resolved:

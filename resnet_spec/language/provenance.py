@@ -7,24 +7,35 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
+from resnet_spec.language.merge import Resolved
 from resnet_spec.language.nodes import ScalarNode, YamlNode
 
 MOST_STEPS = 4
 
 
-def add_origins(findings: Iterable[Diagnostic], main: Source, replaced: Mapping[Span, YamlNode]) -> list[Diagnostic]:
+def add_origins(findings: Iterable[Diagnostic], resolved: Resolved) -> list[Diagnostic]:
     """Put the place in the author's own text first in each finding, and add a note for each value that overrides another one.
 
     Args:
-        main: the text that was checked.
-        replaced: the values that were overridden in its merge (see `Resolved`).
+        resolved: the document that was checked.
     """
-    overriding = _Overriding(replaced)
-    return [_with_notes(_at_the_cause(finding, main), overriding) for finding in findings]
+    overriding = _Overriding(resolved.replaced)
+    return [_with_notes(_at_the_cause(finding, resolved), overriding) for finding in findings]
 
 
-def _at_the_cause(finding: Diagnostic, main: Source) -> Diagnostic:
-    """A finding in an extended file, with its cause in the author's file as the primary place."""
+def place_warnings(warnings: Iterable[Diagnostic], resolved: Resolved) -> list[Diagnostic]:
+    """Put the place in the author's own text first in each warning; those that a comment suppresses, here or there, are left
+    out."""
+    placed = [_at_the_cause(warning, resolved) for warning in warnings if not warning.suppressed]
+    return [warning for warning in placed if not warning.suppressed]
+
+
+def _at_the_cause(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
+    """A finding in an extended file, with its cause in the author's file as the primary place.
+
+    For a finding in a shipped file, that is the `extends` that leads there, unless a value of the author's causes it.
+    """
+    main = resolved.source
     span = finding.span
     if span is None or _near(span, main):
         return finding
@@ -32,6 +43,9 @@ def _at_the_cause(finding: Diagnostic, main: Source) -> Diagnostic:
         if _near(label.span, main):
             others = (*finding.related[:number], *finding.related[number + 1 :])
             return replace(finding, span=label.span, label=label.text, related=(Label(span, finding.label), *others))
+    if (lead := resolved.leads.get(span.source)) is not None:
+        related = (Label(span, finding.label), *finding.related)
+        return replace(finding, span=lead, label="extended here", related=related)
     return finding
 
 

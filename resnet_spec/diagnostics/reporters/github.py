@@ -17,7 +17,7 @@ def report(diagnostics: Sequence[Diagnostic], color: bool) -> str:
 
 
 def _command(diagnostic: Diagnostic) -> str:
-    span = diagnostic.span
+    span = diagnostic.file_span
     fields = {"title": diagnostic.code}
     if span is not None:
         fields = {"file": span.source.name, "line": str(span.line), "col": str(span.column), **fields}
