@@ -41,11 +41,11 @@ suite: $(VENV)/installed  ## every test but the drills
 test: $(VENV)/installed  ## lint and the whole suite, beside each other
 	$(MAKE) --no-print-directory --jobs=2 lint suite
 
-drill: $(VENV)/installed  ## kill training processes 20 times, at random steps and in the middle of writes, and resume them
+drill: $(VENV)/installed  ## kill training processes 20 times, at random steps and in writes, and resume them; measure how work grows
 	$(BIN)/python -m pytest $(PARALLEL) -m drill
 
 soak: $(VENV)/installed  ## the same 200 times
-	DRILLS=200 $(BIN)/python -m pytest $(PARALLEL) -m drill
+	DRILLS=200 $(BIN)/python -m pytest $(PARALLEL) -m drill tests/training
 
 # The long runs. CIFAR=DIR and POKEMON=DIR are the folders of the data. Each run continues where it was stopped.
 evidence: $(VENV)/installed  ## he2015-cifar and cifar-fast to their ends, three seeds, bf16 beside fp32; pokemon

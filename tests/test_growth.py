@@ -23,7 +23,7 @@ from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.rendering import render
 from resnet_spec.training.recipe.reader import read_recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.drill
 
 MOST = 1.5  # 1 is proportional, and 2 the square
 TIMES = (1, 2, 4, 8)

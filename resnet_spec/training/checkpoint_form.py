@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ class FormError(ValueError):
     """A checkpoint is not of the form that a run needs; the message says what is not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Form:
     """What the state of a run is like. `steps` is the length of the run, in steps of the optimizer."""
 
@@ -41,6 +42,14 @@ class Form:
         """More bytes than a checkpoint of the run has."""
         held: int = sum(each.nbytes for each in self.module.state_dict().values())
         return _CONSTANT + _FACTOR * held
+
+    @cached_property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return make_optimizer(self.module, self.recipe)
+
+    @cached_property
+    def _state_forms(self) -> dict[int, dict[str, object]] | None:
+        return _state_forms(self._optimizer)
 
     def check(self, state: Mapping[str, object], step: int) -> None:
         """Raise FormError where `state` is not that of the run after `step` steps."""
@@ -59,7 +68,7 @@ class Form:
         self._check_sums(state.get("sums"))
 
     def _check_optimizer(self, found: object) -> None:
-        optimizer = make_optimizer(self.module, self.recipe)
+        optimizer = self._optimizer
         own = optimizer.state_dict()["param_groups"]
         assert isinstance(own, list)
         _require(isinstance(found, dict) and found.keys() == {"state", "param_groups"}, "optimizer")
@@ -75,7 +84,7 @@ class Form:
                 _require(fits, f"optimizer.param_groups.{key}")
         parameters = [each for group in optimizer.param_groups for each in group["params"]]
         _require(isinstance(states, dict), "optimizer.state")
-        forms = _state_forms(optimizer)
+        forms = self._state_forms
         for number, values in states.items():
             _require(_is_count(number) and number < len(parameters), "optimizer.state")
             _require(isinstance(values, dict), f"optimizer.state.{number}")

