@@ -16,7 +16,7 @@ a wrong argument raises ArgumentError; any other exception is a bug in resnet-sp
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -107,7 +107,11 @@ class Analysis:
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, without those that are suppressed by a comment on their line."""
-        found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
+        return self.lint()
+
+    def lint(self, select: Collection[str] = ()) -> tuple[Diagnostic, ...]:
+        """As `lints`, with the warnings of rules that are off by default where `select` has their codes."""
+        found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden), select)
         return tuple(finding for finding in found if not finding.suppressed)
 
     @property

@@ -14,6 +14,8 @@ from resnet_spec.diagnostics.text import count_text
 from resnet_spec.language.catalog import catalog
 from resnet_spec.ops import show
 
+ALL = "ALL"
+
 
 @click.command(
     "check",
@@ -30,7 +32,11 @@ Examples:
 @spec_root_option
 @findings_options
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Treat warnings as errors.")
-@click.option("--select", metavar="CODES", help="Show only warnings with these codes (comma-separated).")
+@click.option(
+    "--select",
+    metavar="CODES",
+    help="Show only warnings with these codes (comma-separated), also those that are off by default; `ALL` shows all.",
+)
 @click.option("--ignore", metavar="CODES", help="Hide warnings with these codes (comma-separated).")
 @click.option("-q", "--quiet", is_flag=True, help="Print only findings.")
 @click.pass_context
@@ -49,18 +55,18 @@ def command(
 
     Findings are printed to stdout. Exit code: 0 without errors, 1 with errors, 2 if a file cannot be read.
     """
-    _refuse_unknown(select, ignore)
+    chosen, left_out = _codes(select), _codes(ignore)
     findings: list[Diagnostic] = []
     good: list[str] = []
     code = 0
     for spec in specs:
         try:
             analysis = compiler.analyze(find_target(spec, None, spec_root), sets)
-            found, line = [*analysis.warnings, *analysis.lints], _line(spec, analysis)
+            found, line = [*analysis.warnings, *analysis.lint(chosen or ())], _line(spec, analysis)
         except ResnetSpecError as error:
             found, line = list(error.diagnostics), ""
             code = max(code, error.exit_code)
-        found = [finding for finding in found if finding.severity == "error" or _wanted(finding.code, select, ignore)]
+        found = [finding for finding in found if finding.severity == "error" or _wanted(finding.code, chosen, left_out)]
         if warning == "error":
             found = [replace(finding, severity="error") for finding in found]
         if any(finding.severity == "error" for finding in found):
@@ -89,15 +95,20 @@ def _line(spec: str, analysis: compiler.Analysis) -> str:
     return f"{printable(spec)}: ok, {sizes}, {counts}, accepts {analysis.accepted.describe()}{note}"
 
 
-def _refuse_unknown(*lists: str | None) -> None:
-    """Reject codes that do not exist."""
-    for code in (word.strip() for codes in lists for word in (codes or "").split(",")):
-        if code and code not in catalog():
-            help = suggestion(code, list(catalog()), most=0) or "see `resnet-spec explain`"
-            raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
+def _codes(written: str | None) -> frozenset[str] | None:
+    """The codes of an option, of which `ALL` stands for all; None where the option is not given. Refuses codes that do not
+    exist."""
+    if written is None:
+        return None
+    codes = {word.strip() for word in written.split(",")} - {""}
+    if ALL in codes:
+        return frozenset(catalog())
+    for code in sorted(codes - catalog().keys()):
+        help = suggestion(code, list(catalog()), most=0) or "see `resnet-spec explain`"
+        raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
+    return frozenset(codes)
 
 
-def _wanted(code: str, select: str | None, ignore: str | None) -> bool:
+def _wanted(code: str, chosen: frozenset[str] | None, left_out: frozenset[str] | None) -> bool:
     """Whether warnings of a code are to be shown."""
-    chosen, left_out = (None if codes is None else {word.strip() for word in codes.split(",")} for codes in (select, ignore))
     return (chosen is None or code in chosen) and (left_out is None or code not in left_out)

@@ -6,7 +6,7 @@ return new objects; a graph is never modified.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -81,12 +81,15 @@ class Graph:
         """The regions that contain a node, the outermost first."""
         return (region for region in self.regions if region.start <= position < region.stop)
 
-    def place(self, position: int) -> tuple[Span, tuple[Label, ...]]:
-        """The line of the user's file that led to a node, and the line of the library's block, if it is in one."""
+    def place(self, position: int, around: Callable[[int], Iterable[Region]] | None = None) -> tuple[Span, tuple[Label, ...]]:
+        """The line of the user's file that led to a node, and the line of the library's block, if it is in one.
+
+        `around` is a faster `self.around`, for callers with many nodes.
+        """
         span = self.nodes[position].span
         if span.source.origin != "library":
             return span, ()
-        outer = [region.span for region in self.around(position) if region.span.source.origin != "library"]
+        outer = [region.span for region in (around or self.around)(position) if region.span.source.origin != "library"]
         return (outer[-1], (Label(span, "in this block of the library"),)) if outer else (span, ())
 
     def readers(self) -> tuple[tuple[int, ...], ...]:
@@ -100,6 +103,8 @@ class Graph:
 
     def gates(self) -> frozenset[int]:
         """The positions of the nodes of C x 1 x 1 that only scale the channels of a value of C x H x W."""
+        if not any(node.op.broadcasts for node in self.nodes):
+            return frozenset()
         readers = self.readers()
         found: set[int] = set()
 
