@@ -96,17 +96,14 @@ def _line(spec: str, analysis: compiler.Analysis) -> str:
 
 
 def _codes(written: str | None) -> frozenset[str] | None:
-    """The codes of an option, of which `ALL` stands for all; None where the option is not given. Refuses codes that do not
-    exist."""
+    """The codes of an option, where `ALL` means all; None where the option is not given. Refuses codes that do not exist."""
     if written is None:
         return None
     codes = {word.strip() for word in written.split(",")} - {""}
-    if ALL in codes:
-        return frozenset(catalog())
-    for code in sorted(codes - catalog().keys()):
+    for code in sorted(codes - catalog().keys() - {ALL}):
         help = suggestion(code, list(catalog()), most=0) or "see `resnet-spec explain`"
         raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
-    return frozenset(codes)
+    return frozenset(catalog() if ALL in codes else codes)
 
 
 def _wanted(code: str, chosen: frozenset[str] | None, left_out: frozenset[str] | None) -> bool:

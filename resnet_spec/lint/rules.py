@@ -5,7 +5,7 @@ Each module registers the rules of one subject when it is imported. The papers' 
 
 from __future__ import annotations
 
-from resnet_spec.lint import layers, names, residual, sizes, unused
+from resnet_spec.lint import classifier, layers, names, residual, sizes, unused
 from resnet_spec.lint.registry import RULES, LintContext, Rule, lint, rule
 
-__all__ = ["RULES", "LintContext", "Rule", "layers", "lint", "names", "residual", "rule", "sizes", "unused"]
+__all__ = ["RULES", "LintContext", "Rule", "classifier", "layers", "lint", "names", "residual", "rule", "sizes", "unused"]

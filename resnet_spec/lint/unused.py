@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resnet_spec.diagnostics import Diagnostic, Span
+from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
+from resnet_spec.lint.reading import BlockReading
 from resnet_spec.lint.registry import LintContext, rule
 
 
@@ -23,3 +24,34 @@ def unused_definition(context: LintContext) -> Iterator[Diagnostic]:
             if span.source is spec.span.source:
                 message = f"the {what} `{name}` is never used"
                 yield Diagnostic("unused-definition", message, span, help="remove it, or use it", severity="warning")
+
+
+@rule("unused-argument")
+def unused_argument(context: LintContext) -> Iterator[Diagnostic]:
+    """An argument that nothing in its block reads, as where the stride of a stage never reaches a convolution."""
+    main = context.spec.span.source
+    for reading in context.reading.blocks.values():
+        for name, declared in reading.unread_arguments.items():
+            finding = _ignored(reading, name, declared, main)
+            if finding is not None:
+                yield finding
+
+
+def _ignored(reading: BlockReading, name: str, declared: Span, main: Source) -> Diagnostic | None:
+    """The finding about an argument that a block does not read: where it is given, else where it is declared. There is none
+    where only files that the spec extends are involved."""
+    block = reading.block
+    help = f"use `{name}` inside the block, or remove the argument"
+    if name == "stride":
+        help = "write `stride: stride` in the convolution (or the pool) that is to have the stride"
+    given = [span for span in reading.given.get(name, ()) if span.source is main or span.source.origin == "command line"]
+    if given:
+        message = f"`{name}` has no effect: nothing in the block `{block.name}` reads it"
+        notes = (f"and in {len(given) - 1} more places",) if len(given) > 1 else ()
+        related = (Label(declared, "the argument is declared here"),)
+        return Diagnostic("unused-argument", message, given[0], "", related, help, notes, "warning")
+    message = f"nothing in the block `{block.name}` reads its argument `{name}`"
+    for span in (declared, block.key):
+        if span.source is main:
+            return Diagnostic("unused-argument", message, span, help=help, severity="warning")
+    return None
