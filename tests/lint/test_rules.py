@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import resnet_spec
@@ -25,6 +27,15 @@ def unsuppressed(name: str) -> list[Diagnostic]:
 @pytest.mark.parametrize("name", CANONICAL)
 def test_the_papers_networks_give_none(name: str) -> None:
     assert unsuppressed(name) == []
+
+
+ZOO = sorted((Path(__file__).parent.parent / "networks" / "zoo").glob("*.yaml"))
+DESERVED = {"vgg16_bn": {"redundant-bias", "small-receptive-field"}}
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+def test_the_networks_of_torchvision_and_timm_give_those_they_deserve(path: Path) -> None:
+    assert set(codes(str(path))) == DESERVED.get(path.stem, set())
 
 
 @pytest.mark.parametrize("name", shipped_names())
