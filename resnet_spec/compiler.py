@@ -16,7 +16,7 @@ a wrong argument raises ArgumentError; any other exception is a bug in resnet-sp
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -113,7 +113,11 @@ class Analysis:
     @cached_property
     def lints(self) -> tuple[Diagnostic, ...]:
         """Warnings about a network that works, without those that are suppressed by a comment on their line."""
-        found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden))
+        return self.lint()
+
+    def lint(self, select: Collection[str] = ()) -> tuple[Diagnostic, ...]:
+        """As `lints`, with the warnings of rules that are off by default where `select` has their codes."""
+        found = lint(LintContext(self.spec, self.graph, self.accepted, self.overridden), select)
         return tuple(place_warnings(found, self.spec.document))
 
     @property
@@ -269,8 +273,10 @@ def analyze(
     raise SpecError(_prove(found, target, check))
 
 
-def prove_warnings(analysis: Analysis, target: Target, sets: Iterable[str] = ()) -> list[Diagnostic]:
-    """The warnings of an analysis, with the fixes that work."""
+def prove_warnings(
+    analysis: Analysis, target: Target, sets: Iterable[str] = (), select: Collection[str] = ()
+) -> list[Diagnostic]:
+    """The warnings of an analysis, with the fixes that work; `select` as for `Analysis.lint`."""
     patches = list_patches(sets)
 
     def check(source: Source) -> Sequence[Diagnostic]:
@@ -278,9 +284,9 @@ def prove_warnings(analysis: Analysis, target: Target, sets: Iterable[str] = ())
             other = _analyze(replace(target, source=source), patches, analysis.input)
         except ResnetSpecError as error:
             return error.diagnostics
-        return (*other.warnings, *other.lints)
+        return (*other.warnings, *other.lint(select))
 
-    return _prove((*analysis.warnings, *analysis.lints), target, check)
+    return _prove((*analysis.warnings, *analysis.lint(select)), target, check)
 
 
 def _prove(findings: Sequence[Diagnostic], target: Target, check: Check) -> list[Diagnostic]:

@@ -100,6 +100,12 @@ def blocks(n: int, block: Callable[[int], str], used: bool = True) -> str:
     return f"{HEAD}blocks:\n{each(n, lambda k: f'b{k}: {block(k)}')}stem:\n{uses}"
 
 
+def projections(n: int) -> str:
+    """Stages of the library's block, each with warnings in the library's text."""
+    patch = "blocks: {projection: {extends: projection, branch: {0: {bias: true}}}}\n"
+    return HEAD + patch + "block: {op: basic, project: true}\nstages:\n" + each(n, lambda k: f"s{k}: {{width: 4, depth: 3}}")
+
+
 def before(k: int) -> str:
     """The value before the one with number `k`."""
     return f"c{k - 1}" if k else "input"
@@ -161,6 +167,11 @@ FAMILIES: dict[str, Family] = {
     # warnings
     "unused params": spec(200, lambda n: params(n, lambda k: f"a{k}: 1")),
     "unused blocks": spec(75, lambda n: blocks(n, lambda k: "{branch: {r: relu}}", used=False)),
+    "unread arguments": spec(75, lambda n: blocks(n, lambda k: "{defaults: {a: 1}, branch: {r: relu}}")),
+    "params in a chain": spec(200, lambda n: params(n, lambda k: f"a{k}: a{k + 1}") + f"  a{n}: 1\n"),
+    "biased projections": spec(150, lambda n: projections(n)),
+    "doubled operations": spec(250, lambda n: stem(n, lambda k: f"r{k}: relu\n  n{k}: norm\n  m{k}: norm")),
+    "convolutions without activations": spec(150, lambda n: stem(n, lambda k: f"c{k}: {CONV(4)}\n  n{k}: norm")),
     "comments that suppress": spec(400, lambda n: params(n, lambda k: f"a{k}: 1  # resnet-spec: ignore[unused-definition]")),
     "comments that suppress nothing": spec(100, lambda n: params(n, lambda k: f"a{k}: 1  # resnet-spec: ignore[x{k}]")),
     # texts

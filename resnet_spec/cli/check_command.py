@@ -15,6 +15,8 @@ from resnet_spec.diagnostics import Applicability, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.language.catalog import catalog
 
+ALL = "ALL"
+
 
 @click.command(
     "check",
@@ -33,7 +35,11 @@ Examples:
 @spec_root_option
 @findings_options
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Treat warnings as errors.")
-@click.option("--select", metavar="CODES", help="Show only warnings with these codes (comma-separated).")
+@click.option(
+    "--select",
+    metavar="CODES",
+    help="Show only warnings with these codes (comma-separated), also those that are off by default; `ALL` shows all.",
+)
 @click.option("--ignore", metavar="CODES", help="Hide warnings with these codes (comma-separated).")
 @click.option("--fix", is_flag=True, help="Apply the safe fixes to the files, and show what remains.")
 @click.option(
@@ -63,10 +69,10 @@ def command(
     """
     if unsafe_fixes and not (fix or diff):
         raise click.UsageError("--unsafe-fixes needs --fix or --diff")
-    _refuse_unknown(select, ignore)
+    chosen, left_out = _codes(select), _codes(ignore)
     inputs = find_inputs(specs)
-    options = CheckOptions(sets, spec_root)
-    choose = partial(_choose, select=select, ignore=ignore, strict=warning == "error")
+    options = CheckOptions(sets, spec_root, chosen or frozenset())
+    choose = partial(_choose, chosen=chosen, left_out=left_out, strict=warning == "error")
     if not (fix or diff):
         results = [choose(check_file(name, options)) for name in inputs.names]
         ctx.exit(report_results(results, inputs, message_format, quiet))
@@ -81,24 +87,26 @@ def command(
     ctx.exit(report_fixed(fixed, inputs, message_format, quiet))
 
 
-def _choose(result: CheckedFile, select: str | None, ignore: str | None, strict: bool) -> CheckedFile:
+def _choose(result: CheckedFile, chosen: frozenset[str] | None, left_out: frozenset[str] | None, strict: bool) -> CheckedFile:
     """A result with the chosen warnings; as errors, if `strict`."""
-    kept = [each for each in result.findings if each.severity == "error" or _is_wanted(each.code, select, ignore)]
+    kept = [each for each in result.findings if each.severity == "error" or _is_wanted(each.code, chosen, left_out)]
     if strict:
         kept = [replace(finding, severity="error") for finding in kept]
     code = max(result.exit_code, int(any(finding.severity == "error" for finding in kept)))
     return replace(result, findings=tuple(kept), exit_code=code)
 
 
-def _refuse_unknown(*lists: str | None) -> None:
-    """Reject codes that do not exist."""
-    for code in (word.strip() for codes in lists for word in (codes or "").split(",")):
-        if code and code not in catalog():
-            help = suggestion(code, list(catalog()), most=0) or "see `resnet-spec explain`"
-            raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
+def _codes(written: str | None) -> frozenset[str] | None:
+    """The codes of an option, where `ALL` means all; None where the option is not given. Refuses codes that do not exist."""
+    if written is None:
+        return None
+    codes = {word.strip() for word in written.split(",")} - {""}
+    for code in sorted(codes - catalog().keys() - {ALL}):
+        help = suggestion(code, list(catalog()), most=0) or "see `resnet-spec explain`"
+        raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
+    return frozenset(catalog() if ALL in codes else codes)
 
 
-def _is_wanted(code: str, select: str | None, ignore: str | None) -> bool:
+def _is_wanted(code: str, chosen: frozenset[str] | None, left_out: frozenset[str] | None) -> bool:
     """Whether warnings of a code are to be shown."""
-    chosen, left_out = (None if codes is None else {word.strip() for word in codes.split(",")} for codes in (select, ignore))
     return (chosen is None or code in chosen) and (left_out is None or code not in left_out)

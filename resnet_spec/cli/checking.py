@@ -16,10 +16,11 @@ CheckedKind = Literal["spec", "recipe", "patch"]
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """How files are checked: the patches of `--set`, and `--spec-root`."""
+    """How files are checked: the patches of `--set`, `--spec-root`, and the codes of `--select`."""
 
     sets: tuple[str, ...] = ()
     spec_root: str | None = None
+    select: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def check_target(name: str, target: compiler.Target, options: CheckOptions) -> C
     """Check a spec that was read from a file."""
     try:
         analysis = compiler.analyze(target, options.sets)
-        warnings = compiler.prove_warnings(analysis, target, options.sets)
+        warnings = compiler.prove_warnings(analysis, target, options.sets, options.select)
     except ResnetSpecError as error:
         return CheckedFile(name, "spec", error.diagnostics, error.exit_code)
     summary, facts = _describe_network(analysis)

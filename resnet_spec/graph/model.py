@@ -6,7 +6,7 @@ return new objects; a graph is never modified.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -84,17 +84,20 @@ class Graph:
         """The regions that contain a node, the outermost first."""
         return (region for region in self.regions if region.start <= position < region.stop)
 
-    def place(self, position: int) -> tuple[Span, tuple[Label, ...]]:
+    def place(self, position: int, around: Callable[[int], Iterable[Region]] | None = None) -> tuple[Span, tuple[Label, ...]]:
         """The line of the user's file that led to a node, and the line of the library or of a shipped spec, if it is in one.
 
-        For a node of a shipped spec that no line of the user's file led to, the line of the shipped spec.
+        For a node of a shipped spec that no line of the user's file led to, the line of the shipped spec. `around` is a faster
+        `self.around`, for callers with many nodes.
         """
         span = self.nodes[position].span
-        around = [region.span for region in self.around(position)]
+        if span.source.origin not in ("library", "shipped"):
+            return span, ()
+        enclosing = [region.span for region in (around or self.around)(position)]
         for outside in (("library", "shipped"), ("library",)):
             if span.source.origin not in outside:
                 return span, ()
-            if own := [each for each in around if each.source.origin not in outside]:
+            if own := [each for each in enclosing if each.source.origin not in outside]:
                 return own[-1], (Label(span, _WITHIN[span.source.origin]),)
         return span, ()
 
@@ -109,6 +112,8 @@ class Graph:
 
     def gates(self) -> frozenset[int]:
         """The positions of the nodes of C x 1 x 1 that only scale the channels of a value of C x H x W."""
+        if not any(node.op.broadcasts for node in self.nodes):
+            return frozenset()
         readers = self.readers()
         found: set[int] = set()
 

@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +41,8 @@ _CHILDREN: dict[DocumentPlace, dict[str, DocumentPlace]] = {
     "block": {"branch": "operations", "shortcut": "operations", "after": "operations", "join": "operation"},
 }
 
+_POSITIONS = {"before": "insert_before", "after": "insert_after"}  # words that are tried, and the keys that are meant
+
 
 def _child(place: DocumentPlace, key: str) -> DocumentPlace:
     if place == "operations":
@@ -71,7 +74,7 @@ class TreeMerger:
             path = f"{within}.{key}" if within else key
             value, position = entry.value, None
             if isinstance(value, MappingNode) and place in ("operations", "stages"):
-                value, position = self._take_position(value)
+                value, position = self._take_position(self._without_wrong_position(value, entries))
             merged = self._entry(entries.get(key), Entry(entry.key, value), _child(place, key), path, base)
             if merged is None:
                 entries.pop(key, None)
@@ -153,6 +156,17 @@ class TreeMerger:
         self.report(code, message, key, near or help, fixes=fixes)
 
     # --- the order of entries ---------------------------------------------------------------------------------------------
+
+    def _without_wrong_position(self, value: MappingNode, siblings: Mapping[str, Entry]) -> MappingNode:
+        """Report `before` and `after` with the name of a sibling: as a field or an argument, they would be an unknown name."""
+        for word, meant in _POSITIONS.items():
+            entry = value.entries.get(word)
+            named = entry.value if entry is not None else None
+            if entry is not None and isinstance(named, ScalarNode) and named.value in siblings and "op" in value.entries:
+                message = f"an entry is placed with `{meant}`, not with `{word}`"
+                self.report("unknown-field", message, entry.key, f"write `{meant}: {named.text}`")
+                value = value.without([word])
+        return value
 
     def _take_position(self, value: MappingNode) -> tuple[MappingNode, _Position | None]:
         """Remove `insert_before` or `insert_after` from an entry; returns the entry, and its position if there was one."""

@@ -1,81 +1,57 @@
-"""What a spec defines and never uses: its own blocks, params, and the `let` variables of blocks."""
+"""What a spec defines or passes, and nothing reads: blocks, params, `let` variables, arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resnet_spec.diagnostics import Diagnostic, Source, Span
-from resnet_spec.language import expressions
-from resnet_spec.language.spec import Argument, Block, ScalarNode, Spec, Stage, Use
+from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
+from resnet_spec.lint.reading import BlockReading
+from resnet_spec.lint.registry import LintContext, rule
 
 
-def check_unused(spec: Spec) -> list[Diagnostic]:
-    """A warning for each definition of the file itself that is never used. Those of files that it extends may be for others."""
-    used = _Used(spec)
+@rule("unused-definition")
+def unused_definition(context: LintContext) -> Iterator[Diagnostic]:
+    """A block, a param or a `let` variable of the file itself that nothing reads. Those of files that it extends may be for
+    others."""
+    spec, reading = context.spec, context.reading
     places: list[tuple[str, dict[str, Span]]] = [
-        ("block", {name: block.key for name, block in spec.blocks.items() if block not in used.blocks}),
-        ("param", {name: each.key for name, each in spec.params.items() if name not in used.names}),
+        ("block", {name: block.key for name, block in spec.blocks.items() if block not in reading.blocks}),
+        ("param", {name: each.key for name, each in spec.params.items() if name not in reading.names}),
     ]
-    for block in spec.blocks.values():
-        if block in used.blocks:
-            places.append(("`let` variable", {name: each.key for name, each in block.let.items() if name not in used.names}))
-    return [finding for what, unused in places for finding in _unused(what, unused, spec.span.source)]
+    places += [("`let` variable", each.unread_variables) for each in reading.blocks.values()]
+    for what, unused in places:
+        for name, span in unused.items():
+            if span.source is spec.span.source:
+                message = f"the {what} `{name}` is never used"
+                yield Diagnostic("unused-definition", message, span, help="remove it, or use it", severity="warning")
 
 
-def _unused(what: str, places: dict[str, Span], main: Source) -> Iterator[Diagnostic]:
-    for name, span in places.items():
+@rule("unused-argument")
+def unused_argument(context: LintContext) -> Iterator[Diagnostic]:
+    """An argument that nothing in its block reads, as where the stride of a stage never reaches a convolution."""
+    main = context.spec.span.source
+    for reading in context.reading.blocks.values():
+        for name, declared in reading.unread_arguments.items():
+            finding = _ignored(reading, name, declared, main)
+            if finding is not None:
+                yield finding
+
+
+def _ignored(reading: BlockReading, name: str, declared: Span, main: Source) -> Diagnostic | None:
+    """The finding about an argument that a block does not read: where it is given, else where it is declared. There is none
+    where only files that the spec extends are involved."""
+    block = reading.block
+    help = f"use `{name}` inside the block, or remove the argument"
+    if name == "stride":
+        help = "write `stride: stride` in the convolution (or the pool) that is to have the stride"
+    given = [span for span in reading.given.get(name, ()) if span.source is main or span.source.origin == "command line"]
+    if given:
+        message = f"`{name}` has no effect: nothing in the block `{block.name}` reads it"
+        notes = (f"and in {len(given) - 1} more places",) if len(given) > 1 else ()
+        related = (Label(declared, "the argument is declared here"),)
+        return Diagnostic("unused-argument", message, given[0], "", related, help, notes, "warning")
+    message = f"nothing in the block `{block.name}` reads its argument `{name}`"
+    for span in (declared, block.key):
         if span.source is main:
-            message = f"the {what} `{name}` is never used"
-            yield Diagnostic("unused-definition", message, span, help="remove it, or use it", severity="warning")
-
-
-class _Used:
-    """The blocks that a network uses, directly or not, and every name in their expressions."""
-
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        self.blocks: set[Block] = set()
-        self.names: set[str] = set()
-        for argument in spec.params.values():
-            self.add_argument(argument)
-        for use in (*spec.roles.values(), *spec.stem, *spec.head):
-            self.add_use(use)
-        for entry in spec.stages:
-            if isinstance(entry, Stage):
-                self.add_scalar(entry.depth)
-                if entry.stride is not None:
-                    self.add_argument(entry.stride)
-                self.add_use(entry.block)
-            else:
-                self.add_use(entry)
-
-    def add_use(self, use: Use) -> None:
-        self.add_scalar(use.when)
-        for argument in use.arguments.values():
-            self.add_argument(argument)
-        for inner in use.ops:
-            self.add_use(inner)
-        block = self.spec.find_block(use.op, use.op_span)
-        if block is not None and block not in self.blocks:
-            self.blocks.add(block)
-            self.add_block(block)
-
-    def add_block(self, block: Block) -> None:
-        for argument in (*block.defaults.values(), *block.let.values()):
-            self.add_argument(argument)
-        if block.out_channels is not None:
-            self.add_argument(block.out_channels)
-        for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
-            self.add_use(use)
-
-    def add_argument(self, argument: Argument) -> None:
-        value = argument.value
-        for item in (value,) if isinstance(value, ScalarNode) else value.items:
-            if isinstance(item, ScalarNode):
-                self.add_scalar(item)
-
-    def add_scalar(self, scalar: ScalarNode | None) -> None:
-        if scalar is not None and isinstance(scalar.value, str):
-            parsed = expressions.parse(scalar.value)
-            if isinstance(parsed, expressions.Expression):
-                self.names.update(name for name, _, _ in parsed.names)
+            return Diagnostic("unused-argument", message, span, help=help, severity="warning")
+    return None

@@ -6,6 +6,7 @@ from resnet_spec.ops.convolution import Conv2d, Linear
 from resnet_spec.ops.definition import (
     ONE_PIXEL,
     AxisMap,
+    Family,
     Field,
     FieldValue,
     Fixed,
@@ -61,6 +62,7 @@ __all__ = [
     "ONE_PIXEL",
     "OPERATIONS",
     "AxisMap",
+    "Family",
     "Field",
     "FieldValue",
     "Fixed",

@@ -33,6 +33,7 @@ from resnet_spec.training.spec_subject import (
     check_size,
     compile_spec,
     fit_classes,
+    note_activated_logits,
     set_init,
     subject_of_spec,
 )
@@ -177,7 +178,8 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
         refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)
     loaded = () if options.weights is None else (start_from(subject.module, spec.analysis, options.weights),)
-    return _Parts(subject, recipe, data, preparation, (*adapted, *notes, *loaded))
+    notes = (*adapted, *note_activated_logits(spec.analysis), *notes, *loaded)
+    return _Parts(subject, recipe, data, preparation, notes)
 
 
 def _read_recipe(analysis: Analysis, options: TrainOptions) -> Recipe:

@@ -74,6 +74,11 @@ def fit_classes(spec: CompiledSpec, data: Data) -> tuple[CompiledSpec, tuple[str
     raise DataError([Diagnostic("data-classes", message, span, help=help)])
 
 
+def note_activated_logits(analysis: Analysis) -> tuple[str, ...]:
+    """A note on an activation after the last layer, since the loss of a run is cross entropy."""
+    return tuple(each.message for each in analysis.lints if each.code == "activation-on-logits")
+
+
 def check_size(analysis: Analysis, preparation: Preparation) -> None:
     """Raise DataError where the network does not run on images of the size to which they are prepared."""
     size = (analysis.spec.input[0], *preparation.size)

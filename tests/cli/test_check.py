@@ -153,6 +153,23 @@ def test_warnings_are_chosen_by_their_codes(folder: Path, arguments: list[str], 
     assert {finding["code"] for finding in json.loads(done.stdout)["diagnostics"]} == codes
 
 
+def test_rules_that_are_off_by_default_are_turned_on_by_their_codes(folder: Path) -> None:
+    (folder / "odd.yaml").write_text(
+        "spec: 1\nname: odd\ninput: 3x3x3\nparams: {n: 1}\nstem: {c: {op: conv2d, out_channels: 12, kernel_size: 3}, r: relu,"
+        " d: {op: conv2d, out_channels: 8, kernel_size: 1}}\n"
+    )
+
+    def found(*arguments: str) -> list[str]:
+        done = check("odd.yaml", "--message-format", "json", *arguments)
+        return sorted(finding["code"] for finding in json.loads(done.stdout)["diagnostics"])
+
+    assert found() == ["unused-definition"]
+    assert found("--select", "width-not-multiple-of-8") == ["width-not-multiple-of-8"]
+    assert found("--select", "ALL") == ["unused-definition", "width-not-multiple-of-8"]
+    assert found("--select", "ALL", "--ignore", "unused-definition") == ["width-not-multiple-of-8"]
+    assert check("odd.yaml", "--select", "ALL,nonsense").exit_code == 2
+
+
 @pytest.mark.parametrize("option", ["--select", "--ignore"])
 def test_codes_that_no_finding_has_are_refused(folder: Path, option: str) -> None:
     done = check("two.yaml", option, "yaml-1.1,unused-definitions")

@@ -84,6 +84,15 @@ def test_a_dry_run_writes_nothing(here: Path) -> None:
     assert listing(here) == before
 
 
+def test_an_activation_on_the_logits_is_noted(here: Path) -> None:
+    note = "note      the network ends in sigmoid, but cross entropy takes logits"
+    assert note not in run(*TRAIN, "--dry-run").output
+    (here / "small.yaml").write_text(SPEC.rstrip() + "\n  last: sigmoid\n", encoding="utf-8")
+    done = run(*TRAIN, "--dry-run")
+    assert done.exit_code == 0
+    assert note in done.output
+
+
 def test_flags_are_patches_of_the_recipe(here: Path) -> None:
     flags = ("--epochs", "3", "--batch-size", "20", "--lr", "0.01", "--seed", "7", "--precision", "bf16")
     done = run(*TRAIN, *flags, "--dry-run")

@@ -1,0 +1,174 @@
+"""Rules about one operation, or about neighboring ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.graph.model import INPUT, Node
+from resnet_spec.lint.registry import LintContext, rule
+from resnet_spec.ops import Operation, Window, fields_of, show
+
+
+@rule("redundant-bias")
+def redundant_bias(context: LintContext) -> Iterator[Diagnostic]:
+    """A bias that the following batch norm cancels (Ioffe and Szegedy 2015, section 3.2)."""
+    graph = context.graph
+    for op, positions in context.operations.values():
+        bias = next((tensor for tensor in op.tensors() if tensor.name == "bias"), None)
+        if bias is None:
+            continue
+        for position in positions:
+            after = [graph.nodes[reader] for reader in context.readers[position]]
+            if after and position != graph.output and all(reader.op.removes_mean for reader in after):
+                message = f"{graph.nodes[position].name} has a bias, which {after[0].name} cancels when it subtracts the mean"
+                help = f"write `bias: false`; it saves {bias.shape[0]} parameters"
+                yield context.warning(position, "redundant-bias", message, help)
+
+
+@rule("unread-pixels")
+def unread_pixels(context: LintContext) -> Iterator[Diagnostic]:
+    """A stride larger than the kernel. A kernel of one with a stride drops pixels on purpose."""
+    for window, positions in context.windows:
+        reach = _reach(window)
+        if window.kernel == (1, 1) or not any(s > r for s, r in zip(window.stride, reach, strict=True)):
+            continue
+        for position in positions:
+            sizes = f"a stride of {show(window.stride)} and a kernel of {show(reach)}"
+            message = f"{context.graph.nodes[position].name} has {sizes}, so some pixels are never read"
+            yield context.warning(position, "unread-pixels", message, "use a larger kernel, or a smaller stride")
+
+
+def _reach(window: Window) -> tuple[int, ...]:
+    """Height and width of the pixels that a window extends over."""
+    return tuple([d * (k - 1) + 1 for k, d in zip(window.kernel, window.dilation, strict=True)])
+
+
+@rule("even-kernel")
+def even_kernel(context: LintContext) -> Iterator[Diagnostic]:
+    """An even kernel that slides by one pixel and pads both sides alike: no padding keeps the size, and the map is shifted by
+    half a pixel (Wu et al. 2019, Convolution with Even-Sized Kernels and Symmetric Padding)."""
+    graph = context.graph
+    for window, positions in context.windows:
+        fields = fields_of(type(graph.nodes[positions[0]].op))
+        is_padded = [r % 2 == 0 and p > 0 for r, p in zip(_reach(window), window.padding, strict=True)]
+        if window.stride != (1, 1) or "padding" not in fields or not any(is_padded):
+            continue
+        for position in positions:
+            node = graph.nodes[position]
+            before, after = graph.shape_of(node.inputs[0])[1:], node.shape[1:]
+            # An even kernel that keeps the size, as with `padding: same`, pads one side more than the other.
+            if any(even and n != m for even, n, m in zip(is_padded, before, after, strict=True)):
+                message = (
+                    f"{node.name} has an even kernel, {show(window.kernel)}, and the same padding on both sides: it makes"
+                    f" {show(after)} of {show(before)}, shifted by half a pixel"
+                )
+                help = "use an odd kernel"
+                if "same" in fields["padding"].words:
+                    help += ", or `padding: same`, which pads one side by one pixel more"
+                yield context.warning(position, "even-kernel", message, help)
+
+
+@rule("doubled-operation")
+def doubled_operation(context: LintContext) -> Iterator[Diagnostic]:
+    """A norm right after a norm that nothing else reads, or an activation right after the same activation."""
+    graph = context.graph
+    for position in context.nodes_of("normalization", "activation"):
+        node = graph.nodes[position]
+        first = context.maker(node.inputs[0])
+        if first == INPUT:
+            continue
+        before = graph.nodes[first]
+        if before.op.family != node.op.family:
+            continue
+        if node.op.family == "normalization":
+            if context.read_once(first, position):
+                message = f"{node.name} normalizes what {before.name} has normalized"
+                yield context.warning(position, "doubled-operation", message, "remove one of them")
+        elif before.op == node.op:
+            message = f"{node.name} repeats the activation {before.name}, with nothing between them"
+            yield context.warning(position, "doubled-operation", message, "remove one of them")
+
+
+@rule("missing-activation")
+def missing_activation(context: LintContext) -> Iterator[Diagnostic]:
+    """Two linear layers, or two convolutions, with no activation between them: together they are one linear map (Goodfellow,
+    Bengio and Courville 2016, Deep Learning, section 6.1).
+
+    Pairs that save parameters are made on purpose, and are not reported: depthwise and grouped convolutions, a narrow layer
+    between two wide ones (the linear bottleneck of MobileNetV2), and a kernel that is split into its two axes.
+    """
+    graph = context.graph
+    for position in context.nodes_of("convolution", "linear"):
+        node = graph.nodes[position]
+        first = context.maker(node.inputs[0], _is_linear_in_evaluation)
+        if first == INPUT:
+            continue
+        before = graph.nodes[first]
+        if before.op.family == node.op.family and context.read_once(first, position) and _is_one_map(context, before, node):
+            message = f"{node.name} follows {before.name} with no activation between them: together they are one linear map"
+            help = f"put `act` between them, or remove `{before.name}`"
+            yield context.warning(position, "missing-activation", message, help)
+
+
+def _is_linear_in_evaluation(op: Operation) -> bool:
+    """Whether an operation with one input is linear for a single image: batch norm, dropout."""
+    return op.family == "regularization" or (op.family == "normalization" and op.depends == "pointwise")
+
+
+def _is_one_map(context: LintContext, first: Node, second: Node) -> bool:
+    """Whether one layer could replace two without more weights by orders of magnitude."""
+    graph = context.graph
+    entering, middle, leaving = graph.shape_of(first.inputs[0]), first.shape, second.shape
+    channel = 0 if first.op.family == "convolution" else -1
+    if not (_is_dense(first, entering[channel], middle[channel]) and _is_dense(second, middle[channel], leaving[channel])):
+        return False
+    if middle[channel] < min(entering[channel], leaving[channel]):
+        return False
+    windows = first.op.window(), second.op.window()
+    if windows[0] is None or windows[1] is None:
+        return True
+    kernels = list(zip(windows[0].kernel, windows[1].kernel, strict=True))
+    return not (any(a > 1 == b for a, b in kernels) and any(b > 1 == a for a, b in kernels))
+
+
+def _is_dense(node: Node, inputs: int, outputs: int) -> bool:
+    """Whether each output channel reads all input channels."""
+    weight = next((tensor for tensor in node.op.tensors() if tensor.name == "weight"), None)
+    return weight is not None and prod(weight.shape[:2]) == inputs * outputs
+
+
+@rule("dropout-before-batch-norm")
+def dropout_before_batch_norm(context: LintContext) -> Iterator[Diagnostic]:
+    """Dropout right before a batch norm: the variance that the norm learns in training is not that of evaluation (Li et al.
+    2019, Understanding the Disharmony between Dropout and Batch Normalization by Variance Shift)."""
+    graph = context.graph
+    for position in context.nodes_of("normalization"):
+        node = graph.nodes[position]
+        first = context.maker(node.inputs[0])
+        if first == INPUT or not (node.op.removes_mean and node.op.depends == "pointwise"):
+            continue
+        before = graph.nodes[first]
+        if before.op.family == "regularization" and not before.op.returns_input(training=True):
+            message = (
+                f"{before.name} is right before {node.name}: dropout changes the variance in training, and the norm uses that"
+                " variance in evaluation, where nothing is dropped"
+            )
+            help = "put the dropout after the norm and the activation, or behind the last norm of the network"
+            yield context.warning(first, "dropout-before-batch-norm", message, help)
+
+
+@rule("width-not-multiple-of-8", by_default=False)
+def width_not_multiple_of_8(context: LintContext) -> Iterator[Diagnostic]:
+    """A number of channels that tensor cores in half precision have to pad (NVIDIA, Matrix Multiplication Background)."""
+    graph = context.graph
+    layers = context.nodes_of("convolution", "linear")
+    for position in layers:
+        node = graph.nodes[position]
+        width = node.shape[0 if node.op.family == "convolution" else -1]
+        if width % 8 and position != max(layers) and position not in context.gates:
+            help = f"use {max(8, (width + 4) // 8 * 8)}, or `make_divisible(..., 8)`"
+            yield context.warning(
+                position, "width-not-multiple-of-8", f"{node.name} has {width} channels, not a multiple of 8", help
+            )
