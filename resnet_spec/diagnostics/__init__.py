@@ -12,16 +12,19 @@ from .errors import (
     WeightsError,
     document_error,
 )
-from .model import Diagnostic, DocumentKind, Label, Origin, Severity, Source, Span
+from .model import Applicability, Diagnostic, DocumentKind, Edit, Fix, Label, Origin, Severity, Source, Span
 from .suggestions import SYNONYMS, closest, suggestion
 from .text import printable
 
 __all__ = [
     "SYNONYMS",
+    "Applicability",
     "ArgumentError",
     "DataError",
     "Diagnostic",
     "DocumentKind",
+    "Edit",
+    "Fix",
     "Label",
     "Origin",
     "RecipeError",

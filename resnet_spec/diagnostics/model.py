@@ -1,4 +1,4 @@
-"""Source texts, places in them, and findings at these places. `reporters` shows findings."""
+"""Source texts, places in them, findings at these places, and fixes as edits. `reporters` shows findings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Literal
 Severity = Literal["error", "warning"]
 Origin = Literal["spec", "shipped", "library", "command line"]
 DocumentKind = Literal["spec", "recipe"]
+Applicability = Literal["safe", "likely", "hint"]
 
 _SUPPRESSION = re.compile(r"#\s*resnet-spec:\s*ignore\[([A-Za-z0-9_., -]+)\]\s*$")
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)": ')
@@ -104,6 +105,28 @@ class Label:
 
     span: Span
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A replacement of a range of a source by a text. The range is empty for an insertion."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A suggested fix: what it does, in words, and its edits, which do not overlap.
+
+    `applicability`: `safe` keeps what the author meant, `likely` may be another network than the author wants, and a `hint`
+    shows what to write and is never applied. `is_help`: where the fix works, its title replaces the help of the finding.
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+    applicability: Applicability = "likely"
+    is_help: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,10 +91,10 @@ class Graph:
         """
         span = self.nodes[position].span
         around = [region.span for region in self.around(position)]
-        for foreign in (("library", "shipped"), ("library",)):
-            if span.source.origin not in foreign:
+        for others in (("library", "shipped"), ("library",)):
+            if span.source.origin not in others:
                 return span, ()
-            if own := [each for each in around if each.source.origin not in foreign]:
+            if own := [each for each in around if each.source.origin not in others]:
                 return own[-1], (Label(span, _WITHIN[span.source.origin]),)
         return span, ()
 

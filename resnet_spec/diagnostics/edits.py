@@ -1,0 +1,71 @@
+"""Applies edits to texts."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
+
+from .model import Edit, Fix, Source, Span
+
+
+class Offsets:
+    """The positions in a text of the lines and columns of its source."""
+
+    def __init__(self, source: Source) -> None:
+        self.lines = source.text.splitlines(keepends=True)
+        self.starts = [0, *accumulate(map(len, self.lines))]
+
+    def range(self, span: Span) -> tuple[int, int]:
+        """The start and the end of a span, as indices into the text."""
+        return self._at(span.line, span.column), self._at(span.end_line, span.end_column)
+
+    def _at(self, line: int, column: int) -> int:
+        if line > len(self.lines):
+            return self.starts[-1]
+        return min(self.starts[line - 1] + column - 1, self.starts[line])
+
+
+def apply_edits(source: Source, edits: Iterable[Edit]) -> str:
+    """The text of a source with edits applied, which must not overlap. Line breaks become those of the text.
+
+    Several insertions at one place are applied in their order.
+    """
+    offsets, text, line_break = Offsets(source), source.text, _line_break(source.text)
+    pieces: list[str] = []
+    position = 0
+    for start, stop, new in sorted(((*offsets.range(edit.span), edit.text) for edit in edits), key=lambda edit: edit[:2]):
+        if start < position:
+            raise ValueError("overlapping edits")
+        pieces += [text[position:start], new.replace("\n", line_break)]
+        position = stop
+    return "".join([*pieces, text[position:]])
+
+
+def select_compatible(source: Source, fixes: Iterable[Fix]) -> list[Fix]:
+    """The fixes that can be applied together, the first of those that overlap or touch. Equal edits are made once."""
+    offsets = Offsets(source)
+    taken: list[tuple[int, int]] = []  # in order
+    edits: set[Edit] = set()
+    chosen: list[Fix] = []
+    for fix in fixes:
+        if edits.issuperset(fix.edits):
+            continue
+        ranges = [offsets.range(edit.span) for edit in fix.edits]
+        if any(_touches(taken, start, stop) for start, stop in ranges):
+            continue
+        chosen.append(fix)
+        edits.update(fix.edits)
+        taken = sorted([*taken, *ranges])
+    return chosen
+
+
+def _touches(taken: list[tuple[int, int]], start: int, stop: int) -> bool:
+    at = bisect_right(taken, (stop, stop))
+    return any(first <= stop and start <= last for first, last in taken[max(0, at - 2) : at + 1])
+
+
+def _line_break(text: str) -> str:
+    """The line break of a text: that of its first line."""
+    first = text.partition("\n")[0]
+    return "\r\n" if first.endswith("\r") and len(first) < len(text) else "\n"
