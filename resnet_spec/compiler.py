@@ -7,7 +7,7 @@
     verify    the invariants of the graph                 graph.verify
     analyze   shapes, costs; sizes on first access        analysis            Analysis
     lint      warnings, on first access                   lint                Diagnostics
-    expect    the spec's own contract                     here
+    expect    the spec's own contract                     lint.expect         Diagnostics
 
 Each step takes the result of the previous one and returns a new value. A mistake in a spec raises SpecError with all findings,
 a wrong argument raises ArgumentError; any other exception is a bug in resnet-spec. Nothing here imports torch.
@@ -21,12 +21,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from resnet_spec.analysis.axis import Piece, describe
 from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, Source, Span, SpecError, suggestion
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, Edit, ResnetSpecError, Source, Span, SpecError, suggestion
 from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
 from resnet_spec.diagnostics.proving import Check, prove_fixes
 from resnet_spec.diagnostics.text import shorten
@@ -35,23 +34,21 @@ from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
 from resnet_spec.language.catalog import catalog
-from resnet_spec.language.editing import replace_text
 from resnet_spec.language.files import read_file, spec_root
-from resnet_spec.language.fixes import propose
 from resnet_spec.language.merge import Resolved, apply_patches, resolve
 from resnet_spec.language.parsing import parse_partial, parse_spec
 from resnet_spec.language.patches import parse_set
 from resnet_spec.language.provenance import add_origins, place_warnings
 from resnet_spec.language.python_data import from_data
-from resnet_spec.language.spec import Expect, Spec
+from resnet_spec.language.spec import Spec
 from resnet_spec.language.writer import write_spec
+from resnet_spec.lint import expect as contract
 from resnet_spec.lint.rules import LintContext, lint
 from resnet_spec.lowering import lower, lower_partial, more_findings
 from resnet_spec.ops import Shape, show
 
 ImageSize = tuple[int, int, int]
 BLOCK_PREFIX = "block:"
-SQUARES_TRIED = 1024
 MOST_COLUMNS = 80  # of a name in a message
 
 
@@ -311,11 +308,21 @@ def _analyze(target: Target, sets: Sequence[str], input: str | ImageSize | None,
     costs = count(graph, shapes)
     applies = spec.expect is not None and not overridden and size == spec.input
     analysis = Analysis(spec, graph, size, shapes, costs, warnings, applies, overridden)
-    if spec.expect is not None and applies and enforce_expect:
-        findings = check_expect(analysis, spec.expect)
-        if findings:
-            raise SpecError([*findings, *warnings])
+    if enforce_expect and (findings := check_expect(analysis)):
+        raise SpecError([*findings, *warnings])
     return analysis
+
+
+def check_expect(analysis: Analysis) -> list[Diagnostic]:
+    """A finding for each clause of the spec's `expect` that the network does not satisfy; none where it does not apply."""
+    expect = analysis.spec.expect
+    return [] if expect is None or not analysis.expect_checked else contract.check_expect(expect, analysis)
+
+
+def rewrite_expect(analysis: Analysis) -> dict[str, tuple[Edit, ...]]:
+    """The edits that make the exact clauses of the spec's `expect` true, by clause; none where `expect` does not apply."""
+    expect = analysis.spec.expect
+    return {} if expect is None or not analysis.expect_checked else contract.rewrite_expect(expect, analysis)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,54 +360,3 @@ def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | No
         shapes = infer(graph, size)
     costs = count(graph, shapes)
     return Sketch(spec.name, graph, size, shapes, costs, partial.broken, (*findings, *warnings))
-
-
-def check_expect(analysis: Analysis, expect: Expect) -> list[Diagnostic]:
-    """A finding for each clause of `expect` that the network does not satisfy."""
-    findings: list[Diagnostic] = []
-    if expect.output is not None and expect.output != analysis.output:
-        message = f"`expect` declares an output of {show(expect.output)}, but the network has {show(analysis.output)}"
-        help = f"if the change is intended, write `output: {list(analysis.output)}`"
-        fixes = propose(help, replace_text(expect.spans["output"], str(list(analysis.output))))
-        findings.append(Diagnostic("expect-broken", message, expect.spans["output"], help=help, fixes=fixes))
-    if expect.squares is not None and (found := _compare_squares(analysis.accepted, *expect.squares)):
-        message, help, text = found
-        fixes = propose(help, replace_text(expect.spans["squares"], text)) if text else ()
-        findings.append(Diagnostic("expect-broken", message, expect.spans["squares"], help=help, fixes=fixes))
-    for name, promised in expect.counts.items():
-        counted = getattr(analysis.total, name)
-        if counted != promised:
-            message = f"`expect` declares {promised:,} {name}, but the network has {counted:,}"
-            help = f"if the change is intended, write {counted}"
-            fixes = propose(help, replace_text(expect.spans[name], str(counted)))
-            findings.append(Diagnostic("expect-broken", message, expect.spans[name], help=help, fixes=fixes))
-    return findings
-
-
-def _compare_squares(accepted: Accepted, least: int, most: int | None) -> tuple[str, str, str] | None:
-    """How the accepted squares differ from those of `expect`, a suggested fix in words and as text; None if they are equal.
-
-    Where the solver has no answer, shape inference is run at every size from 1 to `most + 1`, but not beyond `SQUARES_TRIED`.
-    """
-    expected = describe((Piece(least, most),))
-    if not accepted.unsolved:
-        squares = accepted.squares
-        if squares and (squares[0].least, squares[-1].most) == (least, most):
-            return None
-        message = f"`expect` declares accepted squares of {expected}, but the network accepts {describe(squares)}"
-        if not squares:
-            return message, "remove `squares`: the network accepts no square image", ""
-        end = "null" if squares[-1].most is None else squares[-1].most
-        text = f"[{squares[0].least}, {end}]"
-        return message, f"if the change is intended, write `squares: {text}`", text
-    last = SQUARES_TRIED if most is None else min(most + 1, SQUARES_TRIED)
-    wrong = [n for n in (least, *((most,) if most is not None else ())) if (n, n) not in accepted]
-    runs = [n for n in range(1, last + 1) if (n < least or (most is not None and n > most)) and (n, n) in accepted]
-    if not wrong and not runs:
-        return None
-    actual = f"does not run on squares of {wrong[0]}" if wrong else f"also runs on squares of {runs[0]}"
-    return (
-        f"`expect` declares accepted squares of {expected}, but the network {actual}",
-        "write the sizes it accepts, or remove `squares`",
-        "",
-    )

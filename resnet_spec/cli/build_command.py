@@ -86,8 +86,7 @@ def command(
     click.echo(report.text_table(rows, batch))
     click.echo(report.totals_text(analysis.total), nl=False)
     findings = api.check_shapes(analysis, batch or 1)
-    if analysis.spec.expect is not None and analysis.expect_checked:  # after the layers, which may show the cause
-        findings += compiler.check_expect(analysis, analysis.spec.expect)
+    findings += compiler.check_expect(analysis)  # after the layers, which may show the cause
     if findings:
         ctx.exit(show_findings(findings, message_format))
     count = len(analysis.graph.nodes)

@@ -12,13 +12,14 @@ from itertools import islice
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, closest, suggestion
 from resnet_spec.language.editing import remove_entry, set_path
+from resnet_spec.language.expectations import read_expect
 from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import library_block, library_block_names, shipped_names
 from resnet_spec.language.merge import BlockText, Resolved
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode, mark_invalid
-from resnet_spec.language.parsing_entries import EntryParser, scalars_in, text_of
+from resnet_spec.language.parsing_entries import EntryParser, text_of
 from resnet_spec.language.reserved import STAGE_WORDS
-from resnet_spec.language.spec import ROLES, Block, Expect, Role, Spec, Stage, Use
+from resnet_spec.language.spec import ROLES, Block, Role, Spec, Stage, Use
 from resnet_spec.language.validation import Validation, validate_block, validate_whole
 
 MOST_BLOCKS = 4  # of the spec's own that a suggestion tries
@@ -130,7 +131,7 @@ class _SpecParser:
             stages=stages,
             head=head,
             blocks={name: entries.own_block(text) for name, text in resolved.blocks.items()},
-            expect=_expect(root.get("expect")) if entries.well_formed else None,
+            expect=read_expect(root.get("expect"), entries.refuse) if entries.well_formed else None,
             document=resolved,
         )
 
@@ -259,28 +260,3 @@ def _scalar(node: YamlNode) -> ScalarNode:
 
 def _stem_of(name: str) -> str:
     return name.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
-
-
-def _count(scalar: ScalarNode) -> int:
-    """An integer of `expect`; for the schema, `4.0` and `1e3` are integers too."""
-    assert isinstance(scalar.value, int | float)
-    return int(scalar.value)
-
-
-def _expect(node: YamlNode | None) -> Expect | None:
-    if not isinstance(node, MappingNode):
-        return None
-    output = node.get("output")
-    counts: dict[str, int] = {}
-    for key in ("params", "buffers", "macs"):
-        value = node.get(key)
-        if isinstance(value, ScalarNode):
-            counts[key] = _count(value)
-    ends = scalars_in(node.get("squares"))
-    squares = (_count(ends[0]), None if ends[1].value is None else _count(ends[1])) if len(ends) == 2 else None
-    return Expect(
-        tuple(map(_count, scalars_in(output))) if output is not None else None,
-        counts,
-        squares,
-        {key: entry.value.span for key, entry in node.entries.items()},
-    )

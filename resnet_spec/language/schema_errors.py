@@ -124,7 +124,7 @@ def _help_for_type(error: ValidationError, name: str) -> tuple[str, str]:
     if isinstance(written, list) and last == "depth" and (depths := _digits(written)):
         rest = ", ".join(depths[1:])
         return f"each stage has its own depth: write `depth: {depths[0]}` here, and {rest} in the next stages", ""
-    if isinstance(written, list) and "object" in expected:
+    if isinstance(written, list) and "object" in expected and "integer" not in expected:
         what = (
             "a stage needs a name: `layer1: {width: 64, depth: 2}`" if name == "stages" else "write `name: ...` for each entry"
         )
@@ -256,6 +256,10 @@ def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
         return Diagnostic("invalid-name", message, at, help=help, fixes=fixes)
     if found := find_full_width(node.span.source):
         return found[0]
+    if name.startswith("expect.accepts"):
+        ends = [*re.findall(r"[1-9][0-9]{0,8}", written)[-2:], "96"]
+        help = f"write height x width in pixels: `{ends[0]}x{ends[1] if len(ends) > 2 else ends[0]}`"
+        return Diagnostic("invalid-input", f"`{written}` is not a size", node.span, help=help)
     if name == "input":
         help = f"write channels x height x width in pixels: `input: {_size_in(written)}`"
         fixes = propose(help, replace_value(node, _size_in(written)), "safe")

@@ -23,6 +23,7 @@ __all__ = [
     "Argument",
     "ArgumentValue",
     "Block",
+    "Bounds",
     "Expect",
     "Role",
     "ScalarNode",
@@ -103,13 +104,24 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Bounds:
+    """The smallest and the largest number that `expect` allows; None: no bound. `spans`: the places of `least` and `most`."""
+
+    least: int | None
+    most: int | None
+    spans: dict[str, Span]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Expect:
-    """The `expect` of a spec, with the place of each clause."""
+    """The `expect` of a spec. `nodes` are its exact clauses as they are written, by name."""
 
     output: tuple[int, ...] | None
-    counts: dict[str, int]  # params, buffers, macs
+    counts: dict[str, int]  # exact: params, buffers, macs
+    bounds: dict[str, Bounds]  # of the same
     squares: tuple[int, int | None] | None  # the smallest and the largest size, in pixels
-    spans: dict[str, Span]
+    accepts: tuple[tuple[int, int, Span], ...]  # height and width in pixels, and the place
+    nodes: dict[str, ArgumentValue]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

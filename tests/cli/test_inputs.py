@@ -144,9 +144,10 @@ def test_a_file_that_cannot_be_read_is_reported(folder: Path, monkeypatch: pytes
     """Root reads everything, so the mode of a file says nothing."""
     really, really_path = open, Path.open
 
-    def refuse(path: object) -> None:
+    def refuse(path: object) -> bool:
         if str(path).endswith("b.yaml"):
             raise PermissionError(13, "Permission denied", str(path))
+        return False
 
     monkeypatch.setattr("builtins.open", lambda path, *args, **more: refuse(path) or really(path, *args, **more))
     monkeypatch.setattr(Path, "open", lambda path, *args, **more: refuse(path) or really_path(path, *args, **more))

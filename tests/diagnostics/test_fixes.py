@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -69,7 +69,9 @@ def test_many_golden_mistakes_have_a_fix(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("promised", [True, False], ids=["with expect", "without expect"])
-def test_mutants_of_shipped_specs_lead_back_to_a_network(promised: bool, record_property: pytest.RecordProperty) -> None:
+def test_mutants_of_shipped_specs_lead_back_to_a_network(
+    promised: bool, record_property: Callable[[str, object], None]
+) -> None:
     """Of the mutants that have a finding, most check after at most two rounds of the first fixes."""
     wrong: Counter[str] = Counter()
     repaired: Counter[str] = Counter()

@@ -8,6 +8,8 @@ import pytest
 
 import resnet_spec
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
+from resnet_spec.language.merge import Resolved
+from resnet_spec.language.nodes import MappingNode
 from resnet_spec.language.provenance import add_origins
 
 BASE = """\
@@ -65,7 +67,7 @@ def test_the_finding_keeps_its_parts() -> None:
     main, other = Source("main.yaml", "a: 1\n"), Source("other.yaml", "b: 2\n")
     here, there = Span(main, 1, 4, 1, 5), Span(other, 1, 4, 1, 5)
     finding = Diagnostic("c", "m", there, "shows", (Label(here, "cause"),), "fix it", ("note",))
-    (placed,) = add_origins([finding], main, {})
+    (placed,) = add_origins([finding], Resolved(main, MappingNode({}, here), {}, False, (), {}))
     assert (placed.span, placed.label, placed.related) == (here, "cause", (Label(there, "shows"),))
     assert (placed.help, placed.notes) == ("fix it", ("note",))
 
