@@ -16,7 +16,7 @@ a wrong argument raises ArgumentError; any other exception is a bug in resnet-sp
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,6 @@ from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Edit, ResnetSpecError, Source, Span, SpecError, suggestion
 from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
-from resnet_spec.diagnostics.proving import Check, prove_fixes
 from resnet_spec.diagnostics.text import shorten
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
@@ -286,11 +285,13 @@ def prove_warnings(
     return _prove((*analysis.warnings, *analysis.lint(select)), target, check)
 
 
-def _prove(findings: Sequence[Diagnostic], target: Target, check: Check) -> list[Diagnostic]:
+def _prove(findings: Sequence[Diagnostic], target: Target, check: Callable[[Source], Sequence[Diagnostic]]) -> list[Diagnostic]:
     if not any(finding.fixes for finding in findings):
         return list(findings)
     if target.document is not None:  # it was read elsewhere, and its text may have changed since
         return [replace(finding, fixes=()) for finding in findings]
+    from resnet_spec.diagnostics.proving import prove_fixes  # only specs with findings need it
+
     return prove_fixes(findings, target.source, check)
 
 

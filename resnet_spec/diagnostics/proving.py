@@ -17,11 +17,11 @@ from .model import Diagnostic, Fix, Source
 MOST_TRIALS = 40
 MOST_SECONDS = 0.4  # of processor time, after which no further trial begins
 
-Check = Callable[[Source], Sequence[Diagnostic]]
+CheckText = Callable[[Source], Sequence[Diagnostic]]
 _Key = tuple[str, str]
 
 
-def prove_fixes(findings: Sequence[Diagnostic], main: Source, check: Check) -> list[Diagnostic]:
+def prove_fixes(findings: Sequence[Diagnostic], main: Source, check: CheckText) -> list[Diagnostic]:
     """Keep, of the fixes of each finding, the first that works and the hints.
 
     Args:
@@ -36,7 +36,7 @@ def prove_fixes(findings: Sequence[Diagnostic], main: Source, check: Check) -> l
 class _Trials:
     """The trials of fixes, of which there are not too many."""
 
-    def __init__(self, main: Source, check: Check, reported: Counter[_Key]) -> None:
+    def __init__(self, main: Source, check: CheckText, reported: Counter[_Key]) -> None:
         self.main, self.check, self.reported = main, check, reported
         self.left = MOST_TRIALS
         self.until = time.process_time() + MOST_SECONDS

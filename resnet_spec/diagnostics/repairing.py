@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .edits import apply_edits, select_compatible
 from .model import Applicability, Diagnostic, Fix, Source
-from .proving import Check
+from .proving import CheckText
 
 MOST_ROUNDS = 10
 
@@ -21,7 +21,7 @@ class Repair:
     findings: tuple[Diagnostic, ...]
 
 
-def repair(source: Source, check: Check, allowed: Collection[Applicability]) -> Repair:
+def repair(source: Source, check: CheckText, allowed: Collection[Applicability]) -> Repair:
     """Apply the fixes of the findings about a text, if they are of an allowed applicability.
 
     In one round, fixes do not overlap. A round after which there are new errors is made again with its first fix alone, and

@@ -9,6 +9,7 @@ from resnet_spec.language.editing import Edits, replace_text
 
 Fixes = tuple[Fix, ...]
 
+DIGITS = "0123456789"
 _PAIR = re.compile(r"\s*[\[(]?\s*([0-9]{1,4})\s*[,x*\u00d7]\s*([0-9]{1,4})\s*[\])]?\s*")
 
 
@@ -28,7 +29,9 @@ def propose_word(span: Span, word: str | None, written: str = "") -> Fixes:
 
 
 def is_misspelling(written: str, word: str) -> bool:
-    """Whether two words have almost the same letters."""
+    """Whether two words have almost the same letters. Words that differ only in a number at their end are two names."""
+    if written.rstrip(DIGITS) == word.rstrip(DIGITS):
+        return False
     import difflib  # importing it takes time, and only a spec with a mistake needs it
 
     first, second = written.lower()[:40], word.lower()[:40]

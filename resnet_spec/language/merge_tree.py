@@ -234,4 +234,4 @@ def _is_misspelled(key: Span, path: str, patch: MappingNode, parent: MappingNode
     near = closest(name, parent.entries)
     if near is None or not is_misspelling(name, near) or {"block", "width"} & patch.entries.keys():
         return False
-    return name.rstrip("0123456789") != near.rstrip("0123456789") and key.source.origin == "spec"
+    return key.source.origin == "spec"

@@ -307,9 +307,10 @@ def test_of_many_findings_the_first_are_shown(folder: Path) -> None:
     assert done.exit_code == 1
     assert done.stdout.count("error[") == 50
     assert "`b49` is not defined here" in done.stdout
-    assert done.stdout.splitlines()[-3:] == [
+    assert done.stdout.splitlines()[-4:] == [
         "and 20 errors more; `--all-findings` shows them",
         "",
+        "fixable: 40 with `--fix --unsafe-fixes`",
         "1 spec checked, 0 ok: 70 errors, 0 warnings",
     ]
 
