@@ -14,8 +14,8 @@ from dataclasses import replace
 from .edits import apply_edits
 from .model import Diagnostic, Fix, Source
 
-MOST_TRIALS = 40
-MOST_SECONDS = 0.4  # of processor time, after which no further trial begins
+MOST_TRIALS = 24
+MOST_SECONDS = 0.6  # of processor time, after which no further trial begins: for networks that take long to check
 
 CheckText = Callable[[Source], Sequence[Diagnostic]]
 _Key = tuple[str, str]
