@@ -26,8 +26,14 @@ def add_origins(findings: Iterable[Diagnostic], resolved: Resolved) -> list[Diag
 def place_warnings(warnings: Iterable[Diagnostic], resolved: Resolved) -> list[Diagnostic]:
     """Put the place in the author's own text first in each warning; those that a comment suppresses, here or there, are left
     out."""
-    placed = [_at_the_cause(warning, resolved) for warning in warnings if not warning.suppressed]
+    placed = [_at_the_cause(warning, resolved) for warning in warnings if not _is_known(warning)]
     return [warning for warning in placed if not warning.suppressed]
+
+
+def _is_known(warning: Diagnostic) -> bool:
+    """Whether a comment suppresses a warning, also one in the shipped file whose line leads to it."""
+    shipped = (label.span for label in warning.related if label.span.source.origin in ("shipped", "library"))
+    return warning.suppressed or any(warning.code in span.source.suppressions.get(span.line, ()) for span in shipped)
 
 
 def _at_the_cause(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
