@@ -149,7 +149,7 @@ def activation_on_logits(context: LintContext) -> Iterator[Diagnostic]:
     if position <= classifier.position or node.op.family != "activation" or not node.op.nonnegative:
         return
     message = f"the network ends in {node.op.name}, but cross entropy takes logits, and applies the softmax itself"
-    help = f"remove `{node.name}`: the classes with the largest logits are the same without it"
+    help = f"remove `{node.name}`; where probabilities are needed, compute them from the outputs"
     entry = _entry_of(context.spec, node)
     if entry is not None and _was_appended(context.spec, entry, classifier):
         help += f"; if it should come before `{classifier.entry.name}`, write `insert_before: {classifier.entry.name}` in it"
@@ -169,12 +169,12 @@ def after_classifier(context: LintContext) -> Iterator[Diagnostic]:
             return
         family = node.op.family
         if family == "regularization" and not node.op.returns_input(training=True):
-            message = f"{node.name} drops outputs of {classifier.node.name}, which are the logits"
+            message = f"{node.name} follows {classifier.node.name}, the last layer, so it drops logits"
             yield context.warning(position, "after-classifier", message, _move_before(spec, entry, classifier))
         elif family not in _KEEPS_LOGITS:
             is_changed = family in ("normalization", "activation") and not node.op.nonnegative
             if is_changed and classifier.count == _classes(spec) and _was_appended(spec, entry, classifier):
-                message = f"{node.name} changes the outputs of {classifier.node.name}, which are the logits"
+                message = f"{node.name} follows {classifier.node.name}, the last layer, so it changes the logits"
                 yield context.warning(position, "after-classifier", message, _move_before(spec, entry, classifier))
             return
 

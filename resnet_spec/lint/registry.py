@@ -12,6 +12,7 @@ from functools import cached_property
 
 from resnet_spec.analysis.sizes import Accepted
 from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT, Graph, Node, Region
 from resnet_spec.language.spec import Spec
 from resnet_spec.lint.reading import SpecReading
@@ -212,6 +213,6 @@ def _merge_repeated(found: Sequence[Diagnostic]) -> list[Diagnostic]:
         cause = finding.related[0].span if finding.related else finding.span
         groups.setdefault((finding.code, cause), []).append(finding)
     return [
-        replace(first, notes=(*first.notes, f"and in {len(rest)} more places")) if rest else first
+        replace(first, notes=(*first.notes, f"and in {count_text(len(rest), 'more place')}")) if rest else first
         for first, *rest in groups.values()
     ]

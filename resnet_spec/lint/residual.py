@@ -87,8 +87,10 @@ def _where_to_project(context: LintContext, stage: str) -> str:
     spec = context.spec
     use = next(entry.block for entry in spec.stages if isinstance(entry, Stage) and entry.name == stage)
     block = spec.find_block(use.op, use.op_span)
+    if "project" in use.arguments:
+        return f"leave out `project`: by default, `{use.op}` projects only where the shape changes"
     if block is None or block.key.source.origin == "library":
-        return f"leave the projection of `{use.op}` to its default"
+        return f"let `{use.op}` project only where the shape changes"
     condition = "first"  # of its stage, where the block does not declare what it outputs
     if block.out_channels is not None:
         has_stride = "stride" in block.args or "stride" in block.defaults

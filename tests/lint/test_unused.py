@@ -38,6 +38,13 @@ def test_a_stride_of_a_stage_that_its_block_ignores() -> None:
     assert find(spec(STEM + RES), "unused-argument") == []
 
 
+def test_an_argument_that_several_stages_give_is_reported_once() -> None:
+    text = spec(STEM + IGNORED.replace("two: {", "three: {width: 8, stride: 2}\n  two: {"))
+    assert only(text, "unused-argument").notes == ("and in 1 more place",)
+    default = IGNORED.replace("block: res", "block: {op: res, n: 1}").replace("stride: 1}", "stride: 1, n: 2}")
+    assert [each.notes for each in find(spec(STEM + default), "unused-argument")] == [(), ()]
+
+
 def test_an_argument_that_is_declared_only() -> None:
     finding = only(spec(STEM + IGNORED.replace(", stride: 2", "")), "unused-argument")
     assert finding.message == "nothing in the block `res` reads its argument `stride`"
