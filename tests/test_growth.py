@@ -171,6 +171,9 @@ FAMILIES: dict[str, Family] = {
     "params in a chain": spec(200, lambda n: params(n, lambda k: f"a{k}: a{k + 1}") + f"  a{n}: 1\n"),
     "biased projections": spec(150, lambda n: projections(n)),
     "doubled operations": spec(250, lambda n: stem(n, lambda k: f"r{k}: relu\n  n{k}: norm\n  m{k}: norm")),
+    "activations after many identities": spec(
+        150, lambda n: branch(2 * n, lambda k: f"i{k}: identity" if k < n else f"r{k}: {{op: relu, from: i{n - 1}}}")
+    ),
     "convolutions without activations": spec(150, lambda n: stem(n, lambda k: f"c{k}: {CONV(4)}\n  n{k}: norm")),
     "comments that suppress": spec(400, lambda n: params(n, lambda k: f"a{k}: 1  # resnet-spec: ignore[unused-definition]")),
     "comments that suppress nothing": spec(100, lambda n: params(n, lambda k: f"a{k}: 1  # resnet-spec: ignore[x{k}]")),

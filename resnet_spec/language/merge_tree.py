@@ -74,7 +74,7 @@ class TreeMerger:
             path = f"{within}.{key}" if within else key
             value, position = entry.value, None
             if isinstance(value, MappingNode) and place in ("operations", "stages"):
-                value, position = self._take_position(self._without_wrong_position(value, entries))
+                value, position = self._take_position(self._without_wrong_position(key, value, entries))
             merged = self._entry(entries.get(key), Entry(entry.key, value), _child(place, key), path, base)
             if merged is None:
                 entries.pop(key, None)
@@ -157,14 +157,16 @@ class TreeMerger:
 
     # --- the order of entries ---------------------------------------------------------------------------------------------
 
-    def _without_wrong_position(self, value: MappingNode, siblings: Mapping[str, Entry]) -> MappingNode:
+    def _without_wrong_position(self, key: str, value: MappingNode, siblings: Mapping[str, Entry]) -> MappingNode:
         """Report `before` and `after` with the name of a sibling: as a field or an argument, they would be an unknown name."""
         for word, meant in _POSITIONS.items():
             entry = value.entries.get(word)
             named = entry.value if entry is not None else None
-            if entry is not None and isinstance(named, ScalarNode) and named.value in siblings and "op" in value.entries:
-                message = f"an entry is placed with `{meant}`, not with `{word}`"
-                self.report("unknown-field", message, entry.key, f"write `{meant}: {named.text}`")
+            if entry is not None and isinstance(named, ScalarNode) and named.value in siblings:
+                message = f"a new entry is placed with `{meant}`, not with `{word}`"
+                exists = key in siblings
+                help = f"remove `{word}`: an existing entry keeps its place" if exists else f"write `{meant}: {named.text}`"
+                self.report("unknown-field", message, entry.key, help)
                 value = value.without([word])
         return value
 

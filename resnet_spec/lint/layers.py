@@ -10,6 +10,8 @@ from resnet_spec.graph.model import INPUT, Node
 from resnet_spec.lint.registry import LintContext, rule
 from resnet_spec.ops import Operation, Window, fields_of, show
 
+MOST_GATES = 4  # that are looked through on the way from a convolution back to a grouped one
+
 
 @rule("redundant-bias")
 def redundant_bias(context: LintContext) -> Iterator[Diagnostic]:
@@ -83,7 +85,7 @@ def doubled_operation(context: LintContext) -> Iterator[Diagnostic]:
         if before.op.family != node.op.family:
             continue
         if node.op.family == "normalization":
-            if context.read_once(first, position):
+            if context.is_only_reader(position, first):
                 message = f"{node.name} normalizes what {before.name} has normalized"
                 yield context.warning(position, "doubled-operation", message, "remove one of them")
         elif before.op == node.op:
@@ -96,8 +98,9 @@ def missing_activation(context: LintContext) -> Iterator[Diagnostic]:
     """Two linear layers, or two convolutions, with no activation between them: together they are one linear map (Goodfellow,
     Bengio and Courville 2016, Deep Learning, section 6.1).
 
-    Pairs that save parameters are made on purpose, and are not reported: depthwise and grouped convolutions, a narrow layer
-    between two wide ones (the linear bottleneck of MobileNetV2), and a kernel that is split into its two axes.
+    Pairs that save parameters are made on purpose, and are not reported: depthwise and grouped convolutions with the 1x1
+    convolution that belongs to them, a narrow layer between two wide ones (as in MobileNetV2), and a kernel that is split into
+    its two axes.
     """
     graph = context.graph
     for position in context.nodes_of("convolution", "linear"):
@@ -106,7 +109,11 @@ def missing_activation(context: LintContext) -> Iterator[Diagnostic]:
         if first == INPUT:
             continue
         before = graph.nodes[first]
-        if before.op.family == node.op.family and context.read_once(first, position) and _is_one_map(context, before, node):
+        if (
+            before.op.family == node.op.family
+            and context.is_only_reader(position, first)
+            and _is_one_map(context, before, node)
+        ):
             message = f"{node.name} follows {before.name} with no activation between them: together they are one linear map"
             help = f"put `act` between them, or remove `{before.name}`"
             yield context.warning(position, "missing-activation", message, help)
@@ -124,13 +131,32 @@ def _is_one_map(context: LintContext, first: Node, second: Node) -> bool:
     channel = 0 if first.op.family == "convolution" else -1
     if not (_is_dense(first, entering[channel], middle[channel]) and _is_dense(second, middle[channel], leaving[channel])):
         return False
-    if middle[channel] < min(entering[channel], leaving[channel]):
+    if middle[channel] < min(entering[channel], leaving[channel]) or _completes_grouped(context, first):
         return False
     windows = first.op.window(), second.op.window()
     if windows[0] is None or windows[1] is None:
         return True
     kernels = list(zip(windows[0].kernel, windows[1].kernel, strict=True))
     return not (any(a > 1 == b for a, b in kernels) and any(b > 1 == a for a, b in kernels))
+
+
+def _completes_grouped(context: LintContext, node: Node) -> bool:
+    """Whether a convolution mixes the channels of a depthwise or grouped one, as the last of an inverted residual does."""
+    graph = context.graph
+    value = context.maker(node.inputs[0], _is_pointwise)
+    for _ in range(MOST_GATES):
+        ungated = [] if value == INPUT else [each for each in graph.nodes[value].inputs if each not in context.gates]
+        if value == INPUT or len(ungated) != 1 or graph.nodes[value].op.joins != "product":
+            break
+        value = context.maker(ungated[0], _is_pointwise)
+    if value == INPUT or graph.nodes[value].op.family != "convolution":
+        return False
+    before = graph.nodes[value]
+    return not _is_dense(before, graph.shape_of(before.inputs[0])[0], before.shape[0])
+
+
+def _is_pointwise(op: Operation) -> bool:
+    return op.family in ("normalization", "activation", "regularization")
 
 
 def _is_dense(node: Node, inputs: int, outputs: int) -> bool:

@@ -12,8 +12,10 @@ from functools import cached_property
 
 from resnet_spec.analysis.sizes import Accepted
 from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT, Graph, Node, Region
 from resnet_spec.language.spec import Spec
+from resnet_spec.lint.last_layer import LastLayer, find_last_layer
 from resnet_spec.lint.reading import SpecReading
 from resnet_spec.ops import Family, Operation, Window
 
@@ -91,25 +93,40 @@ class LintContext:
                 found.add(position)
         return frozenset(found)
 
+    @cached_property
+    def last_layer(self) -> LastLayer | None:
+        return find_last_layer(self.spec, self.graph, self.nodes_of("linear", "convolution"))
+
     # --- neighbors --------------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _makers(self) -> dict[Callable[[Operation], bool] | None, dict[int, int]]:
+        return {}
+
     def maker(self, value: int, skip: Callable[[Operation], bool] | None = None) -> int:
-        """The node that makes a value, or INPUT; identities, and operations with one input that `skip` accepts, are skipped."""
-        nodes = self.graph.nodes
-        while value != INPUT:
+        """The node that makes a value, or INPUT; identities, and operations with one input that `skip` accepts, are skipped.
+
+        What was skipped is remembered for each `skip`, which therefore is a function of a module, and no lambda.
+        """
+        nodes, known = self.graph.nodes, self._makers.setdefault(skip, {})
+        path: list[int] = []
+        while value != INPUT and value not in known:
             node = nodes[value]
-            passed = node.op.family == "identity" or (skip is not None and len(node.inputs) == 1 and skip(node.op))
-            if not passed:
+            if not (node.op.family == "identity" or (skip is not None and len(node.inputs) == 1 and skip(node.op))):
                 break
+            path.append(value)
             value = node.inputs[0]
+        value = known.get(value, value)
+        for each in path:
+            known[each] = value
         return value
 
-    def read_once(self, first: int, last: int) -> bool:
-        """Whether each value from node `first` to node `last`, its only descendant, has a single reader."""
-        while first != last:
-            if len(self.readers[first]) != 1:
+    def is_only_reader(self, last: int, first: int) -> bool:
+        """Whether node `last` reads the value of node `first`, through operations with one input, and nothing else does."""
+        while last != first:
+            (last,) = self.graph.nodes[last].inputs
+            if len(self.readers[last]) != 1:
                 return False
-            (first,) = self.readers[first]
         return True
 
     # --- regions ----------------------------------------------------------------------------------------------------------
@@ -212,6 +229,6 @@ def _merge_repeated(found: Sequence[Diagnostic]) -> list[Diagnostic]:
         cause = finding.related[0].span if finding.related else finding.span
         groups.setdefault((finding.code, cause), []).append(finding)
     return [
-        replace(first, notes=(*first.notes, f"and in {len(rest)} more places")) if rest else first
+        replace(first, notes=(*first.notes, f"and in {count_text(len(rest), 'more place')}")) if rest else first
         for first, *rest in groups.values()
     ]

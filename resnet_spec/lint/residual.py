@@ -63,9 +63,7 @@ def needless_projection(context: LintContext) -> Iterator[Diagnostic]:
             continue
         shortcut = _shortcut(context, block, position) or []
         keeps_shape = graph.shape_of(block.input) == graph.nodes[position].shape
-        is_needless = keeps_shape and any(graph.nodes[each].op.family == "convolution" for each in shortcut)
-        if is_needless and not _has_activation(context, block, position, shortcut):
-            is_needless = False
+        is_needless = keeps_shape and _projects(context, shortcut) and _has_activation(context, block, position, shortcut)
         projecting.setdefault(stage, []).append((block, shortcut if is_needless else []))
     for stage, blocks in projecting.items():
         block, shortcut = blocks[0]
@@ -82,13 +80,22 @@ def needless_projection(context: LintContext) -> Iterator[Diagnostic]:
         yield context.warning(first, "needless-projection", message, help)
 
 
+def _projects(context: LintContext, shortcut: list[int]) -> bool:
+    """Whether a shortcut consists of 1x1 convolutions and what accompanies them."""
+    families = {context.graph.nodes[each].op.family for each in shortcut}
+    windows = [context.window_at[each].kernel for each in shortcut if each in context.window_at]
+    return "convolution" in families and "activation" not in families and set(windows) == {(1, 1)}
+
+
 def _where_to_project(context: LintContext, stage: str) -> str:
     """How the block of a stage is changed so that it projects only where the shape changes."""
     spec = context.spec
     use = next(entry.block for entry in spec.stages if isinstance(entry, Stage) and entry.name == stage)
     block = spec.find_block(use.op, use.op_span)
+    if "project" in use.arguments:
+        return f"leave out `project`: by default, `{use.op}` projects only where the shape changes"
     if block is None or block.key.source.origin == "library":
-        return f"leave the projection of `{use.op}` to its default"
+        return f"let `{use.op}` project only where the shape changes"
     condition = "first"  # of its stage, where the block does not declare what it outputs
     if block.out_channels is not None:
         has_stride = "stride" in block.args or "stride" in block.defaults
@@ -107,7 +114,9 @@ def altered_identity(context: LintContext) -> Iterator[Diagnostic]:
         if block is None:
             continue
         after = context.readers[position]
-        if len(after) == 1 and block.start <= after[0] < block.stop and _is_batch_norm(graph.nodes[after[0]].op):
+        is_inside = len(after) == 1 and block.start <= after[0] < block.stop
+        has_identity = block.input in node.inputs
+        if is_inside and has_identity and _is_batch_norm(graph.nodes[after[0]].op):
             message = f"{graph.nodes[after[0]].name} normalizes the sum {node.name}, and with it the identity shortcut"
             help = "put the norm at the end of the branch, before the join"
             yield context.warning(after[0], "altered-identity", message, help)
@@ -123,6 +132,18 @@ def altered_identity(context: LintContext) -> Iterator[Diagnostic]:
                 message = f"{graph.nodes[first].name} changes the identity shortcut of {block.name}"
                 help = "leave the identity shortcut empty, and put norms and activations on the branch"
                 yield context.warning(first, "altered-identity", message, help)
+
+
+def _is_regularization(op: Operation) -> bool:
+    return op.family == "regularization"
+
+
+def _is_norm(op: Operation) -> bool:
+    return op.family == "normalization"
+
+
+def _is_norm_or_activation(op: Operation) -> bool:
+    return op.family in ("normalization", "activation")
 
 
 def _is_batch_norm(op: Operation) -> bool:
@@ -144,7 +165,7 @@ def no_final_norm(context: LintContext) -> Iterator[Diagnostic]:
     if block is None or block.input == INPUT or any(norm > position for norm in norms):
         return
     begins = any(block.start <= each < position and each in norms for each in context.readers[block.input])
-    last = context.maker(node.inputs[-1], lambda op: op.family == "regularization")
+    last = context.maker(node.inputs[-1], _is_regularization)
     ends = last != INPUT and graph.nodes[last].op.family == "convolution"
     pool = next((each for each in range(position + 1, len(graph.nodes)) if graph.nodes[each].op.depends == "whole"), None)
     if begins and ends and pool is not None and any(each > position for each in context.nodes_of("linear", "convolution")):
@@ -164,7 +185,7 @@ def stride_on_first_1x1(context: LintContext) -> Iterator[Diagnostic]:
         node, larger = graph.nodes[position], windows.get(position)
         if larger is None or max(larger.kernel) == 1:
             continue
-        first = context.maker(node.inputs[0], lambda op: op.family in ("normalization", "activation"))
+        first = context.maker(node.inputs[0], _is_norm_or_activation)
         if _is_strided_1x1(context, first):
             message = f"{graph.nodes[first].name} has a stride and a kernel of 1x1, so it reads {_share(windows[first])}"
             help = f"move the stride to {node.name}, whose kernel is {show(larger.kernel)}"
@@ -178,7 +199,7 @@ def strided_projection(context: LintContext) -> Iterator[Diagnostic]:
     graph, windows = context.graph, context.window_at
     for position in context.sums:
         for value in graph.nodes[position].inputs:
-            first = context.maker(value, lambda op: op.family == "normalization")
+            first = context.maker(value, _is_norm)
             if _is_strided_1x1(context, first):
                 message = f"{graph.nodes[first].name} projects with a stride, so it reads {_share(windows[first])}"
                 help = "put an `avg_pool2d` with the stride before it, and remove its own, as `mixins/d` does"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.lint.reading import BlockReading
 from resnet_spec.lint.registry import LintContext, rule
 
@@ -44,10 +45,11 @@ def _ignored(reading: BlockReading, name: str, declared: Span, main: Source) -> 
     help = f"use `{name}` inside the block, or remove the argument"
     if name == "stride":
         help = "write `stride: stride` in the convolution (or the pool) that is to have the stride"
-    given = [span for span in reading.given.get(name, ()) if span.source is main or span.source.origin == "command line"]
+    places = dict.fromkeys(reading.given.get(name, ()))  # the top-level `block` gives its arguments to each stage
+    given = [span for span in places if span.source is main or span.source.origin == "command line"]
     if given:
         message = f"`{name}` has no effect: nothing in the block `{block.name}` reads it"
-        notes = (f"and in {len(given) - 1} more places",) if len(given) > 1 else ()
+        notes = (f"and in {count_text(len(given) - 1, 'more place')}",) if len(given) > 1 else ()
         related = (Label(declared, "the argument is declared here"),)
         return Diagnostic("unused-argument", message, given[0], "", related, help, notes, "warning")
     message = f"nothing in the block `{block.name}` reads its argument `{name}`"

@@ -154,3 +154,21 @@ def test_the_key_of_a_place_is_suggested(key: str, meant: str) -> None:
         resnet_spec.analyze(patch(f"drop: {{op: dropout, {key}: fc}}"))
     (finding,) = caught.value.diagnostics
     assert (finding.code, finding.help) == ("unknown-field", f"write `{meant}: fc`")
+
+
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        ("head: {flatten: {before: fc}}\n", "remove `before`: an existing entry keeps its place"),
+        ("stages: {more: {width: 64, before: layer2}}\n", "write `insert_before: layer2`"),
+    ],
+)
+def test_the_key_of_a_place_in_patches_and_stages(text: str, help: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        resnet_spec.analyze(f"spec: 1\nextends: resnet18\n{text}")
+    assert [finding.help for finding in caught.value.diagnostics] == [help]
+
+
+def test_a_block_may_have_an_argument_called_before() -> None:
+    block = "blocks: {b: {args: [before], branch: {d: {op: drop_path, p: 0.1 * before}}}}\n"
+    assert resnet_spec.analyze(spec(block + "stem: {d: {op: b, before: 1}}\n")).output == (10,)

@@ -64,7 +64,7 @@ def test_projections_where_a_stage_begins(shortcut: str) -> None:
 
 def test_the_librarys_block_that_always_projects() -> None:
     text = spec(f"{STEM}block: {{op: basic, project: true}}\nstages: {TWO}")
-    assert "default" in only(text, "needless-projection").help
+    assert only(text, "needless-projection").help.startswith("leave out `project`")
     assert find(text.replace(", project: true", ""), "needless-projection") == []
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import event, given, reject, settings
 
 import resnet_spec
+from resnet_spec.diagnostics import SpecError
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import library
 from resnet_spec.lint.reading import BlockReading, SpecReading
 from tests.lint.examples import find, marked, only, spec
+from tests.random_specs import Spec, random_specs
 
 STEM = "stem: {c: {op: conv2d, out_channels: 8, kernel_size: 3, padding: 1}}\n"
 RES = """
@@ -36,6 +41,13 @@ def test_a_stride_of_a_stage_that_its_block_ignores() -> None:
     )
     assert "`stride: stride`" in finding.help
     assert find(spec(STEM + RES), "unused-argument") == []
+
+
+def test_an_argument_that_several_stages_give_is_reported_once() -> None:
+    text = spec(STEM + IGNORED.replace("two: {", "three: {width: 8, stride: 2}\n  two: {"))
+    assert only(text, "unused-argument").notes == ("and in 1 more place",)
+    default = IGNORED.replace("block: res", "block: {op: res, n: 1}").replace("stride: 1}", "stride: 1, n: 2}")
+    assert [each.notes for each in find(spec(STEM + default), "unused-argument")] == [(), ()]
 
 
 def test_an_argument_that_is_declared_only() -> None:
@@ -126,3 +138,20 @@ def test_a_chain_of_params_as_long_as_a_file_allows() -> None:
     chain = "".join(f"  p{n}: p{n + 1}\n" for n in range(2000))
     text = spec(f"params:\n{chain}  p2000: 1\n" + STEM)
     assert len(find(text, "unused-definition")) == 2001
+
+
+@given(random_specs())
+@settings(max_examples=40, deadline=None)
+def test_an_argument_that_is_reported_has_no_effect(drawn: Spec) -> None:
+    """Another default gives the same network; the random networks know nothing of the rule."""
+    try:
+        analysis = resnet_spec.analyze(drawn)
+    except SpecError:
+        reject()
+    for finding in analysis.lints:
+        if finding.code == "unused-argument":
+            block = re.findall(r"the block `(\w+)`", finding.message)[0]
+            (name,) = {*re.findall(r"`(\w+)`", finding.message)} - {block}
+            changed = resnet_spec.analyze(drawn, set={f"blocks.{block}.defaults.{name}": 7})
+            assert changed.fingerprint == analysis.fingerprint
+            event("an argument was reported")
