@@ -44,7 +44,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         (),
     ),
-    "lint": (("diagnostics", "language.spec", "language.expressions", "ops", "graph", "analysis"), ()),
+    "lint": (
+        (
+            *("diagnostics", "language.spec", "language.expressions", "language.editing", "language.fixes"),
+            *("ops", "graph", "analysis"),
+        ),
+        (),
+    ),
     "compiler": (("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint"), ()),
     "outputs": (("diagnostics", "ops", "graph", "analysis"), ()),
     "outputs.diagram": (("diagnostics", "_system.packages", "ops", "graph", "analysis"), ("graphviz",)),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Span, closest, suggestion
-from resnet_spec.language.editing import remove_entry, remove_field
+from resnet_spec.language.editing import remove_entry, remove_field, replace_text
 from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 
@@ -166,7 +166,8 @@ class TreeMerger:
                 message = f"a new entry is placed with `{meant}`, not with `{word}`"
                 exists = key in siblings
                 help = f"remove `{word}`: an existing entry keeps its place" if exists else f"write `{meant}: {named.text}`"
-                self.report("unknown-field", message, entry.key, help)
+                edits = remove_entry(entry.key) if exists else replace_text(entry.key, meant)
+                self.report("unknown-field", message, entry.key, help, fixes=propose(help, edits, "safe"))
                 value = value.without([word])
         return value
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.language.editing import remove_entry, replace_value, set_field
+from resnet_spec.language.fixes import Fixes, propose
 from resnet_spec.language.spec import Spec, Use
 from resnet_spec.lint.last_layer import LastLayer
 from resnet_spec.lint.registry import LintContext, rule
@@ -43,6 +45,21 @@ def _move_before(layer: LastLayer, entry: Use) -> str:
     return f"put `{entry.name}` before `{name}`"
 
 
+def _place(layer: LastLayer, entry: Use) -> Fixes:
+    """The fix that places an entry that was added to an inherited head before the last layer."""
+    if not layer.is_appended(entry):
+        return ()
+    name = layer.entry.name
+    return propose(f"write `insert_before: {name}` in `{entry.name}`", set_field(entry.key, "insert_before", name))
+
+
+def _read_classes(layer: LastLayer) -> Fixes:
+    """The fix that makes the last layer read `classes`."""
+    if layer.written is None:
+        return ()
+    return propose(f"write `{layer.field}: classes` in `{layer.node.name}`", replace_value(layer.written, "classes"))
+
+
 @rule("unused-classes")
 def unused_classes(context: LintContext) -> Iterator[Diagnostic]:
     """A number of classes that the file sets and that nothing reads."""
@@ -55,7 +72,8 @@ def unused_classes(context: LintContext) -> Iterator[Diagnostic]:
         message = f"nothing reads `classes`: {layer.node.name} always has {layer.count} outputs"
         if layer.written is not None:
             help = f"write `{layer.field}: classes` in `{layer.node.name}`"
-    yield Diagnostic("unused-classes", message, classes.span, help=help, severity="warning")
+    fixes = () if layer is None else _read_classes(layer)
+    yield Diagnostic("unused-classes", message, classes.span, help=help, severity="warning", fixes=fixes)
 
 
 @rule("outputs-not-classes")
@@ -68,13 +86,14 @@ def outputs_not_classes(context: LintContext) -> Iterator[Diagnostic]:
         return
     node, count = layer.node, layer.count
     message = f"{node.name} has {count} outputs, but `classes` is {classes}"
-    help = f"write `{layer.field}: classes`"
+    help, fixes = f"write `{layer.field}: classes`", _read_classes(layer)
     if context.spec.classes is not None and context.spec.classes.span.source is not context.spec.span.source:
         help = (
             f"to change the number of classes, write `classes: {count}` at the top and leave `{node.name}` as it is; if its"
             " outputs are not classes, write `classes: null`"
         )
-    yield Diagnostic("outputs-not-classes", message, layer.written.span, help=help, severity="warning")
+        fixes = ()
+    yield Diagnostic("outputs-not-classes", message, layer.written.span, help=help, severity="warning", fixes=fixes)
 
 
 @rule("activation-on-logits")
@@ -95,7 +114,8 @@ def activation_on_logits(context: LintContext) -> Iterator[Diagnostic]:
     entry = layer.entry_of(node)
     if entry is not None and layer.is_appended(entry):
         help += f"; if it should come before `{layer.entry.name}`, write `insert_before: {layer.entry.name}` in it"
-    yield context.warning(position, "activation-on-logits", message, help)
+    fixes = propose(f"remove `{node.name}`", remove_entry(node.span))
+    yield context.warning(position, "activation-on-logits", message, help, fixes)
 
 
 @rule("after-classifier")
@@ -112,10 +132,11 @@ def after_classifier(context: LintContext) -> Iterator[Diagnostic]:
         family = node.op.family
         if family == "regularization" and not node.op.returns_input(training=True):
             message = f"{node.name} follows {layer.node.name}, the last layer, so it drops logits"
-            yield context.warning(position, "after-classifier", message, _move_before(layer, entry))
+            yield context.warning(position, "after-classifier", message, _move_before(layer, entry), _place(layer, entry))
         elif family not in _KEEPS_LOGITS:
             is_changed = family in ("normalization", "activation") and not node.op.nonnegative
             if is_changed and layer.count == _classes(spec) and layer.is_appended(entry):
                 message = f"{node.name} follows {layer.node.name}, the last layer, so it changes the logits"
-                yield context.warning(position, "after-classifier", message, _move_before(layer, entry))
+                fixes = _place(layer, entry)
+                yield context.warning(position, "after-classifier", message, _move_before(layer, entry), fixes)
             return

@@ -7,6 +7,8 @@ from math import prod
 
 from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.graph.model import INPUT, Node
+from resnet_spec.language.editing import remove_entry, set_field
+from resnet_spec.language.fixes import Fixes, propose
 from resnet_spec.lint.registry import LintContext, rule
 from resnet_spec.ops import Operation, Window, fields_of, show
 
@@ -26,7 +28,8 @@ def redundant_bias(context: LintContext) -> Iterator[Diagnostic]:
             if after and position != graph.output and all(reader.op.removes_mean for reader in after):
                 message = f"{graph.nodes[position].name} has a bias, which {after[0].name} cancels when it subtracts the mean"
                 help = f"write `bias: false`; it saves {bias.shape[0]} parameters"
-                yield context.warning(position, "redundant-bias", message, help)
+                fixes = propose("write `bias: false`", set_field(graph.nodes[position].span, "bias", "false"))
+                yield context.warning(position, "redundant-bias", message, help, fixes)
 
 
 @rule("unread-pixels")
@@ -87,10 +90,14 @@ def doubled_operation(context: LintContext) -> Iterator[Diagnostic]:
         if node.op.family == "normalization":
             if context.is_only_reader(position, first):
                 message = f"{node.name} normalizes what {before.name} has normalized"
-                yield context.warning(position, "doubled-operation", message, "remove one of them")
+                yield context.warning(position, "doubled-operation", message, "remove one of them", _remove(node))
         elif before.op == node.op:
             message = f"{node.name} repeats the activation {before.name}, with nothing between them"
-            yield context.warning(position, "doubled-operation", message, "remove one of them")
+            yield context.warning(position, "doubled-operation", message, "remove one of them", _remove(node))
+
+
+def _remove(node: Node) -> Fixes:
+    return propose(f"remove `{node.name.rpartition('.')[2]}`", remove_entry(node.span))
 
 
 @rule("missing-activation")

@@ -14,6 +14,7 @@ from resnet_spec.analysis.sizes import Accepted
 from resnet_spec.diagnostics import Diagnostic, Label, Span
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT, Graph, Node, Region
+from resnet_spec.language.fixes import Fixes
 from resnet_spec.language.spec import Spec
 from resnet_spec.lint.last_layer import LastLayer, find_last_layer
 from resnet_spec.lint.reading import SpecReading
@@ -178,33 +179,33 @@ class LintContext:
         """The line of the user's file that led to a node, and the line of the library's block, if it is in one."""
         return self.graph.place(position, self._around)
 
-    def warning(self, position: int, code: str, message: str, help: str) -> Diagnostic:
+    def warning(self, position: int, code: str, message: str, help: str, fixes: Fixes = ()) -> Diagnostic:
         """A warning about a node, at the line of the user's file that led to it."""
         span, related = self.place(position)
-        return Diagnostic(code, message, span, related=related, help=help, severity="warning")
+        return Diagnostic(code, message, span, related=related, help=help, severity="warning", fixes=fixes)
 
 
-Check = Callable[[LintContext], Iterator[Diagnostic]]
+RuleFunction = Callable[[LintContext], Iterator[Diagnostic]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A registered rule. One that is off `by_default` runs where its code is selected."""
 
-    check: Check
+    check: RuleFunction
     by_default: bool
 
 
 RULES: dict[str, Rule] = {}  # by the code of the finding
 
 
-def rule(code: str, *, by_default: bool = True) -> Callable[[Check], Check]:
+def rule(code: str, *, by_default: bool = True) -> Callable[[RuleFunction], RuleFunction]:
     """Register a rule under the code of its findings, which the catalog explains.
 
     A rule of taste, which many good networks break, is registered with `by_default=False`: it runs where `--select` names it.
     """
 
-    def register(check: Check) -> Check:
+    def register(check: RuleFunction) -> RuleFunction:
         if code in RULES:
             raise ValueError(f"two rules are called {code}")
         RULES[code] = Rule(check, by_default)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
 from resnet_spec.diagnostics.text import count_text
+from resnet_spec.language.editing import remove_entry
+from resnet_spec.language.fixes import propose
 from resnet_spec.lint.reading import BlockReading
 from resnet_spec.lint.registry import LintContext, rule
 
@@ -24,7 +26,9 @@ def unused_definition(context: LintContext) -> Iterator[Diagnostic]:
         for name, span in unused.items():
             if span.source is spec.span.source:
                 message = f"the {what} `{name}` is never used"
-                yield Diagnostic("unused-definition", message, span, help="remove it, or use it", severity="warning")
+                fixes = propose("remove it", remove_entry(span))
+                help = "remove it, or use it"
+                yield Diagnostic("unused-definition", message, span, help=help, severity="warning", fixes=fixes)
 
 
 @rule("unused-argument")

@@ -10,7 +10,6 @@ from click.testing import CliRunner, Result
 
 from resnet_spec.cli import group
 
-
 SELECT = ("--select", "strided-projection")  # off by default, so no shipped file suppresses it
 
 
