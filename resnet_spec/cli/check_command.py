@@ -8,9 +8,9 @@ import click
 
 from resnet_spec.cli.check_report import report_results
 from resnet_spec.cli.checking import CheckedFile, CheckOptions, check_file
-from resnet_spec.cli.common import findings_options, set_option, spec_root_option
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, spec_root_option
 from resnet_spec.cli.inputs import find_inputs
-from resnet_spec.diagnostics import printable, suggestion
+from resnet_spec.diagnostics import ResnetSpecError, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.language.catalog import catalog
 
@@ -21,13 +21,16 @@ from resnet_spec.language.catalog import catalog
 Examples:
   resnet-spec check specs/resnet34.yaml
   resnet-spec check specs/*.yaml --message-format concise
+  resnet-spec check specs recipes "experiments/**/*.yaml"
   resnet-spec check resnet50 --set stages.layer3.depth=23
+  resnet-spec check my_patch.yaml --on resnet50
   cat my.yaml | resnet-spec check -
 """,
 )
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
 @spec_root_option
+@click.option("--on", "base", metavar="BASE", help="Check each spec as a patch of BASE, as if it extended it.")
 @findings_options
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Treat warnings as errors.")
 @click.option("--select", metavar="CODES", help="Show only warnings with these codes (comma-separated).")
@@ -39,19 +42,28 @@ def command(
     specs: tuple[str, ...],
     sets: tuple[str, ...],
     spec_root: str | None,
+    base: str | None,
     message_format: MessageFormat,
     warning: str | None,
     select: str | None,
     ignore: str | None,
     quiet: bool,
 ) -> None:
-    """Check specs without torch: form, names, shapes, and the `expect` of each.
+    """Check specs and recipes without torch: form, names, shapes, and the `expect` of each.
+
+    SPEC may also be a folder, which is searched for specs and recipes, or a pattern in quotes. A file that is only a patch is
+    checked on its own, or with --on as a part of a network.
 
     Findings are printed to stdout. Exit code: 0 without errors, 1 with errors, 2 if a file cannot be read.
     """
     _refuse_unknown(select, ignore)
+    if base == "-":
+        raise click.UsageError("--on takes a file or the name of a shipped spec, not standard input")
     inputs = find_inputs(specs)
-    options = CheckOptions(sets, spec_root)
+    try:
+        options = CheckOptions(sets, spec_root, None if base is None else find_target(base, None, spec_root))
+    except ResnetSpecError as error:
+        ctx.exit(show_error(error, message_format))
     results = [_choose(check_file(name, options), select, ignore, warning == "error") for name in inputs.names]
     ctx.exit(report_results(results, inputs, message_format, quiet))
 

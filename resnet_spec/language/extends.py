@@ -57,14 +57,30 @@ class ExtendsChain:
     leads: dict[Source, Span]
 
 
-def read_chain(source: Source, kind: DocumentKind, location: Location | None) -> ExtendsChain:
+@dataclass(frozen=True, slots=True)
+class ExtendedBase:
+    """A document that another one extends without naming it; `lead` is the place that does, on the command line."""
+
+    source: Source
+    location: Location | None
+    lead: Span
+
+
+def read_chain(source: Source, kind: DocumentKind, location: Location | None, base: ExtendedBase | None = None) -> ExtendsChain:
     """Read a document and everything it extends; `location` is where relative paths start; None disallows `extends`.
+
+    Args:
+        base: a document that is merged first, with everything it extends.
 
     Raises:
         SpecError, RecipeError: at the first document that cannot be read, or that extends what it may not.
     """
     reader = _ChainReader(kind)
-    reader.size.bytes = _bytes(source)
+    reader.size.bytes = _bytes(source) + (0 if base is None else _bytes(base.source))
+    if base is not None:
+        if base.source.origin == "shipped":
+            reader.leads[base.source] = base.lead
+        reader.collect(reader.read(base.source), base.location, ())
     reader.collect(reader.read(source), location, ())
     return ExtendsChain(tuple(reader.documents), tuple(reader.warnings), reader.leads)
 
