@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 MAX_NAME_BYTES = 255  # the longest file name, on common file systems
@@ -18,7 +19,7 @@ def require_regular(path: Path) -> Path:
     return path
 
 
-def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False) -> None:
+def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False, keep_mode: bool = False) -> None:
     """Write `data` to a temporary file next to `path`, then rename it to `path`. Anything but a regular file, such as a pipe or
     `/dev/null`, is written to directly.
 
@@ -27,6 +28,7 @@ def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False
     Args:
         durable: flush the data to disk before the rename, and the rename before returning: after a power failure there is
             either the old or the new file.
+        keep_mode: give the file the permissions of the one that it replaces.
 
     Raises:
         OSError: with the name of `path`. An existing file is unchanged.
@@ -40,6 +42,8 @@ def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as file:
+            if keep_mode and hasattr(os, "fchmod"):
+                os.fchmod(handle, stat.S_IMODE(path.stat().st_mode))
             file.write(data)
             if durable:
                 file.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import click
@@ -35,6 +36,7 @@ Examples:
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Treat warnings as errors.")
 @click.option("--select", metavar="CODES", help="Show only warnings with these codes (comma-separated).")
 @click.option("--ignore", metavar="CODES", help="Hide warnings with these codes (comma-separated).")
+@click.option("--update-expect", is_flag=True, help="Rewrite the exact values of `expect` in the files, then check them.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only findings.")
 @click.pass_context
 def command(
@@ -47,6 +49,7 @@ def command(
     warning: str | None,
     select: str | None,
     ignore: str | None,
+    update_expect: bool,
     quiet: bool,
 ) -> None:
     """Check specs and recipes without torch: form, names, shapes, and the `expect` of each.
@@ -64,7 +67,14 @@ def command(
         options = CheckOptions(sets, spec_root, None if base is None else find_target(base, None, spec_root))
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
-    results = [_choose(check_file(name, options), select, ignore, warning == "error") for name in inputs.names]
+    check: Callable[[str, CheckOptions], CheckedFile] = check_file
+    if update_expect:
+        from resnet_spec.cli.updating import update_file
+
+        if sets or base is not None:
+            raise click.UsageError("`expect` is about the file itself, so --update-expect excludes --set and --on")
+        check = update_file
+    results = [_choose(check(name, options), select, ignore, warning == "error") for name in inputs.names]
     ctx.exit(report_results(results, inputs, message_format, quiet))
 
 
