@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import click
@@ -10,7 +9,7 @@ import click
 from resnet_spec.cli.check_report import report_results
 from resnet_spec.cli.checking import CheckedFile, CheckOptions, check_file
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, spec_root_option
-from resnet_spec.cli.inputs import find_inputs
+from resnet_spec.cli.inputs import Inputs, find_inputs
 from resnet_spec.diagnostics import ResnetSpecError, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.language.catalog import catalog
@@ -37,6 +36,7 @@ Examples:
 @click.option("--select", metavar="CODES", help="Show only warnings with these codes (comma-separated).")
 @click.option("--ignore", metavar="CODES", help="Hide warnings with these codes (comma-separated).")
 @click.option("--update-expect", is_flag=True, help="Rewrite the exact values of `expect` in the files, then check them.")
+@click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only findings.")
 @click.pass_context
 def command(
@@ -50,6 +50,7 @@ def command(
     select: str | None,
     ignore: str | None,
     update_expect: bool,
+    watch: bool,
     quiet: bool,
 ) -> None:
     """Check specs and recipes without torch: form, names, shapes, and the `expect` of each.
@@ -62,20 +63,28 @@ def command(
     _refuse_unknown(select, ignore)
     if base == "-":
         raise click.UsageError("--on takes a file or the name of a shipped spec, not standard input")
-    inputs = find_inputs(specs)
-    try:
-        options = CheckOptions(sets, spec_root, None if base is None else find_target(base, None, spec_root))
-    except ResnetSpecError as error:
-        ctx.exit(show_error(error, message_format))
-    check: Callable[[str, CheckOptions], CheckedFile] = check_file
-    if update_expect:
-        from resnet_spec.cli.updating import update_file
+    if update_expect and (sets or base is not None):
+        raise click.UsageError("`expect` is about the file itself, so --update-expect excludes --set and --on")
+    if watch and (update_expect or "-" in specs):
+        raise click.UsageError(f"--watch excludes {'--update-expect' if update_expect else 'standard input'}")
 
-        if sets or base is not None:
-            raise click.UsageError("`expect` is about the file itself, so --update-expect excludes --set and --on")
-        check = update_file
-    results = [_choose(check(name, options), select, ignore, warning == "error") for name in inputs.names]
-    ctx.exit(report_results(results, inputs, message_format, quiet))
+    def check_all() -> tuple[Inputs, int]:
+        inputs = find_inputs(specs)
+        try:
+            options = CheckOptions(sets, spec_root, None if base is None else find_target(base, None, spec_root))
+        except ResnetSpecError as error:
+            return inputs, show_error(error, message_format)
+        check = check_file
+        if update_expect:
+            from resnet_spec.cli.updating import update_file as check
+        results = [_choose(check(name, options), select, ignore, warning == "error") for name in inputs.names]
+        return inputs, report_results(results, inputs, message_format, quiet)
+
+    if watch:
+        from resnet_spec.cli.watching import keep_checking
+
+        keep_checking(lambda: check_all()[0], base, spec_root)
+    ctx.exit(check_all()[1])
 
 
 def _choose(result: CheckedFile, select: str | None, ignore: str | None, strict: bool) -> CheckedFile:

@@ -28,7 +28,7 @@ def require_editable(name: str, purpose: str) -> Path:
         why, help = f"{printable(name)} is shipped with resnet-spec, and is not changed", "write a file that extends it"
     elif (path.parent / "run.json").exists():
         why = f"{printable(name)} belongs to a run, whose files are not changed"
-        help = "change the spec that the run was made from, and train anew"
+        help = "change the spec that the run was made from, and train again"
     if why:
         raise ArgumentError([Diagnostic("not-editable", why, None, help=help)])
     return path.resolve()

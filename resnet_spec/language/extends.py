@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,6 +98,17 @@ def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
     raise document_error(kind)([Diagnostic("wrong-type", message, node.span, help=help)])
 
 
+def list_extended(source: Source, kind: DocumentKind, location: Location | None) -> tuple[Path, ...]:
+    """The files that a document extends, directly or not, without the shipped ones; also those that do not exist, or are wrong.
+
+    They are found as far as the documents can be read.
+    """
+    reader = _ChainReader(kind)
+    with suppress(ResnetSpecError):
+        reader.collect(reader.read(source), location, ())
+    return tuple(dict.fromkeys(reader.named))
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """The file that an `extends` names: its path, its name in messages, the root of its own `extends`, and whether the package
@@ -114,6 +126,7 @@ class _ChainReader:
         self.documents: list[MappingNode] = []
         self.warnings: list[Diagnostic] = []
         self.leads: dict[Source, Span] = {}
+        self.named: list[Path] = []  # the files that an `extends` names, whether they exist or not
         self.done: set[Path] = set()
         self.size = DocumentSize()
 
@@ -211,7 +224,10 @@ class _ChainReader:
             message = f"`{text}` is an absolute path, but `extends` takes one relative to this file"
             help = f"write a relative path, or the name of a shipped {self.kind}"
             raise self._refuse("extends-absolute", message, item.span, help)
-        if here.root is not None and is_file(path := here.folder / text):
+        path = here.folder / text
+        if here.root is not None:
+            self.named.append(path)
+        if here.root is not None and is_file(path):
             self._require_inside(path, here.root, item)
             shipped_file = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
             return _Found(path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root, shipped_file)
@@ -226,7 +242,7 @@ class _ChainReader:
         neighbors = _neighboring_files(text, here.folder, here.root)
         help = suggestion(text, [*neighbors, *names], most=0 if self.kind == "spec" else 12)
         shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"
-        raise self._refuse("missing-file", f"there is no file {display_name(here.folder / text)}{shipped_too}", item.span, help)
+        raise self._refuse("missing-file", f"there is no file {display_name(path)}{shipped_too}", item.span, help)
 
     def _require_inside(self, path: Path, root: Path, item: ScalarNode) -> None:
         """Refuse a file that `extends` may not read; a link counts as what it leads to."""
