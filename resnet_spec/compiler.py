@@ -32,6 +32,7 @@ from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
+from resnet_spec.language.annotated_text import write_annotated
 from resnet_spec.language.catalog import catalog
 from resnet_spec.language.extends import ExtendedBase, Location
 from resnet_spec.language.files import read_file, spec_root
@@ -287,6 +288,19 @@ _NAMES_OF_A_BASE = ("unknown-name", "unknown-operation", "unknown-block")
 
 def _text_at(span: Span | None) -> str:
     return "" if span is None else span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+
+
+def annotate_text(target: Target, sets: Iterable[str] = ()) -> str:
+    """Merge a spec, everything it extends and `sets` into the YAML text of one document, with the origin of each value.
+
+    Comments name the file and the line. `expect` is left out where `sets` change the network.
+
+    Raises:
+        SpecError: the merge is not possible. What is wrong with its result is not reported.
+    """
+    resolved = _merge(target, sets)
+    parsed = parse_partial(resolved).spec
+    return write_annotated(resolved, "" if parsed is None else parsed.name)
 
 
 def flatten_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
