@@ -32,13 +32,12 @@ from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
-from resnet_spec.language.annotated_text import write_annotated
 from resnet_spec.language.catalog import catalog
+from resnet_spec.language.document_kinds import may_be_patch
 from resnet_spec.language.extends import ExtendedBase, Location
 from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.merge import Resolved, apply_patches, resolve
 from resnet_spec.language.parsing import parse_partial, parse_spec
-from resnet_spec.language.patch_files import read_patch
 from resnet_spec.language.patches import parse_set
 from resnet_spec.language.provenance import add_origins, place_warnings
 from resnet_spec.language.python_data import from_data
@@ -259,11 +258,12 @@ class PatchCheck:
 def check_patch(target: Target) -> PatchCheck | None:
     """Check a file that is only a patch without a base: its form, and its names as far as they can be known.
 
-    Returns None for any other file.
-
-    Raises:
-        SpecError: it cannot be read.
+    Returns None for any other file, and for one that cannot be read.
     """
+    if not may_be_patch(target.source.text):
+        return None
+    from resnet_spec.language.patch_files import read_patch  # few files need it
+
     patch = read_patch(target.source)
     if patch is None:
         return None
@@ -290,6 +290,13 @@ def _text_at(span: Span | None) -> str:
     return "" if span is None else span.source.line(span.line)[span.column - 1 : span.end_column - 1]
 
 
+def outline_text(target: Target) -> str:
+    """The entries of a spec, with everything it extends, that a patch of it may change, as YAML text; raises SpecError."""
+    from resnet_spec.language.annotated_text import write_outline  # few commands need it
+
+    return write_outline(_merge(target, ()).root)
+
+
 def annotate_text(target: Target, sets: Iterable[str] = ()) -> str:
     """Merge a spec, everything it extends and `sets` into the YAML text of one document, with the origin of each value.
 
@@ -300,6 +307,8 @@ def annotate_text(target: Target, sets: Iterable[str] = ()) -> str:
     """
     resolved = _merge(target, sets)
     parsed = parse_partial(resolved).spec
+    from resnet_spec.language.annotated_text import write_annotated
+
     return write_annotated(resolved, "" if parsed is None else parsed.name)
 
 

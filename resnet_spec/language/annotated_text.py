@@ -5,6 +5,7 @@ Reading the text results in the same network.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from resnet_spec.diagnostics import Span, printable
@@ -15,8 +16,10 @@ from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, Ya
 from resnet_spec.language.writer import list_bodies, write_value
 
 _ORDER = ("name", "about", "source", "input", "classes", "params", "stem", "block", "stages", "head", "norm", "act", "init")
+_OWN = ("name", "about", "source")  # these are not inherited
 MOST_COLUMNS = 100  # of a mapping on one line
 COMMENT_COLUMN = 44
+_SIZE = re.compile(r"[1-9][0-9]*(x[1-9][0-9]*)+")  # `3x224x224` needs no quotes
 
 
 def write_annotated(resolved: Resolved, name: str) -> str:
@@ -40,21 +43,36 @@ def write_annotated(resolved: Resolved, name: str) -> str:
     return "".join(f"{_with_comment(text, origin)}\n" for text, origin in lines)
 
 
+def write_outline(root: MappingNode) -> str:
+    """Write the entries of a resolved spec that a patch of it may change, without names and origins."""
+    keys = [key for key in (*_ORDER, "recipe") if key in root.entries and key not in _OWN]
+    lines = [line for key in keys for line, _ in _write_entry(key, root.entries[key].value, "", by_origin=False)]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _with_comment(text: str, origin: str) -> str:
     return f"{pad(text, COMMENT_COLUMN)}  # {origin}" if origin else text
 
 
-def _write_entry(key: str, node: YamlNode, margin: str) -> Iterator[tuple[str, str]]:
-    """The lines of an entry, each with its origin. A mapping whose values come from one line is on one line."""
+def _write_entry(key: str, node: YamlNode, margin: str, by_origin: bool = True) -> Iterator[tuple[str, str]]:
+    """The lines of an entry, each with its origin.
+
+    A mapping is on one line if its values come from one line, or else, without `by_origin`, if no mapping is inside it.
+    """
     start = f"{margin}{write_value(key)}:"
     origins = dict.fromkeys(map(_origin, _leaves(node)))
-    whole = f"{start} {write_value(to_data(node))}"
-    if not isinstance(node, MappingNode) or not node.entries or (len(origins) == 1 and display_width(whole) <= MOST_COLUMNS):
+    value = to_data(node)
+    whole = f"{start} {value if isinstance(value, str) and _SIZE.fullmatch(value) else write_value(value)}"
+    if not isinstance(node, MappingNode) or not node.entries:
+        yield whole, ", ".join(origins)
+        return
+    simple = len(origins) == 1 if by_origin else not any(isinstance(each.value, MappingNode) for each in node.entries.values())
+    if simple and display_width(whole) <= MOST_COLUMNS:
         yield whole, ", ".join(origins)
         return
     yield start, ""
     for name, entry in node.entries.items():
-        yield from _write_entry(name, entry.value, margin + "  ")
+        yield from _write_entry(name, entry.value, margin + "  ", by_origin)
 
 
 def _leaves(node: YamlNode) -> Iterator[Span]:

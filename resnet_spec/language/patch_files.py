@@ -6,19 +6,17 @@ and the parts that are whole: entries with an `op`, its own blocks, and patches 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from resnet_spec.diagnostics import Diagnostic, Source, closest
+from resnet_spec.diagnostics import Diagnostic, Source, SpecError, closest
 from resnet_spec.diagnostics.suggestions import suggestion
-from resnet_spec.language.extends import read_chain
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.merge import Resolved, merge_onto_defaults, merge_patch_blocks
-from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode
+from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode, to_data
+from resnet_spec.language.reader import parse
 from resnet_spec.language.validation import validate_file
 
-_NEVER_IN_A_PATCH = re.compile(r"^[\"']?(?:extends|input)[\"']?\s*:|\A\s*\{", re.MULTILINE)
 _OPERATIONS = ("stem", "head")
 _PATCHED = ("norm", "act", "init", "block", "params", "blocks", "classes", "recipe")
 _POSITIONS = ("insert_before", "insert_after")
@@ -36,21 +34,17 @@ class PatchFile:
 
 
 def read_patch(source: Source) -> PatchFile | None:
-    """Read a file that is only a patch; None for any other.
-
-    Raises:
-        SpecError: it cannot be read.
-    """
-    if _NEVER_IN_A_PATCH.search(source.text):
+    """Read a file that is only a patch; None for any other, and for one that cannot be read."""
+    try:
+        document, warnings = parse(source)
+    except SpecError:
         return None
-    chain = read_chain(source, "spec", None)
-    (document,) = chain.documents
-    if not _is_patch(document):
+    if not isinstance(document, MappingNode) or to_data(document.get("spec") or document) != 1 or not _is_patch(document):
         return None
     blocks, needed, findings = merge_patch_blocks(document.get("blocks"))
     findings = [*validate_file(document).findings, *findings, *_block_names(document)]
     merged = merge_onto_defaults(_whole_part(document))
-    return PatchFile(Resolved(source, merged, blocks, False, (), {}), tuple(needed), tuple(findings), chain.warnings)
+    return PatchFile(Resolved(source, merged, blocks, False, (), {}), tuple(needed), tuple(findings), warnings)
 
 
 def _is_patch(document: MappingNode) -> bool:

@@ -132,6 +132,8 @@ def test_what_changes_a_network_is_a_patch(folder: Path, text: str) -> None:
         "blocks: {b: {branch: {r: relu}}}\nstages: {a: {block: b}}",
         "extend: resnet18\nnorm: identity",
         "inpt: 3x8x8\nnorm: identity",
+        "norm: [",
+        "norm: identity\nnorm: identity",
     ],
 )
 def test_a_network_that_lacks_its_input_is_not_a_patch(folder: Path, text: str) -> None:
@@ -199,6 +201,15 @@ def test_the_warnings_of_a_patch_are_shown(folder: Path) -> None:
     assert (done.exit_code, "warning[yaml-1.1]" in done.output) == (0, True)
     write(folder, "p.yaml", "spec: 1\nabout: no  # resnet-spec: ignore[yaml-1.1]\nact: silu\n")
     assert "warning" not in check("p.yaml").output.splitlines()[0]
+
+
+def test_a_network_in_braces_is_none(folder: Path) -> None:
+    write(folder, "x.yaml", "{spec: 1, extends: base.yaml, act: silu}\n")
+    write(
+        folder, "base.yaml", "{spec: 1, input: 3x8x8, stem: {c: {op: conv2d, out_channels: 2, kernel_size: 3, bias: false}}}\n"
+    )
+    assert "54 parameters" in check("x.yaml").output
+    assert "54 parameters" in check("base.yaml").output
 
 
 # --- on a base -------------------------------------------------------------------------------------------------------------
