@@ -33,6 +33,8 @@ from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
 from resnet_spec.language.catalog import catalog
+from resnet_spec.language.document_kinds import may_be_patch
+from resnet_spec.language.extends import ExtendedBase, Location
 from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.merge import Resolved, apply_patches, resolve
 from resnet_spec.language.parsing import parse_partial, parse_spec
@@ -43,7 +45,7 @@ from resnet_spec.language.spec import Spec
 from resnet_spec.language.writer import write_spec
 from resnet_spec.lint import expect as contract
 from resnet_spec.lint.rules import LintContext, lint
-from resnet_spec.lowering import lower, lower_partial, more_findings
+from resnet_spec.lowering import check_names, lower, lower_partial, more_findings
 from resnet_spec.ops import Shape, show
 
 ImageSize = tuple[int, int, int]
@@ -63,6 +65,7 @@ class Target:
     root: Path | None
     below: tuple[str, ...] = ()  # keys that are prepended to a `--set` of a single key: the path of a single block
     document: Resolved | None = None  # for a spec that was loaded before: the text with everything it extends
+    base: Target | None = None  # a spec that this one is a patch of, as if it extended it
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,15 @@ def _merge(target: Target, sets: Iterable[str]) -> Resolved:
     patches = [parse_set(text, target.below) for text in list_patches(sets)]
     if target.document is not None:
         return apply_patches(target.document, patches)
-    return resolve(target.source, target.folder, target.root, patches)
+    return resolve(target.source, target.folder, target.root, patches, _base_of(target))
+
+
+def _base_of(target: Target) -> ExtendedBase | None:
+    if (base := target.base) is None:
+        return None
+    name = Source("--on", base.source.name, "command line")
+    location = None if base.folder is None else Location(base.folder, base.root)
+    return ExtendedBase(base.source, location, Span(name, 1, 1, 1, len(name.text) + 1))
 
 
 def _channels_last(spec: Spec) -> Iterator[Diagnostic]:
@@ -238,6 +249,71 @@ def _unknown_codes(source: Source) -> Iterator[Diagnostic]:
                 span = Span(source, line, column, line, column + len(code))
                 help = suggestion(code, list(catalog()), most=0) or "`resnet-spec explain` lists the codes"
                 yield Diagnostic("unknown-code", f"there is no code `{code}`", span, help=help, severity="warning")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatchCheck:
+    """What is known of a file that is only a patch. `needed`: the names that its base has to define."""
+
+    findings: tuple[Diagnostic, ...]
+    needed: tuple[str, ...]
+
+
+def check_patch(target: Target) -> PatchCheck | None:
+    """Check a file that is only a patch without a base: its form, and its names as far as they can be known.
+
+    Returns None for any other file, and for one that cannot be read.
+    """
+    if not may_be_patch(target.source.text):
+        return None
+    from resnet_spec.language.patch_files import read_patch  # few files need it
+
+    patch = read_patch(target.source)
+    if patch is None:
+        return None
+    parsed = parse_partial(patch.whole)
+    findings = dict.fromkeys([*patch.findings, *parsed.findings])
+    needed = dict.fromkeys(patch.needed)
+    if parsed.spec is not None:
+        uses = [use for block in parsed.spec.blocks.values() for use in (*block.branch, *block.shortcut, *block.after)]
+        values = {node.span for use in uses for node in use.inputs}  # `from` names values of the same block
+        for finding in check_names(parsed.spec)[0]:
+            of_base = finding.code in _NAMES_OF_A_BASE and finding.span not in values
+            if of_base and not finding.help.startswith("did you mean"):
+                needed[_text_at(finding.span)] = None
+            elif finding.code != "no-network":
+                findings[finding] = None
+    warnings = place_warnings((*patch.warnings, *_unknown_codes(target.source)), patch.whole)
+    return PatchCheck((*findings, *warnings), tuple(name for name in needed if name))
+
+
+_NAMES_OF_A_BASE = ("unknown-name", "unknown-operation", "unknown-block")
+
+
+def _text_at(span: Span | None) -> str:
+    return "" if span is None else span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+
+
+def outline_text(target: Target) -> str:
+    """The entries of a spec, with everything it extends, that a patch of it may change, as YAML text; raises SpecError."""
+    from resnet_spec.language.annotated_text import write_outline  # few commands need it
+
+    return write_outline(_merge(target, ()).root)
+
+
+def annotate_text(target: Target, sets: Iterable[str] = ()) -> str:
+    """Merge a spec, everything it extends and `sets` into the YAML text of one document, with the origin of each value.
+
+    Comments name the file and the line. `expect` is left out where `sets` change the network.
+
+    Raises:
+        SpecError: the merge is not possible. What is wrong with its result is not reported.
+    """
+    resolved = _merge(target, sets)
+    parsed = parse_partial(resolved).spec
+    from resnet_spec.language.annotated_text import write_annotated
+
+    return write_annotated(resolved, "" if parsed is None else parsed.name)
 
 
 def flatten_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:

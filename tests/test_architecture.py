@@ -85,6 +85,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("api", "compiler", "diagnostics", "_system", "language", "ops", "graph", "analysis", "training.recipe", *VIEWS),),
         *(("click",),),
     ),
+    "cli.watching": (("cli", "diagnostics", "_system", "language"), ("click", "watchfiles")),
     "cli.progress": (("training", "report"), ("click",)),
     "cli.train_command": (("cli", "api", "compiler", "diagnostics", "_system", "training", "report", "analysis"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),

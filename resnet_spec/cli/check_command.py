@@ -9,9 +9,9 @@ import click
 
 from resnet_spec.cli.check_report import report_results
 from resnet_spec.cli.checking import CheckedFile, CheckOptions, check_file
-from resnet_spec.cli.common import findings_options, set_option, spec_root_option
-from resnet_spec.cli.inputs import find_inputs
-from resnet_spec.diagnostics import Applicability, printable, suggestion
+from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, spec_root_option
+from resnet_spec.cli.inputs import Inputs, find_inputs
+from resnet_spec.diagnostics import Applicability, ResnetSpecError, printable, suggestion
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.language.catalog import catalog
 
@@ -24,15 +24,18 @@ ALL = "ALL"
 Examples:
   resnet-spec check specs/resnet34.yaml
   resnet-spec check specs/*.yaml --message-format concise
+  resnet-spec check specs recipes "experiments/**/*.yaml"
   resnet-spec check resnet50 --set stages.layer3.depth=23
   resnet-spec check mine.yaml --diff --unsafe-fixes
   resnet-spec check mine.yaml --fix
+  resnet-spec check my_patch.yaml --on resnet50
   cat my.yaml | resnet-spec check -
 """,
 )
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
 @spec_root_option
+@click.option("--on", "base", metavar="BASE", help="Check each spec as a patch of BASE, as if it extended it.")
 @findings_options
 @click.option("-W", "warning", type=click.Choice(["error"]), help="Treat warnings as errors.")
 @click.option(
@@ -46,6 +49,8 @@ Examples:
     "--unsafe-fixes", is_flag=True, help="With --fix or --diff: also those that may be another network than you want."
 )
 @click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
+@click.option("--update-expect", is_flag=True, help="Rewrite the exact values of `expect` in the files, then check them.")
+@click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only findings.")
 @click.pass_context
 def command(
@@ -53,6 +58,7 @@ def command(
     specs: tuple[str, ...],
     sets: tuple[str, ...],
     spec_root: str | None,
+    base: str | None,
     message_format: MessageFormat,
     warning: str | None,
     select: str | None,
@@ -60,31 +66,71 @@ def command(
     fix: bool,
     unsafe_fixes: bool,
     diff: bool,
+    update_expect: bool,
+    watch: bool,
     quiet: bool,
 ) -> None:
-    """Check specs without torch: form, names, shapes, and the `expect` of each.
+    """Check specs and recipes without torch: form, names, shapes, and the `expect` of each.
+
+    SPEC may also be a folder, which is searched for specs and recipes, or a pattern in quotes. A file that is only a patch is
+    checked on its own, or with --on as a part of a network.
 
     Findings are printed to stdout. Exit code: 0 without errors, 1 with errors, 2 if a file cannot be read. With --diff: 1 if
     something would change.
     """
-    if unsafe_fixes and not (fix or diff):
-        raise click.UsageError("--unsafe-fixes needs --fix or --diff")
     chosen, left_out = _codes(select), _codes(ignore)
-    inputs = find_inputs(specs)
-    options = CheckOptions(sets, spec_root, chosen or frozenset())
+    _refuse_contradictions(specs, sets, base, fix or diff, unsafe_fixes, update_expect, watch)
     choose = partial(_choose, chosen=chosen, left_out=left_out, strict=warning == "error")
-    if not (fix or diff):
-        results = [choose(check_file(name, options)) for name in inputs.names]
-        ctx.exit(report_results(results, inputs, message_format, quiet))
-    from resnet_spec.cli.fixing import fix_file, report_diffs, report_fixed
 
-    if sets:
+    def check_all() -> tuple[Inputs, int]:
+        inputs = find_inputs(specs)
+        try:
+            target = None if base is None else find_target(base, None, spec_root)
+        except ResnetSpecError as error:
+            return inputs, show_error(error, message_format)
+        options = CheckOptions(sets, spec_root, target, chosen or frozenset())
+        if fix or diff:
+            from resnet_spec.cli.fixing import fix_file, report_diffs, report_fixed
+
+            allowed: tuple[Applicability, ...] = ("safe", "likely") if unsafe_fixes else ("safe",)
+            fixed = [fix_file(name, options, allowed, choose, write=not diff) for name in inputs.names]
+            return inputs, report_diffs(fixed) if diff else report_fixed(fixed, inputs, message_format, quiet)
+        check = check_file
+        if update_expect:
+            from resnet_spec.cli.updating import update_file as check
+        results = [choose(check(name, options)) for name in inputs.names]
+        return inputs, report_results(results, inputs, message_format, quiet)
+
+    if watch:
+        from resnet_spec.cli.watching import keep_checking
+
+        keep_checking(lambda: check_all()[0], base, spec_root)
+    ctx.exit(check_all()[1])
+
+
+def _refuse_contradictions(
+    specs: tuple[str, ...],
+    sets: tuple[str, ...],
+    base: str | None,
+    fixes: bool,
+    unsafe_fixes: bool,
+    update_expect: bool,
+    watch: bool,
+) -> None:
+    """Refuse options that exclude each other."""
+    if base == "-":
+        raise click.UsageError("--on takes a file or the name of a shipped spec, not standard input")
+    if unsafe_fixes and not fixes:
+        raise click.UsageError("--unsafe-fixes needs --fix or --diff")
+    if fixes and sets:
         raise click.UsageError("fixes are made in files, and cannot be combined with --set")
-    allowed: tuple[Applicability, ...] = ("safe", "likely") if unsafe_fixes else ("safe",)
-    fixed = [fix_file(name, options, allowed, choose, write=not diff) for name in inputs.names]
-    if diff:
-        ctx.exit(report_diffs(fixed))
-    ctx.exit(report_fixed(fixed, inputs, message_format, quiet))
+    if fixes and update_expect:
+        raise click.UsageError("use either --fix or --update-expect: `--fix --unsafe-fixes` updates `expect`, too")
+    if update_expect and (sets or base is not None):
+        raise click.UsageError("`expect` is about the file itself, so --update-expect excludes --set and --on")
+    if watch and (fixes or update_expect or "-" in specs):
+        other = "--fix and --diff" if fixes else "--update-expect" if update_expect else "standard input"
+        raise click.UsageError(f"--watch excludes {other}")
 
 
 def _choose(result: CheckedFile, chosen: frozenset[str] | None, left_out: frozenset[str] | None, strict: bool) -> CheckedFile:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from resnet_spec import compiler
 from resnet_spec.cli.common import find_target
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
+from resnet_spec.diagnostics.text import count_text, join_first
+from resnet_spec.language.document_kinds import find_kind
 from resnet_spec.ops import show
 
 CheckedKind = Literal["spec", "recipe", "patch"]
@@ -16,10 +18,12 @@ CheckedKind = Literal["spec", "recipe", "patch"]
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """How files are checked: the patches of `--set`, `--spec-root`, and the codes of `--select`."""
+    """How files are checked: the patches of `--set`, `--spec-root`, the codes of `--select`, and the spec that the files are
+    patches of (`--on`)."""
 
     sets: tuple[str, ...] = ()
     spec_root: str | None = None
+    base: compiler.Target | None = None
     select: frozenset[str] = frozenset()
 
 
@@ -49,14 +53,52 @@ def check_file(name: str, options: CheckOptions) -> CheckedFile:
 
 
 def check_target(name: str, target: compiler.Target, options: CheckOptions) -> CheckedFile:
-    """Check a spec that was read from a file."""
+    """Check a spec, a recipe or a patch that was read."""
+    kind: CheckedKind = "spec"
     try:
-        analysis = compiler.analyze(target, options.sets)
-        warnings = compiler.prove_warnings(analysis, target, options.sets, options.select)
+        if find_kind(target.source.text) == "recipe":
+            kind = "recipe"
+            return _check_recipe(name, target)
+        if options.base is None and (patch := compiler.check_patch(target)) is not None:
+            return _describe_patch(name, patch)
+        return _check_spec(name, replace(target, base=options.base), options)
     except ResnetSpecError as error:
-        return CheckedFile(name, "spec", error.diagnostics, error.exit_code)
+        return CheckedFile(name, kind, error.diagnostics, error.exit_code)
+
+
+def _check_spec(name: str, target: compiler.Target, options: CheckOptions) -> CheckedFile:
+    analysis = compiler.analyze(target, options.sets)
     summary, facts = _describe_network(analysis)
-    return CheckedFile(name, "spec", tuple(warnings), 0, summary, facts)
+    warnings = tuple(compiler.prove_warnings(analysis, target, options.sets, options.select))
+    if target.base is not None:  # a patch of several networks may define blocks for the others
+        warnings = tuple(warning for warning in warnings if warning.code != "unused-definition")
+    return CheckedFile(name, "spec", warnings, 0, summary, facts)
+
+
+def _check_recipe(name: str, target: compiler.Target) -> CheckedFile:
+    from resnet_spec.training.recipe import read_recipe_source
+
+    recipe = read_recipe_source(target.source, target.folder, target.root)
+    if recipe.epochs is not None:
+        length = count_text(recipe.epochs, "epoch")
+    else:
+        length = count_text(recipe.iterations or 0, "iteration")
+    facts = {
+        "name": recipe.name,
+        "epochs": recipe.epochs,
+        "iterations": recipe.iterations,
+        "batch_size": recipe.batch_size,
+        "optimizer": recipe.optimizer,
+    }
+    summary = f"{length}, {recipe.optimizer}, batches of {recipe.batch_size:,}"
+    return CheckedFile(name, "recipe", recipe.warnings, 0, summary, {"recipe": facts})
+
+
+def _describe_patch(name: str, patch: compiler.PatchCheck) -> CheckedFile:
+    code = int(any(finding.severity == "error" for finding in patch.findings))
+    needs = f", its base has to define {join_first([f'`{name}`' for name in patch.needed])}" if patch.needed else ""
+    summary = f"a patch{needs}; `--on BASE` checks it on a network"
+    return CheckedFile(name, "patch", patch.findings, code, summary, {"patch": {"needs": list(patch.needed)}})
 
 
 def _describe_network(analysis: compiler.Analysis) -> tuple[str, dict[str, object]]:

@@ -23,6 +23,7 @@ Examples:
   resnet-spec summary specs/resnet34.yaml --detail op --arithmetic
   resnet-spec summary resnet50 --input 3x320x320 --format json
   resnet-spec summary cifar_resnet1202 --memory --batch 128 --dtype bfloat16
+  resnet-spec summary my.yaml --resolved
   resnet-spec summary block:basic --input 64x224x224 --set width=128 --batch 2
 """,
 )
@@ -40,6 +41,7 @@ Examples:
     show_default=True,
     help="The type of weights and values for --memory.",
 )
+@click.option("--resolved", is_flag=True, help="Print the spec as one file, with the file and line of each value as comments.")
 @click.option("--arithmetic", is_flag=True, help="Show the worked formula of each layer's size.")
 @set_option
 @spec_root_option
@@ -55,6 +57,7 @@ def command(
     field: bool,
     memory: bool,
     dtype: str,
+    resolved: bool,
     arithmetic: bool,
     sets: tuple[str, ...],
     spec_root: str | None,
@@ -62,10 +65,15 @@ def command(
 ) -> None:
     """Show a network as a table: layers, shapes, kernels, parameters. Does not need torch."""
     try:
-        analysis = compiler.analyze(find_target(spec, size, spec_root), sets, size)
+        target = find_target(spec, size, spec_root)
+        if resolved:
+            click.echo(compiler.annotate_text(target, sets), nl=False)
+        analysis = compiler.analyze(target, sets, size)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
     show_findings(analysis.warnings, message_format)
+    if resolved:
+        return
     chosen: report.SummaryDetail = detail or ("op" if arithmetic or spec.startswith(compiler.BLOCK_PREFIX) else "block")
     graph, shapes = analysis.graph, analysis.shapes
     fields = receptive_fields(graph, analysis.input, shapes) if field else None

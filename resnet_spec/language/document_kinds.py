@@ -12,6 +12,14 @@ _VERSION = re.compile(
 )
 
 
+_NEVER_IN_A_PATCH = re.compile(r"""^["']?(?:extends|input)["']?[ \t]*:""", re.MULTILINE)
+
+
+def may_be_patch(text: str) -> bool:
+    """Whether a text may be a spec that is only a patch: it has neither `extends` nor `input` at the beginning of a line."""
+    return _NEVER_IN_A_PATCH.search(text) is None
+
+
 def find_kind(text: str) -> DocumentKind | None:
     """The kind of document that a text declares to be, by its version (`spec: 1`, `recipe: 1`); None for any other text.
 

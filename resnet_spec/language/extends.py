@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,14 +62,30 @@ class ExtendsChain:
     leads: dict[Source, Span]
 
 
-def read_chain(source: Source, kind: DocumentKind, location: Location | None) -> ExtendsChain:
+@dataclass(frozen=True, slots=True)
+class ExtendedBase:
+    """A document that another one extends without naming it; `lead` is the place that does, on the command line."""
+
+    source: Source
+    location: Location | None
+    lead: Span
+
+
+def read_chain(source: Source, kind: DocumentKind, location: Location | None, base: ExtendedBase | None = None) -> ExtendsChain:
     """Read a document and everything it extends; `location` is where relative paths start; None disallows `extends`.
+
+    Args:
+        base: a document that is merged first, with everything it extends.
 
     Raises:
         SpecError, RecipeError: at the first document that cannot be read, or that extends what it may not.
     """
     reader = _ChainReader(kind)
-    reader.size.bytes = _bytes(source)
+    reader.size.bytes = _bytes(source) + (0 if base is None else _bytes(base.source))
+    if base is not None:
+        if base.source.origin == "shipped":
+            reader.leads[base.source] = base.lead
+        reader.collect(reader.read(base.source), base.location, ())
     reader.collect(reader.read(source), location, ())
     return ExtendsChain(tuple(reader.documents), tuple(reader.warnings), reader.leads)
 
@@ -85,6 +102,17 @@ def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
         what, help = "a single value", f"write `{kind}: 1` first"
     message = f"a {kind} must be a mapping, but this is {what}"
     raise document_error(kind)([Diagnostic("wrong-type", message, node.span, help=help)])
+
+
+def list_extended(source: Source, kind: DocumentKind, location: Location | None) -> tuple[Path, ...]:
+    """The files that a document extends, directly or not, without the shipped ones; also those that do not exist, or are wrong.
+
+    They are found as far as the documents can be read.
+    """
+    reader = _ChainReader(kind)
+    with suppress(ResnetSpecError):
+        reader.collect(reader.read(source), location, ())
+    return tuple(dict.fromkeys(reader.named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +132,7 @@ class _ChainReader:
         self.documents: list[MappingNode] = []
         self.warnings: list[Diagnostic] = []
         self.leads: dict[Source, Span] = {}
+        self.named: list[Path] = []  # the files that an `extends` names, whether they exist or not
         self.done: set[Path] = set()
         self.size = DocumentSize()
 
@@ -212,7 +241,10 @@ class _ChainReader:
             message = f"`{text}` is an absolute path, but `extends` takes one relative to this file"
             help = f"write a relative path, or the name of a shipped {self.kind}"
             raise self._refuse("extends-absolute", message, item.span, help)
-        if here.root is not None and is_file(path := here.folder / text):
+        path = here.folder / text
+        if here.root is not None:
+            self.named.append(path)
+        if here.root is not None and is_file(path):
             self._require_inside(path, here.root, item)
             shipped_file = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
             return _Found(path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root, shipped_file)
@@ -228,7 +260,7 @@ class _ChainReader:
         neighbors = _neighboring_files(text, here.folder, here.root)
         help = suggestion(text, [*neighbors, *names], most=0 if self.kind == "spec" else 12)
         shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"
-        message = f"there is no file {display_name(here.folder / text)}{shipped_too}"
+        message = f"there is no file {display_name(path)}{shipped_too}"
         fixes = propose_word(item.span, closest(text, [*neighbors, *names]), text)
         raise self._refuse("missing-file", message, item.span, help, fixes=fixes)
 

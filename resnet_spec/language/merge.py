@@ -13,7 +13,7 @@ from pathlib import Path
 
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, Source, Span, closest, document_error, suggestion
 from resnet_spec.language.editing import set_field
-from resnet_spec.language.extends import Location, read_chain, require_mapping
+from resnet_spec.language.extends import ExtendedBase, Location, read_chain, require_mapping
 from resnet_spec.language.fixes import propose, propose_word
 from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge_tree import DEFAULTS, TreeMerger
@@ -50,18 +50,25 @@ class Resolved:
     leads: dict[Source, Span] = field(default_factory=dict)  # a shipped file -> the place in the user's file that leads there
 
 
-def resolve(source: Source, folder: Path | None, root: Path | None, patches: Iterable[MappingNode] = ()) -> Resolved:
+def resolve(
+    source: Source,
+    folder: Path | None,
+    root: Path | None,
+    patches: Iterable[MappingNode] = (),
+    base: ExtendedBase | None = None,
+) -> Resolved:
     """Read a spec and everything it extends, and merge.
 
     Args:
         folder: where relative `extends` start; None allows none.
+        base: what is merged before the spec, as if the spec extended it first.
         root: the folder that `extends` may not leave; None allows the names of shipped specs only.
         patches: applied last; they may only change what exists (see `parse_set`).
 
     Raises:
         SpecError: with every finding of the merge.
     """
-    chain = read_chain(source, "spec", None if folder is None else Location(folder, root))
+    chain = read_chain(source, "spec", None if folder is None else Location(folder, root), base)
     merger = TreeMerger()
     merged = _defaults("spec")
     blocks: dict[str, BlockText] = {}
@@ -193,3 +200,42 @@ def _block_below(name: str, below: dict[str, BlockText], here: dict[str, BlockTe
     if (body := library_block(name)) is not None:
         return body, True
     return (here[name].body, False) if name in here else (None, False)
+
+
+# --- a patch without its base -----------------------------------------------------------------------------------------------
+
+
+def merge_onto_defaults(document: MappingNode) -> MappingNode:
+    """The root of a document that consists of whole entries."""
+    return replace(TreeMerger().merge(_defaults("spec"), document, "root"), span=document.span)
+
+
+def merge_patch_blocks(node: YamlNode | None) -> tuple[dict[str, BlockText], list[str], list[Diagnostic]]:
+    """Merge the blocks of a patch whose base is not known.
+
+    Returns:
+        The blocks that are whole, the names of those that the base has to define, and the findings.
+    """
+    blocks: dict[str, BlockText] = {}
+    needed: list[str] = []
+    findings: list[Diagnostic] = []
+    for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
+        body = entry.value
+        if not isinstance(body, MappingNode):
+            needed.append(name)
+            continue
+        starts = body.get("extends")
+        parent = str(starts.value) if isinstance(starts, ScalarNode) else None
+        names = [*blocks, *library_block_names()]
+        if parent is not None and parent not in names and closest(parent, names) is None:
+            needed.append(parent)
+            continue
+        merger = TreeMerger()
+        made = _merge_block(merger, name, entry.key, body, {}, blocks)
+        if starts is None and (merger.findings or "branch" not in body.entries):  # it patches a block of the base
+            needed.append(name)
+            continue
+        findings += merger.findings
+        if made is not None:
+            blocks[name] = made
+    return blocks, needed, findings

@@ -47,6 +47,11 @@ def validate_whole(root: MappingNode) -> Validation:
     return found
 
 
+def validate_file(root: MappingNode) -> Validation:
+    """Check the form of a single file that is not merged with what it extends."""
+    return _validate("", root)
+
+
 def validate_block(body: MappingNode) -> Validation:
     """Check the form of the merged body of one block."""
     return _validate("block", body)

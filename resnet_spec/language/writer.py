@@ -44,13 +44,21 @@ def _dump(data: object, flow: bool | None, width: float) -> str:
 
 
 def write_spec(resolved: Resolved, name: str) -> str:
-    """Write a resolved spec as one document, under `name` and without `expect`, which is about the original file.
-
-    A block that patches a library block is also used by other library blocks, so those are written out too.
-    """
+    """Write a resolved spec as one document, under `name` and without `expect`, which is about the original file."""
     root = to_data(resolved.root)
     assert isinstance(root, dict)
     root = {"spec": 1, "name": name, **{key: value for key, value in root.items() if key not in ("spec", "name", "expect")}}
+    bodies = list_bodies(resolved)
+    if bodies:
+        root["blocks"] = {word: to_data(body) for word, body in bodies.items()}
+    return _dump(root, None, 120)
+
+
+def list_bodies(resolved: Resolved) -> dict[str, MappingNode]:
+    """The bodies of the blocks that a flat document needs.
+
+    A block that patches a library block is also used by other library blocks, so those are included.
+    """
     bodies = {block.name: block.body for block in resolved.blocks.values()}
     if any(block.everywhere for block in resolved.blocks.values()):
         pending = [resolved.root, *bodies.values()]
@@ -61,9 +69,7 @@ def write_spec(resolved: Resolved, name: str) -> str:
                     assert body is not None
                     bodies[word] = body
                     pending.append(body)
-    if bodies:
-        root["blocks"] = {word: to_data(body) for word, body in bodies.items()}
-    return _dump(root, None, 120)
+    return bodies
 
 
 def _strings(node: YamlNode) -> Iterator[str]:

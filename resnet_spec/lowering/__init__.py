@@ -15,7 +15,7 @@ from resnet_spec.lowering.expand import Partial, expand, expand_partial
 from resnet_spec.lowering.findings import independent
 from resnet_spec.lowering.names import check_names
 
-__all__ = ["Partial", "lower", "lower_partial", "more_findings"]
+__all__ = ["Partial", "check_names", "lower", "lower_partial", "more_findings"]
 
 
 def lower(spec: Spec) -> Graph:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -142,15 +144,17 @@ def test_a_pipe_in_a_folder_is_left_alone(folder: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root reads everything, so the mode of a file says nothing."""
-    really, really_path = open, Path.open
 
-    def refuse(path: object) -> bool:
-        if str(path).endswith("b.yaml"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return False
+    def refusing(opener: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(path: object, *args: object, **more: object) -> Any:
+            if str(path).endswith("b.yaml"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return opener(path, *args, **more)
 
-    monkeypatch.setattr("builtins.open", lambda path, *args, **more: refuse(path) or really(path, *args, **more))
-    monkeypatch.setattr(Path, "open", lambda path, *args, **more: refuse(path) or really_path(path, *args, **more))
+        return opened
+
+    monkeypatch.setattr("builtins.open", refusing(open))
+    monkeypatch.setattr(Path, "open", refusing(Path.open))
     done = check("nets", "--message-format", "concise")
     assert done.exit_code == 2
     assert "error[unreadable-file]: cannot read nets/b.yaml: Permission denied" in done.stdout

@@ -94,6 +94,13 @@ def test_a_command_exits_with_2_and_prints_how_to_install_what_it_needs(name: st
         (folder / made).unlink()
 
 
+def test_watching_needs_a_package_and_says_so_before_it_checks(folder: Path) -> None:
+    ran = run(folder, "watchfiles", ["check", "wrong.yaml", "--watch"])
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "error[missing-package]: --watch needs the package watchfiles, which is not installed\n" in ran.stderr
+    assert "= help: `pip install watchfiles`" in ran.stderr
+
+
 @pytest.mark.parametrize("name", [name for name, (_, needs) in NEEDS.items() if len(needs) < 3])
 def test_a_command_works_without_all_the_packages_that_it_does_not_need(name: str, folder: Path) -> None:
     """All at once: none of them takes the place of another."""

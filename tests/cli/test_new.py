@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import resnet_spec
 from resnet_spec.cli import group
+from resnet_spec.language.library import shipped_names
 
 NAMES = [  # the name of the file, and that of the network in it
     ("my_network", "my_network"),
@@ -77,3 +78,79 @@ def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "already exists" in done.output
     assert path.read_text() == "mine"
+
+
+# --- from another spec -----------------------------------------------------------------------------------------------------
+
+
+def new_from(base: str, path: str) -> str:
+    done = CliRunner().invoke(group, ["new", "--from", base, path])
+    assert done.exit_code == 0, done.output
+    return Path(path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("base", shipped_names())
+def test_a_spec_from_another_is_the_same_network(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is written, and also if every line that is a comment is made one of the spec."""
+    monkeypatch.chdir(tmp_path)
+    text = new_from(base, "my_network.yaml")
+    expected = resnet_spec.analyze(base).fingerprint
+    found = resnet_spec.analyze(tmp_path / "my_network.yaml")
+    assert (found.spec.name, found.fingerprint) == ("my_network", expected)
+    head, _, outline = text.partition("deletes an entry.\n#\n")
+    lines = outline.splitlines()
+    assert all(line.startswith("# ") for line in lines)
+    (tmp_path / "whole.yaml").write_text(head + "\n" + "".join(f"{line.removeprefix('# ')}\n" for line in lines))
+    assert resnet_spec.analyze(tmp_path / "whole.yaml").fingerprint == expected
+
+
+def test_what_it_lists_can_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = new_from("resnet50", "x.yaml")
+    for line in ("stages:", "  layer3: {width: 256, depth: 6, stride: 2}", "input: 3x224x224"):
+        assert f"\n# {line}\n" in text
+        text = text.replace(f"\n# {line}\n", f"\n{line}\n")
+    (tmp_path / "x.yaml").write_text(text.replace("depth: 6", "depth: 23"))
+    expected = resnet_spec.analyze("resnet101").fingerprint
+    assert resnet_spec.analyze(tmp_path / "x.yaml").fingerprint == expected
+
+
+def test_a_file_is_named_from_the_folder_of_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "my base.yaml").write_text("spec: 1\nextends: resnet18\nclasses: 3\nblocks: {b: {branch: {r: relu}}}\n")
+    assert 'extends: "../my base.yaml"\n' in new_from("my base.yaml", "sub/x.yaml")
+    assert resnet_spec.analyze(tmp_path / "sub" / "x.yaml").output == (3,)
+    assert "extends: my base.yaml\n" in new_from(str(tmp_path / "my base.yaml"), "y.yaml")
+
+
+@pytest.mark.parametrize(
+    ("base", "code", "message"),
+    [
+        ("resnet51", 2, "did you mean `resnet50`?"),
+        ("bad.yaml", 1, "kernel-too-large"),
+        ("mixins/d", 1, "the spec has no input size"),
+        ("r.yaml", 1, "is a recipe"),
+        ("-", 2, "standard input"),
+        ("block:basic", 2, ""),
+    ],
+)
+def test_what_nothing_can_start_from_is_an_error(
+    base: str, code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text("spec: 1\nextends: resnet18\nstem: {conv1: {kernel_size: 999}}\n")
+    (tmp_path / "r.yaml").write_text("recipe: 1\nepochs: 3\n")
+    done = CliRunner().invoke(group, ["new", "--from", base, "x.yaml"], input="spec: 1\n")
+    assert (done.exit_code, message in done.output) == (code, True), done.output
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_a_file_that_extends_may_not_reach_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / ".git").mkdir(parents=True)
+    (tmp_path / "a" / "base.yaml").write_text("spec: 1\nextends: resnet18\n")
+    monkeypatch.chdir(tmp_path / "b")
+    done = CliRunner().invoke(group, ["new", "--from", "../a/base.yaml", "x.yaml"])
+    assert (done.exit_code, "extends-outside" in done.output) == (1, True)
+    assert not (tmp_path / "b" / "x.yaml").exists()

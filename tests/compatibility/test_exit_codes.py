@@ -39,6 +39,11 @@ NOT_LED_TO = {
 CHANGED: dict[str, list[Any]] = {
     "check: folder": [0, ["warning small-receptive-field"]],
     "check: folder/": [0, ["warning small-receptive-field"]],
+    "check short.yaml": [0, []],
+    "check: short.yaml": [0, []],
+}
+CHANGED_GOLDEN: dict[str, dict[str, list[Any]]] = {
+    "recipe_where_a_spec_belongs": {"check": [1, ["error recipe-length"]]},
 }
 
 
@@ -68,7 +73,7 @@ def test_every_situation_is_recorded() -> None:
 def test_a_golden_mistake_ends_as_it_did(name: str, tmp_path: Path) -> None:
     with inside(INVALID):
         found = {command: outcome(run(*arguments)) for command, arguments in golden_arguments(name, tmp_path).items()}
-    assert found == RECORDED["golden"][name]
+    assert found == RECORDED["golden"][name] | CHANGED_GOLDEN.get(name, {})
 
 
 def _is_new_warning(finding: str) -> bool:

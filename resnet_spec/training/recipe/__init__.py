@@ -16,7 +16,7 @@ from resnet_spec.training.recipe.model import (
     Unit,
     Warmup,
 )
-from resnet_spec.training.recipe.reader import read_recipe
+from resnet_spec.training.recipe.reader import read_recipe, read_recipe_source
 
 __all__ = [
     "OVERFIT_EPOCHS",
@@ -30,6 +30,7 @@ __all__ = [
     "Unit",
     "Warmup",
     "read_recipe",
+    "read_recipe_source",
     "reduce_to_one_batch",
     "settle_precision",
 ]

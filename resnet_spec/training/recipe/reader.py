@@ -49,7 +49,15 @@ def read_recipe(recipe: RecipeLike, patches: Iterable[str] = ()) -> Recipe:
         RecipeError: the recipe is wrong; with every finding, each at its place.
         ArgumentError: there is no such recipe, or a patch is not of the form `key.path=value`.
     """
-    source, folder, root = _find(recipe)
+    return read_recipe_source(*_find(recipe), patches)
+
+
+def read_recipe_source(source: Source, folder: Path | None, root: Path | None, patches: Iterable[str] = ()) -> Recipe:
+    """As `read_recipe`, for a text that was read before.
+
+    Args:
+        folder, root: where relative `extends` start, and the folder that they may not leave (see `resolve_recipe`).
+    """
     parsed = [parse_set(text, option="--set-recipe") for text in patches]
     tree, warnings = resolve_recipe(source, folder, root, parsed)
     patched = {key for patch in parsed for key in patch.entries}
