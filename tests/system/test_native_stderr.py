@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -32,9 +33,14 @@ def test_more_than_a_pipe_holds_is_passed_on(capfd: pytest.CaptureFixture[str]) 
 
 def test_an_exception_leaves_the_standard_error_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     before = len(os.listdir("/dev/fd"))
-    with pytest.raises(KeyError), drop_stderr_lines(WARNING):
-        os.write(2, b"Fontconfig warning: no\nwhy\n")
-        raise KeyError
+
+    def fail() -> None:
+        with drop_stderr_lines(WARNING):
+            os.write(2, b"Fontconfig warning: no\nwhy\n")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     os.write(2, b"Fontconfig warning: yes\n")
     assert capfd.readouterr().err == "why\nFontconfig warning: yes\n"
     assert len(os.listdir("/dev/fd")) == before
@@ -56,7 +62,10 @@ with drop_stderr_lines(b"x"):
 def test_without_a_place_for_a_temporary_file_nothing_is_dropped(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open(os.path.join(os.sep, "nowhere", "x"), "w+b"))
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with drop_stderr_lines(WARNING):
         os.write(2, b"Fontconfig warning: line 6\n")
     assert capfd.readouterr().err == "Fontconfig warning: line 6\n"
