@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from resnet_spec._system.files import write_atomically
+from resnet_spec._system.files import make_folder_of, write_atomically
 from resnet_spec.diagnostics import printable
 from resnet_spec.language.writer import write_value
 
@@ -57,13 +57,14 @@ Examples:
 )
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def command(path: Path) -> None:
-    """Write a commented starter spec to PATH. An existing file is not overwritten."""
+    """Write a commented starter spec to PATH, and make missing folders. An existing file is not overwritten."""
     if path.suffix not in (".yaml", ".yml"):
         raise click.UsageError("the file name of a spec must end in .yaml")
     if len(str(path).splitlines()) > 1:
         raise click.UsageError("the file name of a spec cannot contain a line break")
     if path.exists():
         raise click.UsageError(f"{printable(str(path))} already exists")
+    make_folder_of(path)
     write_atomically(path, STARTER.format(name=write_value(_name_of(path))).encode("utf-8"))
     argument = f"./{path}" if str(path).startswith("-") else str(path)
     click.echo(f"wrote {printable(str(path))}; now try: resnet-spec summary {printable(shlex.quote(argument))}")
