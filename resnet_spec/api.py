@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
+from resnet_spec.analysis.single_block import take_block
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
@@ -170,6 +171,8 @@ def draw(
     theme: Literal["light", "dark"] = "light",
     show: Show | Iterable[Show] = ("shapes", "params"),
     heat: Literal["params", "macs", "memory"] | None = None,
+    block: str | None = None,
+    title: bool = True,
 ) -> Drawing:
     """Draw a network as a diagram. If the spec has a conflict, the part that works is drawn, with the conflict in red.
 
@@ -182,14 +185,18 @@ def draw(
         theme: "light" or "dark".
         show: what boxes show: "shapes" (C x H x W) of outputs, "params", "macs" (multiply-adds for one image), "memory" (bytes
             of the outputs for one image in float32). A single name can be passed as a string.
-        heat: color boxes by a cost: "params", "macs" or "memory".
+        heat: color boxes by a cost, "params", "macs" or "memory", relative to the most expensive box. What the color shows,
+            boxes show as well, unless `show` is empty.
+        block: draw one block of the network alone, the first use of the block with this name, or the use with this name
+            (`"layer2.0"`), with its arguments and its input shape.
+        title: write the name and the counts of the network above the diagram.
 
     Returns:
         Drawing: the diagram as SVG text, which a notebook shows as a picture. For a `.dot` file it is the DOT text, and no
         renderer is needed.
 
     Raises:
-        ArgumentError: as for `analyze`; also for an option or a format that does not exist.
+        ArgumentError: as for `analyze`; also for an option, a format or a block that does not exist.
         SpecError: the spec cannot be read, or the diagram has more boxes or arrows than the format can show, or rendering it
             takes more than a minute.
         NoRendererError: an ArgumentError: neither pygraphviz nor `dot` is installed.
@@ -206,49 +213,55 @@ def draw(
         require_choice("theme", theme, get_args(DiagramTheme)),
         frozenset(require_choices("show", show, get_args(diagram.Show), _SYNONYMS)),
         None if heat is None else require_choice("heat", heat, get_args(Heat), _SYNONYMS, optional=True),
+        title,
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
     sketch = compiler.sketch(compiler.find(spec, input, spec_root), set, input)
-    picture, data = _render(sketch, style, form)
+    picture, data = _render(sketch, style, form, block)
     if path is not None:
         write_atomically(Path(path), data)
     if form == "dot":
         drawing = Drawing(picture.dot)
         drawing._unrendered = picture
         return drawing
-    svg = data if form == "svg" else _render(sketch, style, "svg")[1]
+    svg = data if form == "svg" else _render(sketch, style, "svg", block)[1]
     return Drawing(svg.decode("utf-8"))
 
 
-def draw_picture(sketch: Sketch, style: Style) -> Picture:
-    """Draw a sketch as DOT text."""
+def draw_picture(sketch: Sketch, style: Style, block: str | None = None) -> Picture:
+    """Draw a sketch, or one block of it, as DOT text."""
     from resnet_spec.outputs.diagram import draw_graph
 
-    return draw_graph(sketch.sized, style, sketch.broken)
+    if block is None:
+        return draw_graph(sketch.sized, style, sketch.broken)
+    alone = take_block(sketch.sized, block, sketch.broken)
+    return draw_graph(alone.sized, style, alone.broken)
 
 
-def draw_bytes(sketch: Sketch, style: Style, form: str) -> tuple[bytes, int]:
-    """Draw a sketch in one of the formats (svg, png, pdf, dot); returns the content of the file, and the number of boxes.
+def draw_bytes(sketch: Sketch, style: Style, form: str, block: str | None = None) -> tuple[bytes, int]:
+    """Draw a sketch, or one block of it, in one of the formats (svg, png, pdf, dot); returns the content of the file, and the
+    number of boxes.
 
     Raises:
-        ArgumentError: there is no such format.
+        ArgumentError: there is no such format, or no such block.
         SpecError: the diagram has more boxes or arrows than the format can show, or rendering it takes too long.
         NoRendererError: the format needs a renderer, and none is installed.
     """
-    picture, data = _render(sketch, style, form)
+    picture, data = _render(sketch, style, form, block)
     return data, picture.boxes
 
 
-def _render(sketch: Sketch, style: Style, form: str) -> tuple[Picture, bytes]:
+def _render(sketch: Sketch, style: Style, form: str, block: str | None = None) -> tuple[Picture, bytes]:
     """A diagram, and the content of its file."""
     from resnet_spec.outputs.render_dot import is_small, render_picture
 
     def smaller() -> str:
         details: tuple[Literal["block", "stage"], ...] = ("block", "stage")
-        less = [detail for detail in details if is_small(draw_picture(sketch, replace(style, detail=detail, expand=False)))]
+        pictures = {detail: draw_picture(sketch, replace(style, detail=detail, expand=False), block) for detail in details}
+        less = [detail for detail, picture in pictures.items() if is_small(picture)]
         return f"`--detail {less[0]}`{', without --expand' if style.expand else ''}" if less else ""
 
-    picture = draw_picture(sketch, style)
+    picture = draw_picture(sketch, style, block)
     return picture, render_picture(picture, form, smaller)
 
 

@@ -78,8 +78,11 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("torch", "numpy"),),
     ),
     "api": (
-        *(("diagnostics", "_system", "language", "ops", "compiler", "outputs", "weights", "training", "inference"),),
-        *(("torch",),),
+        (
+            *("diagnostics", "_system", "language", "ops", "analysis.single_block", "compiler", "outputs", "weights"),
+            *("training", "inference"),
+        ),
+        ("torch",),
     ),
     "cli": (
         *(("api", "compiler", "diagnostics", "_system", "language", "ops", "graph", "analysis", "training.recipe", *VIEWS),),

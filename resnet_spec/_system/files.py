@@ -19,6 +19,15 @@ def require_regular(path: Path) -> Path:
     return path
 
 
+def make_folder_of(path: Path) -> None:
+    """Make the folder of a file, and the folders above it, where they are missing. Raises OSError."""
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # it is a file
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
+
+
 def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False, keep_mode: bool = False) -> None:
     """Write `data` to a temporary file next to `path`, then rename it to `path`. Anything but a regular file, such as a pipe or
     `/dev/null`, is written to directly.

@@ -45,6 +45,14 @@ def spec_root_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def block_option(command: Decorated) -> Decorated:
+    return click.option(
+        "--block",
+        metavar="NAME",
+        help="One block alone, with the input and the arguments of its first use; or a use of a block, such as layer2.0.",
+    )(command)
+
+
 def findings_options(command: Decorated) -> Decorated:
     """How findings are shown: `--message-format`, which the command gets as `message_format`, and `--color` and
     `--all-findings`, which `show_findings` reads from the context."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import click
 
-from resnet_spec.diagnostics import printable, suggestion
-from resnet_spec.diagnostics.text import join_words
+from resnet_spec.diagnostics import closest
+from resnet_spec.diagnostics.text import join_words, shorten
 from resnet_spec.language.catalog import Explanation, catalog
+
+MOST_SUGGESTED = 6
+_SHOWN = re.compile(r"(?:error|warning)\[(.*)\]:?")  # a code as findings show it
+_NUMBERED = re.compile(r"[A-Za-z]{1,8}-?[0-9]{2,5}")  # a code of another tool: E001, F401, C0114, TS2304
+_LIST = "`resnet-spec explain` lists all codes"
 
 
 @click.command(
@@ -22,21 +30,42 @@ Examples:
 def command(code: str | None, style: str) -> None:
     """Explain the code of a finding, or list all codes."""
     known = catalog()
+    if code is not None and (shown := _SHOWN.fullmatch(code)) is not None:
+        code = shown[1]
     chosen = known if code is None else {code: known[code]} if code in known else {}
+    if code is not None and code not in known:
+        raise click.UsageError(_describe_unknown(code, known))
     if style == "markdown":
         click.echo("# Findings\n")
         for name, explanation in chosen.items():
             click.echo(f"## {name}\n\n{explanation.text}\n")
             if not explanation.text.startswith("A warning"):
                 click.echo(f"In Python: {_raised_as(explanation)}.\n")
-    elif code is not None and code not in known:
-        help = suggestion(code, list(known), most=0) or "see `resnet-spec explain`"
-        raise click.UsageError(f"there is no code `{printable(code)}`; {help}")
     elif code is None:
         for name, explanation in chosen.items():
             click.echo(f"{name}: {explanation.text}")
     else:
         click.echo(f"{code}\n\n{click.wrap_text(known[code].text, 96)}")
+
+
+def _describe_unknown(code: str, known: Mapping[str, Explanation]) -> str:
+    """The message for a code that does not exist, with the codes that may be meant."""
+    named = shorten(code, 60)
+    if _NUMBERED.fullmatch(code):
+        return (
+            f"`{named}` is not a code of resnet-spec, whose codes are words, such as `shape-mismatch` or `unknown-name`; "
+            f"a finding shows its own: `error[shape-mismatch]: ...`; {_LIST}"
+        )
+    word = code.strip().lower()
+    by_part = [name for name in known if word in name.split("-")]
+    if not by_part and (near := closest(code, known)) is not None:
+        return f"there is no code `{named}`; did you mean `{near}`?"
+    about = by_part or [name for name in known if len(word) > 2 and word in known[name].text.lower()]
+    if not about:
+        return f"there is no code `{named}`; {_LIST}"
+    more = f" and {len(about) - MOST_SUGGESTED} more" if len(about) > MOST_SUGGESTED else ""
+    listed = ", ".join(f"`{name}`" for name in about[:MOST_SUGGESTED])
+    return f"there is no code `{named}`; these are about it: {listed}{more}; {_LIST}"
 
 
 def _raised_as(explanation: Explanation) -> str:

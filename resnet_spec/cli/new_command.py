@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from resnet_spec._system.files import write_atomically
+from resnet_spec._system.files import make_folder_of, write_atomically
 from resnet_spec.diagnostics import ResnetSpecError, Source, printable
 from resnet_spec.language.writer import write_value
 
@@ -74,7 +74,7 @@ Examples:
 @click.option("--from", "base", metavar="SPEC", help="Start from this spec: a file, or the name of a shipped spec.")
 @click.pass_context
 def command(ctx: click.Context, path: Path, base: str | None) -> None:
-    """Write a commented starter spec to PATH. An existing file is not overwritten.
+    """Write a commented starter spec to PATH, and make missing folders. An existing file is not overwritten.
 
     With --from, it extends another spec, and lists as comments what may be changed.
     """
@@ -93,6 +93,7 @@ def command(ctx: click.Context, path: Path, base: str | None) -> None:
         from resnet_spec.cli.common import show_error
 
         ctx.exit(show_error(error))
+    make_folder_of(path)
     write_atomically(path, text.encode("utf-8"))
     argument = f"./{path}" if str(path).startswith("-") else str(path)
     click.echo(f"wrote {printable(str(path))}; now try: resnet-spec summary {printable(shlex.quote(argument))}")

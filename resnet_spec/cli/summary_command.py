@@ -9,9 +9,21 @@ import click
 from resnet_spec import compiler
 from resnet_spec.analysis.memory import DTYPE_BYTES, measure
 from resnet_spec.analysis.receptive_field import receptive_fields
-from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
+from resnet_spec.analysis.single_block import take_block
+from resnet_spec.analysis.sizes import accepted_sizes
+from resnet_spec.cli.common import (
+    block_option,
+    find_target,
+    findings_options,
+    set_option,
+    show_error,
+    show_findings,
+    spec_root_option,
+)
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.graph.fingerprint import fingerprint
+from resnet_spec.ops import show
 from resnet_spec.outputs import summary as report
 
 
@@ -24,10 +36,12 @@ Examples:
   resnet-spec summary resnet50 --input 3x320x320 --format json
   resnet-spec summary cifar_resnet1202 --memory --batch 128 --dtype bfloat16
   resnet-spec summary my.yaml --resolved
+  resnet-spec summary resnet50 --block bottleneck
   resnet-spec summary block:basic --input 64x224x224 --set width=128 --batch 2
 """,
 )
 @click.argument("spec")
+@block_option
 @click.option("--input", "size", metavar="CxHxW", help="An input size other than the spec's, in pixels.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Show shapes with a batch of N images.")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), help="What a row represents.  [default: block]")
@@ -50,6 +64,7 @@ Examples:
 def command(
     ctx: click.Context,
     spec: str,
+    block: str | None,
     size: str | None,
     batch: int | None,
     detail: report.SummaryDetail | None,
@@ -69,26 +84,32 @@ def command(
         if resolved:
             click.echo(compiler.annotate_text(target, sets), nl=False)
         analysis = compiler.analyze(target, sets, size)
+        sized = analysis.sized if block is None else take_block(analysis.sized, block).sized
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
     show_findings(analysis.warnings, message_format)
     if resolved:
         return
-    chosen: report.SummaryDetail = detail or ("op" if arithmetic or spec.startswith(compiler.BLOCK_PREFIX) else "block")
-    graph, shapes = analysis.graph, analysis.shapes
-    fields = receptive_fields(graph, analysis.input, shapes) if field else None
-    rows = report.make_rows(analysis.sized, chosen, fields)
-    name, total = analysis.spec.name, analysis.total
-    needed = measure(graph, analysis.input, shapes, total, batch or 1, DTYPE_BYTES[dtype])
+    is_block = block is not None or spec.startswith(compiler.BLOCK_PREFIX)
+    chosen: report.SummaryDetail = detail or ("op" if arithmetic or is_block else "block")
+    graph, shapes = sized.graph, sized.shapes
+    is_image = len(sized.input) == 3  # a block after a flatten takes a vector
+    if field and not is_image:
+        raise click.UsageError(f"the block takes a vector of {show(sized.input)} numbers: there are no receptive fields")
+    fields = receptive_fields(graph, sized.input, shapes) if field else None
+    rows = report.make_rows(sized, chosen, fields)
+    name, total = graph.name, sized.total()
+    accepted = accepted_sizes(graph).describe() if is_image else f"a vector of {show(sized.input)} numbers"
+    needed = measure(graph, sized.input, shapes, total, batch or 1, DTYPE_BYTES[dtype])
     match style:
         case "json":
             lead = [] if batch is None else [batch]
             facts = {
                 "name": name,
-                "fingerprint": analysis.fingerprint,
-                "input": [*lead, *analysis.input],
-                "output": [*lead, *analysis.output],
-                "accepts": analysis.accepted.describe(),
+                "fingerprint": fingerprint(graph),
+                "input": [*lead, *sized.input],
+                "output": [*lead, *sized.output],
+                "accepts": accepted,
                 **asdict(total),
                 # `optimiser` is the old spelling of a key that programs may read.
                 "memory": {"batch": batch or 1, "dtype": dtype, **asdict(needed), "optimiser": needed.optimizer},
@@ -97,15 +118,15 @@ def command(
         case "markdown":
             click.echo(report.markdown_table(rows, batch), nl=False)
         case _:
-            size_in, size_out = report.size_text(analysis.input, batch), report.size_text(analysis.output, batch)
+            size_in, size_out = report.size_text(sized.input, batch), report.size_text(sized.output, batch)
             click.echo(f"{printable(name)}: {size_in} -> {size_out}\n")
             click.echo(report.text_table(rows, batch))
             click.echo(report.totals_text(total), nl=False)
-            click.echo(f"accepts {analysis.accepted.describe()}")
-            click.echo(f"fingerprint {analysis.fingerprint}")
+            click.echo(f"accepts {accepted}")
+            click.echo(f"fingerprint {fingerprint(graph)}")
             if memory:
                 click.echo(report.memory_text(needed, batch or 1, dtype), nl=False)
-            if analysis.spec.expect is not None and not analysis.expect_checked:
+            if block is None and analysis.spec.expect is not None and not analysis.expect_checked:
                 click.echo("`expect` is not checked for another input size or with --set")
             if arithmetic:
                 click.echo()

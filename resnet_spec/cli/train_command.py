@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from resnet_spec._system.packages import TRAINING, require_packages
 from resnet_spec.cli.common import findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import ArgumentError, ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
-from resnet_spec.diagnostics.text import count_text
+from resnet_spec.diagnostics.text import count_text, join_words
 
 if TYPE_CHECKING:
     from resnet_spec.training.session import Result
@@ -108,11 +110,9 @@ def command(
     patches += [f"{name}={value}" for name, value in flags.items() if value is not None]
     if spec is None and resume is None:
         raise click.UsageError("specify a SPEC to train, or --resume RUN to continue a run")
-    if spec is not None and resume is not None:
-        raise click.UsageError("use either SPEC or --resume RUN: a run contains its spec")
-    if resume is not None and any((patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)):
-        message = "a run is continued unchanged: with --resume, only --data, --device and --workers are allowed"
-        raise click.UsageError(f"{message}; start a new run to change anything else")
+    if resume is not None:
+        _refuse_changes_of_a_run(ctx, spec)
+    _refuse_contradictions(recipe_sets, {name: str(value) for name, value in flags.items() if value is not None})
     try:
         require_packages("training", *TRAINING)
     except ArgumentError as error:
@@ -186,6 +186,60 @@ def command(
                 click.echo(f"stopped and saved; continue with: {resume_command(folder)}", err=True)
             ctx.exit(stop.exit_code)
         _report(bar, result)
+
+
+# Flags by the key of the recipe that they set.
+_FLAGS = {
+    "epochs": "--epochs",
+    "batch_size": "--batch-size",
+    "optimizer.lr": "--lr",
+    "seed": "--seed",
+    "precision": "--precision",
+}
+# With --resume these are allowed: where the data are now, and how the run is executed and shown.
+_OF_ANY_RUN = {
+    "spec",
+    "resume",
+    "data",
+    "device",
+    "workers",
+    "dry_run",
+    "keep_memory",
+    "message_format",
+    "color",
+    "all_findings",
+}
+
+
+def _refuse_changes_of_a_run(ctx: click.Context, spec: str | None) -> None:
+    """Refuse what a run that is continued cannot take: its spec, its recipe and its folder are those that it began with."""
+    if spec is not None:
+        message = f"use either the SPEC {printable(spec)} or --resume RUN: a run contains its spec"
+        raise click.UsageError(message)
+    given = [
+        option.opts[0]
+        for option in ctx.command.params
+        if option.name not in _OF_ANY_RUN and ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        message = f"{join_words(given, 'and')} cannot be used with --resume: a run is continued unchanged"
+        allowed = "only --data, --device and --workers are allowed"
+        raise click.UsageError(f"{message}; {allowed}; start a new run to change anything else")
+
+
+def _refuse_contradictions(recipe_sets: Sequence[str], flags: Mapping[str, str]) -> None:
+    """Refuse a value of the recipe that is set twice, and a length in epochs and in iterations."""
+    written = {key.strip(): value.strip() for key, _, value in (text.partition("=") for text in recipe_sets)}
+    for key, value in flags.items():
+        if key in written and written[key] != value:
+            raise click.UsageError(
+                f"{_FLAGS[key]} {value} contradicts --set-recipe {printable(f'{key}={written[key]}')}: use one"
+            )
+    if written.get("iterations") and (flags.get("epochs") or written.get("epochs")):
+        epochs = f"--epochs {flags['epochs']}" if "epochs" in flags else f"--set-recipe epochs={written['epochs']}"
+        iterations = f"--set-recipe iterations={written['iterations']}"
+        message = f"{epochs} contradicts {iterations}: a run has a length in epochs or in iterations"
+        raise click.UsageError(printable(message))
 
 
 def _report(bar: Bar, result: Result) -> None:

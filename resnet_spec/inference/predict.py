@@ -16,7 +16,7 @@ from resnet_spec.data.decode import SUFFIXES, read_image
 from resnet_spec.data.preparation import normalize, refuse_image_files
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
-from resnet_spec.inference.arguments import require_integer, require_precision
+from resnet_spec.inference.arguments import refuse_address, require_integer, require_precision
 from resnet_spec.inference.folding import Inference, prepare_for_inference
 from resnet_spec.inference.trained import Trained, load_trained
 from resnet_spec.training.recipe import Precision
@@ -88,13 +88,14 @@ def _read(trained: Trained, file: Path) -> Pixels | BadImage:
 def _paths(images: object) -> list[Path]:
     """One or several paths as a list. Raises ArgumentError for anything else."""
     if isinstance(images, str | Path):
-        return [Path(images)]
+        images = [images]
     if isinstance(images, bytes) or not isinstance(images, Iterable):
         raise wrong_argument(f"`images` takes a path or several, not {quote(images)}")
     paths: list[Path] = []
     for image in images:
         if not isinstance(image, str | Path):
             raise wrong_argument(f"each of `images` must be a path, not {quote(image)}")
+        refuse_address(image, "the image")
         paths.append(Path(image))
     if not paths:
         raise wrong_argument("`images` is empty", "pass a file, a folder, or several of them")

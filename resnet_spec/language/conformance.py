@@ -26,7 +26,9 @@ _TYPES: dict[str, Callable[[object], bool]] = {
         (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
     ),
 }
-_NOTES = frozenset({"$schema", "$id", "title", "description", "default", "examples", "definitions", "then", "else"})
+_NOTES = frozenset(
+    {"$schema", "$id", "title", "description", "default", "examples", "definitions", "then", "else", "patternErrorMessage"}
+)
 
 
 def conforms(value: object, schema: Schema, definitions: dict[str, Schema]) -> bool:

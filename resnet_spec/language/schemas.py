@@ -11,12 +11,32 @@ from resnet_spec.diagnostics import DocumentKind
 
 _FILES: dict[DocumentKind, Path] = {kind: Path(__file__).with_name(f"{kind}.schema.json") for kind in get_args(DocumentKind)}
 
+_REFUSALS = ("pattern", "patternErrorMessage")  # of names of operations
+
 
 @cache
 def schema_document(kind: DocumentKind = "spec") -> dict[str, Any]:
     """The checked-in schema of specs, or of recipes."""
     document: dict[str, Any] = json.loads(_FILES[kind].read_text(encoding="utf-8"))
     return document
+
+
+def without_refusals(document: dict[str, Any]) -> dict[str, Any]:
+    """A schema of specs without the names of operations that only editors refuse.
+
+    An operation that is called as a layer of another library is an error in an editor. The compiler knows the blocks of the
+    spec, and one of these may have that name; if none has, it reports which operation is meant.
+    """
+    definitions: dict[str, Any] = document["definitions"]
+    if "operation" not in definitions:  # of recipes
+        return document
+    operation = _without(definitions["operation"], _REFUSALS)
+    operation["properties"] = {**operation["properties"], "op": _without(operation["properties"]["op"], _REFUSALS)}
+    return {**document, "definitions": {**definitions, "operation": operation}}
+
+
+def _without(schema: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key not in keys}
 
 
 def recipe_file_schema() -> dict[str, Any]:

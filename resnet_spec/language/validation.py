@@ -18,7 +18,7 @@ from resnet_spec.language.editing import set_path
 from resnet_spec.language.fixes import propose
 from resnet_spec.language.nodes import MappingNode, NodePath, to_data
 from resnet_spec.language.schema_errors import explain_schema_error
-from resnet_spec.language.schemas import schema_document
+from resnet_spec.language.schemas import schema_document, without_refusals
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -63,7 +63,7 @@ def validate_recipe(root: MappingNode) -> list[Diagnostic]:
 
 
 def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -> Validation:
-    document = schema_document(kind)
+    document = without_refusals(schema_document(kind))
     data = to_data(node)
     if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
         return Validation(())
@@ -83,7 +83,7 @@ def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
 
-    document = schema_document(kind)
+    document = without_refusals(schema_document(kind))
     chosen = {"$ref": f"#/definitions/{definition}", "definitions": document["definitions"]} if definition else document
     validator: Any = extend(Draft7Validator, {"allOf": _all_of})  # type: ignore[no-untyped-call]
     return validator(chosen)

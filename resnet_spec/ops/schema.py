@@ -12,6 +12,17 @@ from resnet_spec.ops import OPERATIONS
 from resnet_spec.ops.definition import Field, FieldKind, Operation, fields_of
 
 ROLES = ("norm", "act")
+# Layers that people write as they know them from torch or Keras, besides those that operations declare. Words that a spec
+# may well give to a block of its own are not among them, such as `BasicBlock` or `conv`.
+OTHER_NAMES = (
+    *("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm2d", "LayerNorm", "LocalResponseNorm"),
+    *("Conv1d", "Conv3d", "ConvTranspose2d", "LazyConv2d", "Bilinear", "Sequential", "ModuleList", "ZeroPad2d", "Unflatten"),
+    *("MaxPool1d", "AvgPool1d", "MaxPool3d", "AvgPool3d", "PReLU", "Softmax", "LogSoftmax", "Relu", "RELU", "Swish"),
+    *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "BatchNormalization", "LayerNormalization", "ZeroPadding2D"),
+    *("MaxPool2D", "MaxPooling2D", "AvgPool2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
+    *("BatchNorm", "MaxPool", "AvgPool", "Concat", "Concatenate"),
+)
+_ABOUT_OP = "The operation, role or block: `conv2d`, not `Conv2d` or `nn.Conv2d`."
 _TYPES: dict[FieldKind, list[str]] = {
     "int": ["integer", "string"],
     "float": ["number", "string"],
@@ -27,8 +38,10 @@ def complete(document: dict[str, Any], blocks: tuple[str, ...]) -> dict[str, Any
     made = copy.deepcopy(document)
     names = [*OPERATIONS, "sequential"]
     common = _common([*names, *ROLES, *blocks])
-    made["definitions"]["operation"]["properties"] = common
-    made["definitions"]["operation"]["allOf"] = [
+    operation = made["definitions"]["operation"]
+    operation |= _refusal()
+    operation["properties"] = common
+    operation["allOf"] = [
         {"if": {"required": ["op"], "properties": {"op": {"const": name}}}, "then": _fields_schema(name, common)}
         for name in names
     ]
@@ -38,7 +51,8 @@ def complete(document: dict[str, Any], blocks: tuple[str, ...]) -> dict[str, Any
 def _common(completions: list[str]) -> dict[str, Any]:
     """The keys that any operation may have."""
     name = {"$ref": "#/definitions/name"}
-    words = {"title": "Operation", "description": "The operation, role or block.", "type": "string", "examples": completions}
+    words = {"title": "Operation", "description": _ABOUT_OP, "type": "string", "examples": completions}
+    words |= _refusal()
     return {
         "op": words,
         "if": {
@@ -70,6 +84,21 @@ def _common(completions: list[str]) -> dict[str, Any]:
             "examples": ["conv1"],
         },
     }
+
+
+def _refusal() -> dict[str, str]:
+    """What editors refuse in place of an operation: the names that other libraries have for layers, and all with a dot.
+
+    A block of the spec may have any other name, and a JSON Schema cannot look into `blocks`. `patternErrorMessage` is what
+    VS Code and yaml-language-server show.
+    """
+    layers = {operation.torch for operation in OPERATIONS.values() if operation.torch}
+    names = "|".join(sorted({*layers, *OTHER_NAMES} - {*OPERATIONS}))
+    message = (
+        "This is the name of a layer in another library. Operations are written in lower case: `conv2d`, `batch_norm`, "
+        "`linear`, `max_pool2d`, `relu`; `norm` and `act` are the roles. `resnet-spec list --operations` lists all."
+    )
+    return {"pattern": rf"^(?!({names})$)[^.]*$", "patternErrorMessage": message}
 
 
 def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from resnet_spec._system.bounded_process import OutOfTimeError, ProgramFailedError, run_bounded
+from resnet_spec._system.native_stderr import drop_stderr_lines
 from resnet_spec._system.packages import is_installed
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError, closest, printable
 from resnet_spec.diagnostics.text import join_words
@@ -25,6 +26,9 @@ from resnet_spec.outputs.diagram.dot import Picture
 CPU_SECONDS = 60  # for the rendering of one diagram
 _WALL_SECONDS = 240  # the limit on a busy machine, and where the system has no limit on processor time
 _MEMORY = 2 * 1024**3  # bytes
+# The fontconfig in pygraphviz's wheels warns about each element that it does not know in the newer files of a system. It reads
+# them as well as it can, so the pictures are right.
+_FONT_WARNING = b"Fontconfig warning: "
 _PROGRAM = Path(__file__).with_name("graphviz_program.py")
 # Diagrams up to these sizes are rendered within about a second. The time of a layout grows with `Picture.crossings`.
 _SMALL_BOXES = 1_500
@@ -88,7 +92,8 @@ def render_dot(picture: Picture, is_cancelled: Callable[[], bool], form: str) ->
     from pygraphviz import AGraph
 
     try:
-        content: bytes = AGraph(string=picture.dot).draw(format=form, prog="dot")
+        with drop_stderr_lines(_FONT_WARNING):
+            content: bytes = AGraph(string=picture.dot).draw(format=form, prog="dot")
     except ValueError as error:
         raise ProgramFailedError(str(error)) from None
     return content

@@ -62,13 +62,30 @@ def test_the_command_that_it_proposes_works_as_it_is_typed(file: str, tmp_path: 
     assert CliRunner().invoke(group, arguments).exit_code == 0
 
 
-@pytest.mark.parametrize("file", ["network", "network.json", ".yaml", "", "two\nlines.yaml", "absent/network.yaml"])
+@pytest.mark.parametrize("file", ["network", "network.json", ".yaml", "", "two\nlines.yaml"])
 def test_a_name_that_no_spec_can_have_is_refused(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(group, ["new", file])
-    assert done.exit_code == (1 if "absent" in file else 2)  # `main` makes 2 of an OSError
-    assert isinstance(done.exception, OSError) or "Error: " in done.output
+    assert done.exit_code == 2
+    assert "Error: " in done.output
     assert os.listdir(tmp_path) == []
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "specs" / "mine" / "network.yaml"
+    done = CliRunner().invoke(group, ["new", str(path)])
+    assert done.exit_code == 0, done.output
+    assert resnet_spec.load(path).name == "network"
+
+
+@pytest.mark.parametrize("file", ["file/network.yaml", "file/below/network.yaml"])
+def test_a_file_in_place_of_a_folder_is_an_error_that_names_it(file: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = CliRunner().invoke(group, ["new", str(tmp_path / file)])
+    assert isinstance(done.exception, NotADirectoryError)  # `main` makes exit code 2 and a message of it
+    assert str(done.exception.filename).startswith(str(tmp_path / "file"))
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:

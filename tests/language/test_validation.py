@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from resnet_spec.api import spec_schema
-from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.api import analyze, spec_schema
+from resnet_spec.diagnostics import Diagnostic, SpecError
 from resnet_spec.language.conformance import known_keywords
 from resnet_spec.language.files import read_file
 from resnet_spec.language.library import library_block, library_block_names, shipped_names, shipped_path, shipped_root
@@ -20,6 +20,7 @@ from resnet_spec.language.merge import resolve
 from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
 from resnet_spec.language.schemas import operation_names, schema_document
 from resnet_spec.language.validation import validate_block, validate_whole
+from resnet_spec.ops import OPERATIONS
 
 SHIPPED = sorted(path.relative_to(shipped_root()).as_posix() for path in shipped_root().rglob("*.yaml"))
 FILE = Draft7Validator(schema_document())
@@ -210,6 +211,65 @@ def test_a_bare_word_whose_fields_must_be_written_is_refused_in_the_whole_only(w
     data = {"spec": 1, "input": "3x8x8", "stem": {"x": word}}
     assert FILE.is_valid(data)
     assert [finding.message for finding in validate_whole(tree(data)).findings] == [f"`stem.x` ({word}) needs {missing}"]
+
+
+# --- names of other libraries ---------------------------------------------------------------------------------------------
+
+OF_OTHERS = [
+    "Conv2d",
+    "BatchNorm2d",
+    "ReLU",
+    "nn.Conv2d",
+    "torch.nn.functional.relu",
+    "GlobalAveragePooling2D",
+    "Dense",
+    "Softmax",
+]
+
+
+def torch_names() -> list[str]:
+    return sorted(operation.torch for operation in OPERATIONS.values() if operation.torch)
+
+
+@pytest.mark.parametrize("word", [*OF_OTHERS, *torch_names()])
+@pytest.mark.parametrize("place", ["stem", "norm", "join", "stages"])
+def test_editors_refuse_the_layers_of_other_libraries(word: str, place: str) -> None:
+    for written in (word, {"op": word}):
+        document: dict[str, object] = {
+            "stem": {"spec": 1, "stem": {"c": written}},
+            "norm": {"spec": 1, "norm": written},
+            "join": {"spec": 1, "blocks": {"b": {"branch": {"c": "relu"}, "join": written}}},
+            "stages": {"spec": 1, "stages": {"c": written}},
+        }[place]
+        (error,) = FILE.iter_errors(document)
+        assert error.validator == "pattern"
+        assert isinstance(error.schema, dict)
+        assert "`conv2d`" in error.schema["patternErrorMessage"]
+
+
+@pytest.mark.parametrize(
+    "word", ["BasicBlock", "Bottleneck", "ConvBNReLU", "BasicConv2d", "conv", "fc", "my_block", "Conv2dBlock", "_", "X2"]
+)
+def test_editors_accept_the_names_that_blocks_of_a_spec_have(word: str) -> None:
+    assert FILE.is_valid({"spec": 1, "blocks": {word: {"branch": {"r": "relu"}}}, "stem": {"c": word, "d": {"op": word}}})
+
+
+def test_editors_accept_every_operation_role_and_library_block() -> None:
+    for word in (*operation_names(), "norm", "act", *library_block_names()):
+        assert not [error for error in FILE.iter_errors({"spec": 1, "stem": {"c": word}}) if error.validator == "pattern"]
+
+
+@pytest.mark.parametrize("word", OF_OTHERS)
+def test_the_compiler_reports_them_as_unknown_operations(word: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        analyze({"spec": 1, "input": "3x8x8", "stem": {"c": {"op": word, "bias": True}}})
+    assert [finding.code for finding in caught.value.diagnostics] == ["unknown-operation"]
+
+
+def test_a_block_of_the_spec_may_have_such_a_name() -> None:
+    block = {"branch": {"c": {"op": "conv2d", "out_channels": 4, "kernel_size": 1}}}
+    found = analyze({"spec": 1, "input": "3x8x8", "blocks": {"Conv2d": block}, "stem": {"c": "Conv2d"}})
+    assert found.output == (4, 8, 8)
 
 
 # --- findings -------------------------------------------------------------------------------------------------------------

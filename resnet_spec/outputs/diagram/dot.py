@@ -43,7 +43,13 @@ class DotWriter:
     """Writes the text of one diagram. `top` is its outermost level, `boxes` counts the boxes in it."""
 
     def __init__(self, title: Sequence[str], direction: Direction, colors: ThemeColors, insets: bool) -> None:
-        """`insets`: whether there are frames without arrows to the network, which are placed next to it."""
+        """
+        Args:
+            title: the lines above the diagram, if any.
+            insets: whether there are frames without arrows to the network, which are placed next to it, from left to right in
+                the order in which they are added. With the direction `right`, Graphviz draws the same and then turns it to the
+                left: the first one is the lowest.
+        """
         require_packages("drawing a network", "graphviz")
         import graphviz
 
@@ -65,7 +71,9 @@ class DotWriter:
             # with the rows of the network. For a broken network this is off, because its arrows would lose their labels.
             looks |= {"pack": "12", "packmode": "array_ut999"}
         self.top = graphviz.Digraph(comment="made by resnet-spec draw")
-        self.top.attr("graph", label=label([*title, " "]), fontsize="16", **font, **looks)
+        if title:
+            looks["label"] = label([*title, " "])
+        self.top.attr("graph", fontsize="16", **font, **looks)
         self.top.attr("node", fontsize="11", color=colors.frame, margin="0.12,0.05", height="0.3", **font)
         self.top.attr("edge", color=colors.ink, arrowsize="0.6", fontsize="10", **font)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
+from resnet_spec.analysis.cost import Cost
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.diagnostics import printable
 from resnet_spec.graph.model import INPUT, BrokenNode, Item, tree
@@ -37,6 +38,9 @@ def draw_graph(sized: SizedGraph, style: Style, broken: Sequence[BrokenNode] = (
     """Draw a network. The operations in `broken` are red, with the shapes of their inputs."""
     drawing = _Drawing(sized, style, broken)
     drawing.draw()
+    if style.heat is not None:  # the highest cost of a box is known when all have been drawn
+        drawing = _Drawing(sized, style, broken, drawing.hottest)
+        drawing.draw()
     return drawing.writer.picture()
 
 
@@ -53,17 +57,24 @@ class _Level:
 
 
 class _Drawing:
-    def __init__(self, sized: SizedGraph, style: Style, broken: Sequence[BrokenNode]) -> None:
+    """A diagram in progress. `highest` is the cost of the darkest box; `hottest` collects the highest that was drawn."""
+
+    def __init__(self, sized: SizedGraph, style: Style, broken: Sequence[BrokenNode], highest: int = 0) -> None:
         self.sized, self.style, self.broken = sized, style, broken
         self.graph = sized.graph
         self.colors = THEMES[style.theme]
-        self.writer = DotWriter(self.title(), style.direction, self.colors, insets=not broken)
+        title = self.title() if style.title else []
+        self.writer = DotWriter(title, style.direction, self.colors, insets=not broken)
         self.shortcuts = shortcut_arrows(self.graph)
-        self.highest = max(map(self.heat_of, range(len(self.graph.nodes))), default=0.0)
+        self.highest, self.hottest = highest, 0
 
     def draw(self) -> None:
         items = tree(self.graph)
         level = _Level(self.writer.top)
+        insets = kinds_of_blocks(self.graph, items) if self.style.detail == "stage" and not is_one_block(items) else []
+        upwards = self.style.direction == "right"  # the first one is the lowest: see `DotWriter`
+        for blocks in reversed(insets) if upwards else ():
+            self.inset(level.dot, blocks)
         size = show(self.sized.input)
         level.boxes[INPUT] = self.box(level.dot, ["input", size], "input", "the input image")
         if is_one_block(items):
@@ -71,6 +82,8 @@ class _Drawing:
                 self.inset_item(item, level, "")
         else:
             self.sections(items, level)
+        for blocks in () if upwards else insets:
+            self.inset(level.dot, blocks)
         for conflict in self.broken:
             self.conflict(conflict, level)
 
@@ -79,36 +92,37 @@ class _Drawing:
         counts = f"{short_count(cost.params)} parameters, {short_count(cost.macs)} multiply-adds"
         sizes = f"{show(self.sized.input)} to {show(self.sized.output)}"
         lines = [printable(self.graph.name), "has a conflict: see the red box" if self.broken else f"{sizes}, {counts}"]
-        if "memory" in self.style.show:
+        if "memory" in self.style.all_shown:
             lines.append("bytes: the outputs of all operations in a box, for one image in float32")
         if self.style.heat is not None:
-            lines.append(f"the darker, the more {HEAT_LABELS[self.style.heat]}")
+            lines.append(f"the darker, the more {HEAT_LABELS[self.style.heat]} in a box")
         return lines
 
     def sections(self, items: Sequence[Item], level: _Level) -> None:
-        """Draw stem, stages and head in frames; if a box is a stage, also the kinds of blocks."""
+        """Draw stem, stages and head in frames."""
         for title, section in sections(items):
             with self.writer.frame(level.dot, title, style="rounded", fontsize="12") as frame:
                 self.items(section, _Level(frame, level.boxes))
-        if self.style.detail == "stage":
-            for blocks in kinds_of_blocks(self.graph, items):
-                self.inset(level.dot, blocks)
 
     # --- boxes and arrows -----------------------------------------------------------------------------------------------
 
-    def box(self, dot: Digraph, lines: list[str], kind: BoxKind, tip: str, heat: float | None = None) -> str:
-        share = None if heat is None or self.style.heat is None else heat / self.highest if self.highest else 0.0
+    def box(self, dot: Digraph, lines: list[str], kind: BoxKind, tip: str, heat: int | None = None) -> str:
+        """Add a box; `heat` is the cost that its color shows, None for a box without one."""
+        share = None
+        if heat is not None and self.style.heat is not None:
+            self.hottest = max(self.hottest, heat)
+            share = heat / self.highest if self.highest else 0.0
         return self.writer.box(dot, lines, tip, box_attributes(kind, self.style.theme, share))
 
-    def heat_of(self, position: int) -> float:
-        """The cost of an operation that its color shows."""
+    def heat_of(self, cost: Cost, numbers: int) -> int:
+        """The cost that a color shows, of operations with a cost whose outputs are `numbers` numbers."""
         match self.style.heat:
             case "macs":
-                return self.sized.costs[position].macs
+                return cost.macs
             case "memory":
-                return prod(self.sized.shapes[position])
+                return numbers
             case _:
-                return self.sized.costs[position].params
+                return cost.params
 
     def tip(self, name: str, what: str, item: Item, output: int) -> str:
         entering, leaving = show(self.sized.shape_of(item.inputs[0])), show(self.sized.shape_of(output))
@@ -145,18 +159,19 @@ class _Drawing:
 
     def operation(self, item: Item, level: _Level, prefix: str = "") -> None:
         node = self.graph.nodes[item.start]
-        op, shape = node.op, self.sized.shapes[item.start]
+        op, shape, cost = node.op, self.sized.shapes[item.start], self.sized.costs[item.start]
         caption = operation_caption(op, level.strides.get(item.start, ()))
         short = prefix + node.name.rpartition(".")[2]
         if op.family == "join":
             lines = [op.symbol or op.name]
         elif op.family in _NAME_ONLY:
             lines = [op.name if short == op.name else f"{short}: {caption}"]
+            lines += fact_lines(self.style.heat_shown, shape, cost, prod(shape))
         else:
             lines = [f"{short}: {caption}" if short != op.name else caption]
-            lines += fact_lines(self.style.show, shape, self.sized.costs[item.start], prod(shape))
+            lines += fact_lines(self.style.all_shown, shape, cost, prod(shape))
         tip = self.tip(node.name, op.name, item, item.start)
-        name = self.box(level.dot, lines, op.family, tip, self.heat_of(item.start))
+        name = self.box(level.dot, lines, op.family, tip, self.heat_of(cost, prod(shape)))
         for value in node.inputs:
             kind = self.shortcuts.get((value, item.start))
             self.writer.arrow(level.boxes[value], name, **({} if kind is None else shortcut_attributes(kind)))
@@ -176,9 +191,9 @@ class _Drawing:
         output = item.output if item.output >= item.start else item.stop - 1  # a broken region has no output
         numbers = sum(prod(self.sized.shapes[at]) for at in nodes)
         cost = self.sized.total(item.start, item.stop)
-        lines = [f"{prefix}{what}", *fact_lines(self.style.show, self.sized.shape_of(output), cost, numbers, times)]
+        lines = [f"{prefix}{what}", *fact_lines(self.style.all_shown, self.sized.shape_of(output), cost, numbers, times)]
         tip = printable(self.tip(region.name, region.label, item, output))
-        box = self.box(level.dot, lines, "stage", tip, max(map(self.heat_of, nodes), default=0.0))
+        box = self.box(level.dot, lines, "stage", tip, times * self.heat_of(cost, numbers))
         self.writer.arrow(level.boxes[item.inputs[0]], box)
         if self.style.detail == "block" and is_block(item) and (shortcut := shortcut_of(self.graph, item)) is not None:
             position, kind = shortcut

@@ -24,13 +24,13 @@ BROKEN = "#c00000"
 _DARK_TEXT, _LIGHT_TEXT = "#222222", "#ffffff"
 _HEAT = ("#fff7ec", "#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59", "#ef6548", "#d7301f", "#990000")
 _LIGHT_TEXT_FROM = 5  # this entry of _HEAT on
-HEAT_LABELS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds", "memory": "memory of its output"}
+HEAT_LABELS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds", "memory": "bytes"}
 _SHORTCUT_LINES: dict[ShortcutKind, str] = {"identity": "bold", "transformed": "dashed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to draw. `expand` draws equal blocks one by one; `heat` colors boxes by a cost."""
+    """How to draw. `expand` draws equal blocks one by one; `heat` colors boxes by a cost; `title`: whether there is one."""
 
     detail: DiagramDetail = "stage"
     expand: bool = False
@@ -38,6 +38,17 @@ class Style:
     theme: DiagramTheme = "light"
     show: frozenset[Show] = frozenset({"shapes", "params"})
     heat: Heat | None = None
+    title: bool = True
+
+    @property
+    def heat_shown(self) -> frozenset[Show]:
+        """What every box shows because its color does; nothing if boxes show nothing at all."""
+        return frozenset({self.heat}) if self.heat is not None and self.show else frozenset()
+
+    @property
+    def all_shown(self) -> frozenset[Show]:
+        """What boxes show: `show`, and the cost of the heat."""
+        return self.show | self.heat_shown
 
 
 @dataclass(frozen=True, slots=True)
