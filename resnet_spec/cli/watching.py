@@ -69,7 +69,7 @@ def find_folders(names: Iterable[str], searched: Iterable[str], spec_root: str |
             continue
         location = None if target.folder is None else Location(target.folder, target.root)
         files += list_extended(target.source, find_kind(target.source.text) or "spec", location)
-    folders = {os.path.realpath(str(folder)) for folder in (*searched, *(file.parent for file in files))}
+    folders = {os.path.realpath(folder) for folder in (*searched, *(str(file.parent) for file in files))}
     return {folder for folder in folders if os.path.isdir(folder)}
 
 

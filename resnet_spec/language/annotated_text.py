@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from resnet_spec.diagnostics import Span, printable
 from resnet_spec.diagnostics.text import display_width, pad
@@ -19,6 +20,7 @@ _ORDER = ("name", "about", "source", "input", "classes", "params", "stem", "bloc
 _OWN = ("name", "about", "source")  # these are not inherited
 MOST_COLUMNS = 100  # of a mapping on one line
 COMMENT_COLUMN = 44
+MOST_LEAVES = 30  # values of a mapping on one line
 _SIZE = re.compile(r"[1-9][0-9]*(x[1-9][0-9]*)+")  # `3x224x224` needs no quotes
 
 
@@ -60,17 +62,24 @@ def _write_entry(key: str, node: YamlNode, margin: str, by_origin: bool = True) 
     A mapping is on one line if its values come from one line, or else, without `by_origin`, if no mapping is inside it.
     """
     start = f"{margin}{write_value(key)}:"
-    origins = dict.fromkeys(map(_origin, _leaves(node)))
+    leaves = [*islice(_leaves(node), MOST_LEAVES + 1)]
+    origins = dict.fromkeys(map(_origin, leaves))
+    if isinstance(node, MappingNode) and node.entries:
+        nested = any(isinstance(entry.value, MappingNode) for entry in node.entries.values())
+        if len(leaves) > MOST_LEAVES or (len(origins) > 1 if by_origin else nested):
+            yield start, ""
+            yield from _write_entries(node, margin, by_origin)
+            return
     value = to_data(node)
     whole = f"{start} {value if isinstance(value, str) and _SIZE.fullmatch(value) else write_value(value)}"
-    if not isinstance(node, MappingNode) or not node.entries:
+    if isinstance(node, MappingNode) and node.entries and display_width(whole) > MOST_COLUMNS:
+        yield start, ""
+        yield from _write_entries(node, margin, by_origin)
+    else:
         yield whole, ", ".join(origins)
-        return
-    simple = len(origins) == 1 if by_origin else not any(isinstance(each.value, MappingNode) for each in node.entries.values())
-    if simple and display_width(whole) <= MOST_COLUMNS:
-        yield whole, ", ".join(origins)
-        return
-    yield start, ""
+
+
+def _write_entries(node: MappingNode, margin: str, by_origin: bool) -> Iterator[tuple[str, str]]:
     for name, entry in node.entries.items():
         yield from _write_entry(name, entry.value, margin + "  ", by_origin)
 

@@ -43,6 +43,10 @@ AUGMENT = "augment.random_rotation=10"
 NEEDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "check": (["check", "resnet18"], ()),
     "check a wrong one": (["check", "wrong.yaml"], ("jsonschema",)),
+    "check a recipe": (["check", "recipe.yaml"], ()),
+    "check a wrong recipe": (["check", "wrong_recipe.yaml"], ("jsonschema",)),
+    "summary --resolved": (["summary", "resnet50", "--resolved"], ()),
+    "new --from": (["new", "--from", "resnet50", "changed.yaml"], ()),
     "summary": (["summary", "resnet50", "--memory", "--field"], ()),
     "list": (["list", "--operations"], ()),
     "schema": (["schema"], ()),
@@ -67,6 +71,8 @@ NEEDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
     (folder / "wrong.yaml").write_text("spec: 1\ninput: 3x8x8\nstem: {c: {op: conv2d, outchannels: 3}}\n", encoding="utf-8")
+    (folder / "recipe.yaml").write_text("recipe: 1\nextends: cifar-fast\n", encoding="utf-8")
+    (folder / "wrong_recipe.yaml").write_text("recipe: 1\nextends: cifar-fast\nepocs: 3\n", encoding="utf-8")
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / "image.png")
     shutil.copytree(RUN, folder / "run")
     return folder
