@@ -266,6 +266,8 @@ def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
         message = f"`{written}` is not a valid name"
         help = "a name consists of letters, digits and underscores, or is an integer"
         valid = re.sub(r"[^A-Za-z0-9_.]+", "_", written).strip("_")
+        plain = re.sub(r"[^A-Za-z0-9]+", "", written)
+        valid = plain if plain in node.entries else valid  # an entry that is inherited
         if valid != written and valid.isidentifier() and "." not in written:
             help = f"{help}: `{valid}`"
         first, dot, _ = written.partition(".")

@@ -392,16 +392,16 @@ class _NameChecker:
             value = argument.value
             for item in (value,) if isinstance(value, ScalarNode) else value.items:
                 if isinstance(item, ScalarNode) and item.value not in words:
-                    self._check_value(item, visible)
+                    self._check_value(item, visible, field)
 
-    def _check_value(self, scalar: ScalarNode, visible: _Names) -> None:
+    def _check_value(self, scalar: ScalarNode, visible: _Names, field: Field | None = None) -> None:
         """Check a value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
         parsed = expressions.parse(scalar.value)
         if isinstance(parsed, expressions.ExpressionError):
             found = expressions.diagnose(parsed, scalar)
-            if (pair := pair_in(scalar.text)) is not None:
+            if (pair := pair_in(scalar.text, squared=field is not None and field.kind == "pair")) is not None:
                 help = f"write `{pair}`, for a height and a width"
                 found = replace(found, help=help, fixes=propose(help, replace_value(scalar, pair), "safe"))
             self._add(found)
