@@ -8,6 +8,8 @@ from itertools import accumulate
 
 from .model import Edit, Fix, Source, Span
 
+Point = tuple[int, int]  # a line and a column, from 1
+
 
 class Offsets:
     """The positions in a text of the lines and columns of its source."""
@@ -15,6 +17,7 @@ class Offsets:
     def __init__(self, source: Source) -> None:
         self.lines = source.text.splitlines(keepends=True)
         self.starts = [0, *accumulate(map(len, self.lines))]
+        self.mark = int(source.text.startswith("\ufeff"))  # a byte order mark, which is in no column
 
     def range(self, span: Span) -> tuple[int, int]:
         """The start and the end of a span, as indices into the text."""
@@ -23,7 +26,7 @@ class Offsets:
     def _at(self, line: int, column: int) -> int:
         if line > len(self.lines):
             return self.starts[-1]
-        return min(self.starts[line - 1] + column - 1, self.starts[line])
+        return min(self.starts[line - 1] + column - 1 + (self.mark if line == 1 else 0), self.starts[line])
 
 
 def apply_edits(source: Source, edits: Iterable[Edit]) -> str:
@@ -40,6 +43,22 @@ def apply_edits(source: Source, edits: Iterable[Edit]) -> str:
         pieces += [text[position:start], new.replace("\n", line_break)]
         position = stop
     return "".join([*pieces, text[position:]])
+
+
+def written_ranges(edits: Iterable[Edit]) -> list[tuple[Point, Point]]:
+    """Where the texts of edits are once all of them are applied: for each, its first place and the place behind its last."""
+    ranges: list[tuple[Point, Point]] = []
+    lines = shift = 0  # how far the lines of what follows have moved, and the columns of what follows on the line `last`
+    last = 0
+    for edit in sorted(edits, key=lambda edit: (edit.span.line, edit.span.column, edit.span.end_line, edit.span.end_column)):
+        span = edit.span
+        begin = (span.line + lines, span.column + (shift if span.line == last else 0))
+        breaks, end = edit.text.count("\n"), len(edit.text) - edit.text.rfind("\n") - 1
+        after = (begin[0] + breaks, end + 1 if breaks else begin[1] + len(edit.text))
+        ranges.append((begin, after))
+        lines = after[0] - span.end_line
+        last, shift = span.end_line, after[1] - span.end_column
+    return ranges
 
 
 def select_compatible(source: Source, fixes: Iterable[Fix]) -> list[Fix]:

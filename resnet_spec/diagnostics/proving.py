@@ -9,16 +9,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from .edits import apply_edits
-from .model import Diagnostic, Fix, Source
+from .edits import apply_edits, written_ranges
+from .model import Diagnostic, Edit, Fix, Source
 
 MOST_TRIALS = 24
 MOST_SECONDS = 0.6  # of processor time, after which no further trial begins: for networks that take long to check
 
 CheckText = Callable[[Source], Sequence[Diagnostic]]
 _Key = tuple[str, str]
+UNREADABLE = ("yaml-syntax", "duplicate-key")  # after one of these, nothing else is known about a text
 
 
 def prove_fixes(findings: Sequence[Diagnostic], main: Source, check: CheckText) -> list[Diagnostic]:
@@ -50,7 +52,9 @@ class _Trials:
             if not self.left or time.process_time() > self.until:
                 return False
             self.left -= 1
-            text = apply_edits(self.main, fix.edits)
+            text = self.main.text
+            with suppress(ValueError):  # edits of equal findings that overlap
+                text = apply_edits(self.main, fix.edits)
             self.found[fix.edits] = None if text == self.main.text else self.check(replace(self.main, text=text))
         after = self.found[fix.edits]
         key = _key(finding)
@@ -59,17 +63,25 @@ class _Trials:
         new = [each for each in after if each.severity == "error" and _key(each) not in self.reported]
         if not strict:  # what the network promises of itself could not be checked before
             new = [each for each in new if each.code != "expect-broken"]
-        return not new or (fix.applicability == "safe" and not any(_is_near(each, fix) for each in new))
+        return not new or (fix.applicability == "safe" and not is_caused(new, fix.edits))
 
 
 def _key(finding: Diagnostic) -> _Key:
     return finding.code, finding.message
 
 
-def _is_near(finding: Diagnostic, fix: Fix) -> bool:
-    """Whether a finding is on a line that a fix edits. Others may be mistakes that the corrected one has hidden."""
-    span = finding.span
-    return span is None or any(edit.span.line <= span.line <= edit.span.end_line + edit.text.count("\n") for edit in fix.edits)
+def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit]) -> bool:
+    """Whether one of the findings is about what edits write. Others may be mistakes that the corrected one has hidden: the
+    fields of an operation are not checked before its name is known."""
+    written = written_ranges(edits)
+    for finding in findings:
+        span = finding.span
+        if span is None or finding.code in UNREADABLE:
+            return True
+        begin, end = (span.line, span.column), (span.end_line, span.end_column)
+        if any(begin < last and first < end for first, last in written):
+            return True
+    return False
 
 
 def _with_proven(finding: Diagnostic, trials: _Trials) -> Diagnostic:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from .edits import apply_edits, select_compatible
-from .model import Applicability, Diagnostic, Fix, Source
-from .proving import CheckText
+from .model import Applicability, Diagnostic, Edit, Fix, Source
+from .proving import UNREADABLE, CheckText, is_caused
 
 MOST_ROUNDS = 10
 
@@ -35,12 +35,13 @@ def repair(source: Source, check: CheckText, allowed: Collection[Applicability])
     for _ in range(MOST_ROUNDS):
         proposed = [fix for finding in findings for fix in finding.fixes[:1] if fix.applicability in allowed]
         own = [fix for fix in proposed if all(edit.span.source is source for edit in fix.edits)]
-        chosen = select_compatible(source, own)
+        safe = [fix for fix in own if fix.applicability == "safe"]
+        chosen = select_compatible(source, safe or own)  # what is likely may depend on what is sure
         for fixes in (chosen, chosen[:1]):
-            text = apply_edits(source, [edit for fix in fixes for edit in fix.edits])
-            after_source = replace(source, text=text)
-            after = check(after_source) if text != source.text else findings
-            if text != source.text and not _is_worse(findings, after):
+            edits = tuple(edit for fix in fixes for edit in fix.edits)
+            after_source = replace(source, text=apply_edits(source, edits))
+            after = check(after_source) if after_source.text != source.text else findings
+            if after_source.text != source.text and not _is_worse(findings, after, edits, bool(safe)):
                 source, findings = after_source, after
                 applied += fixes
                 break
@@ -49,9 +50,13 @@ def repair(source: Source, check: CheckText, allowed: Collection[Applicability])
     return Repair(source, tuple(applied), tuple(findings))
 
 
-def _is_worse(before: Sequence[Diagnostic], after: Sequence[Diagnostic]) -> bool:
-    """Whether no error has gone, or more have come than have gone."""
-    old = {(each.code, each.message) for each in before if each.severity == "error"}
-    new = {(each.code, each.message) for each in after if each.severity == "error"}
-    warned = {(each.code, each.message) for each in before} - {(each.code, each.message) for each in after}
-    return len(new - old) > len(old - new) or not (old - new or warned)
+def _is_worse(before: Sequence[Diagnostic], after: Sequence[Diagnostic], edits: Sequence[Edit], safe: bool) -> bool:
+    """Whether nothing has gone, or what has come is more: for `safe` fixes, which may uncover other mistakes, errors that
+    they cause; for others, more errors than have gone."""
+    old = {(each.code, each.message) for each in before}
+    new = {(each.code, each.message) for each in after}
+    came = [each for each in after if each.severity == "error" and (each.code, each.message) not in old]
+    if not old - new or any(each.code in UNREADABLE for each in came):  # such as two fixes that made one key twice
+        return True
+    gone = {(each.code, each.message) for each in before if each.severity == "error"} - new
+    return is_caused(came, edits) if safe else len(came) > len(gone)

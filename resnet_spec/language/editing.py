@@ -19,7 +19,7 @@ Edits = tuple[Edit, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Located:
+class Located:
     """An entry of a text, and the mapping that it is in."""
 
     parent: MappingNode
@@ -27,19 +27,19 @@ class _Located:
     entry: Entry
 
 
-class _EditableText:
+class EditableText:
     """The tree of one text, with its entries by the places of their keys."""
 
     def __init__(self, source: Source, root: MappingNode) -> None:
         self.source, self.root = source, root
         self.located = {(each.entry.key.line, each.entry.key.column): each for each in _entries(root)}
 
-    def find(self, key: Span) -> _Located | None:
+    def find(self, key: Span) -> Located | None:
         """The entry whose key is at a place."""
         return self.located.get((key.line, key.column))
 
 
-def _entries(node: YamlNode) -> Iterator[_Located]:
+def _entries(node: YamlNode) -> Iterator[Located]:
     stack: list[YamlNode] = [node]
     while stack:
         here = stack.pop()
@@ -47,14 +47,14 @@ def _entries(node: YamlNode) -> Iterator[_Located]:
             continue
         if isinstance(here, MappingNode):
             for name, entry in here.entries.items():
-                yield _Located(here, name, entry)
+                yield Located(here, name, entry)
                 stack.append(entry.value)
         elif isinstance(here, SequenceNode):
             stack.extend(here.items)
 
 
 @lru_cache(maxsize=8)
-def _editable(source: Source) -> _EditableText | None:
+def editable(source: Source) -> EditableText | None:
     """The tree of a text that its author can change; None if there is none."""
     if source.origin != "spec" or source.data or len(source.text) > MOST_CHARACTERS:
         return None
@@ -62,7 +62,13 @@ def _editable(source: Source) -> _EditableText | None:
         root, _ = parse(source)
     except ResnetSpecError:
         return None
-    return _EditableText(source, root) if isinstance(root, MappingNode) else None
+    return EditableText(source, root) if isinstance(root, MappingNode) else None
+
+
+def root_of(source: Source) -> MappingNode | None:
+    """The entries at the top of a text that its author can change; None if there is none."""
+    found = editable(source)
+    return None if found is None else found.root
 
 
 def replace_text(span: Span, text: str) -> Edits:
@@ -76,7 +82,7 @@ def replace_value(node: YamlNode, text: str) -> Edits:
     """Write `text` in the place of a value, which has to be on one line or in brackets."""
     if isinstance(node, ScalarNode) and node.text:
         return replace_text(node.span, text)
-    if not isinstance(node, ScalarNode) and _is_flow(node):
+    if not isinstance(node, ScalarNode) and is_flow(node):
         return replace_text(node.span, text)
     return ()
 
@@ -86,40 +92,40 @@ def set_field(key: Span, path: str | Sequence[str], text: str) -> Edits:
 
     A bare word becomes a mapping with `op`.
     """
-    located = _locate(key)
+    located = locate(key)
     return () if located is None else _set_below(located, (path,) if isinstance(path, str) else path, text)
 
 
 def set_path(source: Source, path: Sequence[str], text: str) -> Edits:
     """Set the value at a path of a document to `text`, with the mappings that are missing on the way."""
-    editable = _editable(source)
-    if editable is None:
+    root = root_of(source)
+    if root is None:
         return ()
     first, *rest = path
-    if first not in editable.root.entries:
-        return _insert(editable.root, first, _nested(rest, text))
-    return _set_below(_Located(editable.root, first, editable.root.entries[first]), rest, text)
+    if first not in root.entries:
+        return _insert(root, first, _nested(rest, text))
+    return _set_below(Located(root, first, root.entries[first]), rest, text)
 
 
 def remove_entry(key: Span) -> Edits:
     """Remove the entry with its key at `key`, with its lines or its comma."""
-    located = _locate(key)
+    located = locate(key)
     if located is None or len(located.parent.entries) == 1:
         return ()
     parent, entries = located.parent, list(located.parent.entries.values())
     at = entries.index(located.entry)
-    if _is_flow(parent):
+    if is_flow(parent):
         if at + 1 < len(entries):
-            return _cut(key, _begin(key), _begin(entries[at + 1].key))
-        before, end = _end(entries[at - 1]), _end(located.entry)
-        return () if before is None or end is None else _cut(key, before, end)
-    end = _end(located.entry)
+            return cut(key, _begin(key), _begin(entries[at + 1].key))
+        before, end = end_of(entries[at - 1]), end_of(located.entry)
+        return () if before is None or end is None else cut(key, before, end)
+    end = end_of(located.entry)
     if end is None or key.source.line(key.line)[: key.column - 1].strip():
         return ()
     following = entries[at + 1].key.line if at + 1 < len(entries) else None
     if following == end[0]:
         return ()
-    return _cut(key, (key.line, 1), (end[0] + 1, 1))
+    return cut(key, (key.line, 1), (end[0] + 1, 1))
 
 
 def insert_first_line(source: Source, text: str) -> Edits:
@@ -132,7 +138,7 @@ def insert_first_line(source: Source, text: str) -> Edits:
 
 def rename_field(key: Span, old: str, new: str) -> Edits:
     """Rename the field `old` of the entry with its key at `key`."""
-    located = _locate(key)
+    located = locate(key)
     value = None if located is None else located.entry.value
     if not isinstance(value, MappingNode) or old not in value.entries or new in value.entries:
         return ()
@@ -141,7 +147,7 @@ def rename_field(key: Span, old: str, new: str) -> Edits:
 
 def remove_field(key: Span, name: str) -> Edits:
     """Remove the field `name` of the entry with its key at `key`."""
-    located = _locate(key)
+    located = locate(key)
     value = None if located is None else located.entry.value
     if not isinstance(value, MappingNode) or name not in value.entries:
         return ()
@@ -153,8 +159,8 @@ def indent_under_sibling(key: Span) -> tuple[str, Edits]:
 
     The entries between the two, if any, are indented already or are indented as well.
     """
-    located = _locate(key)
-    if located is None or _is_flow(located.parent):
+    located = locate(key)
+    if located is None or is_flow(located.parent):
         return "", ()
     before = ""
     for name, entry in located.parent.entries.items():
@@ -164,7 +170,7 @@ def indent_under_sibling(key: Span) -> tuple[str, Edits]:
             before = name
         elif not isinstance(entry.value, MappingNode):
             before = ""
-    end = _end(located.entry)
+    end = end_of(located.entry)
     if not before or end is None:
         return "", ()
     return before, indent_lines(key.source, key.line, end[0], 2)
@@ -184,12 +190,13 @@ def indent_lines(source: Source, first: int, last: int, by: int) -> Edits:
 # --- inside one mapping ------------------------------------------------------------------------------------------------------
 
 
-def _locate(key: Span) -> _Located | None:
-    editable = None if key.anchor is not None else _editable(key.source)
-    return None if editable is None else editable.find(key)
+def locate(key: Span) -> Located | None:
+    """The entry of a text with its key at `key`."""
+    found = None if key.anchor is not None else editable(key.source)
+    return None if found is None else found.find(key)
 
 
-def _set_below(located: _Located, path: Sequence[str], text: str) -> Edits:
+def _set_below(located: Located, path: Sequence[str], text: str) -> Edits:
     """Set what is at `path` below an entry."""
     value = located.entry.value
     if value.span.anchor is not None or _is_anchored(value):
@@ -203,7 +210,7 @@ def _set_below(located: _Located, path: Sequence[str], text: str) -> Edits:
     if not isinstance(value, MappingNode):
         return ()
     if path[0] in value.entries:
-        return _set_below(_Located(value, path[0], value.entries[path[0]]), path[1:], text)
+        return _set_below(Located(value, path[0], value.entries[path[0]]), path[1:], text)
     return _insert(value, path[0], _nested(path[1:], text))
 
 
@@ -212,13 +219,13 @@ def _insert(mapping: MappingNode, name: str, text: str) -> Edits:
     source, entries = mapping.span.source, list(mapping.entries.values())
     if not entries:
         return replace_text(mapping.span, f"{{{name}: {text}}}")
-    end = _end(entries[-1])
+    end = end_of(entries[-1])
     if end is None:
         return ()
-    if _is_flow(mapping):
-        return _cut(mapping.span, end, end, f", {name}: {text}")
+    if is_flow(mapping):
+        return cut(mapping.span, end, end, f", {name}: {text}")
     line, column = end[0], len(source.line(end[0])) + 1
-    return _cut(mapping.span, (line, column), (line, column), f"\n{' ' * (entries[0].key.column - 1)}{name}: {text}")
+    return cut(mapping.span, (line, column), (line, column), f"\n{' ' * (entries[0].key.column - 1)}{name}: {text}")
 
 
 def _nested(path: Sequence[str], text: str) -> str:
@@ -229,14 +236,15 @@ def _nested(path: Sequence[str], text: str) -> str:
 
 # --- places ------------------------------------------------------------------------------------------------------------------
 
-_Point = tuple[int, int]  # line and column, from 1
+Point = tuple[int, int]  # line and column, from 1
 
 
-def _cut(near: Span, start: _Point, stop: _Point, text: str = "") -> Edits:
+def cut(near: Span, start: Point, stop: Point, text: str = "") -> Edits:
+    """Write `text` in the place of what is from one place to another of a source."""
     return replace_text(Span(near.source, *start, *stop), text)
 
 
-def _begin(span: Span) -> _Point:
+def _begin(span: Span) -> Point:
     return span.line, span.column
 
 
@@ -244,7 +252,8 @@ def _character(span: Span) -> str:
     return span.source.line(span.line)[span.column - 1 : span.column]
 
 
-def _is_flow(node: MappingNode | SequenceNode) -> bool:
+def is_flow(node: MappingNode | SequenceNode) -> bool:
+    """Whether a mapping or a list is written in brackets."""
     return _character(node.span) in "{["
 
 
@@ -257,7 +266,7 @@ def _source_text(span: Span) -> str:
     return span.source.line(span.line)[span.column - 1 : span.end_column - 1]
 
 
-def _end(entry: Entry) -> _Point | None:
+def end_of(entry: Entry) -> Point | None:
     """Where the value of an entry ends; None if that is not known, as for texts of several lines."""
     key, value = entry.key, entry.value
     while True:
@@ -269,7 +278,7 @@ def _end(entry: Entry) -> _Point | None:
                 colon = line.find(":", key.end_column - 1)
                 return None if colon < 0 else (key.end_line, colon + 2)
             return (value.span.end_line, value.span.end_column) if value.span.line == value.span.end_line else None
-        if _is_flow(value):
+        if is_flow(value):
             return value.span.end_line, value.span.end_column
         if isinstance(value, SequenceNode):
             value = value.items[-1]

@@ -282,4 +282,26 @@ def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
     """Make the finding for an error in the expression of `scalar`."""
     span = span_of(scalar, error.start, error.stop)
     fixes = (Fix(error.help, (Edit(span, error.text),), "safe"),) if error.text and span is not scalar.span else ()
+    if (not fixes and error.code == "expression-syntax") or error.code == "unknown-function":
+        from resnet_spec.language.expression_slips import find_slip  # only texts with a mistake need it
+
+        slip = find_slip(scalar.text, lambda text: isinstance(parse(text), Expression))
+        whole = span_of(scalar, 0, len(scalar.text))
+        if slip is not None:
+            help = f"{slip.help}: `{slip.text}`"
+            quoted = _needs_quotes(slip.text) and scalar.unquoted
+            edit = Edit(whole, f'"{slip.text}"' if quoted else slip.text)
+            fixes = (Fix(help, (edit,), slip.applicability),) if scalar.span.anchor is None and _is_plain(scalar, whole) else ()
+            return Diagnostic(error.code, error.message, span, help=help, fixes=fixes)
     return Diagnostic(error.code, error.message, span, help=error.help, fixes=fixes)
+
+
+def _is_plain(scalar: ScalarNode, span: Span) -> bool:
+    """Whether the text of a scalar is in its source as it is, at a place of its own."""
+    source = scalar.span.source
+    return source.line(span.line)[span.column - 1 : span.end_column - 1] == scalar.text
+
+
+def _needs_quotes(text: str) -> bool:
+    """Whether a text would be something else in YAML, or be split inside `{...}`."""
+    return bool(set(text) & set(",{}[]#&*!|>%@`:")) and ("," in text or text[0] in "&*!|>%@`{[")

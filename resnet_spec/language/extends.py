@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_spec.diagnostics import (
+    Applicability,
     ArgumentError,
     Diagnostic,
     DocumentKind,
@@ -19,9 +20,10 @@ from resnet_spec.diagnostics import (
     document_error,
     suggestion,
 )
-from resnet_spec.language.editing import insert_first_line, replace_value
+from resnet_spec.language.editing import insert_first_line, replace_text, replace_value
 from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
+from resnet_spec.language.glued import separate_lines
 from resnet_spec.language.library import (
     is_file,
     is_folder,
@@ -34,8 +36,10 @@ from resnet_spec.language.library import (
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse
+from resnet_spec.language.restructuring import unwrap_entry
 
 MAX_CHAIN = 64
+_VERSION_WORDS = ("version", "format", "schema", "language", "config")  # what other formats call it
 _OTHER: dict[DocumentKind, DocumentKind] = {"spec": "recipe", "recipe": "spec"}
 
 
@@ -100,8 +104,16 @@ def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
         what, help = "a list", f"write `{kind}: 1` and the other keys without dashes before them"
     else:
         what, help = "a single value", f"write `{kind}: 1` first"
+    source = node.span.source
+    fixes = separate_lines(source, range(1, len(source.lines) + 1)) if isinstance(node, ScalarNode) else ()
+    help = fixes[0].title if fixes else help
     message = f"a {kind} must be a mapping, but this is {what}"
-    raise document_error(kind)([Diagnostic("wrong-type", message, node.span, help=help)])
+    raise document_error(kind)([Diagnostic("wrong-type", message, node.span, help=help, fixes=fixes)])
+
+
+def _sure(version: YamlNode) -> Applicability:
+    """Whether a version that is not supported is 1 written in another way: in quotes, or with a semicolon behind it."""
+    return "safe" if isinstance(version, ScalarNode) and version.text.strip(" ;,.v") in ("1", "1.0") else "likely"
 
 
 def list_extended(source: Source, kind: DocumentKind, location: Location | None) -> tuple[Path, ...]:
@@ -152,6 +164,14 @@ class _ChainReader:
             message = f"{source.name} does not declare the version of the language"
             help = f"write `{self.kind}: 1` as its first line"
             fixes = propose(help, insert_first_line(source, f"{self.kind}: 1"), "safe")
+            for name, entry in list(document.entries.items())[:1]:
+                if isinstance(entry.value, MappingNode) and self.kind in entry.value.entries:
+                    title = f"remove `{name}:`, and take what is below it to the top"
+                    unwrapped = propose(title, unwrap_entry(entry.key), "safe")
+                    raise self._refuse("missing-version", message, entry.key, title, fixes=unwrapped)
+                if name in _VERSION_WORDS and isinstance(entry.value, ScalarNode) and entry.value.value == 1:
+                    title, renamed = f"did you mean `{self.kind}`?", replace_text(entry.key, self.kind)
+                    raise self._refuse("missing-version", message, entry.key, title, fixes=propose(title, renamed, "safe"))
             if (near := closest(self.kind, list(document.entries)[:1])) is not None:
                 at = document.entries[near].key
                 raise self._refuse(
@@ -161,7 +181,7 @@ class _ChainReader:
         if not isinstance(version.value, ScalarNode) or version.value.value != 1 or isinstance(version.value.value, bool):
             message = "this version of the language is not supported, only version 1"
             help = f"write `{self.kind}: 1`"
-            fixes = propose(help, replace_value(version.value, "1"))
+            fixes = propose(help, replace_value(version.value, "1"), _sure(version.value))
             raise self._refuse("unknown-version", message, version.value.span, help, fixes=fixes)
         return document
 

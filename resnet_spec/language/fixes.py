@@ -10,6 +10,7 @@ from resnet_spec.language.editing import Edits, replace_text
 Fixes = tuple[Fix, ...]
 
 DIGITS = "0123456789"
+_SQUARE = re.compile(r"\s*([0-9]{1,4})\s*(?:\^\s*2|\*\*\s*2|\u00b2)\s*")
 _PAIR = re.compile(r"\s*[\[(]?\s*([0-9]{1,4})\s*[,x*\u00d7]\s*([0-9]{1,4})\s*[\])]?\s*")
 
 
@@ -38,9 +39,11 @@ def is_misspelling(written: str, word: str) -> bool:
     return bool(first) and difflib.SequenceMatcher(None, first, second).ratio() >= 0.75
 
 
-def pair_in(text: str) -> str | None:
-    """`[1, 7]` for `1x7`, `(1, 7)` or `1, 7`, and `3` for `3x3`; None for any other text."""
+def pair_in(text: str, squared: bool = False) -> str | None:
+    """`[1, 7]` for `1x7`, `(1, 7)` or `1, 7`, and `3` for `3x3`, and for `3^2` if `squared`; None for any other text."""
     found = _PAIR.fullmatch(text)
+    if squared and (square := _SQUARE.fullmatch(text)) is not None:
+        return square[1]
     if found is None:
         return None
     first, second = int(found[1]), int(found[2])

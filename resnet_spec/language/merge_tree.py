@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,8 @@ from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Spa
 from resnet_spec.language.editing import remove_entry, remove_field, replace_text
 from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
+
+_STAGE = re.compile(r"(?:stage|block|group|conv|res|s|l)_?([0-9]+)")  # names that others give to stages
 
 # The documents that every document of a kind implicitly extends.
 DEFAULTS: dict[DocumentKind, Source] = {
@@ -105,13 +108,19 @@ class TreeMerger:
                 merged: YamlNode = self.merge(_as_mapping(old.value, place, patch.span), patch, place, path)
             case MappingNode() as whole:
                 if "op" not in whole.entries and (place == "operation" or (self.strict and place != "stage block")):
-                    message, help = f"`{path}` is patched here, but it does not exist", "name the operation: `{op: ...}`"
-                    self._report_nothing("nothing-to-patch", message, new.key, path, parent, self.hint or help)
+                    self._report_new_patch(new, whole, path, parent)
                     return None
-                if old is None and place == "entry of stages" and _is_misspelled(new.key, path, whole, parent):
+                if old is None and place == "entry of stages":
                     message = f"`{path}` is patched here, but it does not exist"
-                    self._report_nothing("nothing-to-patch", message, new.key, path, parent)
-                    return None
+                    if _is_misspelled(new.key, path, whole, parent):
+                        self._report_nothing("nothing-to-patch", message, new.key, path, parent)
+                        return None
+                    if (meant := _same_number(path, whole, parent)) is not None and not self.strict:
+                        help = f"did you mean `{meant}`?"
+                        self.report(
+                            "nothing-to-patch", message, new.key, help, fixes=propose(help, replace_text(new.key, meant))
+                        )
+                        return None
                 merged = self.merge(MappingNode({}, whole.span), whole, place, path)
             case ScalarNode() | SequenceNode() as merged:
                 if old is None and self.strict and path.startswith("params."):
@@ -132,11 +141,27 @@ class TreeMerger:
     # --- what does not exist ---------------------------------------------------------------------------------------------
 
     def _report_nothing_to_delete(self, new: Entry, path: str, parent: MappingNode) -> None:
+        from resnet_spec.language.nothing import explain_deletion  # only documents with this mistake need it
+
         message, help = f"`{path}` is deleted here, but it does not exist", self.hint or "remove the line"
-        if isinstance(new.value, ScalarNode) and not new.value.text:
-            message = f"`{path}` has no value: nothing follows the colon, and nothing is indented below it"
-            help = f"give `{path.rpartition('.')[2]}` a value, or remove the line"
+        if not self.strict and (found := explain_deletion(new, path)) is not None:
+            near = closest(path.rpartition(".")[2], parent.entries)
+            if found.code != "nothing-to-delete" or (near is None and not self.hint):
+                if all(each.span != found.span for each in self.findings):
+                    self.findings.append(found)
+                return
+            message, help = found.message, found.help
         self._report_nothing("nothing-to-delete", message, new.key, path, parent, help)
+
+    def _report_new_patch(self, new: Entry, body: MappingNode, path: str, parent: MappingNode) -> None:
+        from resnet_spec.language.nothing import explain_patch  # only documents with this mistake need it
+
+        if not (self.strict or self.hint) and (found := explain_patch(new, body, path, parent.entries)) is not None:
+            if all(each.span != found.span for each in self.findings):
+                self.findings.append(found)
+            return
+        message, help = f"`{path}` is patched here, but it does not exist", "name the operation: `{op: ...}`"
+        self._report_nothing("nothing-to-patch", message, new.key, path, parent, self.hint or help)
 
     def _report_nothing(self, code: str, message: str, key: Span, path: str, parent: MappingNode, help: str = "") -> None:
         """Report a patch or a `null` for nothing, with the sibling that was most likely meant, else `help`."""
@@ -238,3 +263,11 @@ def _is_misspelled(key: Span, path: str, patch: MappingNode, parent: MappingNode
     if near is None or not is_misspelling(name, near) or {"block", "width"} & patch.entries.keys():
         return False
     return key.source.origin == "spec"
+
+
+def _same_number(path: str, patch: MappingNode, parent: MappingNode) -> str | None:
+    """The inherited stage that a new one most likely patches by the name that another library gives it: `stage3` is `layer3`."""
+    found = _STAGE.fullmatch(path.rpartition(".")[2].lower())
+    if found is None or {"block", "width", "type"} & patch.entries.keys():
+        return None
+    return next((name for name in parent.entries if name.startswith("layer") and name == f"layer{found[1]}"), None)

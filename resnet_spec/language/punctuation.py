@@ -46,7 +46,9 @@ def _check_line(source: Source, number: int, line: str) -> Diagnostic | None:
     ascii_text, name = _ASCII[first]
     what = f"a full-width {name}" if name != "quote" else "a typographic quote"
     message = f"`{first}` (U+{ord(first):04X}) is {what}, which has no meaning in YAML"
-    help = f"write `{ascii_text}`" + (" and a space" if ascii_text == ":" else "")
+    help = "write ordinary spaces"
+    if ascii_text != " ":
+        help = f"write `{ascii_text}`" + (" and a space" if ascii_text == ":" else "")
     edits = tuple(Edit(_at(source, number, place), _replacement(line, place)) for place in places)
     return Diagnostic("full-width", message, _at(source, number, places[0]), help=help, fixes=(Fix(help, edits, "safe"),))
 
@@ -55,6 +57,9 @@ def _places(code: str) -> Iterator[int]:
     """The positions in a line at which YAML expects punctuation: behind keys, and in brackets if the line has some."""
     keys = [match.start(1) for match in _KEY.finditer(code)]
     yield from keys
+    spaces = len(code) - len(code.lstrip(" \u3000"))
+    if not _FLOW.search(code):
+        yield from (place for place in range(spaces) if code[place] == "\u3000")
     if _FLOW.search(code):
         yield from (match.start() for match in _ANY.finditer(code) if match.start() not in keys)
     elif keys:

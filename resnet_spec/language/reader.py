@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Edit, Fix, Label, ResnetSpecError, Source, Span, document_error
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Edit, Fix, ResnetSpecError, Source, Span, document_error
 from resnet_spec.language.nodes import (
     Entry,
     MappingNode,
@@ -260,15 +260,19 @@ class _TreeBuilder:
                     raise self._cut_call(cut)
             name = self._key(key)
             if name in entries:
-                first = Label(entries[name].key, "first here")
-                help = "remove one of them, or rename it"
-                message = f"the key `{name}` is given twice"
-                raise document_error(self.kind)([Diagnostic("duplicate-key", message, key.span, "again here", (first,), help)])
+                again = Entry(key.span, self._node(self._next(), depth + 1))
+                raise document_error(self.kind)([self._duplicate(name, again, entries)])
             value = self._node(self._next(), depth + 1)
             entries[name] = Entry(key.span, value)
             if isinstance(value, ScalarNode) and value.unquoted and value.text.count("(") > value.text.count(")"):
                 cut = [value]
         return MappingNode(entries, _until(span, event))
+
+    def _duplicate(self, name: str, again: Entry, entries: dict[str, Entry]) -> Diagnostic:
+        """The finding for a key that is given `again`, after the `entries` of the same mapping."""
+        from resnet_spec.language.duplicates import explain_duplicate  # only texts with this mistake need it
+
+        return explain_duplicate(name, again, entries)
 
     def _cut_call(self, pieces: list[ScalarNode]) -> ResnetSpecError:
         """A call inside `{...}` that was written without quotes, so that its commas end values."""

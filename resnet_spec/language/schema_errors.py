@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
 from resnet_spec.diagnostics.arguments import likely_size
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.editing import indent_under_sibling, remove_entry, replace_text, replace_value, set_field, set_path
-from resnet_spec.language.fixes import Fixes, propose, propose_word, together
+from resnet_spec.language.elsewhere import find_place
+from resnet_spec.language.extra_fields import explain_extra_field
+from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word, together
+from resnet_spec.language.forms import explain_form
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.schemas import operation_fields
@@ -36,9 +39,9 @@ _KINDS = {bool: "a boolean", int: "an integer", float: "a number", str: "a strin
 
 def explain_schema_error(error: ValidationError, root: YamlNode, kind: DocumentKind) -> Iterator[Diagnostic]:
     """Make the findings for one error of the schema, at their places in the tree."""
-    node, _ = _walk(root, list(error.absolute_path))
+    node, key = _walk(root, list(error.absolute_path))
     if error.validator == "additionalProperties":
-        yield from _unknown_keys(error, node, _dotted(list(error.absolute_path)), kind)
+        yield from _unknown_keys(error, node, key, _dotted(list(error.absolute_path)), kind)
     elif error.validator != "required" or _missing(error):
         yield _finding(error, root)
 
@@ -67,6 +70,8 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
             message = f"`{name}` must be {_expected(expected)}, but this is {kind}"
             help, text = _help_for_type(error, name)
             fixes = propose(help, replace_value(node, text), "safe") if node is not None and text else ()
+            if node is not None and key is not None:
+                help, fixes = explain_form(node, key, name, expected, root) or (help, fixes)
             return Diagnostic("wrong-type", message, _place(node, key), help=help, fixes=fixes)
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
@@ -161,8 +166,10 @@ def _name_for(operation: str) -> str:
     return {"act": "relu", "norm": "bn"}.get(operation, operation)
 
 
-def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str, kind: DocumentKind) -> Iterator[Diagnostic]:
-    """A finding for each key that a mapping cannot have."""
+def _unknown_keys(
+    error: ValidationError, node: YamlNode | None, use: Span | None, name: str, kind: DocumentKind
+) -> Iterator[Diagnostic]:
+    """A finding for each key that a mapping cannot have. `use` is the key of the mapping."""
     schema: Any = error.schema
     written: Any = error.instance
     general = ("op", "if", "from", "init")  # listed after the operation's own fields
@@ -180,12 +187,21 @@ def _unknown_keys(error: ValidationError, node: YamlNode | None, name: str, kind
         fixes: Fixes = ()
         if at is not None and help is not None:
             fixes = propose(help, remove_entry(at), "safe")
-        elif at is not None and at_top:
-            help, fixes = _help_elsewhere(extra, at, paths[extra], kind, written[extra])
+        elif at is not None and "op" in written and isinstance(node, MappingNode) and not _is_near_spelling(extra, known):
+            if (found := explain_extra_field(extra, use, node)) is not None:
+                help, fixes = found
+        elif at is not None and at_top and isinstance(node, MappingNode):
+            help, fixes = _help_elsewhere(extra, at, node, paths[extra], kind, written[extra])
         if help is None:
             help = suggestion(extra, known, SYNONYMS, most=len(known) if at_top else 12)
             fixes = () if at is None else _rename_key(at, closest(extra, known, SYNONYMS), extra, node)
         yield Diagnostic("unknown-field", what, at, help=help, fixes=fixes)
+
+
+def _is_near_spelling(word: str, known: Sequence[str]) -> bool:
+    """Whether a word is a known one but for a few letters."""
+    near = closest(word, known)
+    return near is not None and is_misspelling(word, near)
 
 
 def _rename_key(at: Span, near: str | None, extra: str, node: YamlNode | None) -> Fixes:
@@ -206,7 +222,9 @@ _RECIPE_PATHS = {  # what other trainers call a setting, and where a recipe has 
 }
 
 
-def _help_elsewhere(extra: str, at: Span, paths: list[str], kind: DocumentKind, written: object) -> tuple[str | None, Fixes]:
+def _help_elsewhere(
+    extra: str, at: Span, root: MappingNode, paths: list[str], kind: DocumentKind, written: object
+) -> tuple[str | None, Fixes]:
     """The help for a key at the top of a document that belongs elsewhere, and its fixes; `paths` are its places below."""
     full = next((path for path in paths if path.partition(".")[0] != extra), "")
     if full and at.source.origin == "command line":
@@ -224,6 +242,8 @@ def _help_elsewhere(extra: str, at: Span, paths: list[str], kind: DocumentKind, 
     above, edits = indent_under_sibling(at)
     if above:
         return f"indent it under `{above}:`", propose(f"indent it under `{above}:`", edits, "safe")
+    if (place := find_place(extra, root, paths)) is not None:
+        return place
     if extra in operation_fields():
         return "if it is a field of the operation above, indent it like the other fields", ()
     return None, ()
@@ -245,11 +265,16 @@ def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
             return found[0]
         message = f"`{written}` is not a valid name"
         help = "a name consists of letters, digits and underscores, or is an integer"
+        valid = re.sub(r"[^A-Za-z0-9_.]+", "_", written).strip("_")
+        plain = re.sub(r"[^A-Za-z0-9]+", "", written)
+        valid = plain if plain in node.entries else valid  # an entry that is inherited
+        if valid != written and valid.isidentifier() and "." not in written:
+            help = f"{help}: `{valid}`"
         first, dot, _ = written.partition(".")
         if dot:
             help = f"a dot in a key of the state_dict comes from nesting: `{first}: {{op: sequential, ops: {{...}}}}`"
         at = node.entries[written].key
-        fixes: Fixes = ()
+        fixes: Fixes = propose(f"write `{valid}`", replace_text(at, valid)) if valid.isidentifier() and not dot else ()
         if not dot and ":" in written:
             help = "write a space after the colon"
             fixes = propose(help, replace_text(at, written.replace(":", ": ")), "safe")

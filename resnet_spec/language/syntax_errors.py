@@ -15,6 +15,7 @@ from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.language.editing import indent_lines
 from resnet_spec.language.indentation import Misplaced, first_indented, out_of_line, too_deep
+from resnet_spec.language.syntax_slips import find_slip
 
 _HELP = {  # a part of PyYAML's message, and the most likely fix
     "',' or '}'": "close the `{` with a `}`, or put a comma between two entries",
@@ -46,6 +47,8 @@ def explain_syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnos
         fixes += _indented(source, span.line)
         fixes += _with_parent(source, found.line)
     fixes += _close(source, span)
+    if (slip := find_slip(source, span)) is not None:
+        help, fixes = slip.title, [slip, *fixes]
     return Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=help, fixes=tuple(fixes))
 
 

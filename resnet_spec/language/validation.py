@@ -15,6 +15,7 @@ from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, closest
 from resnet_spec.language.conformance import conforms, member_for
 from resnet_spec.language.editing import set_path
+from resnet_spec.language.elsewhere import means_input
 from resnet_spec.language.fixes import propose
 from resnet_spec.language.nodes import MappingNode, NodePath, to_data
 from resnet_spec.language.schema_errors import explain_schema_error
@@ -37,7 +38,9 @@ def validate_whole(root: MappingNode) -> Validation:
     found = _validate("", root)
     known = schema_document()["properties"]
     if "input" not in root.entries and not any(
-        closest(key, ("extends", "input")) for key in root.entries if key not in known
+        closest(key, ("extends", "input")) or means_input(key, entry.value)
+        for key, entry in root.entries.items()
+        if key not in known
     ):  # a misspelled one is reported as such
         message = "the spec has no input size"
         help = "write `input: 3x224x224` (C x H x W)"

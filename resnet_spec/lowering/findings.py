@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
+from resnet_spec.diagnostics import Diagnostic, Fix, Label, Source, Span
 from resnet_spec.graph.model import BrokenNode
 from resnet_spec.lowering.context import Trail
 from resnet_spec.lowering.origins import in_library
@@ -111,7 +111,16 @@ def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
     where = ", ".join(dict.fromkeys(lines[:MOST_LINES])) + (", ..." if len(lines) > MOST_LINES else "")
     times = "once more" if len(rest) == 1 else f"{len(rest)} more times"
     places = f", at line{'s' if len(lines) > 1 else ''} {where}" if lines else ""
-    return replace(first, notes=(*first.notes, f"and {times}{places}"))
+    return replace(first, notes=(*first.notes, f"and {times}{places}"), fixes=_joined(same))
+
+
+def _joined(same: Sequence[Diagnostic]) -> tuple[Fix, ...]:
+    """The fixes of equal findings, each with the edits of all of them: one alone would leave the finding."""
+    fixes = []
+    for each in zip(*(finding.fixes for finding in same), strict=False):
+        edits = tuple(dict.fromkeys(edit for fix in each for edit in fix.edits))
+        fixes.append(replace(each[0], edits=edits))
+    return tuple(fixes)
 
 
 def independent(findings: Iterable[Diagnostic], reported: Sequence[Diagnostic]) -> list[Diagnostic]:

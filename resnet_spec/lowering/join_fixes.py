@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from resnet_spec.diagnostics import Fix
 from resnet_spec.graph.model import INPUT, Node
-from resnet_spec.language.editing import Edits, remove_entry, remove_field, replace_value, set_field
+from resnet_spec.language.editing import Edits, remove_entry, remove_field, replace_text, replace_value, set_field
 from resnet_spec.language.fixes import Fixes, propose, together
 from resnet_spec.language.spec import ScalarNode, Use
 from resnet_spec.lowering.fixes import branch_width, text_of_projection
@@ -15,6 +15,7 @@ from resnet_spec.lowering.join_sides import JoinConflict
 from resnet_spec.lowering.uses import uses_of
 from resnet_spec.ops import OPERATIONS, show
 
+MOST_STRIDE = 4  # of a projection that is suggested: where the sizes differ more, it is not what is missing
 _ANY_CHANGE = "stride != 1 or in_channels != out_channels"
 
 
@@ -49,9 +50,15 @@ def _where_to_look(conflict: JoinConflict) -> str:
 def _fixes(conflict: JoinConflict, conditions: Sequence[ScalarNode]) -> Iterator[Fix]:
     if len(conflict.branch.shape) != len(conflict.shortcut.shape):
         yield from _remove_flatten(conflict)
+        yield from _without_flatten(conflict)
+        return
+    if _is_gate(conflict):
+        yield from _multiply(conflict)
         return
     yield from _stride_of_shortcut(conflict)
+    yield from _stride_of_pool(conflict)
     yield from _keep_size(conflict)
+    yield from _keep_channels_of_shortcut(conflict)
     yield from _stride_of_branch(conflict)
     yield from _project_where_needed(conditions)
     join = OPERATIONS.get(conflict.join.op)
@@ -73,6 +80,69 @@ def _remove_flatten(conflict: JoinConflict) -> Iterator[Fix]:
             yield from propose(title, remove_entry(node.span))
 
 
+def _without_flatten(conflict: JoinConflict) -> Iterator[Fix]:
+    """For a gate with linear layers: 1x1 convolutions compute the same, and keep the form of an image."""
+    families = [(use, OPERATIONS[use.op].family) for use in conflict.block.branch if use.op in OPERATIONS]
+    flat = [use for use, family in families if family == "reshaping"]
+    linear = [use for use, family in families if family == "linear" and "out_features" in use.arguments]
+    if not flat or not linear or conflict.shortcut.value != INPUT:
+        return
+    edits = together(*(remove_entry(use.key) for use in flat), *(_as_convolution(use) for use in linear))
+    names = " and ".join(f"`{use.name}`" for use in linear)
+    yield from propose(f"remove `{flat[0].name}`, and make 1x1 convolutions of {names}: the other input is an image", edits)
+
+
+def _as_convolution(use: Use) -> Edits:
+    """A linear layer as a convolution with a kernel of 1."""
+    return together(
+        replace_text(use.op_span, "conv2d"),
+        replace_text(use.arguments["out_features"].key, "out_channels"),
+        set_field(use.key, "kernel_size", "1"),
+    )
+
+
+def _is_gate(conflict: JoinConflict) -> bool:
+    """Whether a branch of one pixel for each channel is added to an image."""
+    branch, shortcut = conflict.branch.shape, conflict.shortcut.shape
+    join = OPERATIONS.get(conflict.join.op)
+    return branch == (shortcut[0], 1, 1) and max(shortcut[1:]) > 1 and join is not None and join.joins == "sum"
+
+
+def _multiply(conflict: JoinConflict) -> Iterator[Fix]:
+    title = "write `join: multiply`: the branch is one number for each channel, a gate"
+    yield from propose(title, replace_text(conflict.join.op_span, "multiply"))
+
+
+def _stride_of_pool(conflict: JoinConflict) -> Iterator[Fix]:
+    """For pools that someone took to have a stride of 1: it is the kernel size where it is not written."""
+    for side in (conflict.branch, conflict.shortcut):
+        for node in side.resizing:
+            window, use = node.op.window(), _use_of(conflict, node)
+            if use is None or window is None or "stride" in use.arguments or window.stride == (1, 1):
+                continue
+            if window.stride == window.kernel:
+                edits = set_field(node.span, "stride", "1")
+                padding = "" if (text := _padding(node)) is None else f" and `padding: {text}`"
+                if padding and text is not None:
+                    edits = together(edits, set_field(node.span, "padding", text))
+                why = "without a stride it is that of the kernel"
+                yield from propose(f"write `stride: 1`{padding} in `{node.name}`: {why}", edits)
+
+
+def _keep_channels_of_shortcut(conflict: JoinConflict) -> Iterator[Fix]:
+    """Give a shortcut that computes something the channels of the branch."""
+    branch, join = conflict.branch.channels, OPERATIONS.get(conflict.join.op)
+    if not conflict.channels_differ or branch is None or join is None or join.joins == "concatenation":
+        return
+    for use in reversed(conflict.block.shortcut):
+        for name in ("width", "out_channels"):
+            if name in use.arguments and isinstance(use.arguments[name].value, ScalarNode):
+                text = branch.written.text
+                title = f"write `{name}: {text}` in `{use.name}`, the channels of the branch"
+                yield from propose(title, replace_value(use.arguments[name].value, f'"{text}"' if "," in text else text))
+                return
+
+
 def _stride_of_shortcut(conflict: JoinConflict) -> Iterator[Fix]:
     """For a shortcut without the stride of the branch."""
     if conflict.shortcut.value == INPUT or not ("stride" in conflict.block.defaults or "stride" in conflict.block.args):
@@ -84,9 +154,18 @@ def _stride_of_shortcut(conflict: JoinConflict) -> Iterator[Fix]:
 
 
 def _keep_size(conflict: JoinConflict) -> Iterator[Fix]:
-    """Pad the windows of the branch that make the image smaller without a stride: all of them, since each may lack it."""
-    padded = [(node, text) for node in conflict.branch.resizing if (text := _padding(node)) is not None]
-    if not padded or not conflict.sizes_differ:
+    """Pad the windows that make the image smaller without a stride: all of the branch, since each may lack it, else all of
+    both sides."""
+    if not conflict.sizes_differ:
+        return
+    yield from _pad(conflict.branch.resizing)
+    yield from _pad((*conflict.branch.resizing, *conflict.shortcut.resizing))
+    yield from _pad_even(conflict.branch.resizing)
+
+
+def _pad(nodes: Sequence[Node]) -> Iterator[Fix]:
+    padded = [(node, text) for node in nodes if (text := _padding(node)) is not None]
+    if not padded:
         return
     edits = together(*(set_field(node.span, "padding", text) for node, text in padded))
     names = " and ".join(f"`{node.name}`" for node, _ in padded)
@@ -97,6 +176,15 @@ def _keep_size(conflict: JoinConflict) -> Iterator[Fix]:
     else:
         values = " and ".join(f"`padding: {text}`" for text in written)
         yield from propose(f"write {values} in {names}: that keeps the size with kernels of {kernels}", edits)
+
+
+def _pad_even(nodes: Sequence[Node]) -> Iterator[Fix]:
+    """No padding keeps the size with an even kernel, except an uneven one."""
+    even = [node for node in nodes if (window := node.op.window()) is not None and any(k % 2 == 0 for k in window.kernel)]
+    edits = together(*(set_field(node.span, "padding", "same") for node in even)) if even else ()
+    names = " and ".join(f"`{node.name}`" for node in even)
+    title = f"write `padding: same` in {names}: an even kernel needs one pixel more on one side (or use an odd kernel)"
+    yield from propose(title, edits)
 
 
 def _padding(node: Node) -> str | None:
@@ -146,7 +234,8 @@ def _add_shortcut(conflict: JoinConflict) -> Iterator[Fix]:
     if conflict.sizes_differ and not takes_stride:
         sizes = zip(shortcut.shape[1:], branch.shape[1:], strict=True)
         factors = {before // after for before, after in sizes if after}
-        texts += [f"{{op: projection, width: {width}, stride: {factor}}}" for factor in factors if factor > 1]
+        strides = [factor for factor in factors if 1 < factor <= MOST_STRIDE]
+        texts += [f"{{op: projection, width: {width}, stride: {factor}}}" for factor in strides]
     for text in texts:
         title = f"add a shortcut to the block: `shortcut: {{downsample: {text}}}`"
         yield from propose(title, set_field(block.key, "shortcut", f"{{downsample: {text}}}"))

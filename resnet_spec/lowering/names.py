@@ -18,6 +18,7 @@ from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
 from resnet_spec.lowering.fixes import give_stride
+from resnet_spec.lowering.foreign import describe, equivalent, write_as
 from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
@@ -240,11 +241,7 @@ class _NameChecker:
         block = self.spec.find_block(meaning.op, meaning.op_span)
         if block is None:
             message = f"there is no operation or block `{meaning.op}`"
-            help, near = _NOT_OPERATIONS.get(meaning.op.lower(), ""), None
-            if not help:
-                near = closest(meaning.op, self.operations.vocabulary, SYNONYMS)
-                help = f"did you mean `{near}`?" if near else _WHERE_OPERATIONS_ARE
-            fixes = propose_word(meaning.op_span, near, meaning.op)
+            help, fixes = self._help_for_operation(meaning)
             self.refuse("unknown-operation", message, meaning.op_span, help, fixes=fixes)
             return
         if self._is_invalid(block):
@@ -258,6 +255,23 @@ class _NameChecker:
         self._check_arguments(whole, block, use.key, stage=False)
         self._check_values(use.arguments, visible)
         self.pending.append(block)
+
+    def _help_for_operation(self, use: Use) -> tuple[str, Fixes]:
+        """The help for an operation that there is not, and its fixes."""
+        if (help := _NOT_OPERATIONS.get(use.op.lower(), "")) != "":
+            return help, ()
+        if use.op in ("None", "none", "null") and use.op_span.source.origin == "spec":
+            help = "write `null` to delete the entry"
+            return help, propose(help, replace_text(use.op_span, "null"))
+        other = equivalent(use.op)
+        if other is not None:
+            help = describe(use.op, *other)
+            return help, write_as(use, use.op, *other, help)
+        near = closest(use.op, self.operations.vocabulary, SYNONYMS)
+        if near is None:
+            return _WHERE_OPERATIONS_ARE, ()
+        help = f"did you mean `{near}`?"
+        return help, (*write_as(use, use.op, near, {}, help), *propose_word(use.op_span, near, use.op))
 
     def _check_role_fields(self, use: Use, meaning: Use) -> None:
         known = list(fields_of(OPERATIONS[meaning.op]))
@@ -372,22 +386,22 @@ class _NameChecker:
         """Check the values of arguments; the keywords of `fields` are not expressions."""
         for name, argument in arguments.items():
             field = fields.get(name) if fields is not None else None
-            if field is not None and field.kind == "word":
+            if fields is not None and (field is None or field.kind == "word"):  # unknown fields were reported before
                 continue
             words = field.words if field is not None else ()
             value = argument.value
             for item in (value,) if isinstance(value, ScalarNode) else value.items:
                 if isinstance(item, ScalarNode) and item.value not in words:
-                    self._check_value(item, visible)
+                    self._check_value(item, visible, field)
 
-    def _check_value(self, scalar: ScalarNode, visible: _Names) -> None:
+    def _check_value(self, scalar: ScalarNode, visible: _Names, field: Field | None = None) -> None:
         """Check a value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
         parsed = expressions.parse(scalar.value)
         if isinstance(parsed, expressions.ExpressionError):
             found = expressions.diagnose(parsed, scalar)
-            if (pair := pair_in(scalar.text)) is not None:
+            if (pair := pair_in(scalar.text, squared=field is not None and field.kind == "pair")) is not None:
                 help = f"write `{pair}`, for a height and a width"
                 found = replace(found, help=help, fixes=propose(help, replace_value(scalar, pair), "safe"))
             self._add(found)

@@ -1,0 +1,71 @@
+"""Slips of people who know another notation than YAML: parentheses, missing commas, `//` comments, missing spaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from resnet_spec.diagnostics import Edit, Fix, Source, Span
+from resnet_spec.language.glued import separate_lines
+
+_IN_PARENTHESES = re.compile(r"^(\s*(?:-\s*)?[A-Za-z_][A-Za-z0-9_]*\s*:\s*)\((.*)\)(\s*(?:#.*)?)$")
+_COMMENT = re.compile(r"^\s*(//|--(?!-)|;|%)")
+_WORD_BEFORE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*$")
+
+
+def find_slip(source: Source, span: Span) -> Fix | None:
+    """The fix of a slip at the place where the reader of YAML stopped, or on the line before; None if there is none."""
+    return next(_slips(source, span), None)
+
+
+def _slips(source: Source, span: Span) -> Iterator[Fix]:
+    lines = [number for number in (span.line, span.line - 1) if source.line(number).strip()]
+    for number in lines:
+        if (comment := _COMMENT.match(source.line(number))) is not None:
+            edit = Edit(Span(source, number, comment.start(1) + 1, number, comment.end(1) + 1), "#")
+            yield Fix("a comment begins with `#`", (edit,), "safe")
+    line = source.line(span.line)
+    if (found := _IN_PARENTHESES.match(line)) is not None and ":" in found[2]:
+        opened, closed = found.end(1), found.end(2)
+        edits = (_replace(source, span.line, opened, "{"), _replace(source, span.line, closed, "}"))
+        yield Fix("write braces, `{...}`, in the place of the parentheses", edits, "safe")
+    yield from _missing_comma(source, span)
+    yield from _unclosed(source, span)
+    yield from separate_lines(source, [number for number in lines if _is_glued(source.line(number))])
+
+
+def _replace(source: Source, line: int, at: int, text: str) -> Edit:
+    return Edit(Span(source, line, at + 1, line, at + 2), text)
+
+
+def _is_glued(line: str) -> bool:
+    """Whether a line has a key without a space behind its colon, and no other colon that would be that of a key."""
+    return re.match(r"\s*[A-Za-z_][A-Za-z0-9_]*(:[^\s:]|\s*=\s*[^=])", line) is not None
+
+
+def _missing_comma(source: Source, span: Span) -> Iterator[Fix]:
+    """Two entries in braces without a comma: the reader stops at the second colon of `a: 1 b: 2`."""
+    line = source.line(span.line)
+    if line[span.column - 1 : span.column] != ":":
+        return
+    word = _WORD_BEFORE.search(line[: span.column - 1])
+    before = line[: word.start()] if word is not None else ""
+    if word is None or not before.strip() or before.rstrip()[-1] in "{,[:" or before == before.rstrip():
+        return
+    at = len(before.rstrip()) + 1
+    yield Fix(f"put a comma before `{word[1]}`", (Edit(Span(source, span.line, at, span.line, at), ","),), "safe")
+
+
+def _unclosed(source: Source, span: Span) -> Iterator[Fix]:
+    """A bracket that is closed by one of another kind: `{kernel_size: [3, 3}`."""
+    line = source.line(span.line)
+    here = line[span.column - 1 : span.column]
+    code = line[: span.column - 1]
+    for opened, closed, other in (("[", "]", "}"), ("{", "}", "]")):
+        if (
+            here == other
+            and code.count(opened) > code.count(closed)
+            and code.rfind(opened) > code.rfind("[{"["[{".index(opened) - 1])
+        ):
+            at = Span(source, span.line, span.column, span.line, span.column)
+            yield Fix(f"close the `{opened}` with a `{closed}`", (Edit(at, closed),), "safe")
