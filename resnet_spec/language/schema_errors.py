@@ -11,6 +11,7 @@ from resnet_spec.diagnostics.arguments import likely_size
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.editing import indent_under_sibling, remove_entry, replace_text, replace_value, set_field, set_path
 from resnet_spec.language.elsewhere import find_place
+from resnet_spec.language.block_keys import PARTS_OF_BLOCKS, WORDS, explain_key_of_block
 from resnet_spec.language.extra_fields import explain_extra_field
 from resnet_spec.language.forms import explain_form
 from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word, together
@@ -82,8 +83,9 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
         case "enum":
             words = [word for word in expected if isinstance(word, str)]
             message = f"`{name}` cannot be `{written}`"
-            fixes = propose_word(node.span, closest(str(written), words), str(written)) if node is not None else ()
-            return Diagnostic("unknown-word", message, _place(node, key), help=suggestion(str(written), words), fixes=fixes)
+            fixes = propose_word(node.span, closest(str(written), words, WORDS), str(written)) if node is not None else ()
+            help = suggestion(str(written), words, WORDS)
+            return Diagnostic("unknown-word", message, _place(node, key), help=help, fixes=fixes)
         case "minItems" | "maxItems":
             schema: Any = error.schema
             exact = schema.get("minItems") == schema.get("maxItems")
@@ -193,8 +195,18 @@ def _unknown_keys(
         elif at is not None and at_top and isinstance(node, MappingNode):
             help, fixes = _help_elsewhere(extra, at, node, paths[extra], kind, written[extra])
         if help is None:
-            help = suggestion(extra, known, SYNONYMS, most=len(known) if at_top else 12)
-            fixes = () if at is None else _rename_key(at, closest(extra, known, SYNONYMS), extra, node)
+            synonyms = {**SYNONYMS, **PARTS_OF_BLOCKS} if not name else SYNONYMS
+            near = closest(extra, known, synonyms)
+            help = suggestion(extra, known, synonyms, most=len(known) if at_top else 12)
+            others = [each for each in written if each != extra and each not in schema["properties"]]
+            if near is not None and any(closest(each, known, synonyms) == near for each in others):
+                help = f"{help} There is one `{near}`"  # two keys, both of which would become it
+                if near == "shortcut":
+                    help += "; add others to the branch: `{op: add, from: [NAME, NAME]}` with `from: input` where they begin"
+            elif at is not None:
+                fixes = _rename_key(at, near, extra, node)
+            if not name and not at_top and at is not None and isinstance(node, MappingNode) and near is None:
+                help, fixes = explain_key_of_block(extra, node) or (help, fixes)
         yield Diagnostic("unknown-field", what, at, help=help, fixes=fixes)
 
 
@@ -266,8 +278,8 @@ def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
         message = f"`{written}` is not a valid name"
         help = "a name consists of letters, digits and underscores, or is an integer"
         valid = re.sub(r"[^A-Za-z0-9_.]+", "_", written).strip("_")
-        plain = re.sub(r"[^A-Za-z0-9]+", "", written)
-        valid = plain if plain in node.entries else valid  # an entry that is inherited
+        squeezed = re.sub(r"[^A-Za-z0-9]+", "", written)
+        valid = squeezed if squeezed in node.entries else valid  # an entry that is inherited
         if valid != written and valid.isidentifier() and "." not in written:
             help = f"{help}: `{valid}`"
         first, dot, _ = written.partition(".")
