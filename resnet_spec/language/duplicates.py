@@ -8,7 +8,14 @@ from collections.abc import Collection, Mapping
 from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, to_data
 
-_OPERATIONS = ("stem", "head", "branch", "shortcut", "after", "ops")  # where a name that is used twice is most likely two layers
+_OPERATIONS = (
+    "stem",
+    "head",
+    "branch",
+    "shortcut",
+    "after",
+    "ops",
+)  # where a name that is used twice is most likely two layers
 
 
 def explain_duplicate(name: str, again: Entry, entries: Mapping[str, Entry]) -> Diagnostic:

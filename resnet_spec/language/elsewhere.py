@@ -27,7 +27,18 @@ _OTHER_NAMES = {  # what other formats call a key of a spec
     **dict.fromkeys(("initialization", "initializer", "weight_init"), "init"),
     **dict.fromkeys(("parameters", "variables", "hyperparameters"), "params"),
 }
-_SIZES = ("input_shape", "input_size", "image_size", "img_size", "in_shape", "imgsz", "resolution", "shape", "size", "input_dim")
+_SIZES = (
+    "input_shape",
+    "input_size",
+    "image_size",
+    "img_size",
+    "in_shape",
+    "imgsz",
+    "resolution",
+    "shape",
+    "size",
+    "input_dim",
+)
 _OF_TRAINING = {
     *("epochs", "lr", "learning_rate", "optimizer", "optimiser", "batch_size", "batch", "scheduler", "schedule", "loss"),
     *("augment", "augmentation", "transforms", "weight_decay", "momentum", "warmup", "seed", "dataset", "data", "device"),
@@ -105,8 +116,10 @@ def _part_for(extra: str, value: YamlNode, root: MappingNode, known: object) -> 
 
 
 def _is_stage(value: YamlNode) -> bool:
-    return isinstance(value, MappingNode) and "op" not in value.entries and bool(
-        {"block", "stride", *_OF_STAGES} & value.entries.keys()
+    return (
+        isinstance(value, MappingNode)
+        and "op" not in value.entries
+        and bool({"block", "stride", *_OF_STAGES} & value.entries.keys())
     )
 
 

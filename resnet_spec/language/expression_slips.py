@@ -54,7 +54,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (re.compile(r"\bint\(\s*([^()/]+?)\s*/\s*([^()/]+?)\s*\)"), r"\1 // \2", "divide integers with `//`"),
     (re.compile(r"\b(?:int|trunc)\("), "floor(", "`int(x)` is written `floor(x)`"),
     (re.compile(rf"(?<=[A-Za-z0-9_)]) [xX] (?={_OPERAND}|\()"), " * ", "`x` is written `*`"),
-    (re.compile(rf"\b([0-9]+)\s*(?=(?!e[0-9]|x[0-9]|and\b|or\b|if\b|else\b|is\b){_NAME})"), r"\1 * ", "write the `*` of a product"),
+    (
+        re.compile(rf"\b([0-9]+)\s*(?=(?!e[0-9]|x[0-9]|and\b|or\b|if\b|else\b|is\b){_NAME})"),
+        r"\1 * ",
+        "write the `*` of a product",
+    ),
     (re.compile(r"(\))\s*(?=\()|(?<=\))\s+(?=(?!and\b|or\b|if\b|else\b)[A-Za-z0-9_])"), r"\1 * ", "write the `*` of a product"),
     (re.compile(r"\s*[:;,]\s*$"), "", "nothing comes behind an expression"),
     (re.compile(r"^\s*=\s*"), "", "an expression does not begin with `=`"),

@@ -42,7 +42,10 @@ def explain_form(node: YamlNode, key: Span, name: str, root: YamlNode) -> tuple[
     if isinstance(node, SequenceNode) and len(path) == 2 and path[0] == "stages":
         return _positional(node, last)
     if isinstance(node, MappingNode) and "op" in node.entries and len(path) == 3 and path[0] == "stages":
-        return f"a stage consists of blocks: define a block with this branch in `blocks`, and name it: `{path[1]}: {{block: NAME}}`", ()
+        return (
+            f"a stage consists of blocks: define a block with this branch in `blocks`, and name it: `{path[1]}: {{block: NAME}}`",
+            (),
+        )
     return None
 
 

@@ -114,7 +114,9 @@ class TreeMerger:
                         return None
                     if (meant := _same_number(path, whole, parent)) is not None and not self.strict:
                         help = f"did you mean `{meant}`?"
-                        self.report("nothing-to-patch", message, new.key, help, fixes=propose(help, replace_text(new.key, meant)))
+                        self.report(
+                            "nothing-to-patch", message, new.key, help, fixes=propose(help, replace_text(new.key, meant))
+                        )
                         return None
                 merged = self.merge(MappingNode({}, whole.span), whole, place, path)
             case ScalarNode() | SequenceNode() as merged:

@@ -104,7 +104,9 @@ def explain_patch(key: Entry, body: MappingNode, path: str, siblings: Mapping[st
     takers = [each for each, entry in siblings.items() if given and given <= _fields(_op_of(entry.value))]
     if takers and closest(name, siblings) is None:
         help = f"did you mean `{takers[-1]}`? It has {_listed(given)}"
-        return Diagnostic("nothing-to-patch", message, key.key, help=help, fixes=propose(help, replace_text(key.key, takers[-1])))
+        return Diagnostic(
+            "nothing-to-patch", message, key.key, help=help, fixes=propose(help, replace_text(key.key, takers[-1]))
+        )
     guesses = list(dict.fromkeys(_guess(name, given)))
     if not guesses or closest(name, siblings) is not None:
         return None

@@ -170,7 +170,9 @@ def misnamed_arguments(optimizer: MappingNode) -> Sequence[tuple[Span, str, str,
     found: list[tuple[Span, str, str, Fixes]] = []
     for name, entry in optimizer.entries.items():
         meant = _ARGUMENTS.get(name.lower())
-        if meant is not None and (meant not in optimizer.entries or optimizer.entries[meant].key.source is not entry.key.source):
+        if meant is not None and (
+            meant not in optimizer.entries or optimizer.entries[meant].key.source is not entry.key.source
+        ):
             title = f"did you mean `{meant}`?"
             found.append((entry.key, name, meant, propose(title, replace_text(entry.key, meant), "safe")))
     return found

@@ -105,7 +105,10 @@ def unwrap_entry(key: Span) -> Edits:
     first = next(iter(inner.values())).key
     if first.line == key.line:
         return ()
-    return (*cut(key, (key.line, 1), (key.line + 1, 1)), *indent_lines(key.source, key.line + 1, end[0], key.column - first.column))
+    return (
+        *cut(key, (key.line, 1), (key.line + 1, 1)),
+        *indent_lines(key.source, key.line + 1, end[0], key.column - first.column),
+    )
 
 
 def indent_following(key: Span, stop: Collection[str] = (), only: Collection[str] = ()) -> Edits:
@@ -242,4 +245,3 @@ def _word_for(item: YamlNode) -> str:
     op = item.get("op") if isinstance(item, MappingNode) else item
     text = op.text if isinstance(op, ScalarNode) else ""
     return _SHORT.get(text, text) if text.isidentifier() else ""
-

@@ -110,7 +110,11 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> 
 
 def _other_word(written: str, document: DocumentKind) -> str | None:
     """What another library's word for the value of a field is called here."""
-    return RECIPE_WORDS.get(plain_word(written)) or WORDS.get(written.lower()) if document == "recipe" else WORDS.get(written.lower())
+    return (
+        RECIPE_WORDS.get(plain_word(written)) or WORDS.get(written.lower())
+        if document == "recipe"
+        else WORDS.get(written.lower())
+    )
 
 
 def _add_fields(key: Span | None, values: Mapping[str, str], written: Mapping[str, Any]) -> Fixes:

@@ -62,6 +62,10 @@ def _unclosed(source: Source, span: Span) -> Iterator[Fix]:
     here = line[span.column - 1 : span.column]
     code = line[: span.column - 1]
     for opened, closed, other in (("[", "]", "}"), ("{", "}", "]")):
-        if here == other and code.count(opened) > code.count(closed) and code.rfind(opened) > code.rfind("[{"["[{".index(opened) - 1]):
+        if (
+            here == other
+            and code.count(opened) > code.count(closed)
+            and code.rfind(opened) > code.rfind("[{"["[{".index(opened) - 1])
+        ):
             at = Span(source, span.line, span.column, span.line, span.column)
             yield Fix(f"close the `{opened}` with a `{closed}`", (Edit(at, closed),), "safe")

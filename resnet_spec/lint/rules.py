@@ -15,6 +15,7 @@ from resnet_spec.analysis.sizes import Accepted
 from resnet_spec.diagnostics import Diagnostic
 from resnet_spec.graph.model import INPUT, Graph
 from resnet_spec.language.spec import Spec
+from resnet_spec.lint.fixed_size import join_that_fixes_the_size
 from resnet_spec.lint.unused import check_unused
 from resnet_spec.ops import show
 
@@ -114,9 +115,13 @@ def unread_pixels(context: LintContext) -> Iterator[Diagnostic]:
 
 @rule("fixed-input-size")
 def fixed_input_size(context: LintContext) -> Iterator[Diagnostic]:
-    """A flatten before an operation that was built for a number of features."""
+    """A join with a value of constant size, or a flatten before an operation that was built for a number of features."""
     graph, accepted = context.graph, context.accepted
     if not accepted.squares or accepted.squares[-1].most is None:
+        return
+    if (join := join_that_fixes_the_size(graph, accepted)) is not None:
+        position, message, help = join
+        yield context.warning(position, "fixed-input-size", message, help)
         return
     for position, node in enumerate(graph.nodes):
         if graph.flattens(position) and any(after.op.family == "linear" for after in graph.nodes[position:]):
