@@ -83,20 +83,24 @@ def accepted_sizes(graph: Graph) -> Accepted:
 
 def runs_at(graph: Graph, height: int, width: int) -> bool:
     """Whether every operation accepts its input for images of `height` x `width` pixels, by shape inference."""
-    if height < 1 or width < 1:
-        return False
+    return height >= 1 and width >= 1 and refused_at(graph, height, width) is None
+
+
+def refused_at(graph: Graph, height: int, width: int) -> tuple[int, tuple[Shape, ...]] | None:
+    """The position of the first operation that does not accept its inputs for images of `height` x `width` pixels, and the
+    shapes of these; None if all do."""
     shapes: list[Shape] = []
     known: dict[tuple[object, ...], Shape | Problem] = {}
-    for node in graph.nodes:
+    for position, node in enumerate(graph.nodes):
         entering = tuple([(graph.input[0], height, width) if value == INPUT else shapes[value] for value in node.inputs])
         key = (id(node.op), entering)
         shape = known.get(key)
         if shape is None:
             shape = known[key] = node.op.shape(*entering)
         if isinstance(shape, Problem):
-            return False
+            return position, entering
         shapes.append(shape)
-    return True
+    return None
 
 
 @dataclass(frozen=True, slots=True)

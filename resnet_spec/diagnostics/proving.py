@@ -74,10 +74,13 @@ def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit]) -> bool:
     """Whether one of the findings is about what edits write. Others may be mistakes that the corrected one has hidden: the
     fields of an operation are not checked before its name is known."""
     written = written_ranges(edits)
+    names = {edit.span.source.name for edit in edits}
     for finding in findings:
         span = finding.span
         if span is None or finding.code in UNREADABLE:
             return True
+        if span.source.name not in names:
+            continue
         begin, end = (span.line, span.column), (span.end_line, span.end_column)
         if any(begin < last and first < end for first, last in written):
             return True

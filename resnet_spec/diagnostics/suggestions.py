@@ -155,4 +155,8 @@ SYNONYMS: dict[str, str] = {
     "sum": "add",
     **dict.fromkeys(("flip", "hflip", "horizontal_flip", "random_flip"), "random_horizontal_flip"),
     "crop": "random_crop",
+    "inputs": "from",
+    **dict.fromkeys(("flops", "gflops", "mult_adds", "multiply_adds"), "macs"),
+    **dict.fromkeys(("parameters", "num_params", "param_count", "n_params"), "params"),
+    **dict.fromkeys(("output_shape", "out_shape"), "output"),
 }

@@ -82,19 +82,19 @@ def find_slip(text: str, is_expression: Callable[[str], bool]) -> Slip | None:
 
 
 def _slips(text: str) -> Iterator[Slip]:
-    plain = unicodedata.normalize("NFKC", text.translate(_SIGNS)) if not text.isascii() else text
-    if plain != text:
-        yield Slip("write it in ASCII characters", plain)
-    if (percent := _PERCENT.fullmatch(plain)) is not None:
+    plain_text = unicodedata.normalize("NFKC", text.translate(_SIGNS)) if not text.isascii() else text
+    if plain_text != text:
+        yield Slip("write it in ASCII characters", plain_text)
+    if (percent := _PERCENT.fullmatch(plain_text)) is not None:
         yield Slip(f"write `{float(percent[1]) / 100:g}`", f"{float(percent[1]) / 100:g}")
-    if (choice := _CHOICE.fullmatch(plain)) is not None:
+    if (choice := _CHOICE.fullmatch(plain_text)) is not None:
         yield Slip("a choice is written `a if condition else b`", f"{choice[2]} if {choice[1]} else {choice[3]}")
-    if _MEMBER.search(plain) is not None:
-        yield Slip("compare with each value", _MEMBER.sub(_compare_each, plain))
-    changed, said = plain, []
+    if _MEMBER.search(plain_text) is not None:
+        yield Slip("compare with each value", _MEMBER.sub(_compare_each, plain_text))
+    changed, said = plain_text, []
     for pattern, new, help in _PATTERNS:
-        one = pattern.sub(new, plain).strip()
-        if one != plain:
+        one = pattern.sub(new, plain_text).strip()
+        if one != plain_text:
             yield Slip(help, one)
         after = pattern.sub(new, changed).strip()
         if after != changed:

@@ -85,6 +85,8 @@ def decode(data: bytes, name: str, kind: DocumentKind = "spec", origin: Origin =
         SpecError, RecipeError: they are not UTF-8.
     """
     try:
+        if data.count(b"\0") > len(data) // 4:  # ASCII text in UTF-16 without a byte order mark: valid UTF-8, but not meant so
+            raise UnicodeDecodeError("utf-8", data, data.index(b"\0"), data.index(b"\0") + 1, "UTF-16")
         return Source(name, data.decode("utf-8-sig"), origin)
     except UnicodeDecodeError as error:
         if len(data) > MAX_BYTES:
@@ -92,9 +94,12 @@ def decode(data: bytes, name: str, kind: DocumentKind = "spec", origin: Origin =
         before = data[: error.start].decode("utf-8", "replace")
         source = Source(name, data.decode("utf-8", "replace"))
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        message = f"{name} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}"
+        from resnet_spec.language.encodings import describe_encoding  # only files with this mistake need it
+
+        guess, help = describe_encoding(data, name)
+        message = f"{name} is not UTF-8{guess}: byte {error.start} is 0x{data[error.start]:02x}"
         span = Span(source, line, column, line, column + 1)
-        raise document_error(kind)([Diagnostic("not-utf-8", message, span, help="save the file as UTF-8")]) from None
+        raise document_error(kind)([Diagnostic("not-utf-8", message, span, help=help)]) from None
 
 
 def display_name(path: Path) -> str:

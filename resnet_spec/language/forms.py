@@ -15,7 +15,7 @@ _PARTS = ("stem", "stages", "head", "branch", "shortcut", "after", "ops")
 _COUNT = re.compile(r"([0-9]{1,3}(?:[,.'][0-9]{3})+|[0-9]+(?:\.[0-9]+)?)\s*([km]?)\s*[A-Za-z]*", re.IGNORECASE)
 
 
-def explain_form(node: YamlNode, key: Span, name: str, expected: str | list[str], root: YamlNode) -> tuple[str, Fixes] | None:
+def explain_form(node: YamlNode, key: Span, name: str, root: YamlNode) -> tuple[str, Fixes] | None:
     """The help for a value of the wrong form, and its fixes; None if there is no idea."""
     path = name.split(".")
     last = path[-1]

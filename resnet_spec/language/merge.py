@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, Source, Span, closest, document_error, suggestion
-from resnet_spec.language.editing import set_field
+from resnet_spec.language.editing import replace_text, set_field
 from resnet_spec.language.extends import ExtendedBase, Location, read_chain, require_mapping
-from resnet_spec.language.fixes import propose, propose_word
+from resnet_spec.language.fixes import is_misspelling, propose, propose_word, together
 from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge_tree import DEFAULTS, TreeMerger
 from resnet_spec.language.nodes import MappingNode, ScalarNode, YamlNode
@@ -177,6 +177,13 @@ def _merge_block(
         if library_block(name) is not None:
             hint = f"write `extends: {name}` in the block to patch the library's block"
             merger = replace(merger, hint=hint, hint_fixes=propose(hint, set_field(key, "extends", name)))
+        elif (near := closest(name, [*below, *library_block_names()])) is not None and is_misspelling(name, near):
+            hint = f"did you mean the block `{near}`?"
+            edits = replace_text(key, near)
+            if near not in below:
+                hint += f" Patch it with `{near}: {{extends: {near}, ...}}`"
+                edits = together(edits, set_field(key, "extends", near))
+            merger = replace(merger, hint=hint, hint_fixes=propose(hint, edits))
         return BlockText(name, key, merger.merge(MappingNode({}, body.span), body, "block", path), everywhere=False)
     if starts is not None and not (isinstance(starts, ScalarNode) and isinstance(starts.value, str)):
         merger.report("wrong-type", "`extends` of a block takes the name of one other block", starts.span)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, closest, suggestion
-from resnet_spec.language.editing import remove_entry, set_path
+from resnet_spec.language.editing import remove_entry, replace_text, set_path
 from resnet_spec.language.expectations import read_expect
 from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import library_block, library_block_names, shipped_names
@@ -22,6 +22,7 @@ from resnet_spec.language.reserved import STAGE_WORDS
 from resnet_spec.language.spec import ROLES, Block, Role, Spec, Stage, Use
 from resnet_spec.language.validation import Validation, validate_block, validate_whole
 
+_BLOCK_WORDS = ("type", "block_type", "kind", "name", "layer", "module", "unit")  # what others call the block of a stage
 MOST_BLOCKS = 4  # of the spec's own that a suggestion tries
 _NEEDED_PARTS = ("stem", "stages", "head", "blocks", "params", "norm", "act")  # without one of these the rest would be a guess
 
@@ -226,7 +227,13 @@ class _SpecParser:
             self.blockless = True
             help = "add `block: NAME` to the stage, or to the top of the spec for all stages"
             message = f"the stage `{name}` does not name its block"
-            self.entries.refuse("missing-field", message, entry.key, help, fixes=self._name_block(entry.key.source))
+            fixes = self._name_block(entry.key.source)
+            for word in _BLOCK_WORDS:
+                if isinstance(entry.value, MappingNode) and word in entry.value.entries:
+                    help = f"a stage names its block with `block`, not with `{word}`"
+                    fixes = propose(help, replace_text(entry.value.entries[word].key, "block"), "safe")
+                    break
+            self.entries.refuse("missing-field", message, entry.key, help, fixes=fixes)
         if default is None:
             return Use(name, entry.key, "", entry.key)
         base = self.entries.use(name, default, None)

@@ -30,6 +30,49 @@ def wrap_entries(source: Source, names: Sequence[str], parent: str) -> Edits:
     return _append(source, root.entries[parent], entries, names, last[0])
 
 
+def wrap_inside(keys: Sequence[Span], parent: str) -> Edits:
+    """Move neighboring entries of a mapping in block style below a new entry of that mapping."""
+    located = [each for key in keys if (each := locate(key)) is not None]
+    if len(located) != len(keys) or not keys or any(each.parent is not located[0].parent for each in located):
+        return ()
+    mapping, names = located[0].parent, [each.name for each in located]
+    order = list(mapping.entries)
+    first, last = order.index(names[0]), end_of(located[-1].entry)
+    if is_flow(mapping) or parent in order or last is None or order[first : first + len(names)] != names:
+        return ()
+    key = keys[0]
+    indent = " " * (key.column - 1)
+    return (*cut(key, (key.line, 1), (key.line, 1), f"{indent}{parent}:\n"), *indent_lines(key.source, key.line, last[0], STEP))
+
+
+def move_before(key: Span, other: Span) -> Edits:
+    """Move an entry of one or more lines before another entry of the same mapping in block style."""
+    moved, before = locate(key), locate(other)
+    end = None if moved is None else end_of(moved.entry)
+    if moved is None or before is None or end is None or moved.parent is not before.parent or is_flow(moved.parent):
+        return ()
+    text = "".join(f"{key.source.line(number)}\n" for number in range(key.line, end[0] + 1))
+    return (*cut(other, (other.line, 1), (other.line, 1), text), *cut(key, (key.line, 1), (end[0] + 1, 1)))
+
+
+def move_to_part(keys: Sequence[Span], part: str) -> Edits:
+    """Move the last entries of a part of a spec into a new part at the end of the text."""
+    source = keys[0].source
+    located = [each for key in keys if (each := locate(key)) is not None]
+    root = root_of(source)
+    if root is None or part in root.entries or len(located) != len(keys):
+        return ()
+    mapping, end = located[0].parent, end_of(located[-1].entry)
+    order = list(mapping.entries)
+    if is_flow(mapping) or is_flow(root) or end is None or [each.name for each in located] != order[-len(keys) :]:
+        return ()
+    lines = [source.line(number) for number in range(keys[0].line, end[0] + 1)]
+    last, is_open = len(source.lines), not source.text.endswith(("\n", "\r"))
+    place = (last, len(source.line(last)) + 1) if is_open else (last + 1, 1)
+    text = ("\n" if is_open else "") + "".join(f"{line}\n" for line in (f"{part}:", *lines))
+    return (*cut(keys[0], (keys[0].line, 1), (end[0] + 1, 1)), *cut(keys[0], place, place, text))
+
+
 def _append(source: Source, parent: Entry, entries: Sequence[Entry], names: Sequence[str], last: int) -> Edits:
     """Move the lines of entries to the end of the mapping of another entry."""
     value = parent.value

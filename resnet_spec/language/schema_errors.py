@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
 from resnet_spec.diagnostics.arguments import likely_size
 from resnet_spec.diagnostics.text import join_words
+from resnet_spec.language.block_keys import PARTS_OF_BLOCKS, WORDS, explain_key_of_block
 from resnet_spec.language.editing import indent_under_sibling, remove_entry, replace_text, replace_value, set_field, set_path
 from resnet_spec.language.elsewhere import find_place
 from resnet_spec.language.extra_fields import explain_extra_field
@@ -16,6 +17,8 @@ from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_w
 from resnet_spec.language.forms import explain_form
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 from resnet_spec.language.punctuation import find_full_width
+from resnet_spec.language.recipe_words import WORDS as RECIPE_WORDS
+from resnet_spec.language.recipe_words import explain_setting, find_setting, plain_word
 from resnet_spec.language.schemas import operation_fields
 
 if TYPE_CHECKING:
@@ -43,10 +46,10 @@ def explain_schema_error(error: ValidationError, root: YamlNode, kind: DocumentK
     if error.validator == "additionalProperties":
         yield from _unknown_keys(error, node, key, _dotted(list(error.absolute_path)), kind)
     elif error.validator != "required" or _missing(error):
-        yield _finding(error, root)
+        yield _finding(error, root, kind)
 
 
-def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
+def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> Diagnostic:
     path = list(error.absolute_path)
     node, key = _walk(root, path)
     name = _dotted(path)
@@ -71,7 +74,8 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
             help, text = _help_for_type(error, name)
             fixes = propose(help, replace_value(node, text), "safe") if node is not None and text else ()
             if node is not None and key is not None:
-                help, fixes = explain_form(node, key, name, expected, root) or (help, fixes)
+                form = explain_setting(node, name) if document == "recipe" else explain_form(node, key, name, root)
+                help, fixes = form or (help, fixes)
             return Diagnostic("wrong-type", message, _place(node, key), help=help, fixes=fixes)
         case "minimum" | "maximum":
             bound = "at least" if error.validator == "minimum" else "at most"
@@ -82,8 +86,10 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
         case "enum":
             words = [word for word in expected if isinstance(word, str)]
             message = f"`{name}` cannot be `{written}`"
-            fixes = propose_word(node.span, closest(str(written), words), str(written)) if node is not None else ()
-            return Diagnostic("unknown-word", message, _place(node, key), help=suggestion(str(written), words), fixes=fixes)
+            synonyms = {str(written).lower(): meant} if (meant := _other_word(str(written), document)) is not None else {}
+            fixes = propose_word(node.span, closest(str(written), words, synonyms), str(written)) if node is not None else ()
+            help = suggestion(str(written), words, synonyms)
+            return Diagnostic("unknown-word", message, _place(node, key), help=help, fixes=fixes)
         case "minItems" | "maxItems":
             schema: Any = error.schema
             exact = schema.get("minItems") == schema.get("maxItems")
@@ -100,6 +106,15 @@ def _finding(error: ValidationError, root: YamlNode) -> Diagnostic:
         case "minLength":
             return Diagnostic("wrong-type", f"`{name}` is empty", _place(node, key))
     raise AssertionError(f"the schema uses `{error.validator}`, which has no message")
+
+
+def _other_word(written: str, document: DocumentKind) -> str | None:
+    """What another library's word for the value of a field is called here."""
+    return (
+        RECIPE_WORDS.get(plain_word(written)) or WORDS.get(written.lower())
+        if document == "recipe"
+        else WORDS.get(written.lower())
+    )
 
 
 def _add_fields(key: Span | None, values: Mapping[str, str], written: Mapping[str, Any]) -> Fixes:
@@ -193,8 +208,18 @@ def _unknown_keys(
         elif at is not None and at_top and isinstance(node, MappingNode):
             help, fixes = _help_elsewhere(extra, at, node, paths[extra], kind, written[extra])
         if help is None:
-            help = suggestion(extra, known, SYNONYMS, most=len(known) if at_top else 12)
-            fixes = () if at is None else _rename_key(at, closest(extra, known, SYNONYMS), extra, node)
+            synonyms = {**SYNONYMS, **PARTS_OF_BLOCKS} if not name else SYNONYMS
+            near = closest(extra, known, synonyms)
+            help = suggestion(extra, known, synonyms, most=len(known) if at_top else 12)
+            others = [each for each in written if each != extra and each not in schema["properties"]]
+            if near is not None and any(closest(each, known, synonyms) == near for each in others):
+                help = f"{help} There is one `{near}`"  # two keys, both of which would become it
+                if near == "shortcut":
+                    help += "; add others to the branch: `{op: add, from: [NAME, NAME]}` with `from: input` where they begin"
+            elif at is not None:
+                fixes = _rename_key(at, near, extra, node)
+            if not name and not at_top and at is not None and isinstance(node, MappingNode) and near is None:
+                help, fixes = explain_key_of_block(extra, node) or (help, fixes)
         yield Diagnostic("unknown-field", what, at, help=help, fixes=fixes)
 
 
@@ -210,18 +235,6 @@ def _rename_key(at: Span, near: str | None, extra: str, node: YamlNode | None) -
     return () if there is not None and there.key.source is at.source else propose_word(at, near, extra)
 
 
-_RECIPE_PATHS = {  # what other trainers call a setting, and where a recipe has it
-    **dict.fromkeys(("learning_rate", "base_lr", "initial_lr"), "optimizer.lr"),
-    **dict.fromkeys(("batch", "bs", "batchsize", "train_batch_size"), "batch_size"),
-    **dict.fromkeys(("transforms", "transform", "augmentation", "augmentations", "data_augmentation"), "augment"),
-    **dict.fromkeys(("optimiser", "optim", "solver"), "optimizer"),
-    **dict.fromkeys(("num_epochs", "max_epochs", "n_epochs"), "epochs"),
-    **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "schedule"),
-    **dict.fromkeys(("weight_decay", "wd"), "optimizer.weight_decay"),
-    "momentum": "optimizer.momentum",
-}
-
-
 def _help_elsewhere(
     extra: str, at: Span, root: MappingNode, paths: list[str], kind: DocumentKind, written: object
 ) -> tuple[str | None, Fixes]:
@@ -230,11 +243,10 @@ def _help_elsewhere(
     if full and at.source.origin == "command line":
         return f"did you mean `{full}{at.source.text.removeprefix(extra)}`?", ()
     if kind == "recipe":
-        full = full or _RECIPE_PATHS.get(extra.lower(), "")
+        if (found := find_setting(extra, root)) is not None:
+            return found
         if not full:
             return None, ()
-        if "." not in full:
-            return f"did you mean `{full}`?", propose_word(at, full, extra)
         title = f"did you mean `{full}`?"
         if isinstance(written, dict | list):
             return title, ()
@@ -266,8 +278,8 @@ def _bad_text(written: str, node: YamlNode, name: str) -> Diagnostic:
         message = f"`{written}` is not a valid name"
         help = "a name consists of letters, digits and underscores, or is an integer"
         valid = re.sub(r"[^A-Za-z0-9_.]+", "_", written).strip("_")
-        plain = re.sub(r"[^A-Za-z0-9]+", "", written)
-        valid = plain if plain in node.entries else valid  # an entry that is inherited
+        squeezed = re.sub(r"[^A-Za-z0-9]+", "", written)
+        valid = squeezed if squeezed in node.entries else valid  # an entry that is inherited
         if valid != written and valid.isidentifier() and "." not in written:
             help = f"{help}: `{valid}`"
         first, dot, _ = written.partition(".")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from resnet_spec.analysis.receptive_field import ReceptiveField, receptive_fields
 from resnet_spec.diagnostics import Diagnostic, Label
 from resnet_spec.graph.model import INPUT
+from resnet_spec.lint.fixed_size import join_that_fixes_the_size
 from resnet_spec.lint.registry import LintContext, rule
 from resnet_spec.ops import show
 
@@ -17,9 +18,13 @@ STEM_OF_LARGE_IMAGES = 4
 
 @rule("fixed-input-size")
 def fixed_input_size(context: LintContext) -> Iterator[Diagnostic]:
-    """A flatten before an operation that was built for a number of features."""
+    """A join with a value of constant size, or a flatten before an operation that was built for a number of features."""
     graph, accepted = context.graph, context.accepted
     if not accepted.squares or accepted.squares[-1].most is None:
+        return
+    if (join := join_that_fixes_the_size(graph, accepted)) is not None:
+        position, message, help = join
+        yield context.warning(position, "fixed-input-size", message, help)
         return
     last_linear = max(context.nodes_of("linear"), default=INPUT)
     for position in context.nodes_of("reshaping"):

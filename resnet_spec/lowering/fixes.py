@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from resnet_spec.language.editing import set_field
 from resnet_spec.language.fixes import Fixes, propose, together
-from resnet_spec.language.spec import Block, Use
+from resnet_spec.language.spec import Block, ScalarNode, Spec, Stage, Use
 from resnet_spec.ops import OPERATIONS, fields_of
 
 # Where a shortcut has to project: the identity is kept in all other blocks.
@@ -27,6 +27,22 @@ def give_stride(block: Block) -> Fixes:
         added = set_field(block.key, "shortcut", f"{{downsample: {text_of_projection(branch_width(block), True)}}}")
         fixes += propose(f"{title}; and project the shortcut where the shape changes", together(edits, added), is_help=True)
     return fixes
+
+
+def width_for(spec: Spec, use: Use) -> str:
+    """The width that a stage most likely has: that of the stage before it, doubled where the stage has a stride of 2."""
+    before = 0
+    for stage in spec.stages:
+        if not isinstance(stage, Stage):
+            continue
+        if stage.block is use:
+            stride = stage.stride.value if stage.stride is not None else None
+            doubled = isinstance(stride, ScalarNode) and stride.value == 2
+            return str(before * 2 if doubled else before) if before else "64"
+        width = stage.block.arguments.get("width")
+        value = width.value.value if width is not None and isinstance(width.value, ScalarNode) else None
+        before = value if isinstance(value, int) else before
+    return "64"
 
 
 def text_of_projection(width: str, strided: bool) -> str:

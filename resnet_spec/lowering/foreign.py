@@ -37,8 +37,8 @@ _OTHERS: dict[str, tuple[str, dict[str, str]]] = {
 
 def equivalent(word: str) -> tuple[str, dict[str, str]] | None:
     """The operation that another library calls `word`, and the fields that it needs to be the same."""
-    plain = word.lower().removeprefix("nn.").removeprefix("torch.nn.").removeprefix("tf.keras.layers.").replace("_", "")
-    return _OTHERS.get(plain)
+    plain_text = word.lower().removeprefix("nn.").removeprefix("torch.nn.").removeprefix("tf.keras.layers.").replace("_", "")
+    return _OTHERS.get(plain_text)
 
 
 def describe(word: str, op: str, fields: dict[str, str]) -> str:
@@ -66,9 +66,9 @@ def write_as(use: Use, written: str, op: str, fields: dict[str, str], title: str
     taken = {*use.arguments, *added}
     for name, argument in use.arguments.items():
         meant = SYNONYMS.get(name.lower())
-        if name not in known and meant in known and meant not in taken:
-            edits += replace_text(argument.key, meant)
-            taken.add(meant)
+        if name not in known and (meant in known or meant == "from") and meant not in taken:
+            edits += replace_text(argument.key, str(meant))
+            taken.add(str(meant))
         elif name in ("in_channels", "in_features", "num_features", "inplace", "normalized_shape", "input_shape"):
             edits += remove_entry(argument.key)
     sure = is_misspelling(written, op) or equivalent(written) is not None

@@ -5,6 +5,7 @@ Everything that a spec uses is checked once, even if an `if` may leave it out, s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -17,15 +18,22 @@ from resnet_spec.language.fixes import Fixes, is_misspelling, pair_in, propose, 
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
-from resnet_spec.lowering.fixes import give_stride
+from resnet_spec.lowering.fixes import give_stride, width_for
 from resnet_spec.lowering.foreign import describe, equivalent, write_as
 from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
 
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
-_ARGUMENT_SYNONYMS = {**SYNONYMS, "planes": "width", "channels": "width", "filters": "width"}
+_ARGUMENT_SYNONYMS = {
+    **SYNONYMS,
+    **dict.fromkeys(("planes", "channels", "filters", "out_channels", "num_filters", "features", "out_planes", "dim"), "width"),
+    **dict.fromkeys(("num_layers", "n_blocks", "repeat", "layers", "n", "num_repeats"), "depth"),
+    **dict.fromkeys(("cardinality", "num_groups"), "groups"),
+    "width_per_group": "base_width",
+}
 _WHERE_OPERATIONS_ARE = "`resnet-spec list --operations` and `resnet-spec list --blocks` list what there is"
+_CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\((.*)\)")
 _ATTENTION = "attention and other matrix products over tokens are not part of the language"
 _NOT_OPERATIONS = {  # what people look for, and what there is instead
     "softmax": "the loss of training contains it: end the head in `linear`, and take the softmax of what the module returns",
@@ -260,6 +268,8 @@ class _NameChecker:
         """The help for an operation that there is not, and its fixes."""
         if (help := _NOT_OPERATIONS.get(use.op.lower(), "")) != "":
             return help, ()
+        if (call := _CALL.fullmatch(use.op)) is not None:
+            return f"name its fields: `{{op: {call[1]}, NAME: {call[2]}}}`", ()
         if use.op in ("None", "none", "null") and use.op_span.source.origin == "spec":
             help = "write `null` to delete the entry"
             return help, propose(help, replace_text(use.op_span, "null"))
@@ -286,7 +296,11 @@ class _NameChecker:
     def _check_inputs(self, use: Use, meaning: Use, earlier: dict[str, None] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
-            self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, "add `from: [NAME, NAME]`")
+            last = list(earlier or ())[-2:]
+            text = f"[{', '.join(last)}]"
+            help = f"add `from: {text if len(last) == 2 else '[NAME, NAME]'}`"
+            fixes = propose(help, set_field(use.key, "from", text)) if len(last) == 2 and not use.inputs else ()
+            self.refuse("missing-field", f"`{meaning.op}` needs two or more inputs", use.key, help, fixes=fixes)
         is_known = joins or meaning.op in OPERATIONS or meaning.op == "sequential"
         if not joins and len(use.inputs) > 1 and (is_known or self.spec.find_block(meaning.op, meaning.op_span) is not None):
             message = f"`{meaning.op}` takes one input"
@@ -343,7 +357,7 @@ class _NameChecker:
                 meant.add(near)
         for name in block.args:
             if name not in use.arguments and name not in meant and not (stage and name == "stride"):
-                example = "64" if name == "width" else "..."
+                example = (width_for(self.spec, use) if stage else "64") if name == "width" else "..."
                 help = f"add `{name}: {example}`"
                 fixes = propose(help, set_field(key, name, example)) if name == "width" else ()
                 self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help, fixes=fixes)
@@ -410,6 +424,10 @@ class _NameChecker:
             if name not in visible:
                 span = expressions.span_of(scalar, start, stop)
                 message, (help, fixes) = f"`{name}` is not defined here", self._help_for(name, span, visible)
+                words = field.words if field is not None else ()
+                if words and name == scalar.text and (word := _meant_word(name, words)) is not None:
+                    help = f"did you mean `{word}`?"
+                    fixes = propose(help, replace_text(span, word), "safe" if word == name.lower() else "likely")
                 if (meant := _YAML_1_1_BOOLEANS.get(name.lower())) is not None:
                     message = f"`{name}` is not a boolean in YAML 1.2"
                     help = f"write `{meant}`"
@@ -423,14 +441,19 @@ class _NameChecker:
             return help, propose(help, set_path(self.spec.span.source, ("classes",), "1000"))
         block = self.inside
         near = closest(name, visible.vocabulary, SYNONYMS)
+        if near is None and (name in OPERATIONS or library(name) is not None):
+            return "an operation cannot be the value of an argument: name it as `op` where it is used", ()
         if block is not None:
             if name in self.undeclared.get(block.name, ()):
                 near = None
-            if near is None and (name in OPERATIONS or library(name) is not None):
-                return "an operation cannot be the value of an argument: name it as `op` where it is used", ()
             if near is None:
                 return f"declare it in the block: `args: [{name}]`", ()
         return suggestion(name, visible.vocabulary, SYNONYMS), propose_word(span, near, name)
+
+
+def _meant_word(name: str, words: Collection[str]) -> str | None:
+    """The keyword of a field, or the number, that a word most likely means: `SAME` is `same`, `valid` is no padding."""
+    return "0" if name.lower() in ("valid", "none", "no") else closest(name, words)
 
 
 def _is_misspelled(name: str, words: Collection[str]) -> bool:

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, lines
 from resnet_spec.diagnostics import Diagnostic, Label
-from resnet_spec.diagnostics.text import count_text
+from resnet_spec.diagnostics.text import count_text, join_words
 from resnet_spec.graph.model import INPUT
 from resnet_spec.language.editing import Edits, replace_value, set_field
 from resnet_spec.language.expressions import Number
 from resnet_spec.language.fixes import Fixes, propose, together
+from resnet_spec.language.restructuring import move_before, move_to_part
 from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage
 from resnet_spec.lowering.body import Body, Val
 from resnet_spec.lowering.channels import channels_of, describe_channels
 from resnet_spec.lowering.context import ExpansionContext, PresentUse
 from resnet_spec.lowering.origins import calculation, in_library, literal_behind, origin_labels
-from resnet_spec.ops import Problem, Shape, show
+from resnet_spec.ops import OPERATIONS, Problem, Shape, show
 
 
 def explain_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diagnostic:
@@ -36,7 +37,30 @@ def explain_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diagno
             labels.append(Label(spec.input_span, "the size of the input"))
     message = f"{context.trail.dotted(present.name)}: {problem.message}"
     fixes = tuple(fix for proposal in problem.proposals for fix in _propose(present, proposal))
-    return Diagnostic(problem.code, message, span, label, tuple(labels), problem.help, notes, fixes=fixes)
+    help = problem.help
+    if problem.code == "wrong-rank" and len(present.inputs[0].shape or ()) == 1:
+        for fix in _move(spec, present):
+            help, fixes = fix.title, (*fixes, fix)
+    return Diagnostic(problem.code, message, span, label, tuple(labels), help, notes, fixes=fixes)
+
+
+def _move(spec: Spec, present: PresentUse) -> Fixes:
+    """The fix for an operation on images behind a flatten: the operation moves before it, or the flatten into the head."""
+    flat = [use for use in (*spec.stem, *spec.head) if use.op in OPERATIONS and OPERATIONS[use.op].family == "reshaping"]
+    if not flat:
+        return ()
+    part = spec.head if present.use in spec.head else spec.stem if present.use in spec.stem else ()
+    if part and flat[0] in part:
+        title = f"move `{present.use.name}` before `{flat[0].name}`"
+        return propose(title, move_before(present.use.key, flat[0].key))
+    if spec.head or flat[0] not in spec.stem:
+        return ()
+    first = spec.stem.index(flat[0])
+    if first and OPERATIONS.get(spec.stem[first - 1].op) is not None and OPERATIONS[spec.stem[first - 1].op].fixes_size:
+        first -= 1
+    moved = spec.stem[first:]
+    title = f"move {join_words([f'`{use.name}`' for use in moved], 'and')} from `stem` to `head`, which comes behind the stages"
+    return propose(title, move_to_part([use.key for use in moved], "head"))
 
 
 def _propose(present: PresentUse, values: tuple[tuple[str, str], ...]) -> Fixes:
@@ -139,4 +163,7 @@ def check_lists(stage: Stage, depth: int) -> Iterator[Diagnostic]:
             blocks = count_text(depth, "block")
             message = f"`{name}` has {len(argument.value.items)} values, but the stage has {blocks}"
             help = "write one value for each block, or a single one for all"
-            yield Diagnostic("wrong-length", message, argument.value.span, related=related, help=help)
+            texts = {item.text for item in argument.value.items if isinstance(item, ScalarNode)}
+            one = next(iter(texts)) if len(texts) == 1 else ""
+            fixes = propose(f"write `{name}: {one}`", replace_value(argument.value, one)) if one else ()
+            yield Diagnostic("wrong-length", message, argument.value.span, related=related, help=help, fixes=fixes)

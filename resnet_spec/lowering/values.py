@@ -81,6 +81,9 @@ def integer(scalar: ScalarNode, scope: Scope, what: str, least: float | None = N
         if isinstance(value, float):
             text = f"round({scalar.text})" if isinstance(scalar.value, str) else str(round(value))
             fixes = propose(f"write `{text}`", replace_value(scalar, text))
+            literal = literal_behind(scalar, scope) if isinstance(scalar.value, str) else None
+            if literal is not None and isinstance(literal.value, float) and literal.value.is_integer():
+                fixes = propose(f"write `{int(literal.value)}`", replace_value(literal, str(int(literal.value))), "safe")
         raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope), fixes)
     _check_bounds(value, what, scalar, scope, least, most)
     return value

@@ -63,12 +63,15 @@ def does_not_fit(what: str, x: Shape, kernel: Pair, padding: Pair, dilation: Pai
         f"{fits}; or use fewer strides before it, or a larger `input`",
         ("kernel_size", "dilation", "padding"),
         by_size=True,
-        proposals=_that_fit(what, kernel, most, dilation),
+        proposals=_that_fit(what, kernel, dilation),
     )
 
 
-def _that_fit(what: str, kernel: Pair, most: Pair, dilation: Pair) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Fields with which a window fits that is too large: the kernel and padding that it most likely means, or a smaller one."""
+def _that_fit(what: str, kernel: Pair, dilation: Pair) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Fields with which a window fits that is too large: the kernel and padding that it most likely means.
+
+    The largest kernel that fits is not among them: as large as the image, it is hardly what is meant.
+    """
     found: list[tuple[tuple[str, str], ...]] = []
     if what == "conv2d" and kernel[0] == kernel[1] and (meant := _digits_run_together(kernel[0])):
         found.append((("kernel_size", str(meant[0])), ("padding", str(meant[1]))))
@@ -76,7 +79,6 @@ def _that_fit(what: str, kernel: Pair, most: Pair, dilation: Pair) -> tuple[tupl
         found.append((("", "{op: adaptive_avg_pool2d, output_size: 1}"),))
     if all(k % 2 for k in kernel):
         found.append((("padding", pair_text(tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True)))),))
-    found.append((("kernel_size", pair_text(most)),))
     return tuple(found)
 
 

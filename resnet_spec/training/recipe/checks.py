@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resnet_spec.diagnostics import Diagnostic
+from resnet_spec.language.editing import replace_value, set_path
+from resnet_spec.language.fixes import Fixes, propose
+from resnet_spec.language.nodes import MappingNode, ScalarNode
+from resnet_spec.language.recipe_words import misnamed_arguments
 from resnet_spec.training.recipe.model import Recipe
 
 MOST_ARGUMENT = 1e30  # of an optimizer; 32-bit numbers end at 3.4e38
@@ -35,10 +39,16 @@ def _length(recipe: Recipe) -> Iterator[Diagnostic]:
         yield Diagnostic("recipe-length", message, places[own[-1] if own else "epochs"], help=help)
     if recipe.epochs is None and recipe.iterations is None:
         message = "the recipe does not set the length of the run"
-        yield Diagnostic("recipe-length", message, recipe.root.span, help="write `epochs: 30`")
+        help = "write `epochs: 30`"
+        fixes = propose(help, set_path(recipe.root.span.source, ("epochs",), "30"))
+        yield Diagnostic("recipe-length", message, recipe.root.span, help=help, fixes=fixes)
 
 
 def _optimizer(recipe: Recipe) -> Iterator[Diagnostic]:
+    node = recipe.root.get("optimizer")
+    for key, name, meant, fixes in misnamed_arguments(node) if isinstance(node, MappingNode) else ():
+        message, help = f"`{name}` of the optimizer is called `{meant}`", f"did you mean `{meant}`?"
+        yield Diagnostic("recipe-optimizer", message, key, help=help, fixes=fixes)
     lr = recipe.optimizer_arguments.get("lr")
     if not recipe.optimizer:
         help = "write one: `optimizer: {op: SGD, lr: 0.1}`"
@@ -48,12 +58,22 @@ def _optimizer(recipe: Recipe) -> Iterator[Diagnostic]:
         op, rate = usual.get(recipe.optimizer.lower(), (recipe.optimizer, 0.01))
         help = f"write it in the optimizer: `optimizer: {{op: {op}, lr: {rate}}}`"
         place = recipe.place("optimizer", "lr")
-        yield Diagnostic("recipe-optimizer", "the optimizer has no learning rate that is a number", place, help=help)
+        fixes = () if "lr" in recipe.optimizer_arguments else _add_rate(recipe, f"{{op: {op}, lr: {rate}}}", str(rate), help)
+        message = "the optimizer has no learning rate that is a number"
+        yield Diagnostic("recipe-optimizer", message, place, help=help, fixes=fixes)
     for name, value in recipe.optimizer_arguments.items():
         if any(abs(number) > MOST_ARGUMENT for number in _numbers(value)):
             message = f"`{name}` of the optimizer is beyond what 32-bit numbers can be multiplied with"
             help = f"write a number from -{MOST_ARGUMENT:g} to {MOST_ARGUMENT:g}"
             yield Diagnostic("recipe-optimizer", message, recipe.place("optimizer", name), help=help)
+
+
+def _add_rate(recipe: Recipe, whole: str, rate: str, title: str) -> Fixes:
+    """The fix that gives an optimizer a learning rate."""
+    node, source = recipe.root.get("optimizer"), recipe.root.span.source
+    if isinstance(node, ScalarNode):
+        return propose(title, replace_value(node, whole))
+    return propose(title, set_path(source, ("optimizer", "lr"), rate))
 
 
 def _numbers(value: object) -> Iterator[int | float]:

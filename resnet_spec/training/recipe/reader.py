@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, RecipeError, Source, Span, suggestion
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, RecipeError, ResnetSpecError, Source, Span, suggestion
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
+from resnet_spec.diagnostics.proving import prove_fixes
 from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
 from resnet_spec.language.merge import resolve_recipe
@@ -59,6 +60,24 @@ def read_recipe_source(source: Source, folder: Path | None, root: Path | None, p
         folder, root: where relative `extends` start, and the folder that they may not leave (see `resolve_recipe`).
     """
     parsed = [parse_set(text, option="--set-recipe") for text in patches]
+    try:
+        return _read(source, folder, root, parsed)
+    except RecipeError as error:
+        found = error.diagnostics
+    if not any(finding.fixes for finding in found):
+        raise RecipeError(found)
+
+    def check(changed: Source) -> Sequence[Diagnostic]:
+        try:
+            return _read(changed, folder, root, parsed).warnings
+        except ResnetSpecError as error:
+            return error.diagnostics
+
+    raise RecipeError(prove_fixes(found, source, check))
+
+
+def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode]) -> Recipe:
+    """Read a recipe from its text. Its fixes are not proven."""
     tree, warnings = resolve_recipe(source, folder, root, parsed)
     patched = {key for patch in parsed for key in patch.entries}
     for word, other in (("epochs", "iterations"), ("iterations", "epochs")):
