@@ -456,7 +456,8 @@ def evaluate(
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
         DataError: the data do not fit the network, have no such split, or contain an image that cannot be read.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
+            that are not finite.
     """
     require_packages("evaluating a network", *NETWORKS)
     from resnet_spec.inference.evaluate import evaluate
@@ -500,7 +501,8 @@ def predict(
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
         DataError: the network takes a number of channels that no image file has.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
+            that are not finite.
     """
     require_packages("predicting", *NETWORKS)
     from resnet_spec.inference.predict import predict

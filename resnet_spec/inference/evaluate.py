@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import require_choice
 from resnet_spec.inference.arguments import require_data, require_integer, require_precision
 from resnet_spec.inference.folding import prepare_for_inference
-from resnet_spec.inference.trained import load_trained
+from resnet_spec.inference.trained import load_trained, refuse_not_finite
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.training.feeding import Machine, make_evaluation
 from resnet_spec.training.reading import Skipped, refuse_bad_image
@@ -85,6 +86,8 @@ def evaluate(
         raise refuse_bad_image(bad) from None
     module = prepare_for_inference(trained.module, precision)
     scores = score(module, batches, len(facts.classes), trained.device, "fp32", World())
+    if not math.isfinite(scores.loss):
+        raise refuse_not_finite(trained, precision)
     return Evaluation(facts.name, text, split, scores, facts.classes, skipped.names)
 
 

@@ -18,7 +18,7 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.inference.arguments import refuse_address, require_integer, require_precision
 from resnet_spec.inference.folding import Inference, prepare_for_inference
-from resnet_spec.inference.trained import Trained, load_trained
+from resnet_spec.inference.trained import Trained, load_trained, refuse_not_finite
 from resnet_spec.training.recipe import Precision
 
 
@@ -51,12 +51,15 @@ def predict(
     module = prepare_for_inference(trained.module, precision)
     predictions: list[Prediction] = []
     for start in range(0, len(files), batch_size):
-        predictions += _predict_batch(trained, module, files[start : start + batch_size], top)
+        found = _predict_batch(trained, module, files[start : start + batch_size], top)
+        if found is None:
+            raise refuse_not_finite(trained, precision)
+        predictions += found
     return predictions
 
 
-def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: int) -> list[Prediction]:
-    """Predict the classes of some files, in their order."""
+def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: int) -> list[Prediction] | None:
+    """Predict the classes of some files, in their order; None where the network returns values that are not finite."""
     preparation, classes = trained.facts.preparation, trained.facts.classes
     read = [_read(trained, file) for file in files]
     good = [image for image in read if not isinstance(image, BadImage)]
@@ -64,6 +67,8 @@ def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: 
     if good:
         with torch.inference_mode():
             outputs = module(normalize(np.stack(good), preparation, trained.device, True))
+        if not bool(torch.isfinite(outputs).all()):
+            return None
         rows = iter(outputs.softmax(1).cpu())
     predictions = []
     for file, image in zip(files, read, strict=True):

@@ -20,6 +20,7 @@ from resnet_spec.inference.arguments import require_device, require_run
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.device import find_device
+from resnet_spec.training.recipe import Precision
 from resnet_spec.training.run_folder import BEST, LAST
 from resnet_spec.training.run_record import read_record
 from resnet_spec.training.spec_subject import check_size
@@ -62,6 +63,15 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False) ->
     load_weights(network, analysis, file)
     where = find_device(device)
     return Trained(facts, analysis, network.to(where).eval(), where)
+
+
+def refuse_not_finite(trained: Trained, precision: Precision) -> WeightsError:
+    """The error for a network that returns values that are not finite."""
+    message = f"the network {printable(trained.facts.name)} returns values that are not finite"
+    help = "its weights are damaged, or of a run that diverged: use others"
+    if precision == "fp16":
+        help = "its values may be too large for fp16: use `--precision bf16` or `fp32`"
+    return WeightsError([Diagnostic("output-not-finite", message, None, help=help)])
 
 
 def _find_weights(path: Path) -> Path:

@@ -113,6 +113,14 @@ def writing(run: Path) -> Iterator[None]:
         raise ArgumentError([Diagnostic("cannot-write", message, None, help=help)]) from None
 
 
+def refuse_special(run: Path) -> None:
+    """Raise ArgumentError where something in the folder of a run is no file and no folder: writing to a pipe may never end."""
+    with writing(run):
+        for path in sorted(run.iterdir()):
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
 def refuse_existing(path: Path) -> None:
     """Raise ArgumentError where there is something already that a run would write over."""
     with writing(path):

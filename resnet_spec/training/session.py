@@ -25,7 +25,7 @@ from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, writing
+from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, refuse_special, writing
 from resnet_spec.training.run_record import hash_contents, hash_labels, hash_names, write_json
 from resnet_spec.training.scoring import Scores, score
 from resnet_spec.training.stop import Stop
@@ -104,6 +104,7 @@ class Session:
             *(folder, self.machine.world, stop),
         )
         if folder.writes:
+            refuse_special(path)
             with writing(path):
                 checkpoints.clear_unfinished(path)
         if restored is not None:

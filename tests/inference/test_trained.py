@@ -316,6 +316,38 @@ def changed(source: Path, to: Path, change: Change) -> Path:
     return to
 
 
+NUMBERS = {"not a number": float("nan"), "infinite": float("inf"), "too large": 3e38}
+
+
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
+def test_values_that_are_not_finite_are_no_probabilities(run: Result, tmp_path: Path, number: float) -> None:
+    """Weights that are damaged, or of a run that diverged."""
+
+    def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
+        tensors["fc.weight"][1:].fill_(number)
+        tensors["fc.bias"][0] = number
+
+    file = changed(run.folder / "best.safetensors", tmp_path / "w.safetensors", change)
+    Image.fromarray(noise(0, 12, 12, 3)).save(tmp_path / "a.png")
+    for act in (lambda: evaluate(file, device="cpu"), lambda: predict(file, tmp_path / "a.png", device="cpu")):
+        found = refused(act)
+        assert found.code == "output-not-finite"
+        assert found.message == "the network small returns values that are not finite"
+        assert found.help == "its weights are damaged, or of a run that diverged: use others"
+
+
+def test_numbers_beyond_fp16_are_refused_with_another_precision(run: Result, tmp_path: Path) -> None:
+    def change(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
+        tensors["fc.bias"].fill_(60_000)
+        tensors["fc.weight"].fill_(60_000)
+
+    file = changed(run.folder / "best.safetensors", tmp_path / "w.safetensors", change)
+    assert evaluate(file, device="cpu", precision="bf16").scores.images == 30
+    assert refused(lambda: evaluate(file, device="cpu", precision="fp16")).help.startswith(
+        "its values may be too large for fp16"
+    )
+
+
 EXTENDS = "spec: 1\nextends: resnet18\nname: x\n"
 OUTSIDE = "spec: 1\nextends: ../../secret.yaml\nname: x\n"
 BOMB = "spec: 1\nname: x\ninput: 3x8x8\na: &a [1, 1]\nb: &b [*a, *a]\n"

@@ -6,6 +6,8 @@ import csv
 import importlib
 import json
 import math
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -321,6 +323,19 @@ def test_folders_without_a_name_of_their_own_are_counted(tmp_path: Path, monkeyp
         for _ in range(2)
     ]
     assert results == [Path("runs/small-..-a-b-1"), Path("runs/small-..-a-b-2")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+@pytest.mark.parametrize("name", ["results.json", "metrics.jsonl", "last.safetensors", "report.html"])
+def test_a_pipe_in_the_folder_of_a_run_is_refused(finished: Result, tmp_path: Path, name: str) -> None:
+    """Writing to one that nobody reads never ends."""
+    run = tmp_path / "run"
+    shutil.copytree(finished.folder, run)
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    found = refused(lambda: resnet_spec.resume(run, device="cpu"))
+    assert found.code == "cannot-write"
+    assert found.message == f"cannot write {run / name}: not a regular file"
 
 
 @pytest.mark.usefixtures("plain")
