@@ -8,7 +8,11 @@ unexport PYTHONDONTWRITEBYTECODE
 # another has left: so tests of one file mostly stay together, with the networks and runs that they share.
 PARALLEL ?= --numprocesses auto --dist worksteal
 
-.PHONY: demo quick lint format suite test drill soak bench evidence schema pictures findings clean
+# How long `make fuzz` runs, and the seed from which it draws its cases.
+FUZZ_SECONDS ?= 900
+FUZZ_SEED    ?= $(shell date +%s)
+
+.PHONY: demo quick lint format suite test fuzz drill soak bench evidence schema pictures findings clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +44,9 @@ suite: $(VENV)/installed  ## every test but the drills
 
 test: $(VENV)/installed  ## lint and the whole suite, beside each other
 	$(MAKE) --no-print-directory --jobs=2 lint suite
+
+fuzz: $(VENV)/installed  ## inputs that are almost right, of every kind: FUZZ_SECONDS=900, FUZZ_SEED=N; counts are printed, failures written
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 drill: $(VENV)/installed  ## kill training processes 20 times, at random steps and in writes, and resume them; measure how work grows
 	$(BIN)/python -m pytest $(PARALLEL) -m drill

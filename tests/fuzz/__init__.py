@@ -5,11 +5,11 @@
     python -m tests.fuzz --seed 7 --only specs --case 1234     one case again, in this process, with its traceback
 
 A target is one kind of input. To add one, write a module here with a class that has the four members of `Target`, and add its
-line to `TARGETS`. A target is made once in each worker process; each case gets a random generator of its own, made from the
-seed, the target's name and the number of the case, so any case can be drawn again alone. `check` returns what became of a
-case. Whatever it raises, `Wrong` or anything else, is a failure, and so are more processor time or memory than the target's
-limits, and a process that dies. For each failure the worker writes what the target drew (`write`) and, beside it, what went
-wrong.
+line to `TARGETS`; `--only some.module:SomeClass` runs one from elsewhere. A target is made once in each worker process; each
+case gets a random generator of its own, made from the seed, the target's name and the number of the case, so any case can be
+drawn again alone. `check` returns what became of a case. Whatever it raises, `Wrong` or anything else, is a failure, and so are
+more processor time or memory than the target's limits, and a process that dies. For each failure the worker writes what the
+target drew (`write`) and, beside it, what went wrong.
 """
 
 from __future__ import annotations
@@ -61,11 +61,17 @@ class Target(Protocol):
 TARGETS: dict[str, tuple[str, str]] = {
     "specs": ("specs", "Specs"),
     "recipes": ("recipes", "Recipes"),
+    "operations": ("operations", "Operations"),
+    "weights": ("weights", "Weights"),
+    "checkpoints": ("checkpoints", "Checkpoints"),
+    "runs": ("runs", "RunFolders"),
 }
 
 
 def make_target(name: str, folder: Path) -> Target:
-    """The target of a name; `folder` is its own."""
-    module, member = TARGETS[name]
-    make: Callable[[Path], Target] = getattr(import_module(f"tests.fuzz.{module}"), member)
+    """The target of a name, or of a module and a class (`some.module:SomeClass`); `folder` is its own."""
+    module, _, member = name.partition(":")
+    if name in TARGETS:
+        module, member = f"tests.fuzz.{TARGETS[name][0]}", TARGETS[name][1]
+    make: Callable[[Path], Target] = getattr(import_module(module), member)
     return make(folder)

@@ -37,7 +37,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             target = make_target(names[0], Path(folder))
             case = target.draw(chance_of(options.seed, names[0], options.case))
-            target.write(case, options.out / f"{names[0]}-{options.case}")
+            target.write(case, options.out / f"{names[0].replace(':', '.')}-{options.seed}-{options.case}")
             print(target.check(case))
         return 0
     if options.worker:
@@ -63,12 +63,18 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz inputs that are almost right.")
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", action="append", choices=list(TARGETS), help="a target; may be repeated")
+    parser.add_argument("--only", action="append", type=_named, help=f"a target; may be repeated: {', '.join(TARGETS)}")
     parser.add_argument("--case", type=int, help="run this one case of the first target again, without limits")
     parser.add_argument("--out", type=Path, default=Path("fuzz-failures"), help="the folder for failures")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _named(text: str) -> str:
+    if text not in TARGETS and ":" not in text:
+        raise argparse.ArgumentTypeError(f"`{text}` is none of {', '.join(TARGETS)}")
+    return text
 
 
 def _fuzz(name: str, seed: int, seconds: float, out: Path) -> Tally:

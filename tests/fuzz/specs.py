@@ -97,7 +97,7 @@ class Specs:
             require_well_ended(done, case.message_format, (0, 1))
             if done.code:
                 return Outcome(accepted=False)
-            return Outcome(accepted=True, compared=_compare(resnet_spec.analyze("case.yaml", set=case.sets), case.other_size))
+            return Outcome(accepted=True, compared=compare(resnet_spec.analyze("case.yaml", set=case.sets), case.other_size))
 
     def write(self, case: SpecCase, path: Path) -> None:
         """The text as a file, with how it was checked in the last line of another one."""
@@ -130,7 +130,7 @@ def require_well_ended(done: Done, message_format: str, codes: tuple[int, ...]) 
         json.loads(done.stdout)
 
 
-def _compare(analysis: resnet_spec.Analysis, other: tuple[int, int]) -> bool:
+def compare(analysis: resnet_spec.Analysis, other: tuple[int, int]) -> bool:
     """Hold an analysis to torch's own module; False where it is too large for that."""
     size = analysis.input
     largest = max(_count(shape) for shape in (size, *analysis.shapes))

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -28,6 +29,7 @@ def work(name: str, seed: int, first: int, seconds: float, out: Path) -> int:
     """Run the cases of one target from number `first` on, for some seconds. What a case prints is thrown away."""
     reports = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    warnings.simplefilter("ignore")  # torch warns of much that a case does
 
     def report(what: str, **fields: object) -> None:
         print(json.dumps({"what": what, **fields}), file=reports, flush=True)
@@ -44,7 +46,7 @@ def work(name: str, seed: int, first: int, seconds: float, out: Path) -> int:
             if isinstance(found, Outcome):
                 report("done", accepted=found.accepted, compared=found.compared)
             else:
-                path = out / f"{name}-{seed}-{number}"
+                path = out / f"{name.replace(':', '.')}-{seed}-{number}"
                 _write(target, case, path, found)
                 report("failed", message=f"{found.splitlines()[-1]}: {path}")
             number += 1
