@@ -235,7 +235,7 @@ class _SpecParser:
                     break
             self.entries.refuse("missing-field", message, entry.key, help, fixes=fixes)
         if default is None:
-            return Use(name, entry.key, "", entry.key)
+            return Use(name, entry.key, "", entry.key, invalid=True)
         base = self.entries.use(name, default, None)
         if own is None or not isinstance(own.value, MappingNode):
             return base

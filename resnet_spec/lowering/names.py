@@ -172,7 +172,7 @@ class _NameChecker:
 
     def _check_stage(self, stage: Stage) -> None:
         use = stage.block
-        if not use.op:  # reported already: the stage has no block
+        if use.invalid:  # reported already: the stage has no block
             return
         if stage.depth is not None:
             self._check_value(stage.depth, self.globals)

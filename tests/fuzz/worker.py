@@ -35,10 +35,10 @@ def work(name: str, seed: int, first: int, seconds: float, out: Path) -> int:
         print(json.dumps({"what": what, **fields}), file=reports, flush=True)
 
     signal.signal(signal.SIGPROF, _stop)
-    until = time.monotonic() + seconds
     number = first
     with tempfile.TemporaryDirectory() as folder:
         target = make_target(name, Path(folder))
+        until = time.monotonic() + seconds  # from here on: a slow start takes no cases away
         while time.monotonic() < until:
             report("start", number=number)
             case = target.draw(Random(f"{seed}/{name}/{number}"))
