@@ -231,7 +231,7 @@ def _refuse_contradictions(recipe_sets: Sequence[str], flags: Mapping[str, str])
     """Refuse a value of the recipe that is set twice, and a length in epochs and in iterations."""
     written = {key.strip(): value.strip() for key, _, value in (text.partition("=") for text in recipe_sets)}
     for key, value in flags.items():
-        if key in written and written[key] != value:
+        if key in written and not _are_equal(written[key], value):
             raise click.UsageError(
                 f"{_FLAGS[key]} {value} contradicts --set-recipe {printable(f'{key}={written[key]}')}: use one"
             )
@@ -240,6 +240,14 @@ def _refuse_contradictions(recipe_sets: Sequence[str], flags: Mapping[str, str])
         iterations = f"--set-recipe iterations={written['iterations']}"
         message = f"{epochs} contradicts {iterations}: a run has a length in epochs or in iterations"
         raise click.UsageError(printable(message))
+
+
+def _are_equal(first: str, second: str) -> bool:
+    """Whether two texts are the same value: `0.1` and `1e-1` are."""
+    try:
+        return first == second or float(first) == float(second)
+    except ValueError:
+        return False
 
 
 def _report(bar: Bar, result: Result) -> None:

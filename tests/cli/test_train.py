@@ -142,6 +142,23 @@ def test_a_run_is_resumed_and_a_finished_one_is_finished(here: Path) -> None:
         (("train", "small.yaml", "--resume", "run"), 2, "run"),
         (("train", "--resume", "."), 2, "run.json"),
         (("train", "--resume", ".", "--lr", "1"), 2, "a run is continued unchanged"),
+        (("train", "--resume", ".", "--lr", "1", "--set", "a=1"), 2, "--lr and --set cannot be used with --resume"),
+        (("train", "--resume", ".", "--recipe", "quick"), 2, "--recipe cannot be used with --resume"),
+        (("train", "--resume", ".", "--out", "run"), 2, "--out cannot be used with --resume"),
+        (("train", "--resume", ".", "--seed", "0", "--data", "x"), 2, "Error: --seed cannot be used with --resume"),
+        (("train", "--resume", ".", "--spec-root", "."), 2, "--spec-root cannot be used with --resume"),
+        (("train", "--resume", ".", "--set-recipe", "epochs=9"), 2, "--set-recipe cannot be used with --resume"),
+        (("train", "small.yaml", "--resume", "."), 2, "either the SPEC small.yaml or --resume RUN"),
+        (
+            ("train", "small.yaml", "--epochs", "3", "--set-recipe", "iterations=9"),
+            *(2, "--epochs 3 contradicts --set-recipe iterations=9"),
+        ),
+        (
+            ("train", "small.yaml", "--set-recipe", "epochs=3", "--set-recipe", "iterations=9"),
+            *(2, "--set-recipe epochs=3 contradicts --set-recipe iterations=9"),
+        ),
+        (("train", "small.yaml", "--lr", "1", "--set-recipe", "optimizer.lr=2"), 2, "--lr 1.0 contradicts --set-recipe"),
+        (("train", "small.yaml", "--epochs", "1", "--set-recipe", "epochs=2"), 2, "--epochs 1 contradicts --set-recipe"),
         (("train", "nosuch.yaml"), 2, "nosuch.yaml"),
         (("train", "small.yaml", "--recipe", "cifar-fsat"), 2, "did you mean"),
         (("train", "small.yaml", "--data", "folder:nosuch", "--recipe", "quick"), 2, "does not exist"),
@@ -161,6 +178,8 @@ def test_a_run_is_resumed_and_a_finished_one_is_finished(here: Path) -> None:
         (("eval", "."), 2, "run.json"),
         (("eval", "small.yaml"), 2, "small.yaml"),
         (("predict", "small.yaml", "short.yaml"), 2, "small.yaml"),
+        (("predict", "https://x.org/w.safetensors", "a.jpg"), 2, "download the weights first"),
+        (("eval", "https://x.org/w.safetensors"), 2, "https://x.org/w.safetensors is an address, but"),
         (("stats", "folder:nosuch"), 2, "does not exist"),
         (("stats", "nosuch"), 2, "nosuch"),
     ],
@@ -170,6 +189,19 @@ def test_a_mistake_is_reported_in_words(here: Path, arguments: tuple[str, ...], 
     done = run(*arguments)
     assert (done.exit_code, words in done.output) == (code, True), done.output
     assert listing(here) == before
+
+
+@pytest.mark.parametrize(
+    "patches",
+    [
+        ("--epochs", "3", "--set-recipe", "epochs=3"),
+        ("--lr", "0.10", "--set-recipe", "optimizer.lr=1e-1"),
+        ("--precision", "fp32", "--set-recipe", "precision=fp32"),
+        ("--lr", "0.1", "--set-recipe", "optimizer={op: SGD, lr: 0.2}"),
+    ],
+)
+def test_options_that_agree_are_no_contradiction(here: Path, patches: tuple[str, ...]) -> None:
+    assert run(*TRAIN, *patches, "--dry-run").exit_code == 0
 
 
 def test_findings_come_in_every_format(here: Path) -> None:
