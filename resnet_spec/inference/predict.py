@@ -12,7 +12,7 @@ import torch
 
 from resnet_spec.data import BadImage
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.decode import SUFFIXES, read_image
+from resnet_spec.data.decode import image_suffixes, read_image
 from resnet_spec.data.preparation import normalize, refuse_image_files
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
@@ -104,7 +104,7 @@ def _paths(images: object) -> list[Path]:
 def _files(path: Path) -> list[Path]:
     """The image at a path, or those below a folder, sorted. Raises ArgumentError if there are none."""
     if os.path.isdir(path):
-        files = sorted(file for file in _below(path) if file.suffix.lower() in SUFFIXES)
+        files = sorted(file for file in _below(path) if file.suffix.lower() in image_suffixes())
         if not files:
             raise ArgumentError([Diagnostic("missing-file", f"there are no images in {printable(str(path))}", None)])
         return files
