@@ -25,7 +25,7 @@ _OTHER_IMAGES = frozenset(
         *(".dcm", ".dicom", ".nii", ".npy", ".npz", ".mat", ".mp4", ".mov", ".avi", ".webm", ".pdf", ".zip", ".tar", ".gz"),
     )
 )
-_MOST_SIBLINGS = 200  # folders beside one that are looked at
+_MOST_SIBLINGS = 200  # folders next to one that are looked at
 
 
 def check_classes(listing: Listing, shown: str, place: str, contents: Mapping[str, Contents]) -> list[str]:

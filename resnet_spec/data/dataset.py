@@ -35,14 +35,14 @@ class Split:
         read: returns image `i` as `(H, W, C)`; raises BadImage where it cannot be read.
         name: returns the name of image `i` in messages: a path, or "image 17 of train".
         pixels: all images as `(N, H, W, C)`, if they have one size and are already in memory.
-        with_levels: returns the split with other levels (see `read_image`), if its images are files.
+        read_with: returns another `read`, for levels (see `read_image`), if the images are files.
     """
 
     labels: Labels
     read: Callable[[int], Pixels] = field(repr=False)
     name: Callable[[int], str] = field(repr=False)
     pixels: Pixels | None = field(default=None, repr=False)
-    with_levels: Callable[[tuple[float, float] | None], Split] | None = field(default=None, repr=False)
+    read_with: Callable[[tuple[float, float]], Callable[[int], Pixels]] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)

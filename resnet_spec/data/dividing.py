@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DATA_VERSION = 2  # of the rules by which data are read and divided; recorded with runs and weights
-SplitName = Literal["train", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+SplitKind = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitKind, ...] = ("train", "validation", "test")
 
 
 def divide(names: Sequence[str], fractions: tuple[float, float], version: int = DATA_VERSION) -> NDArray[np.int8]:
@@ -72,7 +72,7 @@ def shares(count: int, fractions: tuple[float, float]) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def split_of(name: str, split: tuple[float, float]) -> SplitName:
+def split_of(name: str, split: tuple[float, float]) -> SplitKind:
     """The split of an image in version 1, which depends only on its name. The test split is chosen first, so changing the
     fraction for validation does not change it.
     """

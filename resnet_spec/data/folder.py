@@ -16,15 +16,15 @@ import numpy as np
 from resnet_spec.data.arrangement import check_classes, note_sibling_splits, note_unread, suggest_class_folders
 from resnet_spec.data.class_names import find_near_miss, note_near_misses
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.dividing import DATA_VERSION, SPLITS, SplitName, divide
+from resnet_spec.data.dividing import DATA_VERSION, SPLITS, SplitKind, divide
 from resnet_spec.data.duplicates import find_duplicates
-from resnet_spec.data.layout import PLAIN, SplitFolders, find_splits, is_split_name, may_be_split
-from resnet_spec.data.listing import Contents, Listed, Listing, Progress
+from resnet_spec.data.layout import PLAIN, SplitFolders, find_splits, is_split_name, may_be_split, name_same_class_in_splits
+from resnet_spec.data.listing import Contents, Listed, Listing, ReportCount
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import count_text, join_first, join_words, quote_all, quote_first
 
-Purpose = Literal["train", "evaluate"]
+DataPurpose = Literal["train", "evaluate"]
 _SEPARATE = "put the images of each class into a separate folder"
 
 
@@ -34,9 +34,9 @@ def open_folder(
     split: tuple[float, float],
     skip_bad: bool,
     *,
-    purpose: Purpose = "train",
+    purpose: DataPurpose = "train",
     version: int = DATA_VERSION,
-    progress: Progress | None = None,
+    progress: ReportCount | None = None,
 ) -> Data:
     """Open the images below `root`. The arguments are those of `open_data`, and so are the errors."""
     given = text.partition(":")[2]
@@ -60,7 +60,7 @@ class _Opening:
     listing: Listing
     root: Path
     given: str
-    purpose: Purpose
+    purpose: DataPurpose
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -103,8 +103,8 @@ class _Opening:
         self._note_splits(places, splits)
         if "train" not in splits.used and self.purpose == "train":
             self._refuse_without_train(places, splits)
-        found: dict[SplitName, dict[str, Contents]] = {}
-        homes: dict[SplitName, str] = {}
+        found: dict[SplitKind, dict[str, Contents]] = {}
+        homes: dict[SplitKind, str] = {}
         for what, place in splits.used.items():
             homes[what] = self._class_home(place)
             found[what] = {name: self.listing.scan(f"{homes[what]}/{name}") for name in self.listing.folders(homes[what])}
@@ -190,6 +190,9 @@ class _Opening:
         found = {name: self.listing.scan(name) for name in places}
         if version > 1:
             self.notes += check_classes(self.listing, self.shown, "", found)
+            if same := name_same_class_in_splits([name for name, each in found.items() if each.images]):
+                message = f"{quote_first(same)} are called like splits, but have no class folders"
+                raise refuse("unclear-layout", message, "put the images into `train/CLASS`, `val/CLASS` and `test/CLASS`")
         classes = tuple(name for name, each in found.items() if each.images)
         if classes:
             self._note_empty([name for name, each in found.items() if not each.images], "")
@@ -199,8 +202,8 @@ class _Opening:
             self.notes += note_unread(found.values())
             if self.purpose == "train":
                 self.notes += note_sibling_splits(self.listing, self.root, self.given, self.shown)
-        names: dict[SplitName, list[str]] = {what: [] for what in SPLITS}
-        labels: dict[SplitName, list[int]] = {what: [] for what in SPLITS}
+        names: dict[SplitKind, list[str]] = {what: [] for what in SPLITS}
+        labels: dict[SplitKind, list[int]] = {what: [] for what in SPLITS}
         few: list[str] = []
         for label, one in enumerate(classes):
             images = found[one].images

@@ -16,7 +16,7 @@ from resnet_spec._system.files import require_regular
 from resnet_spec.data.arrangement import note_unread
 from resnet_spec.data.dataset import Data
 from resnet_spec.data.dividing import DATA_VERSION
-from resnet_spec.data.listing import Listed, Listing, Progress
+from resnet_spec.data.listing import Listed, Listing, ReportCount
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import join_first
@@ -28,7 +28,7 @@ _PUBLISHED = {"train": 1_281_167, "test": 50_000}
 
 
 def open_imagenet(
-    text: str, root: Path, skip_bad: bool, *, version: int = DATA_VERSION, progress: Progress | None = None
+    text: str, root: Path, skip_bad: bool, *, version: int = DATA_VERSION, progress: ReportCount | None = None
 ) -> Data:
     """Open the data set in `root`. The arguments are those of `open_data`, and so are the errors."""
     shown = printable(text.partition(":")[2])

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from resnet_spec.data.cifar import open_cifar
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.folder import Purpose, open_folder
+from resnet_spec.data.folder import DataPurpose, open_folder
 from resnet_spec.data.imagenet import open_imagenet
-from resnet_spec.data.listing import Progress
+from resnet_spec.data.listing import ReportCount
 from resnet_spec.data.mnist import open_mnist
 from resnet_spec.data.synthetic import open_synthetic
 
@@ -29,9 +29,9 @@ class DataRequest:
     seed: int
     skip_bad: bool
     classes: int | None
-    purpose: Purpose
+    purpose: DataPurpose
     version: int
-    progress: Progress | None
+    progress: ReportCount | None
 
     @property
     def root(self) -> Path:

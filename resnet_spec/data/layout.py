@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from resnet_spec.data.dividing import SPLITS, SplitName
+from resnet_spec.data.dividing import SPLITS, SplitKind
 
 # The names of splits, in lower case; of two folders for one split, that with the earlier name is used.
-_WORDS: dict[SplitName, tuple[str, ...]] = {
+_WORDS: dict[SplitKind, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation", "validate", "validating", "dev", "development", "eval", "evaluation"),
     "test": ("test", "testing"),
@@ -28,8 +28,8 @@ _COMPOUND = re.compile(rf"({'|'.join(sorted(_SPLIT_OF, key=len, reverse=True))})
 class SplitFolders:
     """The folder of each split that there is, and folders that would be the same split and are not read."""
 
-    used: Mapping[SplitName, str]
-    unused: Mapping[SplitName, tuple[str, ...]]
+    used: Mapping[SplitKind, str]
+    unused: Mapping[SplitKind, tuple[str, ...]]
 
 
 def find_splits(places: Sequence[str], with_folders: Sequence[str], version: int) -> SplitFolders | None:
@@ -38,7 +38,7 @@ def find_splits(places: Sequence[str], with_folders: Sequence[str], version: int
     A folder is a split if it is called so and has folders. If there is one, others may lack folders: they are empty splits.
     """
     if version == 1:
-        named: dict[SplitName, list[str]] = {
+        named: dict[SplitKind, list[str]] = {
             "train": ["train"],
             "validation": [name for name in ("val", "valid", "validation") if name in places],
             "test": ["test"] if "test" in places else [],
@@ -57,6 +57,12 @@ def find_splits(places: Sequence[str], with_folders: Sequence[str], version: int
     )
 
 
+def name_same_class_in_splits(names: Sequence[str]) -> list[str]:
+    """Names that are those of several splits, such as `train_cat` and `test_cat`; none if there are no such names."""
+    named = [each for each in _name_splits(names).values() if each]
+    return sorted(name for each in named for name in each) if len(named) > 1 else []
+
+
 def is_split_name(name: str) -> bool:
     """Whether a folder of this name is called like a split, whatever is next to it."""
     split, rest = _parse(name)
@@ -68,13 +74,13 @@ def may_be_split(name: str) -> bool:
     return _parse(name)[0] is not None
 
 
-def _name_splits(places: Sequence[str]) -> dict[SplitName, list[str]]:
+def _name_splits(places: Sequence[str]) -> dict[SplitKind, list[str]]:
     """The folders that are called like each split, the preferred ones first.
 
     A name is a split's word, alone or with words that mean nothing. Any other words have to be those of another split as well,
     as in `seg_train` and `seg_test`; `steam_train` alone is a class.
     """
-    groups: dict[tuple[str, ...], dict[SplitName, list[str]]] = {}
+    groups: dict[tuple[str, ...], dict[SplitKind, list[str]]] = {}
     for name in places:
         split, rest = _parse(name)
         if split is not None:
@@ -86,12 +92,12 @@ def _name_splits(places: Sequence[str]) -> dict[SplitName, list[str]]:
     return {split: sorted(names, key=lambda name: _preference(split, name)) for split, names in several[best].items()}
 
 
-def _preference(split: SplitName, name: str) -> tuple[int, bool, str]:
+def _preference(split: SplitKind, name: str) -> tuple[int, bool, str]:
     words = _words_of(name)
     return min(_WORDS[split].index(word) for word in words if _SPLIT_OF.get(word) == split), name.lower() != name, name
 
 
-def _parse(name: str) -> tuple[SplitName | None, tuple[str, ...]]:
+def _parse(name: str) -> tuple[SplitKind | None, tuple[str, ...]]:
     """The split that a name means, and its other words; None where it means none, or several."""
     words = _words_of(name)
     splits = [word for word in words if word in _SPLIT_OF]

@@ -22,7 +22,7 @@ _EVERY = 4096  # images between two reports of progress
 # What file managers and archives leave between images; like names that begin with a dot, in lower case.
 _LEFT_BY_OTHERS = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found"))
 
-Progress = Callable[[str, int, int | None], None]  # what is done, how many images so far, and of how many if that is known
+ReportCount = Callable[[str, int, int | None], None]  # what is done, how many images so far, and of how many if that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Listing:
 
     root: Path
     version: int = DATA_VERSION
-    progress: Progress | None = None
+    progress: ReportCount | None = None
     unreadable: list[str] = field(default_factory=list)
     listed: int = 0  # images
     _is_image: dict[str, bool] = field(default_factory=dict)  # by suffix, as it is written
@@ -171,7 +171,8 @@ class Listed:
         """The split, which reads its images from below `root`; None for no images."""
         if not self.names:
             return None
-        return _split_of_files(np.array(self.labels, np.int64), _Reader(root, self.names))
+        reader = _Reader(root, self.names)
+        return Split(np.array(self.labels, np.int64), reader, self.names.__getitem__, read_with=reader.with_levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +186,8 @@ class _Reader:
     def __call__(self, i: int) -> Pixels:
         return read_image(self.root / self.names[i], self.names[i], self.levels)
 
-
-def _split_of_files(labels: np.ndarray[tuple[int], np.dtype[np.int64]], reader: _Reader) -> Split:
-    def with_levels(levels: Levels | None) -> Split:
-        return _split_of_files(labels, replace(reader, levels=levels))
-
-    return Split(labels, reader, reader.names.__getitem__, with_levels=with_levels)
+    def with_levels(self, levels: Levels) -> _Reader:
+        return replace(self, levels=levels)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -6,9 +6,9 @@ import os
 
 from resnet_spec.data.dataset import Data
 from resnet_spec.data.dividing import DATA_VERSION
-from resnet_spec.data.folder import Purpose
+from resnet_spec.data.folder import DataPurpose
 from resnet_spec.data.kinds import KINDS, DataKind, DataRequest
-from resnet_spec.data.listing import Progress
+from resnet_spec.data.listing import ReportCount
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import ResnetSpecError, printable, suggestion
 
@@ -21,9 +21,9 @@ def open_data(
     seed: int = 0,
     skip_bad: bool = False,
     classes: int | None = None,
-    purpose: Purpose = "train",
+    purpose: DataPurpose = "train",
     version: int = DATA_VERSION,
-    progress: Progress | None = None,
+    progress: ReportCount | None = None,
 ) -> Data:
     """Open a data set. No image is decoded yet.
 
