@@ -1,4 +1,4 @@
-"""The benchmark tables in Markdown: `python -m tests.benchmarks`, with `training [DATA]`, `reading [DIR]`, `listing [COUNT]`."""
+"""The benchmark tables in Markdown: `python -m tests.benchmarks`, with `training [DATA]`, `reading [DIR]` or `listing [N]`."""
 
 from __future__ import annotations
 
