@@ -44,7 +44,8 @@ def test_levels_are_what_becomes_black_and_white(tmp_path: Path, suffix: str) ->
     for least, most in ((400.0, 2800.0), (0.0, 4095.0), (1000.0, 1001.0)):
         wanted = [round(255 * min(1, max(0, (int(value) - least) / (most - least)))) for value in values.ravel()]
         found = read_image(path, levels=(least, most))
-        assert (found.dtype, found.shape) == (np.uint8, (6, 8, 1))
+        assert found.dtype == np.uint8
+        assert found.shape == (6, 8, 1)
         assert found.ravel().tolist() == wanted
     assert (read_image(path)[..., 0] == values >> 8).all()
 
