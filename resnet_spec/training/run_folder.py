@@ -1,6 +1,7 @@
 """The folder of a run, in which each file is whole or absent.
 
 run.json                  what it was started with; `--resume` needs nothing else
+held_out.json             which images were held out, if the data do not have these splits
 spec.yaml  recipe.yaml    each as one document, with everything it extends and every patch
 metrics.jsonl  .csv       a row for each epoch; a repeated run writes the same bytes
 timing.csv                how long it took

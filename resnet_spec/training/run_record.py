@@ -33,6 +33,7 @@ class RunRecord:
     and of all names of images; `held` are the splits that were in memory. The booleans are the requested options; `module` and
     `weights` mean that the run began with weights that its seed cannot give. `contents` is a hash of the content of images, and
     `texts` has hashes of the files of the run that determine what it computes; runs of version 0.1.0 have neither.
+    `data_version` is that of the rules by which the data were read and divided; without it, it is 1.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RunRecord:
     weights: bool
     contents: str | None = None
     texts: Mapping[str, str] | None = None
+    data_version: int = 1
     format: int = RUN_FORMAT
 
     @property
@@ -92,6 +94,7 @@ def write_record(run: Path, record: RunRecord) -> None:
             "weights": record.weights,
             **({} if record.contents is None else {"contents": record.contents}),
             **({} if record.texts is None else {"texts": dict(record.texts)}),
+            **({} if record.data_version == 1 else {"data_version": record.data_version}),
         },
     )
 
@@ -143,6 +146,7 @@ def _record_of_data(data: Any) -> RunRecord:
         weights=_typed(data, "weights", bool),
         contents=_typed(data, "contents", str) if "contents" in data else None,
         texts=_read_hashes(data) if "texts" in data else None,
+        data_version=_typed(data, "data_version", int) if "data_version" in data else 1,
         format=_typed(data, "format", int),
     )
 

@@ -12,6 +12,7 @@ from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data
+from resnet_spec.data.dividing import DATA_VERSION
 from resnet_spec.data.preparation import Preparation, refuse_channels
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
 from resnet_spec.training import checkpoints
@@ -20,6 +21,7 @@ from resnet_spec.training.console import Console
 from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
 from resnet_spec.training.feeding import Machine
+from resnet_spec.training.held_out import HeldOut, list_held_out, write_held_out
 from resnet_spec.training.images import prepare
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.recipe import Recipe, read_recipe, reduce_to_one_batch, settle_precision
@@ -91,6 +93,7 @@ class NewRun:
     session: Session
     record: RunRecord
     folder: Path
+    held_out: HeldOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
     if not options.force:
         session.memory.check()
     folder = options.out or name_folder(Path("runs"), f"{session.subject.name}-{session.recipe.name}")
-    return NewRun(session, _record(session, options), folder)
+    return NewRun(session, _record(session, options), folder, list_held_out(parts.data))
 
 
 def start_run(run: NewRun, stop: Stop) -> Result:
@@ -138,6 +141,7 @@ def start_run(run: NewRun, stop: Stop) -> Result:
             refuse_existing(folder)  # another run may have begun and ended in it since
             with writing(folder):
                 write_json(folder / "environment.json", describe_environment())
+                write_held_out(folder, run.held_out)
                 for name, text in _texts(session).items():
                     write_atomically(folder / name, text.encode("utf-8"))
                 write_record(folder, run.record)  # the last: with it the run can be resumed
@@ -202,7 +206,9 @@ def _recipe_for_machine(recipe: Recipe, options: TrainOptions, machine: Machine)
 def _open_data(
     text: str, recipe: Recipe, input: tuple[int, int, int], classes: int | None, asked: TrainOptions | RunRecord
 ) -> Data:
-    return open_training_data(text, recipe, input, classes, skip_bad=asked.skip_bad, overfit_batch=asked.overfit_batch)
+    version = asked.data_version if isinstance(asked, RunRecord) else DATA_VERSION
+    options = {"skip_bad": asked.skip_bad, "overfit_batch": asked.overfit_batch}
+    return open_training_data(text, recipe, input, classes, **options, version=version)
 
 
 def _record(session: Session, options: TrainOptions) -> RunRecord:
@@ -232,6 +238,7 @@ def _record(session: Session, options: TrainOptions) -> RunRecord:
         weights=options.weights is not None,
         contents=session.contents,
         texts={name: hash_text(text) for name, text in _texts(session).items()},
+        data_version=DATA_VERSION,
     )
 
 
