@@ -41,6 +41,10 @@ _CHILDREN: dict[DocumentPlace, dict[str, DocumentPlace]] = {
 }
 
 
+# Values of recipes of which `null` means off. Anywhere else it deletes an entry.
+_NULL_IS_OFF = ("save.minutes", "save.steps")
+
+
 def _child(place: DocumentPlace, key: str) -> DocumentPlace:
     if place == "operations":
         return "operation"
@@ -94,6 +98,8 @@ class TreeMerger:
     def _entry(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
         """Merge one entry of the patch with the existing one; None if the entry is deleted or rejected."""
         match new.value:
+            case ScalarNode(value=None, text=text) as merged if text and path in _NULL_IS_OFF:
+                self._remember(old, merged)
             case ScalarNode(value=None):
                 if old is None:
                     self._report_nothing_to_delete(new, path, parent)

@@ -163,7 +163,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         min_delta=top.section("early_stopping").number("min_delta"),
         deterministic=top.boolean("deterministic"),
         sync_batch_norm=top.boolean("sync_batch_norm"),
-        save_minutes=save.optional_number("minutes"),
+        save_minutes=None if save.is_off("minutes") else save.optional_number("minutes"),
         save_steps=save.optional_integer("steps"),
         keep=save.integer("keep"),
         text=write_document(_under_name(root, name)),
