@@ -324,6 +324,7 @@ def train(
     skip_bad: bool = False,
     overfit_batch: bool = False,
     force: bool = False,
+    scale_schedule: bool = False,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
@@ -345,6 +346,7 @@ def train(
         skip_bad: leave out images that cannot be read, and count them.
         overfit_batch: train on a single batch, which any correct network can memorize.
         force: train even if the free memory of this machine is not sufficient.
+        scale_schedule: scale milestones and warm-up of the recipe to the length of the run.
         console: where progress is reported; by default a line is printed for each epoch.
         stop: requests that the run stops; by default SIGINT and SIGTERM do.
 
@@ -377,6 +379,7 @@ def train(
         skip_bad=skip_bad,
         overfit_batch=overfit_batch,
         force=force,
+        scale_schedule=scale_schedule,
     )
     return runs.train(options, console, stop)
 

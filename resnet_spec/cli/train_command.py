@@ -59,6 +59,7 @@ Examples:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="The device to train on.")
 @click.option("--workers", type=click.IntRange(0, 1024), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
+@click.option("--scale-schedule", is_flag=True, help="Scale milestones and warm-up of the recipe to the length of the run.")
 @click.option("--overfit-batch", is_flag=True, help="Train on a single batch, which any correct network can memorize.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, and exit.")
 @click.option(
@@ -89,6 +90,7 @@ def command(
     device: str,
     workers: int | None,
     skip_bad: bool,
+    scale_schedule: bool,
     overfit_batch: bool,
     dry_run: bool,
     keep_memory: bool,
@@ -110,7 +112,8 @@ def command(
         raise click.UsageError("specify a SPEC to train, or --resume RUN to continue a run")
     if spec is not None and resume is not None:
         raise click.UsageError("use either SPEC or --resume RUN: a run contains its spec")
-    if resume is not None and any((patches, sets, recipe, out, weights, overfit_batch, skip_bad, force, spec_root)):
+    fixed = (patches, sets, recipe, out, weights, overfit_batch, skip_bad, scale_schedule, force, spec_root)
+    if resume is not None and any(fixed):
         message = "a run is continued unchanged: with --resume, only --data, --device and --workers are allowed"
         raise click.UsageError(f"{message}; start a new run to change anything else")
     try:
@@ -142,7 +145,8 @@ def command(
                 read_record(folder)  # before a lock is left in a folder that is none of a run
                 if not dry_run:
                     held.enter_context(lock_run(folder, world, bar.say))
-                session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
+                with bar.waiting("reading the data; the plan follows"):
+                    session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
                 bar.say(describe_plan(session))
                 where = "from its start" if found is None else f"after step {found.step:,}"
                 bar.say(f"resume    {printable(str(folder))} {where}")
@@ -161,10 +165,12 @@ def command(
                     device=device,
                     workers=workers,
                     skip_bad=skip_bad,
+                    scale_schedule=scale_schedule,
                     overfit_batch=overfit_batch,
                     force=force,
                 )
-                run = runs.prepare_run(options, bar.console(), world)
+                with bar.waiting("reading the data; the plan follows"):
+                    run = runs.prepare_run(options, bar.console(), world)
                 folder = run.folder
                 if world.writes:
                     show_findings(run.session.recipe.warnings, message_format)
@@ -175,7 +181,8 @@ def command(
                 return
             if is_new:
                 bar.say(f"folder    {printable(str(folder))}")
-            result = start()
+            with bar.waiting("training; the time that is left is estimated after the first steps"):
+                result = start()
         except ResnetSpecError as error:
             bar.clear()
             ctx.exit(show_error(error, message_format))

@@ -80,6 +80,12 @@ class RunFolder:
         self.text("metrics.csv", metrics_csv(rows))
         self.text("timing.csv", timing_csv(timings))
 
+    def discard(self) -> None:
+        """Remove the files of a run that took no step: there is nothing to continue. The lock removes its own file."""
+        for name in (RUN_FILE, "environment.json", "spec.yaml", "recipe.yaml", "metrics.jsonl", "metrics.csv", "timing.csv"):
+            (self.path / name).unlink(missing_ok=True)
+        checkpoints.remove_all(self.path)
+
     def text(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode("utf-8", "backslashreplace"))
 

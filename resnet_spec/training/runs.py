@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation, refuse_channels
-from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
+from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.training import checkpoints
 from resnet_spec.training.checkpoint_form import Form
 from resnet_spec.training.console import Console
@@ -22,7 +23,7 @@ from resnet_spec.training.environment import describe_environment
 from resnet_spec.training.feeding import Machine
 from resnet_spec.training.images import prepare
 from resnet_spec.training.options import TrainOptions
-from resnet_spec.training.recipe import Recipe, read_recipe, reduce_to_one_batch, settle_precision
+from resnet_spec.training.recipe import Recipe, follow_input, read_recipe, reduce_to_one_batch, settle_precision
 from resnet_spec.training.run_folder import create, name_folder, read_environment, refuse_existing, writing
 from resnet_spec.training.run_lock import lock_run
 from resnet_spec.training.run_record import RUN_FILE, RunRecord, hash_text, read_record, write_json, write_record
@@ -128,10 +129,23 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
 
 
 def start_run(run: NewRun, stop: Stop) -> Result:
-    """Make the folder of a run, and train."""
-    session, folder, world = run.session, run.folder, run.session.machine.world
+    """Make the folder of a run, and train. Where an error comes before the first step, the folder is removed again."""
+    folder, world = run.folder, run.session.machine.world
+    existed = folder.exists()
     if world.writes:
         create(folder)
+    try:
+        return _train_in(run, stop)
+    except ResnetSpecError:
+        if world.writes and not existed and not (folder / RUN_FILE).exists():
+            with suppress(OSError):  # there may be files of others in it
+                folder.rmdir()
+        raise
+
+
+def _train_in(run: NewRun, stop: Stop) -> Result:
+    """Train in the folder of a run, which is locked and filled."""
+    session, folder, world = run.session, run.folder, run.session.machine.world
     with lock_run(folder, world, session.console.say):
         if world.writes:
             refuse_existing(folder)  # another run may have begun and ended in it since
@@ -141,7 +155,7 @@ def start_run(run: NewRun, stop: Stop) -> Result:
                     write_atomically(folder / name, text.encode("utf-8"))
                 write_record(folder, run.record)  # the last: with it the run can be resumed
         world.wait()
-        return session.train(folder, stop, save_first=run.record.unrepeatable)
+        return session.train(folder, stop, save_first=run.record.unrepeatable, is_new=True)
 
 
 def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
@@ -151,7 +165,7 @@ def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
     if input is None:
         help = "give it: input=(channels, height, width)"
         raise ArgumentError([Diagnostic("missing-input", "a module does not say the size of its input", None, help=help)])
-    recipe = _recipe_for_machine(read_recipe(options.recipe or "quick", options.set_recipe), options, machine)
+    recipe = _recipe_for_machine(_read_recipe(None, options), options, machine)
     subject = subject_of_module(module, input)
     data = _open_data(options.data, recipe, input, subject.outputs, options)
     if subject.outputs != len(data.classes):
@@ -169,6 +183,9 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     spec = compile_spec(compiler.find(options.spec, None, options.spec_root), options.set)
     recipe = _recipe_for_machine(_read_recipe(spec.analysis, options), options, machine)
     spec = set_init(spec, recipe.init)
+    followed = ""
+    if any(patch.partition("=")[0].strip() == "input" for patch in options.set):
+        recipe, followed = follow_input(recipe, spec.analysis.input[1:])
     data = _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options)
     spec, adapted = fit_classes(spec, data)
     preparation, notes = prepare(recipe, data, spec.analysis.input)
@@ -177,19 +194,21 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
         refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)
     loaded = () if options.weights is None else (start_from(subject.module, spec.analysis, options.weights),)
-    return _Parts(subject, recipe, data, preparation, (*adapted, *notes, *loaded))
+    following = (followed,) if followed else ()
+    return _Parts(subject, recipe, data, preparation, (*adapted, *following, *notes, *loaded))
 
 
-def _read_recipe(analysis: Analysis, options: TrainOptions) -> Recipe:
-    """The recipe of the options, else the spec's own, else that of synthetic images."""
+def _read_recipe(analysis: Analysis | None, options: TrainOptions) -> Recipe:
+    """The recipe of the options, else the spec's own, else that of synthetic images; `analysis` is None for a module."""
     recipe = options.recipe
     if recipe is None:
-        recipe = "quick" if options.data.partition(":")[0] == "synthetic" else analysis.spec.recipe
+        is_quick = analysis is None or options.data.partition(":")[0] == "synthetic"
+        recipe = "quick" if is_quick else analysis.spec.recipe
     if recipe is None:
         help = "name one with `--recipe`; `resnet-spec list --recipes` lists the shipped ones"
         message = f"{analysis.spec.name} names no recipe, and none was given"
         raise ArgumentError([Diagnostic("missing-recipe", message, None, help=help)])
-    return read_recipe(recipe, options.set_recipe)
+    return read_recipe(recipe, options.set_recipe, scaled=options.scale_schedule)
 
 
 def _recipe_for_machine(recipe: Recipe, options: TrainOptions, machine: Machine) -> Recipe:

@@ -4,7 +4,7 @@
 `recipe.schema.json`. `Recipe` keeps the place of every value, for errors that are only found later.
 """
 
-from resnet_spec.training.recipe.changes import OVERFIT_EPOCHS, reduce_to_one_batch, settle_precision
+from resnet_spec.training.recipe.changes import OVERFIT_EPOCHS, follow_input, reduce_to_one_batch, settle_precision
 from resnet_spec.training.recipe.model import (
     Augment,
     Interpolation,
@@ -29,6 +29,7 @@ __all__ = [
     "Statistic",
     "Unit",
     "Warmup",
+    "follow_input",
     "read_recipe",
     "reduce_to_one_batch",
     "settle_precision",

@@ -31,6 +31,7 @@ from resnet_spec.training.recipe.model import (
     Unit,
     Warmup,
 )
+from resnet_spec.training.recipe.scaling import scale_schedule
 from resnet_spec.training.recipe.section import Section, word_of
 
 _UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -40,10 +41,10 @@ _STATISTICS: tuple[StatisticWord, ...] = get_args(StatisticWord)
 _SCHEDULES: tuple[ScheduleShape, ...] = get_args(ScheduleShape)
 
 
-def read_recipe(recipe: RecipeLike, patches: Iterable[str] = ()) -> Recipe:
+def read_recipe(recipe: RecipeLike, patches: Iterable[str] = (), *, scaled: bool = False) -> Recipe:
     """Read a recipe and apply `patches` (`"optimizer.lr=0.05"`, or `"warmup="` to delete) to it.
 
-    A patch of `epochs` replaces `iterations`, and the other way round.
+    A patch of `epochs` replaces `iterations`, and the other way round. `scaled` scales milestones and warm-up to the length.
 
     Raises:
         RecipeError: the recipe is wrong; with every finding, each at its place.
@@ -67,6 +68,9 @@ def read_recipe(recipe: RecipeLike, patches: Iterable[str] = ()) -> Recipe:
     findings = list(find_contradictions(found))
     if findings:
         raise RecipeError([*findings, *warnings])
+    if scaled and (changes := scale_schedule(found, resolve_recipe(source, folder, root)[0])):
+        entries = {key: Entry(tree.entries[key].key, value) for key, value in changes.items()}
+        found = recipe_of_tree(MappingNode({**tree.entries, **entries}, tree.span), name, warnings)
     return found
 
 
