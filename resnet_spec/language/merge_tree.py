@@ -98,8 +98,9 @@ class TreeMerger:
     def _entry(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
         """Merge one entry of the patch with the existing one; None if the entry is deleted or rejected."""
         match new.value:
-            case ScalarNode(value=None, text=text) as merged if text and path in _NULL_IS_OFF:
-                self._remember(old, merged)
+            case ScalarNode(value=None) as off if off.text and path in _NULL_IS_OFF:
+                self._remember(old, off)
+                return Entry(new.key, off)
             case ScalarNode(value=None):
                 if old is None:
                     self._report_nothing_to_delete(new, path, parent)
