@@ -19,7 +19,7 @@ from resnet_spec._system.files import write_atomically
 from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
-from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
+from resnet_spec.diagnostics.arguments import as_integer, quote, require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.spec import Spec, SpecLike
@@ -391,6 +391,7 @@ def resume(
     device: str = "auto",
     workers: int | None = None,
     module: nn.Module | None = None,
+    epochs: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
@@ -402,12 +403,14 @@ def resume(
         device, workers, console, stop: as for `train`.
         module: the module that the run was started with, if it was not built from a spec; its weights are loaded from the
             checkpoint.
+        epochs: another number of epochs for the run. It ends with the same weights as a run of that many epochs; where its
+            schedule spans the run (cosine, for one), that is not possible, and an error says what is.
 
     Returns:
         Result: as for `train`. A run that was already finished is evaluated again.
 
     Raises:
-        ArgumentError: the folder is not a run folder.
+        ArgumentError: the folder is not a run folder, its data are not found, or it cannot have that number of epochs.
         DataError: the data are not those that the run was started with.
         SpecError, RecipeError, WeightsError, TrainingError, Interrupted: as for `train`.
     """
@@ -415,7 +418,11 @@ def resume(
     from resnet_spec.training import runs
 
     path = Path(folder)
-    return runs.resume(path, data=data, device=device, workers=workers, module=module, console=console, stop=stop)
+    if epochs is not None and ((number := as_integer(epochs)) is None or number < 1):
+        raise wrong_argument(f"`epochs` takes an integer, 1 or more, not {quote(epochs)}")
+    return runs.resume(
+        path, data=data, device=device, workers=workers, module=module, epochs=epochs, console=console, stop=stop
+    )
 
 
 def evaluate(

@@ -51,7 +51,7 @@ Examples:
     metavar="KEY=VALUE",
     help="Patch the recipe: --set-recipe optimizer.momentum=0.8; an empty value deletes the key.  [repeatable]",
 )
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N; with --resume, the new length.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="As --set-recipe batch_size=N.")
 @click.option("--lr", type=float, metavar="RATE", help="As --set-recipe optimizer.lr=RATE.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", help="As --set-recipe seed=N.")
@@ -112,9 +112,10 @@ def command(
         raise click.UsageError("specify a SPEC to train, or --resume RUN to continue a run")
     if spec is not None and resume is not None:
         raise click.UsageError("use either SPEC or --resume RUN: a run contains its spec")
-    fixed = (patches, sets, recipe, out, weights, overfit_batch, skip_bad, scale_schedule, force, spec_root)
+    others = [name for name, value in flags.items() if value is not None and name != "epochs"]
+    fixed = (others, recipe_sets, sets, recipe, out, weights, overfit_batch, skip_bad, scale_schedule, force, spec_root)
     if resume is not None and any(fixed):
-        message = "a run is continued unchanged: with --resume, only --data, --device and --workers are allowed"
+        message = "a run is continued unchanged: with --resume, only --data, --device, --workers and --epochs are allowed"
         raise click.UsageError(f"{message}; start a new run to change anything else")
     try:
         require_packages("training", *TRAINING)
@@ -146,11 +147,11 @@ def command(
                 if not dry_run:
                     held.enter_context(lock_run(folder, world, bar.say))
                 with bar.waiting("reading the data; the plan follows"):
-                    session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
+                    session, found = runs.open_run(folder, data, device, workers, bar.console(), world, None, epochs)
                 bar.say(describe_plan(session))
                 where = "from its start" if found is None else f"after step {found.step:,}"
                 bar.say(f"resume    {printable(str(folder))} {where}")
-                start = partial(session.train, folder, stop, found)
+                start = partial(runs.continue_run, folder, session, found, stop)
             else:
                 assert spec is not None
                 options = TrainOptions(

@@ -15,7 +15,7 @@ from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import require_choice
 from resnet_spec.inference.arguments import require_data, require_integer, require_precision
 from resnet_spec.inference.folding import prepare_for_inference
-from resnet_spec.inference.trained import load_trained
+from resnet_spec.inference.trained import find_data_of, load_trained
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.training.feeding import Machine, make_evaluation
 from resnet_spec.training.reading import Skipped, refuse_bad_image
@@ -64,7 +64,7 @@ def evaluate(
     data = None if data is None else require_data(data)
     trained = load_trained(path, device)
     facts = trained.facts
-    text = data or facts.data
+    text = data or find_data_of(Path(path), facts.data)
     opened = open_data(text, input=trained.analysis.input, split=facts.split, skip_bad=skip_bad, classes=len(facts.classes))
     refuse_channels(opened, facts.preparation.channels)
     with suppress(ValueError):  # other data may have too few images to hold some out

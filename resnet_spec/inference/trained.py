@@ -7,6 +7,7 @@ subject to the limits of specs, and classes and preparation must match the netwo
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, WeightsEr
 from resnet_spec.inference.arguments import require_device, require_run
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
+from resnet_spec.training.data_place import find_data
 from resnet_spec.training.device import find_device
 from resnet_spec.training.run_folder import BEST, LAST
-from resnet_spec.training.run_record import read_record
+from resnet_spec.training.run_record import RUN_FILE, read_record
 from resnet_spec.training.spec_subject import check_size
 from resnet_spec.weights.file import read_facts
 from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
@@ -62,6 +64,21 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False) ->
     load_weights(network, analysis, file)
     where = find_device(device)
     return Trained(facts, analysis, network.to(where).eval(), where)
+
+
+def find_data_of(path: Path, text: str) -> str:
+    """The `--data` argument of the data that weights were trained with, as they are found now. Raises ArgumentError.
+
+    `path` is a run folder or a file, `text` the argument that the weights name. The run, in whose folder the weights may be,
+    knows the place of its data.
+    """
+    run = path if path.is_dir() else path.parent
+    place = None
+    if (run / RUN_FILE).is_file():
+        with suppress(ArgumentError):  # a file of weights needs no run
+            record = read_record(run)
+            place = record.place if record.data == text else None
+    return find_data(text, place, run)
 
 
 def _find_weights(path: Path) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,15 +19,18 @@ from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, Resnet
 from resnet_spec.training import checkpoints
 from resnet_spec.training.checkpoint_form import Form
 from resnet_spec.training.console import Console
+from resnet_spec.training.data_place import find_data, place_data
 from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
 from resnet_spec.training.feeding import Machine
 from resnet_spec.training.images import prepare
+from resnet_spec.training.lengthening import check_length, keep_recipe, lengthen
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.recipe import Recipe, follow_input, read_recipe, reduce_to_one_batch, settle_precision
 from resnet_spec.training.run_folder import create, name_folder, read_environment, refuse_existing, writing
 from resnet_spec.training.run_lock import lock_run
 from resnet_spec.training.run_record import RUN_FILE, RunRecord, hash_text, read_record, write_json, write_record
+from resnet_spec.training.schedule import length_of
 from resnet_spec.training.scoring import computes_bf16
 from resnet_spec.training.session import Result, Session, open_session
 from resnet_spec.training.spec_subject import (
@@ -44,6 +48,7 @@ from resnet_spec.training.world import World, joined, launched, restarted
 from resnet_spec.weights.loading import refuse_beyond_memory, start_from
 
 ALONE = World()
+RECIPE = "recipe.yaml"
 
 
 def train(options: TrainOptions, console: Console | None = None, stop: Stop | None = None) -> Result:
@@ -67,16 +72,29 @@ def resume(
     device: str = "auto",
     workers: int | None = None,
     module: nn.Module | None = None,
+    epochs: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
-    """Continue a run to its end. Raises Interrupted where it was asked to stop, and what `open_run` raises."""
+    """Continue a run to its end, or to another number of epochs.
+
+    Raises Interrupted where it was asked to stop, and what `open_run` raises.
+    """
     console = console or Console.plain()
     with joined() as world:
         read_record(folder)  # before a lock is left in a folder that is none of a run
         with lock_run(folder, world, console.say):
-            session, found = open_run(folder, data, device, workers, console, world, module)
-            return session.train(folder, stop or Stop(), found)
+            session, found = open_run(folder, data, device, workers, console, world, module, epochs)
+            return continue_run(folder, session, found, stop or Stop())
+
+
+def continue_run(folder: Path, session: Session, found: checkpoints.Found | None, stop: Stop) -> Result:
+    """Train an opened run to its end. Where it has another length than in its folder, that is written there first."""
+    world = session.machine.world
+    if world.writes and session.recipe.epochs is not None and session.recipe.epochs != read_recipe(folder / RECIPE).epochs:
+        keep_recipe(folder, read_record(folder), session.recipe)
+    world.wait()
+    return session.train(folder, stop, found)
 
 
 def continues_after_failure(out: Path | None) -> bool:
@@ -125,7 +143,7 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
     if not options.force:
         session.memory.check()
     folder = options.out or name_folder(Path("runs"), f"{session.subject.name}-{session.recipe.name}")
-    return NewRun(session, _record(session, options), folder)
+    return NewRun(session, _record(session, options, folder), folder)
 
 
 def start_run(run: NewRun, stop: Stop) -> Result:
@@ -222,7 +240,7 @@ def _open_data(
     return open_training_data(text, recipe, input, classes, skip_bad=asked.skip_bad, overfit_batch=asked.overfit_batch)
 
 
-def _record(session: Session, options: TrainOptions) -> RunRecord:
+def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
     """What `run.json` is to say."""
     subject, data, feeds = session.subject, session.data, session.feeds
     return RunRecord(
@@ -249,6 +267,7 @@ def _record(session: Session, options: TrainOptions) -> RunRecord:
         weights=options.weights is not None,
         contents=session.contents,
         texts={name: hash_text(text) for name, text in _texts(session).items()},
+        place=place_data(data.text, folder),
     )
 
 
@@ -266,22 +285,27 @@ def open_run(
     console: Console,
     world: World = ALONE,
     module: nn.Module | None = None,
+    epochs: int | None = None,
 ) -> tuple[Session, checkpoints.Found | None]:
     """A run as it is in its folder, and its newest checkpoint that can be read, if there is one.
 
+    `epochs` is another length of the run. Nothing is written.
+
     Raises:
-        ArgumentError: the folder is not that of a run, or needs a `module`.
+        ArgumentError: the folder is not that of a run, or needs a `module`; its data are not found; it cannot have that length.
         WeightsError: its spec is another network than the run began with.
         DataError: the data are not those that the run began with.
         RecipeError, SpecError, TrainingError: as for a new run.
     """
     console = console if world.writes else Console.silent()
     record = read_record(folder)
-    text = record.data if data is None else data
+    text = find_data(record.data, record.place, folder) if data is None else data
     if record.module and module is None:
         message = "a run of a module that is not from a spec is resumed in Python: resume(folder, module=...)"
         raise ArgumentError([Diagnostic("not-a-run", message, None)])
-    recipe = read_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder / RECIPE)
+    if epochs is not None:
+        recipe = lengthen(folder, record, recipe, epochs)
     hold = frozenset(record.held) if record.skip_bad else None
     machine = Machine(find_device(device), world, workers, record.skip_bad, hold)
     if module is not None:
@@ -292,13 +316,19 @@ def open_run(
         opened = _open_data(text, recipe, spec.analysis.input, spec.outputs, record)
         subject = subject_of_spec(spec, recipe, record.preparation, prove=False)  # its text is the one document
     refuse_channels(opened, record.preparation.channels)
+    notes = opened.notes
+    if data is None:  # weights name the data as at the start, wherever they were found
+        opened = replace(opened, text=record.data)
+        notes = (*notes, *([f"the data are read from {text}"] if text != record.data else []))
     session = open_session(
-        subject, recipe, opened, record.preparation, machine, (*opened.notes, *_note_threads(folder, machine)), console
+        subject, recipe, opened, record.preparation, machine, (*notes, *_note_threads(folder, machine)), console
     )
     for name, expected in (record.texts or {}).items():
-        _check_text(folder, name, expected)
+        _check_text(folder, name, (expected, record.replaced if name == RECIPE else expected))
     _check_data(session, record, text)
-    found = checkpoints.newest(folder, console.say, _form(session))
+    found = checkpoints.newest(folder, console.say, _form(session, read_recipe(folder / RECIPE)))
+    if found is not None and epochs is not None:
+        check_length(folder, record, epochs, session.feeds.training.steps_per_epoch, found.state)
     if found is None and record.unrepeatable:
         message = (
             f"{printable(str(folder))} has no checkpoint that can be read, and its seed cannot give the weights it began with"
@@ -307,10 +337,11 @@ def open_run(
     return session, found
 
 
-def _form(session: Session) -> Form:
-    """What a checkpoint of a run must be like."""
-    recipe, per_epoch = session.recipe, session.feeds.training.steps_per_epoch
-    return Form(session.subject.module, recipe, recipe.iterations or (recipe.epochs or 0) * per_epoch)
+def _form(session: Session, began: Recipe) -> Form:
+    """What a checkpoint of a run must be like. `began` is the recipe in its folder, which may have another length."""
+    per_epoch = session.feeds.training.steps_per_epoch
+    steps = max(length_of(recipe, per_epoch).steps for recipe in (session.recipe, began))
+    return Form(session.subject.module, session.recipe, steps)
 
 
 def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:
@@ -322,11 +353,11 @@ def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:
     return spec
 
 
-def _check_text(folder: Path, name: str, expected: str) -> None:
+def _check_text(folder: Path, name: str, expected: Collection[str | None]) -> None:
     """Raise ArgumentError where a file of a run is not as it was written."""
     path = folder / name
     try:
-        changed = hash_text(path.read_text(encoding="utf-8")) != expected
+        changed = hash_text(path.read_text(encoding="utf-8")) not in expected
     except (OSError, ValueError) as error:
         raise ArgumentError([Diagnostic("not-a-run", f"cannot read {printable(str(path))}: {error}", None)]) from None
     if changed:

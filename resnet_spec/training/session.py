@@ -30,6 +30,7 @@ from resnet_spec.training.failures import explain
 from resnet_spec.training.feeding import Feeds, Machine, feed
 from resnet_spec.training.fitting import check_recipe
 from resnet_spec.training.layout import reason_against_channels_last
+from resnet_spec.training.lengthening import FREE_OF_LENGTH
 from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.norms import check_norms
@@ -138,7 +139,9 @@ class Session:
             self._restore(loop, folder, restored)
             if loop.is_finished:
                 done = count_text(len(loop.progress.rows), "epoch")
-                self.console.say(f"finished  the run has trained its {done}; nothing is left but to write its report again")
+                can = not loop.progress.stopped_early and self.recipe.schedule.op in FREE_OF_LENGTH
+                more = "; `--epochs N` trains on" if can else ""
+                self.console.say(f"finished  the run has trained its {done}; its report is written again{more}")
         try:
             with stop.listening(), deterministic_algorithms(self.recipe.deterministic):
                 if save_first:

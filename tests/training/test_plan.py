@@ -277,7 +277,7 @@ def test_a_run_of_its_whole_length_did_not_stop_early(tmp_path: Path) -> None:
 
 def progress(bar: Bar, capsys: pytest.CaptureFixture[str], steps: list[float], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of a run of 1,000 steps whose first ones end at some seconds after its start."""
-    now = bar.started
+    now = clock = bar.started
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     for number, seconds in enumerate(steps, 1):
         clock = now + seconds

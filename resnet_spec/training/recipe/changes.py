@@ -24,6 +24,11 @@ def settle_precision(recipe: Recipe, computes_bf16: bool) -> Recipe:
     return _change(recipe, {"precision": "bf16" if computes_bf16 else "fp32"})
 
 
+def set_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe for another length of the run."""
+    return _change(recipe, {"epochs": epochs, "iterations": None})
+
+
 def reduce_to_one_batch(recipe: Recipe) -> Recipe:
     """The recipe for learning a single batch by heart: nothing random, a constant rate, no validation.
 
