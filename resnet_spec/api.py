@@ -435,6 +435,7 @@ def evaluate(
     workers: int | None = None,
     skip_bad: bool = False,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
 ) -> Evaluation:
     """Evaluate trained weights on data.
 
@@ -446,6 +447,7 @@ def evaluate(
         device, workers, skip_bad: as for `train`.
         batch_size: the number of images in a batch; the scores do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
+        module: the module that was trained, if it was not built from a spec. It is copied, and the copy takes the weights.
 
     Returns:
         Evaluation: the mean loss, top-1 and top-5 accuracy (0 to 1), the confusion matrix, and the images that were left out.
@@ -467,6 +469,7 @@ def evaluate(
         workers=workers,
         skip_bad=skip_bad,
         precision=precision,
+        module=module,
     )
 
 
@@ -478,6 +481,7 @@ def predict(
     device: str = "auto",
     batch_size: int = 64,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
 ) -> list[Prediction]:
     """Predict the classes of images.
 
@@ -488,6 +492,7 @@ def predict(
         device: as for `train`.
         batch_size: the number of images in a batch; the predictions do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
+        module: the module that was trained, if it was not built from a spec. It is copied, and the copy takes the weights.
 
     Returns:
         A Prediction for each image, in the order of `images`; those of a folder are sorted by path. `classes` holds pairs of
@@ -502,4 +507,4 @@ def predict(
     require_packages("predicting", *NETWORKS)
     from resnet_spec.inference.predict import predict
 
-    return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision)
+    return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision, module=module)

@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ops": ((), ("torch",)),
     "graph": (("diagnostics", "ops"), ()),
     "analysis": (("diagnostics", "ops", "graph"), ()),
+    "analysis.table": (("_system.packages", "ops", "analysis"), ("pandas",)),
     "lowering": (
         (
             *("diagnostics", "language.spec", "language.expressions", "language.library", "language.editing"),

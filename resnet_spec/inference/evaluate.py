@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from torch import nn
 
 from resnet_spec.data import BadImage, Data, Split, open_data
 from resnet_spec.data.preparation import refuse_channels
@@ -17,6 +18,7 @@ from resnet_spec.inference.arguments import require_data, require_integer, requi
 from resnet_spec.inference.folding import prepare_for_inference
 from resnet_spec.inference.trained import find_data_of, load_trained
 from resnet_spec.report.confusion import ConfusionMatrix
+from resnet_spec.report.tables import percent_text
 from resnet_spec.training.feeding import Machine, make_evaluation
 from resnet_spec.training.reading import Skipped, refuse_bad_image
 from resnet_spec.training.recipe import Precision
@@ -40,6 +42,11 @@ class Evaluation:
     classes: tuple[str, ...]
     skipped: dict[str, str]
 
+    def __repr__(self) -> str:
+        of = f"{self.scores.images:,} {self.split} images of {printable(self.data)}"
+        accuracy = percent_text(self.scores.accuracy)
+        return f"<Evaluation of {printable(self.name)} on {of}: accuracy {accuracy}, loss {self.scores.loss:.4f}>"
+
     @property
     def confusion(self) -> ConfusionMatrix:
         return self.scores.table(self.classes)
@@ -55,6 +62,7 @@ def evaluate(
     workers: int | None = None,
     skip_bad: bool = False,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
 ) -> Evaluation:
     """Evaluate trained weights on data. `resnet_spec.evaluate` describes the arguments and the errors."""
     split = require_choice("split", split, SPLITS, SYNONYMS)
@@ -62,10 +70,10 @@ def evaluate(
     batch_size = require_integer("batch_size", batch_size, 1)
     workers = None if workers is None else require_integer("workers", workers, 0)
     data = None if data is None else require_data(data)
-    trained = load_trained(path, device)
+    trained = load_trained(path, device, module=module)
     facts = trained.facts
     text = data or find_data_of(Path(path), facts.data)
-    opened = open_data(text, input=trained.analysis.input, split=facts.split, skip_bad=skip_bad, classes=len(facts.classes))
+    opened = open_data(text, input=trained.input, split=facts.split, skip_bad=skip_bad, classes=len(facts.classes))
     refuse_channels(opened, facts.preparation.channels)
     with suppress(ValueError):  # other data may have too few images to hold some out
         opened = with_held_out(opened, *facts.hold_out)

@@ -22,6 +22,7 @@ from resnet_spec.diagnostics import (
 )
 from resnet_spec.report.pictures import FinalScores, FinishedRun, write_pictures
 from resnet_spec.report.record import EpochRow, Timing
+from resnet_spec.report.tables import percent_text
 from resnet_spec.training import checkpoints
 from resnet_spec.training.amounts import count_text
 from resnet_spec.training.console import Console
@@ -64,6 +65,16 @@ class Result:
     preparation: Preparation = field(repr=False)
     skipped: dict[str, str] = field(repr=False)
     stopped_early: str = field(default="", repr=False)
+
+    def __repr__(self) -> str:
+        facts = [count_text(len(self.rows), "epoch")]
+        if self.best_epoch and (best := self.rows[self.best_epoch - 1].validation_accuracy) is not None:
+            facts.append(f"validation accuracy {percent_text(best)} (epoch {self.best_epoch})")
+        elif self.test is None and self.rows:
+            facts.append(f"training accuracy {percent_text(self.rows[-1].train_accuracy)}, nothing held out")
+        if self.test is not None:
+            facts.append(f"test accuracy {percent_text(self.test.accuracy)}")
+        return f"<Result in {printable(str(self.folder))}: {', '.join(facts)}>"
 
     @property
     def test_accuracy(self) -> float | None:
