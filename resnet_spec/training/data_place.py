@@ -49,7 +49,7 @@ def find_data(text: str, place: DataPlace | None, run: Path) -> str:
             return text if same else f"{text.partition(':')[0]}:{os.path.normpath(os.path.abspath(each))}"
     message = f"the data of the run, {printable(text)}, are not at {printable(str(places[0]))}"
     if len(places) > 2:
-        message += f", and not at {printable(os.path.normpath(places[1]))} beside the run"
+        message += f", nor, relative to the run, at {printable(os.path.normpath(places[1]))}"
     help = f"say where they are now: `--data {text.partition(':')[0]}:DIR`"
     raise ArgumentError([Diagnostic("missing-data", message, None, help=help)])
 

@@ -49,6 +49,7 @@ from resnet_spec.weights.loading import refuse_beyond_memory, start_from
 
 ALONE = World()
 RECIPE = "recipe.yaml"
+QUICK, OWN_IMAGES = "quick", "scratch-small"  # the recipes of runs that name none: on synthetic images, and on a folder
 
 
 def train(options: TrainOptions, console: Console | None = None, stop: Stop | None = None) -> Result:
@@ -139,6 +140,8 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
     parts = _prepare_module(options, machine) if isinstance(options.spec, nn.Module) else _prepare_spec(options, machine)
     notes = (*parts.notes, *parts.data.notes)
     console = console if world.writes else Console.silent()
+    if options.recipe is None and parts.data.kind == "folder" and parts.recipe.name == OWN_IMAGES:
+        notes = (f"no recipe is named; `{OWN_IMAGES}` is the one for folders of images (`--recipe` names another)", *notes)
     session = open_session(parts.subject, parts.recipe, parts.data, parts.preparation, machine, notes, console)
     if not options.force:
         session.memory.check()
@@ -217,12 +220,19 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
 
 
 def _read_recipe(analysis: Analysis | None, options: TrainOptions) -> Recipe:
-    """The recipe of the options, else the spec's own, else that of synthetic images; `analysis` is None for a module."""
+    """The recipe of the options, else the spec's own, else one for the kind of data; `analysis` is None for a module."""
+    kind = options.data.partition(":")[0]
     recipe = options.recipe
+    if recipe is None and kind == "synthetic":
+        recipe = QUICK
+    if recipe is None and analysis is not None:
+        recipe = analysis.spec.recipe
+    if recipe is None and kind == "folder":
+        recipe = OWN_IMAGES
+    if recipe is None and analysis is None:
+        recipe = QUICK
     if recipe is None:
-        is_quick = analysis is None or options.data.partition(":")[0] == "synthetic"
-        recipe = "quick" if is_quick else analysis.spec.recipe
-    if recipe is None:
+        assert analysis is not None
         help = "name one with `--recipe`; `resnet-spec list --recipes` lists the shipped ones"
         message = f"{analysis.spec.name} names no recipe, and none was given"
         raise ArgumentError([Diagnostic("missing-recipe", message, None, help=help)])
@@ -337,10 +347,10 @@ def open_run(
     return session, found
 
 
-def _form(session: Session, began: Recipe) -> Form:
+def _form(session: Session, began: Recipe | None = None) -> Form:
     """What a checkpoint of a run must be like. `began` is the recipe in its folder, which may have another length."""
     per_epoch = session.feeds.training.steps_per_epoch
-    steps = max(length_of(recipe, per_epoch).steps for recipe in (session.recipe, began))
+    steps = max(length_of(recipe, per_epoch).steps for recipe in (session.recipe, began or session.recipe))
     return Form(session.subject.module, session.recipe, steps)
 
 

@@ -322,6 +322,7 @@ def open_session(
         if reason is not None:
             recipe = replace(recipe, channels_last=False)
             notes = (*notes, f"channels_last is off: {reason}")
+    recipe = replace(recipe, augment=recipe.augment.for_images_of(*preparation.size))
     norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in subject.module.modules())
     if norms and data.train is not None:
         check_norms(subject.module, recipe, (preparation.channels, *preparation.size), len(data.train), machine.world)

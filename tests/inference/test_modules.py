@@ -61,7 +61,10 @@ def test_a_run_of_a_module_predicts_with_the_module(ran: tuple[Path, Result]) ->
         (lambda: module(classes=3), "other-weights"),
         (lambda: nn.Linear(2, 2), "other-weights"),
         (lambda: "resnet18", "invalid-argument"),
-        (lambda: nn.Sequential(*list(module())[:4], nn.Linear(400, 2), nn.Identity(), nn.Flatten(0)), "data-classes"),
+        (
+            lambda: nn.Sequential(*list(module().children())[:4], nn.Linear(400, 2), nn.Identity(), nn.Flatten(0)),
+            "data-classes",
+        ),
     ],
 )
 def test_another_module_is_refused(ran: tuple[Path, Result], give: Callable[[], nn.Module], code: str) -> None:

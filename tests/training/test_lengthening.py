@@ -86,7 +86,7 @@ def test_a_run_killed_while_its_length_is_written_has_one_or_the_other(tmp_path:
 
     for name, epochs in (("write_atomically", 1), ("write_record", 2)):
         run = shutil.copytree(tmp_path / "run", tmp_path / name)
-        calls = []
+        calls: list[int] = []
         original = getattr(lengthening, name)
 
         def die(*arguments: Any, name: str = name, calls: list[int] = calls, original: Any = original) -> None:

@@ -16,12 +16,13 @@ from resnet_spec.cli import group
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import DataError
 from resnet_spec.language.schemas import schema_document
-from resnet_spec.training import loop, session
+from resnet_spec.training import loop, runs, session
 from resnet_spec.training.console import Console
+from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.plan import describe_augment, describe_plan
 from resnet_spec.training.recipe import Augment, read_recipe
 from resnet_spec.training.schedule import factor, find_beyond, length_of
-from tests.training.tiny import DATA, SPEC, ready, recipe, refused, train
+from tests.training.tiny import DATA, SPEC, ready, recipe, refused, train, write_folder
 
 pytestmark = pytest.mark.torch
 ALONE = "synthetic:classes=4,size=12,train=80,validation=0,test=0"
@@ -75,6 +76,20 @@ def test_the_plan_says_that_nothing_is_held_out() -> None:
     assert "nothing is held out, so no figure says how the network does on new images" in plan
     assert "hold_out=0.1" in plan
     assert "nothing is held out" not in describe_plan(ready(ALONE, hold_out=0.2))
+
+
+@pytest.mark.parametrize("of", ["spec", "module"])
+def test_a_folder_without_a_recipe_is_trained_by_one_for_own_images(tmp_path: Path, of: str) -> None:
+    data = write_folder(tmp_path / "data")
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2))
+    given: Any = {"spec": SPEC} if of == "spec" else {"spec": module, "input": (3, 32, 32)}
+    started = runs.prepare_run(TrainOptions(data=data, device="cpu", workers=0, **given), Console.silent()).session
+    plan = describe_plan(started)
+    assert started.recipe.name == "scratch-small"
+    assert "no recipe is named; `scratch-small` is the one for folders of images" in plan
+    assert f"a border of {4 if of == 'module' else 2} pixels" in plan  # an eighth of the size
+    named = TrainOptions(data=data, device="cpu", workers=0, recipe="scratch-small", **given)
+    assert "no recipe is named" not in describe_plan(runs.prepare_run(named, Console.silent()).session)
 
 
 # --- the schedule and the length of the run --------------------------------------------------------------------------------

@@ -233,6 +233,15 @@ def test_null_turns_a_kind_of_checkpoint_off(save: str, means: tuple[float | Non
     assert (patched.save_minutes, patched.save_steps) == (None, None)
 
 
+def test_a_border_below_one_is_a_fraction_of_the_size() -> None:
+    found = read_recipe({"epochs": 1, "augment": {"random_crop": {"padding": 0.125}}}).augment
+    assert [found.for_images_of(*size).crop for size in ((32, 32), (224, 224), (64, 48))] == [4, 28, 6]
+    pixels = read_recipe({"epochs": 1, "augment": {"random_crop": {"padding": 4}}}).augment
+    assert pixels.for_images_of(224, 224) == pixels == Augment(crop=4)
+    (finding,) = refused("recipe: 1\nepochs: 1\naugment: {random_crop: {padding: 4.5}}\n")
+    assert (finding.code, str(finding.span)) == ("recipe-augment", "<recipe>:3:25")
+
+
 def test_null_deletes() -> None:
     base = "recipe: 1\nextends: he2015-cifar-warmup\n"
     assert read_recipe(base + "warmup: null\n").warmup is None

@@ -218,8 +218,9 @@ def _warmup(written: Section) -> Warmup:
 def _augment(written: Section) -> Augment:
     crop, resized = written.section("random_crop"), written.section("random_resized_crop")
     policy, erasing = written.section("rand_augment"), written.section("random_erasing")
+    padding = crop.number("padding")
     return Augment(
-        crop=crop.integer("padding") if written.has("random_crop") else None,
+        crop=int(padding) if written.has("random_crop") else None,
         crop_mode=crop.word("mode", ("constant", "reflect")),
         resized_crop=(*resized.pair("scale"), *resized.pair("ratio")) if written.has("random_resized_crop") else None,
         flip=written.number("random_horizontal_flip"),
@@ -230,6 +231,7 @@ def _augment(written: Section) -> Augment:
         erasing_scale=erasing.pair("scale"),
         mixup=written.number("mixup"),
         cutmix=written.number("cutmix"),
+        crop_share=padding if written.has("random_crop") and padding < 1 else 0.0,
     )
 
 
