@@ -80,7 +80,7 @@ def test_the_python_runs() -> None:
 @pytest.mark.torch
 @pytest.mark.training
 def test_the_first_steps_work_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Typed one after the other in an empty folder with a small archive; only the training is cut short, and draws no pictures."""
+    """Typed one after the other in an empty folder with a small archive; only the training is cut short, without pictures."""
     monkeypatch.setattr(session, "write_pictures", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     write_archive(tmp_path / "images.zip")
