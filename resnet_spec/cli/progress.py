@@ -1,4 +1,4 @@
-"""The progress of a training run: a bar on a terminal, else a line every few seconds, and a line for each epoch."""
+"""Progress: of a training run, a bar on a terminal, else a line every few seconds, and a line for each epoch; of counting."""
 
 from __future__ import annotations
 
@@ -106,3 +106,31 @@ class Bar:
         line = f"[{'#' * full}{'.' * (WIDTH - full)}] {facts}"
         click.echo("\r" + line.ljust(self.shown), nl=False)
         self.shown = max(self.shown, len(line))
+
+
+class CountLine:
+    """What is counted, in one line of standard error that is drawn again and again; nothing if that is not a terminal."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.shown = 0
+        self.drawn_at = time.monotonic()
+
+    def show(self, doing: str, done: int, of: int | None) -> None:
+        """Draw the line, if that is due: how many images of how many."""
+        now = time.monotonic()
+        if not self.terminal or now - self.drawn_at < EVERY:
+            return
+        self.drawn_at = now
+        line = f"{doing}: {done:,} images"
+        if of:
+            full = WIDTH * done // of
+            line = f"[{'#' * full}{'.' * (WIDTH - full)}] {doing}: {done:,} of {of:,} images"
+        click.echo("\r" + line.ljust(self.shown), nl=False, err=True)
+        self.shown = max(self.shown, len(line))
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self.shown:
+            click.echo("\r" + " " * self.shown + "\r", nl=False, err=True)
+            self.shown = 0

@@ -11,6 +11,8 @@ import numpy as np
 from torch import nn
 
 from resnet_spec.data import BadImage, Data, Split, open_data
+from resnet_spec.data.class_names import find_near_miss
+from resnet_spec.data.levels import apply_levels
 from resnet_spec.data.preparation import refuse_channels
 from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import require_choice
@@ -73,11 +75,19 @@ def evaluate(
     trained = load_trained(path, device, module=module)
     facts = trained.facts
     text = data or find_data_of(Path(path), facts.data)
-    opened = open_data(text, input=trained.input, split=facts.split, skip_bad=skip_bad, classes=len(facts.classes))
+    opened = open_data(
+        text,
+        input=trained.input,
+        split=facts.split,
+        skip_bad=skip_bad,
+        classes=len(facts.classes),
+        purpose="evaluate",
+        version=facts.rules,
+    )
     refuse_channels(opened, facts.preparation.channels)
     with suppress(ValueError):  # other data may have too few images to hold some out
-        opened = with_held_out(opened, *facts.hold_out)
-    opened = _with_classes(opened, facts.classes)
+        opened = with_held_out(opened, *facts.hold_out, facts.rules)
+    opened = apply_levels(_with_classes(opened, facts.classes), facts.preparation.levels)
     splits: dict[SplitName, Split | None] = {"train": opened.train, "validation": opened.validation, "test": opened.test}
     chosen = splits[split]
     if chosen is None:
@@ -104,7 +114,8 @@ def _with_classes(data: Data, classes: tuple[str, ...]) -> Data:
     if unknown:
         message = f"the data have a class `{printable(unknown[0])}` that the network does not have"
         known = ", ".join(printable(name) for name in classes[:12])
-        raise DataError([Diagnostic("data-classes", message, None, help=f"its classes are {known}")])
+        help = find_near_miss(unknown[0], classes) or f"its classes are {known}"
+        raise DataError([Diagnostic("data-classes", message, None, help=help)])
     numbers = np.array([classes.index(name) for name in data.classes])
 
     def renumber(split: Split | None) -> Split | None:

@@ -13,7 +13,8 @@ from torch import nn
 
 from resnet_spec.data import BadImage
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.decode import SUFFIXES, read_image
+from resnet_spec.data.decode import read_image
+from resnet_spec.data.listing import Listing
 from resnet_spec.data.preparation import normalize, refuse_image_files
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
@@ -81,7 +82,7 @@ def _predict_batch(trained: Trained, module: Inference, files: list[Path], top: 
 def _read(trained: Trained, file: Path) -> Pixels | BadImage:
     """Read an image as the network takes it; or why it cannot be read."""
     try:
-        image = read_image(file)
+        image = read_image(file, levels=trained.facts.preparation.levels)
     except BadImage as bad:
         return bad
     return trained.facts.preparation.for_images_of((image.shape[0], image.shape[1])).apply(image)
@@ -104,27 +105,12 @@ def _paths(images: object) -> list[Path]:
 
 
 def _files(path: Path) -> list[Path]:
-    """The image at a path, or those below a folder, sorted. Raises ArgumentError if there are none."""
+    """The image at a path, or those below a folder, sorted, as `train` lists them. Raises ArgumentError if there are none."""
     if os.path.isdir(path):
-        files = sorted(file for file in _below(path) if file.suffix.lower() in SUFFIXES)
+        files = sorted(path / name for name in Listing(path).images(""))
         if not files:
             raise ArgumentError([Diagnostic("missing-file", f"there are no images in {printable(str(path))}", None)])
         return files
     if not os.path.exists(path):
         raise ArgumentError([Diagnostic("missing-file", f"there is no file {printable(str(path))}", None)])
     return [path]
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """The files below a folder, except in folders that are links or cannot be read."""
-    waiting = [str(folder)]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif os.path.isfile(entry.path):  # of a link to itself, `entry.is_file()` raises OSError
-                        yield Path(entry.path)
-        except OSError:
-            continue

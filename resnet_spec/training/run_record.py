@@ -35,6 +35,7 @@ class RunRecord:
     `weights` mean that the run began with weights that its seed cannot give. `contents` is a hash of the content of images, and
     `texts` has hashes of the files of the run that determine what it computes; `place` is where the data are. Runs of version
     0.1.0 have none of these. `replaced` is the hash of a recipe that is being replaced, and may still be there.
+    `data_version` is that of the rules by which the data were read and divided; without it, it is 1.
     """
 
     name: str
@@ -58,6 +59,7 @@ class RunRecord:
     texts: Mapping[str, str] | None = None
     place: DataPlace | None = None
     replaced: str | None = None
+    data_version: int = 1
     format: int = RUN_FORMAT
 
     @property
@@ -98,6 +100,7 @@ def write_record(run: Path, record: RunRecord) -> None:
             **({} if record.texts is None else {"texts": dict(record.texts)}),
             **({} if record.place is None else {"data_folder": asdict(record.place)}),
             **({} if record.replaced is None else {"replaced": record.replaced}),
+            **({} if record.data_version == 1 else {"data_version": record.data_version}),
         },
     )
 
@@ -151,6 +154,7 @@ def _record_of_data(data: Any) -> RunRecord:
         texts=_read_hashes(data) if "texts" in data else None,
         place=_read_place(data) if "data_folder" in data else None,
         replaced=_typed(data, "replaced", str) if "replaced" in data else None,
+        data_version=_typed(data, "data_version", int) if "data_version" in data else 1,
         format=_typed(data, "format", int),
     )
 

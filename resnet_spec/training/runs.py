@@ -14,6 +14,7 @@ from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data
+from resnet_spec.data.dividing import DATA_VERSION
 from resnet_spec.data.preparation import Preparation, refuse_channels
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.training import checkpoints
@@ -23,6 +24,7 @@ from resnet_spec.training.data_place import find_data, place_data
 from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
 from resnet_spec.training.feeding import Machine
+from resnet_spec.training.held_out import HeldOut, list_held_out, write_held_out
 from resnet_spec.training.images import prepare
 from resnet_spec.training.lengthening import check_length, keep_recipe, lengthen
 from resnet_spec.training.options import TrainOptions
@@ -110,6 +112,7 @@ class NewRun:
     session: Session
     record: RunRecord
     folder: Path
+    held_out: HeldOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
     if not options.force:
         session.memory.check()
     folder = options.out or name_folder(Path("runs"), f"{session.subject.name}-{session.recipe.name}")
-    return NewRun(session, _record(session, options, folder), folder)
+    return NewRun(session, _record(session, options, folder), folder, list_held_out(parts.data))
 
 
 def start_run(run: NewRun, stop: Stop) -> Result:
@@ -172,6 +175,7 @@ def _train_in(run: NewRun, stop: Stop) -> Result:
             refuse_existing(folder)  # another run may have begun and ended in it since
             with writing(folder):
                 write_json(folder / "environment.json", describe_environment())
+                write_held_out(folder, run.held_out)
                 for name, text in _texts(session).items():
                     write_atomically(folder / name, text.encode("utf-8"))
                 write_record(folder, run.record)  # the last: with it the run can be resumed
@@ -247,7 +251,9 @@ def _recipe_for_machine(recipe: Recipe, options: TrainOptions, machine: Machine)
 def _open_data(
     text: str, recipe: Recipe, input: tuple[int, int, int], classes: int | None, asked: TrainOptions | RunRecord
 ) -> Data:
-    return open_training_data(text, recipe, input, classes, skip_bad=asked.skip_bad, overfit_batch=asked.overfit_batch)
+    version = asked.data_version if isinstance(asked, RunRecord) else DATA_VERSION
+    options = {"skip_bad": asked.skip_bad, "overfit_batch": asked.overfit_batch}
+    return open_training_data(text, recipe, input, classes, **options, version=version)
 
 
 def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
@@ -278,6 +284,7 @@ def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
         contents=session.contents,
         texts={name: hash_text(text) for name, text in _texts(session).items()},
         place=place_data(data.text, folder),
+        data_version=DATA_VERSION,
     )
 
 

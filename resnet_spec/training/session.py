@@ -10,6 +10,7 @@ from torch import nn
 
 from resnet_spec._system.packages import require_packages
 from resnet_spec.data import Data
+from resnet_spec.data.levels import apply_levels
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import (
     ArgumentError,
@@ -185,6 +186,7 @@ class Session:
             step=0,
             split=self.recipe.split,
             hold_out=(self.recipe.hold_out, self.recipe.seed),
+            data_version=None if self.data.version == 1 else self.data.version,
         )
 
     def _restore(self, loop: Loop, folder: RunFolder, restored: checkpoints.Found) -> None:
@@ -324,6 +326,7 @@ def open_session(
             notes = (*notes, f"channels_last is off: {reason}")
     recipe = replace(recipe, augment=recipe.augment.for_images_of(*preparation.size))
     norms = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in subject.module.modules())
+    data = apply_levels(data, preparation.levels)
     if norms and data.train is not None:
         check_norms(subject.module, recipe, (preparation.channels, *preparation.size), len(data.train), machine.world)
     feeds = feed(data, recipe, preparation, machine, 2 if norms else 1)

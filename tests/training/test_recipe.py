@@ -294,7 +294,17 @@ PATCHES = st.lists(
             ["schedule=cosine", "schedule={op: polynomial, power: 2}", "schedule={op: multistep, milestones: [1.5]}"]
         ),
         st.floats(0, 9).map(lambda x: f"warmup={{length: {x!r}, shape: constant}}"),
-        st.sampled_from(["resize=[12, 34]", "resize=99", "crop=7", "crop=[7, 8]", "interpolation=nearest"]),
+        st.sampled_from(
+            [
+                "resize=[12, 34]",
+                "resize=99",
+                "crop=7",
+                "crop=[7, 8]",
+                "interpolation=nearest",
+                "levels=data",
+                "levels=[0.5, 1e5]",
+            ]
+        ),
         st.floats(0, 1).map(lambda x: f"augment.random_horizontal_flip={x!r}"),
         st.sampled_from(["augment.mixup=0.2", "augment.random_erasing={}", "augment.rand_augment={magnitude: 3}"]),
         st.lists(st.floats(1e-6, 1), min_size=1, max_size=4).map(lambda s: f"normalize.std={s!r}"),
@@ -360,6 +370,11 @@ MISTAKES = [
     ("epochs: 5\nresize: [5]", 3, "wrong-length", "[height, width]"),
     ("epochs: 5\nresize: 0", 3, "out-of-range", "1 or more"),
     ("epochs: 5\ncrop: big", 3, "wrong-type", "crop: 224"),
+    ("epochs: 5\nlevels: [4095, 0]", 3, "recipe-levels", "`levels: [0, 4095]`"),
+    ("epochs: 5\nlevels: [7, 7]", 3, "recipe-levels", "for example `levels: data`"),
+    ("epochs: 5\nlevels: date", 3, "unknown-word", "did you mean `data`?"),
+    ("epochs: 5\nlevels: 4095", 3, "wrong-type", "for example `levels: data`"),
+    ("epochs: 5\nlevels: [4095]", 3, "wrong-length", "for example `levels: data`"),
     ("epochs: 5\nnormalize: {std: [0, 1, 1]}", 3, "recipe-normalize", "none"),
     ("epochs: 5\nnormalize: {std: [-1]}", 3, "recipe-normalize", "none"),
     ("epochs: 5\nnormalize: {mean: imagnet}", 3, "unknown-word", "did you mean `imagenet`?"),
@@ -452,7 +467,7 @@ def fields_in(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dic
 FIELDS = list(fields_in(SCHEMA))
 NO_DEFAULT = {  # they are absent, or must be written
     *(".name", ".about", ".source", ".accuracy", ".extends", ".epochs", ".iterations", ".resize", ".crop", ".init", ".warmup"),
-    *(".ema", ".early_stopping", ".clip_norm", ".optimizer.op", ".schedule.op", ".schedule.multistep.milestones"),
+    *(".levels", ".ema", ".early_stopping", ".clip_norm", ".optimizer.op", ".schedule.op", ".schedule.multistep.milestones"),
     *(".warmup.length", ".warmup.until_train_error", ".save.steps"),
     *(".augment.random_crop", ".augment.random_resized_crop", ".augment.rand_augment", ".augment.random_erasing"),
 }

@@ -19,9 +19,19 @@ def find_contradictions(recipe: Recipe) -> Iterator[Diagnostic]:
     yield from _batch(recipe)
     yield from _splits(recipe)
     yield from _augment(recipe)
+    yield from _levels(recipe)
     if isinstance(recipe.std, tuple) and not all(value > 0 for value in recipe.std):
         help = "to divide by nothing, write 1, or `std: none`"
         yield Diagnostic("recipe-normalize", "a standard deviation is above 0", recipe.place("normalize", "std"), help=help)
+
+
+def _levels(recipe: Recipe) -> Iterator[Diagnostic]:
+    if isinstance(recipe.levels, tuple) and recipe.levels[0] >= recipe.levels[1]:
+        least, most = recipe.levels
+        swapped = f"write the smaller value first: `levels: [{most:g}, {least:g}]`"
+        message = "the first of the levels, which becomes black, is not below the second"
+        help = swapped if most < least else "for example `levels: data`"
+        yield Diagnostic("recipe-levels", message, recipe.place("levels"), help=help)
 
 
 def _length(recipe: Recipe) -> Iterator[Diagnostic]:

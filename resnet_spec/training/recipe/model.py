@@ -105,6 +105,7 @@ class Recipe:
     resize: int | tuple[int, int] | None
     interpolation: Interpolation
     crop: tuple[int, int] | None
+    levels: Literal["data"] | tuple[float, float] | None
     augment: Augment
     mean: Statistic
     std: Statistic

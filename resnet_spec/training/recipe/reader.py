@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, RecipeError, Source, Span, suggestion
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
@@ -150,6 +150,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         resize=top.size("resize"),
         interpolation=top.word("interpolation", _INTERPOLATIONS),
         crop=(crop, crop) if isinstance(crop, int) else crop,
+        levels=_levels(top),
         augment=_augment(top.section("augment")),
         mean=_statistic(normalize, "mean"),
         std=_statistic(normalize, "std"),
@@ -233,6 +234,15 @@ def _augment(written: Section) -> Augment:
         cutmix=written.number("cutmix"),
         crop_share=padding if written.has("random_crop") and padding < 1 else 0.0,
     )
+
+
+def _levels(top: Section) -> Literal["data"] | tuple[float, float] | None:
+    match top.value("levels"):
+        case list():
+            return top.pair("levels")
+        case None:
+            return None
+    return "data"
 
 
 def _statistic(normalize: Section, key: str) -> Statistic:
