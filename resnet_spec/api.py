@@ -429,7 +429,7 @@ def evaluate(
     path: str | Path,
     data: str | None = None,
     *,
-    split: Literal["train", "validation", "test"] = "test",
+    split: Literal["train", "validation", "test", "all"] | None = None,
     device: str = "auto",
     batch_size: int = 256,
     workers: int | None = None,
@@ -443,7 +443,8 @@ def evaluate(
         path: a run folder, or a file of weights that `train` wrote.
         data: as for `train`; by default the data that the weights were trained with. The names of its classes must be among
             those of the network.
-        split: which images to use: "train", "validation" or "test".
+        split: which images to use: "train", "validation", "test" or "all". By default the test images; of another folder
+            without splits, all.
         device, workers, skip_bad: as for `train`.
         batch_size: the number of images in a batch; the scores do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".

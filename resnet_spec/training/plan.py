@@ -41,7 +41,7 @@ def describe_plan(session: Session) -> str:
     elif feeds.test is not None:
         lines.append("choice    the last epoch, since nothing is held out; test scores do not influence the run")
     else:
-        lines.append("choice    the last epoch; nothing is held out, so no figure says how the network does on new images")
+        lines.append("choice    the last epoch, since nothing is held out")
     lines += [f"note      {note}" for note in _notes(session)]
     return "\n".join(lines)
 
@@ -110,8 +110,6 @@ def _notes(session: Session) -> Iterator[str]:
     if recipe.patience is not None and feeds.validation is None:
         yield "nothing is held out, so `early_stopping` has nothing to go by: `hold_out: 0.1` in the recipe"
     images = len(feeds.training.labels)
-    if feeds.validation is None and feeds.test is None and recipe.patience is None and recipe.batch_size < images:
-        yield "to hold images out for validation: `--set-recipe hold_out=0.1`"
     if left_out := feeds.training.left_out:
         yield f"{count_text(left_out, 'image')} of each epoch's order left out: too few for a last batch"
     if recipe.batch_size > images:

@@ -73,8 +73,8 @@ def test_the_plan_says_what_is_frozen_and_how_much_is_trained() -> None:
 
 def test_the_plan_says_that_nothing_is_held_out() -> None:
     plan = describe_plan(ready(ALONE))
-    assert "nothing is held out, so no figure says how the network does on new images" in plan
-    assert "hold_out=0.1" in plan
+    assert "choice    the last epoch, since nothing is held out" in plan
+    assert "`hold_out: 0.1` in the recipe" in plan
     assert "nothing is held out" not in describe_plan(ready(ALONE, hold_out=0.2))
 
 
