@@ -20,7 +20,7 @@ from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.analysis.single_block import take_block
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
-from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
+from resnet_spec.diagnostics.arguments import as_integer, quote, require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.spec import Spec, SpecLike
@@ -337,6 +337,7 @@ def train(
     skip_bad: bool = False,
     overfit_batch: bool = False,
     force: bool = False,
+    scale_schedule: bool = False,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
@@ -345,8 +346,8 @@ def train(
     Args:
         spec: as for `analyze`; or any `nn.Module` that takes images `(N, C, H, W)` and returns logits `(N, classes)`, together
             with `input`.
-        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default the spec's own, or `quick` for synthetic
-            data.
+        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default `quick` for synthetic data, else the
+            spec's own, or `scratch-small` for a folder.
         data: `"synthetic"`, `"cifar10:DIR"`, `"folder:DIR"`, ... as on the command line.
         out: the run folder, which must be empty if it exists; by default `runs/NAME-RECIPE-1` and so on.
         set, set_recipe: patches of spec and recipe, as for `load`: `["params.n=9"]`, `{"optimizer.lr": 0.05}`.
@@ -358,6 +359,7 @@ def train(
         skip_bad: leave out images that cannot be read, and count them.
         overfit_batch: train on a single batch, which any correct network can memorize.
         force: train even if the free memory of this machine is not sufficient.
+        scale_schedule: scale milestones and warm-up of the recipe to the length of the run.
         console: where progress is reported; by default a line is printed for each epoch.
         stop: requests that the run stops; by default SIGINT and SIGTERM do.
 
@@ -390,6 +392,7 @@ def train(
         skip_bad=skip_bad,
         overfit_batch=overfit_batch,
         force=force,
+        scale_schedule=scale_schedule,
     )
     return runs.train(options, console, stop)
 
@@ -401,6 +404,7 @@ def resume(
     device: str = "auto",
     workers: int | None = None,
     module: nn.Module | None = None,
+    epochs: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
@@ -412,12 +416,14 @@ def resume(
         device, workers, console, stop: as for `train`.
         module: the module that the run was started with, if it was not built from a spec; its weights are loaded from the
             checkpoint.
+        epochs: another number of epochs for the run. It ends with the same weights as a run of that many epochs; where its
+            schedule spans the run (cosine, for one), that is not possible, and an error says what is.
 
     Returns:
         Result: as for `train`. A run that was already finished is evaluated again.
 
     Raises:
-        ArgumentError: the folder is not a run folder.
+        ArgumentError: the folder is not a run folder, its data are not found, or it cannot have that number of epochs.
         DataError: the data are not those that the run was started with.
         SpecError, RecipeError, WeightsError, TrainingError, Interrupted: as for `train`.
     """
@@ -425,19 +431,24 @@ def resume(
     from resnet_spec.training import runs
 
     path = Path(folder)
-    return runs.resume(path, data=data, device=device, workers=workers, module=module, console=console, stop=stop)
+    if epochs is not None and ((number := as_integer(epochs)) is None or number < 1):
+        raise wrong_argument(f"`epochs` takes an integer, 1 or more, not {quote(epochs)}")
+    return runs.resume(
+        path, data=data, device=device, workers=workers, module=module, epochs=epochs, console=console, stop=stop
+    )
 
 
 def evaluate(
     path: str | Path,
     data: str | None = None,
     *,
-    split: Literal["train", "validation", "test"] = "test",
+    split: Literal["train", "validation", "test", "all"] | None = None,
     device: str = "auto",
     batch_size: int = 256,
     workers: int | None = None,
     skip_bad: bool = False,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
 ) -> Evaluation:
     """Evaluate trained weights on data.
 
@@ -445,10 +456,12 @@ def evaluate(
         path: a run folder, or a file of weights that `train` wrote.
         data: as for `train`; by default the data that the weights were trained with. The names of its classes must be among
             those of the network.
-        split: which images to use: "train", "validation" or "test".
+        split: which images to use: "train", "validation", "test" or "all". By default the test images; of another folder
+            without splits, all.
         device, workers, skip_bad: as for `train`.
         batch_size: the number of images in a batch; the scores do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
+        module: the module that was trained, if it was not built from a spec. It is copied, and the copy takes the weights.
 
     Returns:
         Evaluation: the mean loss, top-1 and top-5 accuracy (0 to 1), the confusion matrix, and the images that were left out.
@@ -471,6 +484,7 @@ def evaluate(
         workers=workers,
         skip_bad=skip_bad,
         precision=precision,
+        module=module,
     )
 
 
@@ -482,6 +496,7 @@ def predict(
     device: str = "auto",
     batch_size: int = 64,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
 ) -> list[Prediction]:
     """Predict the classes of images.
 
@@ -492,6 +507,7 @@ def predict(
         device: as for `train`.
         batch_size: the number of images in a batch; the predictions do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
+        module: the module that was trained, if it was not built from a spec. It is copied, and the copy takes the weights.
 
     Returns:
         A Prediction for each image, in the order of `images`; those of a folder are sorted by path. `classes` holds pairs of
@@ -507,4 +523,4 @@ def predict(
     require_packages("predicting", *NETWORKS)
     from resnet_spec.inference.predict import predict
 
-    return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision)
+    return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision, module=module)

@@ -29,7 +29,11 @@ Examples:
 )
 @click.argument("run", metavar="RUN|FILE")
 @click.option("--data", metavar="KIND:DIR", help="As for `train`.  [default: the data that it was trained with]")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test", "all"]),
+    help="Which images.  [default: test; all of a folder that is not the run's and has no splits]",
+)
 @click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
@@ -42,7 +46,7 @@ def command(
     ctx: click.Context,
     run: str,
     data: str | None,
-    split: Literal["train", "validation", "test"],
+    split: Literal["train", "validation", "test", "all"] | None,
     batch_size: int,
     precision: Literal["fp32", "bf16", "fp16"],
     device: str,
@@ -90,6 +94,7 @@ def _json(evaluation: Evaluation) -> str:
             "classes": evaluation.classes,
             "confusion": scores.confusion,
             "skipped": evaluation.skipped,
+            **({"available": evaluation.available, "notes": evaluation.notes} if evaluation.notes else {}),
         },
         indent=2,
     )
@@ -100,8 +105,11 @@ def _text(evaluation: Evaluation) -> str:
 
     scores = evaluation.scores
     top5 = "" if scores.top5 is None else f"  top-5 {percent_text(scores.top5)}"
+    split = "" if evaluation.split == "all" else f"{evaluation.split} "
+    notes = "".join(f"; {printable(note)}" for note in evaluation.notes)
     lines = [
-        f"{printable(evaluation.name)} on {scores.images:,} {evaluation.split} images of {printable(evaluation.data)}",
+        f"{printable(evaluation.name)} on {scores.images:,} {split}images of {printable(evaluation.data)}",
+        f"scored {scores.images:,} of {count_text(evaluation.available, 'image')}" + notes,
         f"accuracy {percent_text(scores.accuracy)}{top5}  loss {scores.loss:.4f}",
         "",
         per_class_text(evaluation.confusion, 50),

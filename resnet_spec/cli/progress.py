@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -14,9 +16,12 @@ if TYPE_CHECKING:
     from resnet_spec.training.console import Console
 
 WIDTH = 24
-AFTER_STEPS = 5  # before the remaining time is estimated
+AFTER_STEPS = 5  # after which the remaining time is estimated, or
+AFTER_SECONDS = 2.0  # where steps are slow
+PATIENCE = 4.0  # seconds without a line, after which one says what takes so long
 EVERY = 0.25  # seconds between updates on a terminal
 EVERY_PLAIN = 30.0  # seconds between lines elsewhere
+FIRST_PLAIN = 2.5  # seconds from the start to the first of them
 
 
 class Bar:
@@ -26,7 +31,8 @@ class Bar:
         self.shows = shows  # only one of several processes does
         self.terminal = sys.stdout.isatty()
         self.shown = 0
-        self.drawn_at = self.began = time.monotonic()
+        self.drawn_at: float | None = None
+        self.started = self.began = self.said_at = time.monotonic()
         self.first_step: int | None = None
 
     def console(self) -> Console:
@@ -44,8 +50,26 @@ class Bar:
     def say(self, line: str) -> None:
         """Print a line in the place of the bar."""
         self.clear()
+        self.said_at = time.monotonic()
         if self.shows:
             click.echo(line)
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Say `what` takes long, once, where nothing else is shown for some seconds."""
+        began = self.started = time.monotonic()
+
+        def speak() -> None:
+            if self.drawn_at is None and self.said_at <= began:
+                self.say(what)
+
+        timer = threading.Timer(PATIENCE, speak)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _epoch(self, row: EpochRow, timing: Timing, epochs: int) -> None:
         from resnet_spec.report.record import epoch_line
@@ -58,7 +82,16 @@ class Bar:
         now = time.monotonic()
         if self.first_step is None:
             self.first_step, self.began = step, now
-        if step - self.first_step < AFTER_STEPS or now - self.drawn_at < (EVERY if self.terminal else EVERY_PLAIN):
+        steps = step - self.first_step
+        if not steps or (steps < AFTER_STEPS and now - self.began < AFTER_SECONDS):
+            return
+        if self.terminal:
+            is_due = self.drawn_at is None or now - self.drawn_at >= EVERY
+        elif self.drawn_at is None:
+            is_due = now - self.started >= min(FIRST_PLAIN, EVERY_PLAIN)
+        else:
+            is_due = now - self.drawn_at >= EVERY_PLAIN
+        if not is_due:
             return
         from resnet_spec.report.record import clock_text
 

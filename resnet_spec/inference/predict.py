@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from resnet_spec.data import BadImage
 from resnet_spec.data.dataset import Pixels
@@ -40,19 +41,20 @@ def predict(
     device: str = "auto",
     batch_size: int = 64,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
 ) -> list[Prediction]:
     """Predict the classes of images. `resnet_spec.predict` describes the arguments and the errors."""
     top = require_integer("top", top, 1)
     batch_size = require_integer("batch_size", batch_size, 1)
     precision = require_precision(precision)
     given = _paths(images)
-    trained = load_trained(path, device)
+    trained = load_trained(path, device, module=module)
     refuse_image_files(trained.facts.preparation.channels)
     files = [file for each in given for file in _files(each)]
-    module = prepare_for_inference(trained.module, precision)
+    inference = prepare_for_inference(trained.module, precision)
     predictions: list[Prediction] = []
     for start in range(0, len(files), batch_size):
-        found = _predict_batch(trained, module, files[start : start + batch_size], top)
+        found = _predict_batch(trained, inference, files[start : start + batch_size], top)
         if found is None:
             raise refuse_not_finite(trained, precision)
         predictions += found

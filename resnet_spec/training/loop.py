@@ -25,7 +25,7 @@ from resnet_spec.training.optimizer import make_optimizer
 from resnet_spec.training.progress import EpochSums, Progress, epochs_without_growth, make_row
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.schedule import Length, factor
+from resnet_spec.training.schedule import factor, length_of
 from resnet_spec.training.scoring import Interrupted, Scores, autocast, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.watcher import Watcher
@@ -58,9 +58,7 @@ class Loop:
         self.optimizer = make_optimizer(module, recipe)
         self.average = make_average(module, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
-        per_epoch = training.steps_per_epoch
-        steps = recipe.iterations if recipe.iterations is not None else (recipe.epochs or 0) * per_epoch
-        self.length = Length(steps, per_epoch)
+        self.length = length_of(recipe, training.steps_per_epoch)
         self.progress = Progress()
         self.sums = EpochSums(self.device)
         self._last_loss = torch.zeros((), device=self.device)
@@ -101,12 +99,14 @@ class Loop:
             DataError: an image cannot be read.
         """
         self._began = self._saved_at = time.monotonic()
-        while not self._finished():
+        while not self.is_finished:
             if len(self.progress.rows) == self._epochs_trained():  # else it was stopped before the epoch was evaluated
                 self._train_epoch()
             self._end_epoch()
 
-    def _finished(self) -> bool:
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train."""
         return self.progress.stopped_early or (
             self.progress.step >= self.length.steps and len(self.progress.rows) >= self.epochs
         )
@@ -250,7 +250,7 @@ class Loop:
         best = self._add_row(row, timing)
         self.watcher.epoch_done(row, timing, validation or test, self.weights, best)
         self.save()
-        if self.world.any(self.stop.requested) and not self._finished():
+        if self.world.any(self.stop.requested) and not self.is_finished:
             raise Interrupted
 
     def _score(self, batches: EvaluationBatches | None) -> Scores | None:

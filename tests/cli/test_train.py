@@ -163,7 +163,7 @@ def test_a_run_is_resumed_and_a_finished_one_is_finished(here: Path) -> None:
         (("train", "small.yaml", "--recipe", "cifar-fsat"), 2, "did you mean"),
         (("train", "small.yaml", "--data", "folder:nosuch", "--recipe", "quick"), 2, "does not exist"),
         (("train", "small.yaml", "--data", "cifra10:x", "--recipe", "quick"), 2, "cifar10"),
-        (("train", "small.yaml", "--data", "folder:x"), 2, "names no recipe"),
+        (("train", "small.yaml", "--data", "cifar10:x"), 2, "names no recipe"),
         (("train", "small.yaml", "--data", "synthetic:clases=3"), 2, "classes"),
         (("train", "small.yaml", "--device", "gpu"), 2, "cuda"),
         (("train", "small.yaml", "--lr", "fast"), 2, "not a valid float"),

@@ -108,9 +108,9 @@ def test_what_both_functions_refuse(runs: dict[int, Result], images: Path, argum
 @pytest.mark.parametrize(
     ("arguments", "accepted"),
     [
-        ({"split": "val"}, "`train`, `validation` or `test`"),
-        ({"split": None}, "`train`, `validation` or `test`"),
-        ({"split": 1}, "`train`, `validation` or `test`"),
+        ({"split": "val"}, "`train`, `validation`, `test` or `all`"),
+        ({"split": None}, "`train`, `validation`, `test` or `all`"),
+        ({"split": 1}, "`train`, `validation`, `test` or `all`"),
         ({"workers": -1}, "0 or more"),
         ({"workers": "2"}, "0 or more"),
         ({"data": 5}, "folder:DIR"),

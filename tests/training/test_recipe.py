@@ -213,6 +213,35 @@ def test_an_operation_replaces_and_a_mapping_without_one_patches() -> None:
     assert patched.name == "recipe"
 
 
+@pytest.mark.parametrize(
+    ("save", "means"),
+    [
+        ("{minutes: 10, steps: null, keep: 2}", (10.0, None, 2)),  # as the documentation has it
+        ("{minutes: null}", (None, None, 2)),
+        ("{steps: 5}", (10.0, 5, 2)),
+        ("{minutes: null, steps: null, keep: 1}", (None, None, 1)),
+    ],
+)
+def test_null_turns_a_kind_of_checkpoint_off(save: str, means: tuple[float | None, int | None, int]) -> None:
+    """Also in the text that a run keeps, in a patch, and where a base has a value."""
+    text = f"recipe: 1\nepochs: 2\nsave: {save}\n"
+    found = read_recipe(text)
+    assert (found.save_minutes, found.save_steps, found.keep) == means
+    again = read_recipe(found.text)
+    assert (again.save_minutes, again.save_steps, again.keep) == means
+    patched = read_recipe("recipe: 1\nepochs: 2\nsave: {minutes: 3, steps: 7}\n", ["save.minutes=null", "save.steps=null"])
+    assert (patched.save_minutes, patched.save_steps) == (None, None)
+
+
+def test_a_border_below_one_is_a_fraction_of_the_size() -> None:
+    found = read_recipe({"epochs": 1, "augment": {"random_crop": {"padding": 0.125}}}).augment
+    assert [found.for_images_of(*size).crop for size in ((32, 32), (224, 224), (64, 48))] == [4, 28, 6]
+    pixels = read_recipe({"epochs": 1, "augment": {"random_crop": {"padding": 4}}}).augment
+    assert pixels.for_images_of(224, 224) == pixels == Augment(crop=4)
+    (finding,) = refused("recipe: 1\nepochs: 1\naugment: {random_crop: {padding: 4.5}}\n")
+    assert (finding.code, str(finding.span)) == ("recipe-augment", "<recipe>:3:25")
+
+
 def test_null_deletes() -> None:
     base = "recipe: 1\nextends: he2015-cifar-warmup\n"
     assert read_recipe(base + "warmup: null\n").warmup is None

@@ -4,7 +4,13 @@
 `recipe.schema.json`. `Recipe` keeps the place of every value, for errors that are only found later.
 """
 
-from resnet_spec.training.recipe.changes import OVERFIT_EPOCHS, reduce_to_one_batch, settle_precision
+from resnet_spec.training.recipe.changes import (
+    OVERFIT_EPOCHS,
+    follow_input,
+    reduce_to_one_batch,
+    set_epochs,
+    settle_precision,
+)
 from resnet_spec.training.recipe.model import (
     Augment,
     Interpolation,
@@ -29,8 +35,10 @@ __all__ = [
     "Statistic",
     "Unit",
     "Warmup",
+    "follow_input",
     "read_recipe",
     "read_recipe_source",
     "reduce_to_one_batch",
+    "set_epochs",
     "settle_precision",
 ]

@@ -125,6 +125,13 @@ def _augment(recipe: Recipe) -> Iterator[Diagnostic]:
     if recipe.augment.resized_crop and recipe.augment.crop is not None:
         message = "`random_resized_crop` and `random_crop` cannot be combined"
         yield Diagnostic("recipe-augment", message, recipe.place("augment", "random_crop"), help="remove one of them")
+    padding = recipe.root.get("augment")
+    for key in ("random_crop", "padding"):
+        padding = padding.get(key) if isinstance(padding, MappingNode) else None
+    if isinstance(padding, ScalarNode) and isinstance(padding.value, float) and padding.value > 1 and padding.value % 1:
+        message = "`padding` of `random_crop` is a number of pixels, or below 1 a fraction of the size"
+        place = recipe.place("augment", "random_crop", "padding")
+        yield Diagnostic("recipe-augment", message, place, help=f"write `padding: {round(padding.value)}`, or `padding: 0.125`")
     yield from _ranges(recipe)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +64,11 @@ class Augment:
     erasing_scale: tuple[float, float] = (0.02, 0.33)
     mixup: float = 0.0
     cutmix: float = 0.0
+    crop_share: float = 0.0  # the border of `crop` as a fraction of the shorter side of the network's images
+
+    def for_images_of(self, height: int, width: int) -> Augment:
+        """The same with its border in pixels, for images of the network's size."""
+        return replace(self, crop=round(self.crop_share * min(height, width))) if self.crop_share else self
 
     @property
     def each(self) -> bool:

@@ -32,6 +32,7 @@ from resnet_spec.training.recipe.model import (
     Unit,
     Warmup,
 )
+from resnet_spec.training.recipe.scaling import scale_schedule
 from resnet_spec.training.recipe.section import Section, word_of
 
 _UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -41,10 +42,10 @@ _STATISTICS: tuple[StatisticWord, ...] = get_args(StatisticWord)
 _SCHEDULES: tuple[ScheduleShape, ...] = get_args(ScheduleShape)
 
 
-def read_recipe(recipe: RecipeLike, patches: Iterable[str] = ()) -> Recipe:
+def read_recipe(recipe: RecipeLike, patches: Iterable[str] = (), *, scaled: bool = False) -> Recipe:
     """Read a recipe and apply `patches` (`"optimizer.lr=0.05"`, or `"warmup="` to delete) to it.
 
-    A patch of `epochs` replaces `iterations`, and the other way round.
+    A patch of `epochs` replaces `iterations`, and the other way round. `scaled` scales milestones and warm-up to the length.
 
     Raises:
         RecipeError: the recipe is wrong; with every finding, each at its place.
@@ -94,6 +95,9 @@ def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequen
     findings = list(find_contradictions(found))
     if findings:
         raise RecipeError([*findings, *warnings])
+    if scaled and (changes := scale_schedule(found, resolve_recipe(source, folder, root)[0])):
+        entries = {key: Entry(tree.entries[key].key, value) for key, value in changes.items()}
+        found = recipe_of_tree(MappingNode({**tree.entries, **entries}, tree.span), name, warnings)
     return found
 
 
@@ -191,7 +195,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         min_delta=top.section("early_stopping").number("min_delta"),
         deterministic=top.boolean("deterministic"),
         sync_batch_norm=top.boolean("sync_batch_norm"),
-        save_minutes=save.optional_number("minutes"),
+        save_minutes=None if save.is_off("minutes") else save.optional_number("minutes"),
         save_steps=save.optional_integer("steps"),
         keep=save.integer("keep"),
         text=write_document(_under_name(root, name)),
@@ -242,8 +246,9 @@ def _warmup(written: Section) -> Warmup:
 def _augment(written: Section) -> Augment:
     crop, resized = written.section("random_crop"), written.section("random_resized_crop")
     policy, erasing = written.section("rand_augment"), written.section("random_erasing")
+    padding = crop.number("padding")
     return Augment(
-        crop=crop.integer("padding") if written.has("random_crop") else None,
+        crop=int(padding) if written.has("random_crop") else None,
         crop_mode=crop.word("mode", ("constant", "reflect")),
         resized_crop=(*resized.pair("scale"), *resized.pair("ratio")) if written.has("random_resized_crop") else None,
         flip=written.number("random_horizontal_flip"),
@@ -254,6 +259,7 @@ def _augment(written: Section) -> Augment:
         erasing_scale=erasing.pair("scale"),
         mixup=written.number("mixup"),
         cutmix=written.number("cutmix"),
+        crop_share=padding if written.has("random_crop") and padding < 1 else 0.0,
     )
 
 

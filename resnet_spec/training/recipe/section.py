@@ -32,6 +32,11 @@ class Section:
         """Whether a mapping is written for a key, be it empty."""
         return isinstance(self.node.get(key), MappingNode)
 
+    def is_off(self, key: str) -> bool:
+        """Whether `null` is written for a key, which then has no default."""
+        node = self.node.get(key)
+        return isinstance(node, ScalarNode) and node.value is None
+
     def section(self, key: str) -> Section:
         """The mapping of a key; an empty one where none is written."""
         node = self.node.get(key)
