@@ -51,10 +51,12 @@ def read_recipe(recipe: RecipeLike, patches: Iterable[str] = (), *, scaled: bool
         RecipeError: the recipe is wrong; with every finding, each at its place.
         ArgumentError: there is no such recipe, or a patch is not of the form `key.path=value`.
     """
-    return read_recipe_source(*_find(recipe), patches)
+    return read_recipe_source(*_find(recipe), patches, scaled=scaled)
 
 
-def read_recipe_source(source: Source, folder: Path | None, root: Path | None, patches: Iterable[str] = ()) -> Recipe:
+def read_recipe_source(
+    source: Source, folder: Path | None, root: Path | None, patches: Iterable[str] = (), *, scaled: bool = False
+) -> Recipe:
     """As `read_recipe`, for a text that was read before.
 
     Args:
@@ -62,7 +64,7 @@ def read_recipe_source(source: Source, folder: Path | None, root: Path | None, p
     """
     parsed = [parse_set(text, option="--set-recipe") for text in patches]
     try:
-        return _read(source, folder, root, parsed)
+        return _read(source, folder, root, parsed, scaled)
     except RecipeError as error:
         found = error.diagnostics
     if not any(finding.fixes for finding in found):
@@ -70,14 +72,14 @@ def read_recipe_source(source: Source, folder: Path | None, root: Path | None, p
 
     def check(changed: Source) -> Sequence[Diagnostic]:
         try:
-            return _read(changed, folder, root, parsed).warnings
+            return _read(changed, folder, root, parsed, scaled).warnings
         except ResnetSpecError as error:
             return error.diagnostics
 
     raise RecipeError(prove_fixes(found, source, check))
 
 
-def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode]) -> Recipe:
+def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode], scaled: bool) -> Recipe:
     """Read a recipe from its text. Its fixes are not proven."""
     tree, warnings = resolve_recipe(source, folder, root, parsed)
     patched = {key for patch in parsed for key in patch.entries}
