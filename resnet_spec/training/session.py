@@ -242,8 +242,8 @@ class Session:
                 write_pictures(path, replace(finished, notes=(*finished.notes, early)) if early else finished)
             folder.check_place()
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
-        classes, prepared = self.data.classes, feeds.preparation
-        return Result(path, module, rows, timings, best, test, classes, prepared, skipped, early)
+        names, prepared = self.data.classes, feeds.preparation
+        return Result(path, module, rows, timings, best, test, names, prepared, skipped, early)
 
     def _why_early(self, progress: Progress) -> str:
         """Why a run ended before its length; empty where it did not."""
