@@ -114,12 +114,12 @@ class Listing:
         """The images in a folder that are plain files, by name; and everything else that is not hidden, with its suffix."""
         images: list[str] = []
         others: list[tuple[os.DirEntry[str], str]] = []
-        known, prefix = self._is_image, f"{folder}/" if folder else ""
+        known, prefix, report = self._is_image, f"{folder}/" if folder else "", self.progress
         try:
             with os.scandir(self.root / folder) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name.startswith("."):
+                    if name[0] == ".":
                         continue
                     dot = name.rfind(".")
                     suffix = name[dot:] if dot > 0 else ""
@@ -128,13 +128,15 @@ class Listing:
                         is_image = self._suffix_is_of_image(suffix)
                     if is_image and entry.is_file(follow_symlinks=False):
                         images.append(prefix + name)
-                        self.listed += 1
-                        if self.progress is not None and self.listed % _EVERY == 0:
-                            self.progress("listing", self.listed, None)
+                        if report is not None and len(images) % _EVERY == 0:
+                            report("listing", self.listed + len(images), None)
                     elif not self._is_hidden(name):
                         others.append((entry, suffix))
         except OSError as error:
             self._note_unreadable(folder, error)
+        self.listed += len(images)
+        if report is not None:
+            report("listing", self.listed, None)
         return images, sorted(others, key=lambda other: other[0].name)
 
     def _suffix_is_of_image(self, suffix: str) -> bool:
