@@ -109,7 +109,7 @@ def test_what_both_functions_refuse(runs: dict[int, Result], images: Path, argum
     ("arguments", "accepted"),
     [
         ({"split": "val"}, "`train`, `validation`, `test` or `all`"),
-        ({"split": None}, "`train`, `validation`, `test` or `all`"),
+        ({"split": True}, "`train`, `validation`, `test` or `all`"),
         ({"split": 1}, "`train`, `validation`, `test` or `all`"),
         ({"workers": -1}, "0 or more"),
         ({"workers": "2"}, "0 or more"),
