@@ -8,7 +8,6 @@ from itertools import accumulate
 
 from .model import Edit, Fix, Source, Span
 
-
 Point = tuple[int, int]  # a line and a column, from 1
 
 

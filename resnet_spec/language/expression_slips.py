@@ -29,7 +29,13 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("\u00d7\u2715\u22c5\u00b7\u2217", "*"),
         **dict.fromkeys("\u2212\u2013\u2014", "-"),
         **dict.fromkeys("\u00f7\u2215", "/"),
-        **{"\u2264": "<=", "\u2265": ">=", "\u2260": "!=", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'},
+        "\u2264": "<=",
+        "\u2265": ">=",
+        "\u2260": "!=",
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
     }
 )
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -85,7 +91,8 @@ def _slips(text: str) -> Iterator[Slip]:
         yield Slip("a choice is written `a if condition else b`", f"{choice[2]} if {choice[1]} else {choice[3]}")
     if _MEMBER.search(plain_text) is not None:
         yield Slip("compare with each value", _MEMBER.sub(_compare_each, plain_text))
-    changed, said = plain_text, []
+    changed = plain_text
+    said: list[str] = []
     for pattern, new, help in _PATTERNS:
         one = pattern.sub(new, plain_text).strip()
         if one != plain_text:

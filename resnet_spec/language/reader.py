@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Edit, Fix, Label, ResnetSpecError, Source, Span, document_error
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Edit, Fix, ResnetSpecError, Source, Span, document_error
 from resnet_spec.language.nodes import (
     Entry,
     MappingNode,

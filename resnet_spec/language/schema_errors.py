@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
 from resnet_spec.diagnostics.arguments import likely_size
 from resnet_spec.diagnostics.text import join_words
+from resnet_spec.language.block_keys import PARTS_OF_BLOCKS, WORDS, explain_key_of_block
 from resnet_spec.language.editing import indent_under_sibling, remove_entry, replace_text, replace_value, set_field, set_path
 from resnet_spec.language.elsewhere import find_place
-from resnet_spec.language.block_keys import PARTS_OF_BLOCKS, WORDS, explain_key_of_block
 from resnet_spec.language.extra_fields import explain_extra_field
-from resnet_spec.language.forms import explain_form
 from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word, together
+from resnet_spec.language.forms import explain_form
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.recipe_words import WORDS as RECIPE_WORDS
