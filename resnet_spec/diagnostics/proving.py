@@ -83,8 +83,11 @@ def _is_near(finding: Diagnostic, fix: Fix) -> bool:
 
 
 def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit], before: Sequence[Diagnostic]) -> bool:
-    """Whether one of the findings, which were not `before`, is about what edits write. Others may be mistakes that the corrected one has hidden: the
-    fields of an operation are not checked before its name is known."""
+    """Whether one of the findings, which were not `before`, is about what edits write.
+
+    Others may be mistakes that the corrected one has hidden: the fields of an operation are not checked before its name is
+    known.
+    """
     written = written_ranges(edits)
     names = {edit.span.source.name for edit in edits}
     unreadable = max((each.span.line for each in before if each.code in UNREADABLE and each.span is not None), default=0)

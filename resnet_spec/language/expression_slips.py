@@ -65,6 +65,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         r"\1 * ",
         "write the `*` of a product",
     ),
+    (re.compile(r"\b([0-9]+)\s*(?=\()"), r"\1 * ", "write the `*` of a product"),
     (re.compile(r"(\))\s*(?=\()|(?<=\))\s+(?=(?!and\b|or\b|if\b|else\b)[A-Za-z0-9_])"), r"\1 * ", "write the `*` of a product"),
     (re.compile(r"\s*[:;,]\s*$"), "", "nothing comes behind an expression"),
     (re.compile(r"^\s*=\s*"), "", "an expression does not begin with `=`"),

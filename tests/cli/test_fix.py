@@ -60,7 +60,7 @@ def patched(text: str, diff: str) -> str:
     return "".join([*result, *lines[position:]])
 
 
-# --- what is written ----------------------------------------------------------------------------------------------------------
+# --- what is written ---------------------------------------------------------------------------------------------------------
 
 
 def test_safe_fixes_are_written_and_the_comments_stay(spec: Path) -> None:
@@ -162,7 +162,7 @@ head:
     assert spec.read_text() == text
 
 
-# --- what is never touched ------------------------------------------------------------------------------------------------------
+# --- what is never touched ---------------------------------------------------------------------------------------------------
 
 
 def test_standard_input_cannot_be_fixed_but_shown() -> None:
@@ -233,7 +233,7 @@ def test_unsafe_fixes_need_a_way_to_be_made(spec: Path) -> None:
     assert "--fix or --diff" in done.output
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------------------------
+# --- what is shown -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_diff_is_what_would_be_written(spec: Path) -> None:
@@ -283,7 +283,7 @@ def test_json_has_the_fixes_with_their_edits(spec: Path) -> None:
     (edit,) = fix["edits"]
     assert edit["text"] == "depth"
     lines = TYPO.splitlines()
-    place = edit["location"] if "location" in edit else edit
+    place = edit.get("location", edit)
     assert lines[place["line"] - 1][place["column"] - 1 : place["end_column"] - 1] == "dept"
 
 

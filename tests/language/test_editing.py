@@ -107,7 +107,7 @@ def test_missing_mappings_on_the_way_are_made() -> None:
     assert apply_edits(source, set_path(source, ("b", "c", "d"), "2")) == "b:\n  e: 1\n  c: {d: 2}\n"
 
 
-# --- an entry is removed -------------------------------------------------------------------------------------------------------
+# --- an entry is removed -----------------------------------------------------------------------------------------------------
 
 
 def test_an_entry_is_removed_with_all_of_its_lines() -> None:
@@ -141,7 +141,7 @@ def test_a_field_is_renamed_unless_the_new_name_is_taken() -> None:
     assert edited("a: {b: 1, c: 2}\n", "a", "remove field", "b") == "a: {c: 2}\n"
 
 
-# --- what is left alone ----------------------------------------------------------------------------------------------------------
+# --- what is left alone ------------------------------------------------------------------------------------------------------
 
 
 def test_what_an_alias_repeats_is_not_edited() -> None:
@@ -190,7 +190,7 @@ def test_a_text_that_is_not_yaml_is_not_edited() -> None:
     assert set_path(Source("x.yaml", "a: {\n"), ("b",), "1") == ()
 
 
-# --- lines -----------------------------------------------------------------------------------------------------------------------
+# --- lines -------------------------------------------------------------------------------------------------------------------
 
 
 def test_the_first_line_goes_below_the_comments_at_the_beginning() -> None:
@@ -218,7 +218,7 @@ def test_the_ranges_of_edits_are_where_their_texts_are_afterwards() -> None:
         assert found == edit.text
 
 
-# --- any document ------------------------------------------------------------------------------------------------------------------
+# --- any document ------------------------------------------------------------------------------------------------------------
 
 NAMES = [f"k{number}" for number in range(6)]
 WORDS = ["1", "2.5", "true", "word", "'quoted: #'", '"double"', "a + b"]
