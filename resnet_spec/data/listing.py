@@ -17,7 +17,7 @@ from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import join_first
 
-DEEPEST = 32  # folders below a class folder
+DEEPEST = 1000  # folders in folders: paths have at most 4,096 bytes on most systems
 _EVERY = 4096  # images between two reports of progress
 # What file managers and archives leave between images; like names that begin with a dot, in lower case.
 _LEFT_BY_OTHERS = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from resnet_spec.diagnostics import Edit, ResnetSpecError, Source, Span
+from resnet_spec.diagnostics.edits import Point
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.reader import parse
 
@@ -20,11 +21,13 @@ Edits = tuple[Edit, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Located:
-    """An entry of a text, and the mapping that it is in."""
+    """An entry of a text, the mapping that it is in, and its neighbors there."""
 
     parent: MappingNode
     name: str
     entry: Entry
+    before: Entry | None = None
+    after: Entry | None = None
 
 
 class EditableText:
@@ -46,8 +49,10 @@ def _entries(node: YamlNode) -> Iterator[Located]:
         if here.span.anchor is not None:
             continue
         if isinstance(here, MappingNode):
-            for name, entry in here.entries.items():
-                yield Located(here, name, entry)
+            entries = [None, *here.entries.values(), None]
+            for name, before, entry, after in zip(here.entries, entries, entries[1:], entries[2:], strict=False):
+                assert entry is not None
+                yield Located(here, name, entry, before, after)
                 stack.append(entry.value)
         elif isinstance(here, SequenceNode):
             stack.extend(here.items)
@@ -112,18 +117,16 @@ def remove_entry(key: Span) -> Edits:
     located = locate(key)
     if located is None or len(located.parent.entries) == 1:
         return ()
-    parent, entries = located.parent, list(located.parent.entries.values())
-    at = entries.index(located.entry)
-    if is_flow(parent):
-        if at + 1 < len(entries):
-            return cut(key, _begin(key), _begin(entries[at + 1].key))
-        before, end = end_of(entries[at - 1]), end_of(located.entry)
+    if is_flow(located.parent):
+        if located.after is not None:
+            return cut(key, _begin(key), _begin(located.after.key))
+        before = None if located.before is None else end_of(located.before)
+        end = end_of(located.entry)
         return () if before is None or end is None else cut(key, before, end)
     end = end_of(located.entry)
     if end is None or key.source.line(key.line)[: key.column - 1].strip():
         return ()
-    following = entries[at + 1].key.line if at + 1 < len(entries) else None
-    if following == end[0]:
+    if located.after is not None and located.after.key.line == end[0]:
         return ()
     return cut(key, (key.line, 1), (end[0] + 1, 1))
 
@@ -235,8 +238,6 @@ def _nested(path: Sequence[str], text: str) -> str:
 
 
 # --- places ------------------------------------------------------------------------------------------------------------------
-
-Point = tuple[int, int]  # line and column, from 1
 
 
 def cut(near: Span, start: Point, stop: Point, text: str = "") -> Edits:

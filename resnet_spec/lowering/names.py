@@ -19,7 +19,6 @@ from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
 from resnet_spec.lowering.fixes import give_stride, width_for
-from resnet_spec.lowering.foreign import describe, equivalent, write_as
 from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
@@ -28,7 +27,7 @@ _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"
 _ARGUMENT_SYNONYMS = {
     **SYNONYMS,
     **dict.fromkeys(("planes", "channels", "filters", "out_channels", "num_filters", "features", "out_planes", "dim"), "width"),
-    **dict.fromkeys(("num_layers", "n_blocks", "repeat", "layers", "n", "num_repeats"), "depth"),
+    **dict.fromkeys(("num_layers", "n_blocks", "repeat", "layers", "num_repeats"), "depth"),
     **dict.fromkeys(("cardinality", "num_groups"), "groups"),
     "width_per_group": "base_width",
 }
@@ -132,7 +131,7 @@ class _NameChecker:
         if not (spec.stem or spec.stages or spec.head):
             message = "there is nothing to build: the spec has no stem, stages or head"
             self.refuse("no-network", message, spec.span, "add one of them, or extend a network: `extends: NAME`")
-        self._check_values(spec.params, self.globals)
+        self._check_values(spec.params, self.globals, defines=True)
         at_top = _Names(self.globals, _CHANNELS)
         for role in spec.roles.values():
             self.check_use(role, at_top)
@@ -273,6 +272,8 @@ class _NameChecker:
         if use.op in ("None", "none", "null") and use.op_span.source.origin == "spec":
             help = "write `null` to delete the entry"
             return help, propose(help, replace_text(use.op_span, "null"))
+        from resnet_spec.lowering.other_names import describe, equivalent, write_as  # only specs with this mistake need it
+
         other = equivalent(use.op)
         if other is not None:
             help = describe(use.op, *other)
@@ -376,8 +377,8 @@ class _NameChecker:
         facts = dict.fromkeys(fact for fact in BLOCK_FACTS if fact != "out_channels" or block.out_channels is not None)
         visible = _Names(block.args, block.defaults, block.let, self.globals, facts)
         self.inside = block
-        self._check_values(block.defaults, visible)
-        self._check_values(block.let, visible)
+        self._check_values(block.defaults, visible, defines=True)
+        self._check_values(block.let, visible, defines=True)
         if block.out_channels is not None:
             self._check_values({"out_channels": block.out_channels}, visible)
         in_sections = _Names(visible, _CHANNELS)
@@ -395,9 +396,14 @@ class _NameChecker:
             self.refuse("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS), (), fixes)
 
     def _check_values(
-        self, arguments: Mapping[str, Argument], visible: _Names, fields: Mapping[str, Field] | None = None
+        self,
+        arguments: Mapping[str, Argument],
+        visible: _Names,
+        fields: Mapping[str, Field] | None = None,
+        defines: bool = False,
     ) -> None:
-        """Check the values of arguments; the keywords of `fields` are not expressions."""
+        """Check the values of arguments; the keywords of `fields` are not expressions. `defines`: they define names, none of
+        which can mean itself."""
         for name, argument in arguments.items():
             field = fields.get(name) if fields is not None else None
             if fields is not None and (field is None or field.kind == "word"):  # unknown fields were reported before
@@ -406,9 +412,9 @@ class _NameChecker:
             value = argument.value
             for item in (value,) if isinstance(value, ScalarNode) else value.items:
                 if isinstance(item, ScalarNode) and item.value not in words:
-                    self._check_value(item, visible, field)
+                    self._check_value(item, visible, field, name if defines else "")
 
-    def _check_value(self, scalar: ScalarNode, visible: _Names, field: Field | None = None) -> None:
+    def _check_value(self, scalar: ScalarNode, visible: _Names, field: Field | None = None, defined: str = "") -> None:
         """Check a value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
@@ -417,16 +423,17 @@ class _NameChecker:
             found = expressions.diagnose(parsed, scalar)
             if (pair := pair_in(scalar.text, squared=field is not None and field.kind == "pair")) is not None:
                 help = f"write `{pair}`, for a height and a width"
+                found = replace(found, message=f"`{scalar.text}` is not a number, and not a list of two")
                 found = replace(found, help=help, fixes=propose(help, replace_value(scalar, pair), "safe"))
             self._add(found)
             return
         for name, start, stop in parsed.names:
             if name not in visible:
                 span = expressions.span_of(scalar, start, stop)
-                message, (help, fixes) = f"`{name}` is not defined here", self._help_for(name, span, visible)
+                message, (help, fixes) = f"`{name}` is not defined here", self._help_for(name, span, visible, defined)
                 words = field.words if field is not None else ()
-                if words and name == scalar.text and (word := _meant_word(name, words)) is not None:
-                    help = f"did you mean `{word}`?"
+                if field is not None and words and name == scalar.text and (word := _meant_word(name, words)) is not None:
+                    help = f"did you mean `{word}`?" if word != "0" else f"write `0` for no {field.name}"
                     fixes = propose(help, replace_text(span, word), "safe" if word == name.lower() else "likely")
                 if (meant := _YAML_1_1_BOOLEANS.get(name.lower())) is not None:
                     message = f"`{name}` is not a boolean in YAML 1.2"
@@ -434,21 +441,24 @@ class _NameChecker:
                     fixes = propose(help, replace_text(span, meant), "safe")
                 self.refuse("unknown-name", message, span, help, fixes=fixes)
 
-    def _help_for(self, name: str, span: Span, visible: _Names) -> tuple[str, Fixes]:
+    def _help_for(self, name: str, span: Span, visible: _Names, defined: str = "") -> tuple[str, Fixes]:
         """The help for a name that is not defined, and its fixes."""
         if name == "classes":
             help = "add the number of classes at the top of the spec: `classes: 1000`"
             return help, propose(help, set_path(self.spec.span.source, ("classes",), "1000"))
         block = self.inside
         near = closest(name, visible.vocabulary, SYNONYMS)
-        if near is None and (name in OPERATIONS or library(name) is not None):
+        near = None if near == defined else near
+        if near is None and (name in OPERATIONS or name in ROLES or library(name) is not None):
             return "an operation cannot be the value of an argument: name it as `op` where it is used", ()
         if block is not None:
             if name in self.undeclared.get(block.name, ()):
                 near = None
             if near is None:
                 return f"declare it in the block: `args: [{name}]`", ()
-        return suggestion(name, visible.vocabulary, SYNONYMS), propose_word(span, near, name)
+        if near is None:
+            return list_known(visible.vocabulary.choices, count=visible.vocabulary.size), ()
+        return f"did you mean `{near}`?", propose_word(span, near, name)
 
 
 def _meant_word(name: str, words: Collection[str]) -> str | None:
