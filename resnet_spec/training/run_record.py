@@ -32,7 +32,8 @@ class RunRecord:
     `counts` are the images of each split, None where there is no such split. `labels` and `images` are hashes of all labels
     and of all names of images; `held` are the splits that were in memory. The booleans are the requested options; `module` and
     `weights` mean that the run began with weights that its seed cannot give. `contents` is a hash of the content of images, and
-    `texts` has hashes of the files of the run that determine what it computes; runs of version 0.1.0 have neither.
+    `texts` has hashes of the files of the run that determine what it computes; runs of version 0.1.0 have neither, and counted
+    mixed images as correct by their own label, not by the `dominant_label`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RunRecord:
     weights: bool
     contents: str | None = None
     texts: Mapping[str, str] | None = None
+    dominant_label: bool = False
     format: int = RUN_FORMAT
 
     @property
@@ -92,6 +94,7 @@ def write_record(run: Path, record: RunRecord) -> None:
             "weights": record.weights,
             **({} if record.contents is None else {"contents": record.contents}),
             **({} if record.texts is None else {"texts": dict(record.texts)}),
+            **({"dominant_label": True} if record.dominant_label else {}),
         },
     )
 
@@ -143,6 +146,7 @@ def _record_of_data(data: Any) -> RunRecord:
         weights=_typed(data, "weights", bool),
         contents=_typed(data, "contents", str) if "contents" in data else None,
         texts=_read_hashes(data) if "texts" in data else None,
+        dominant_label=_typed(data, "dominant_label", bool) if "dominant_label" in data else False,
         format=_typed(data, "format", int),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -230,6 +230,7 @@ def _record(session: Session, options: TrainOptions) -> RunRecord:
         weights=options.weights is not None,
         contents=session.contents,
         texts={name: hash_text(text) for name, text in _texts(session).items()},
+        dominant_label=True,
     )
 
 
@@ -262,7 +263,7 @@ def open_run(
     if record.module and module is None:
         message = "a run of a module that is not from a spec is resumed in Python: resume(folder, module=...)"
         raise ArgumentError([Diagnostic("not-a-run", message, None)])
-    recipe = read_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder / "recipe.yaml", of_run=True)
     hold = frozenset(record.held) if record.skip_bad else None
     machine = Machine(find_device(device), world, workers, record.skip_bad, hold)
     if module is not None:
@@ -273,9 +274,9 @@ def open_run(
         opened = _open_data(text, recipe, spec.analysis.input, spec.outputs, record)
         subject = subject_of_spec(spec, recipe, record.preparation, prove=False)  # its text is the one document
     refuse_channels(opened, record.preparation.channels)
-    session = open_session(
-        subject, recipe, opened, record.preparation, machine, (*opened.notes, *_note_threads(folder, machine)), console
-    )
+    notes = (*opened.notes, *_note_threads(folder, machine))
+    session = open_session(subject, recipe, opened, record.preparation, machine, notes, console)
+    session = replace(session, own_labels=not record.dominant_label)
     for name, expected in (record.texts or {}).items():
         _check_text(folder, name, expected)
     _check_data(session, record, text)

@@ -15,6 +15,7 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, 
 from resnet_spec.report.pictures import FinalScores, FinishedRun, write_pictures
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
+from resnet_spec.training.class_weights import note_imbalance
 from resnet_spec.training.console import Console
 from resnet_spec.training.environment import describe_environment, deterministic_algorithms
 from resnet_spec.training.failures import explain
@@ -69,6 +70,7 @@ class Session:
     images: str  # a hash of the names of all images
     contents: str  # a hash of what is in them
     console: Console
+    own_labels: bool = False  # as version 0.1.0 counted mixed images
 
     @property
     def labels(self) -> str:
@@ -102,6 +104,7 @@ class Session:
         loop = Loop(
             *(self.subject.module, self.recipe, feeds.training, feeds.validation, test),
             *(folder, self.machine.world, stop),
+            own_labels=self.own_labels,
         )
         if folder.writes:
             with writing(path):
@@ -271,6 +274,7 @@ def open_session(
     memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
+    notes = (*notes, *note_imbalance(recipe, data.classes, feeds.training.labels))
     described = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
     return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), hash_contents(data), console)
 

@@ -281,7 +281,8 @@ PATCHES = st.lists(
 
 @given(st.sampled_from(SHIPPED), PATCHES)
 def test_a_patched_recipe_reads_back_as_the_same(name: str, patches: list[str]) -> None:
-    found = read_recipe(name, patches)
+    mixed = "augment.mixup=0.2" in patches and read_recipe(name).warmup is not None
+    found = read_recipe(name, [*patches, "warmup="] if mixed else patches)  # the training error of mixed images ends no warm-up
     again = read_recipe(found.text)
     assert again == found
     assert read_recipe(again.text) == again
@@ -423,6 +424,7 @@ def fields_in(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dic
 FIELDS = list(fields_in(SCHEMA))
 NO_DEFAULT = {  # they are absent, or must be written
     *(".name", ".about", ".source", ".accuracy", ".extends", ".epochs", ".iterations", ".resize", ".crop", ".init", ".warmup"),
+    ".class_weights",
     *(".ema", ".early_stopping", ".clip_norm", ".optimizer.op", ".schedule.op", ".schedule.multistep.milestones"),
     *(".warmup.length", ".warmup.until_train_error", ".save.steps"),
     *(".augment.random_crop", ".augment.random_resized_crop", ".augment.rand_augment", ".augment.random_erasing"),

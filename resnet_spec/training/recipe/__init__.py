@@ -7,6 +7,7 @@
 from resnet_spec.training.recipe.changes import OVERFIT_EPOCHS, reduce_to_one_batch, settle_precision
 from resnet_spec.training.recipe.model import (
     Augment,
+    ClassWeights,
     Interpolation,
     Precision,
     Recipe,
@@ -21,6 +22,7 @@ from resnet_spec.training.recipe.reader import read_recipe
 __all__ = [
     "OVERFIT_EPOCHS",
     "Augment",
+    "ClassWeights",
     "Interpolation",
     "Precision",
     "Recipe",

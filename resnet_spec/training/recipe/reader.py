@@ -17,9 +17,10 @@ from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, Sequence
 from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.validation import validate_recipe
 from resnet_spec.language.writer import write_document, write_value
-from resnet_spec.training.recipe.checks import find_contradictions
+from resnet_spec.training.recipe.checks import find_contradictions, find_unmeasurable
 from resnet_spec.training.recipe.model import (
     Augment,
+    ClassWeights,
     Interpolation,
     Precision,
     Recipe,
@@ -40,10 +41,11 @@ _STATISTICS: tuple[StatisticWord, ...] = get_args(StatisticWord)
 _SCHEDULES: tuple[ScheduleShape, ...] = get_args(ScheduleShape)
 
 
-def read_recipe(recipe: RecipeLike, patches: Iterable[str] = ()) -> Recipe:
+def read_recipe(recipe: RecipeLike, patches: Iterable[str] = (), *, of_run: bool = False) -> Recipe:
     """Read a recipe and apply `patches` (`"optimizer.lr=0.05"`, or `"warmup="` to delete) to it.
 
-    A patch of `epochs` replaces `iterations`, and the other way round.
+    A patch of `epochs` replaces `iterations`, and the other way round. `of_run`: it is that of a run that has begun, which is
+    not refused for what an earlier version of resnet-spec accepted.
 
     Raises:
         RecipeError: the recipe is wrong; with every finding, each at its place.
@@ -64,7 +66,7 @@ def read_recipe(recipe: RecipeLike, patches: Iterable[str] = ()) -> Recipe:
         raise RecipeError([*findings, *warnings])
     name = word_of(tree.get("name")) or Path(source.name).name.removesuffix(".yaml").strip("<>")
     found = recipe_of_tree(tree, name, warnings)
-    findings = list(find_contradictions(found))
+    findings = [*find_contradictions(found), *([] if of_run else find_unmeasurable(found))]
     if findings:
         raise RecipeError([*findings, *warnings])
     return found
@@ -138,6 +140,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         accumulate=top.integer("accumulate"),
         seed=top.integer("seed"),
         label_smoothing=top.number("label_smoothing"),
+        class_weights=_class_weights(top),
         optimizer=optimizer,
         optimizer_arguments=arguments,
         no_decay=top.texts("no_decay"),
@@ -179,6 +182,12 @@ def _optimizer(node: YamlNode | None) -> tuple[str, dict[str, Any]]:
     values = {key: to_data(entry.value) for key, entry in node.entries.items() if key != "op"}
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return word_of(node.get("op")), arguments
+
+
+def _class_weights(top: Section) -> ClassWeights | None:
+    if top.has("class_weights"):
+        return top.section("class_weights").numbers_by_name()
+    return "balanced" if top.text("class_weights") else None
 
 
 def _schedule(top: Section) -> Schedule:
