@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -90,9 +91,18 @@ def _json(evaluation: Evaluation) -> str:
             "classes": evaluation.classes,
             "confusion": scores.confusion,
             "skipped": evaluation.skipped,
+            "balanced_accuracy": _number(scores.balanced_accuracy),
+            "macro_f1": _number(scores.macro_f1),
+            "calibration_error": _number(scores.calibration_error),
+            "reliability": scores.reliability.rows(),
         },
         indent=2,
     )
+
+
+def _number(value: float) -> float | None:
+    """A figure; None if it is undefined."""
+    return None if math.isnan(value) else value
 
 
 def _text(evaluation: Evaluation) -> str:
@@ -103,6 +113,8 @@ def _text(evaluation: Evaluation) -> str:
     lines = [
         f"{printable(evaluation.name)} on {scores.images:,} {evaluation.split} images of {printable(evaluation.data)}",
         f"accuracy {percent_text(scores.accuracy)}{top5}  loss {scores.loss:.4f}",
+        f"balanced accuracy {percent_text(scores.balanced_accuracy)}  macro F1 {percent_text(scores.macro_f1)}"
+        f"  calibration error {percent_text(scores.calibration_error)}",
         "",
         per_class_text(evaluation.confusion, 50),
         confusion_text(evaluation.confusion),

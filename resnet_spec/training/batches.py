@@ -89,7 +89,7 @@ class TrainingBatches:
     def _weight(self, sequence: Indices, step: int) -> float:
         """The sum of the class weights over the batch of a step, of all processes.
 
-        Mixing does not change it: the shares that an image gives to the one after it are those that it gets from the one before.
+        Mixing does not change it: an image gives as much of itself to the one after it as it gets from the one before.
         """
         if self.class_weights is None:
             return 0.0

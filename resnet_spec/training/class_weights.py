@@ -1,8 +1,8 @@
 """The weights of classes in the loss, for data with many more images of one class than of another.
 
 The loss of a batch is that of torch's `CrossEntropyLoss(weight=...)`: the losses of its images, each times the weight of its
-class, divided by the sum of these weights. For images that are mixed, each share counts with the weight of its own class, in both
-sums; a share of zero then changes nothing.
+class, divided by the sum of these weights. For images that are mixed, each share counts with the weight of its own class, in
+both sums; a share of zero then changes nothing.
 """
 
 from __future__ import annotations

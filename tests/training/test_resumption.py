@@ -25,7 +25,7 @@ from tests.training import drill, tiny
 
 pytestmark = [pytest.mark.torch, pytest.mark.training]
 ROOT = Path(__file__).parents[2]
-FILES = ("last.safetensors", "best.safetensors", "metrics.jsonl", "metrics.csv", "results.json")
+FILES = ("last.safetensors", "best.safetensors", "metrics.jsonl", "metrics.csv", "results.json", "predictions.csv")
 SIGNALS = {"sigkill": -9, "sigterm": 130, "sigint": 130}
 BOUNDARIES = ("open", "half", "fsync", "replace")
 

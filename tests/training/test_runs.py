@@ -202,7 +202,7 @@ def test_weights_of_a_network_that_computes_something_else_are_taken_and_that_is
 
 FILES = {
     *("run.json", "spec.yaml", "recipe.yaml", "environment.json", "results.json"),
-    *("metrics.jsonl", "metrics.csv", "timing.csv", "per_class.csv"),
+    *("metrics.jsonl", "metrics.csv", "timing.csv", "per_class.csv", "predictions.csv"),
     *("curves.svg", "curves.png", "confusion.svg", "confusion.png", "confusion.csv", "diagram.svg", "report.html"),
     *("best.safetensors", "last.safetensors", "checkpoints"),
 }
