@@ -50,6 +50,10 @@ class PredictionWriter:
         """Write the row of an image. `before` are its cells before the prediction, which are safe to open."""
         self._rows.writerow([*before, self._names[prediction], *map(probability_text, probabilities.tolist())])
 
+    def write_without(self, before: Sequence[str]) -> None:
+        """Write the row of an image that cannot be predicted: its other cells are empty."""
+        self._rows.writerow([*before, "", *("" for _ in self._names)])
+
 
 def probability_text(value: float) -> str:
     """A probability with up to six decimals: `0.25`, `1`, and `0` for less than half a millionth."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -31,8 +31,8 @@ class Batch:
     images: Tensor
     labels: Tensor
     targets: Tensor
-    indices: Indices | None = None
-    weight: float = 0.0
+    indices: Indices | None = field(default=None, kw_only=True)
+    weight: float = field(default=0.0, kw_only=True)
 
     @property
     def dominant(self) -> Tensor:
@@ -167,4 +167,4 @@ class EvaluationBatches:
         for pixels, indices in self.images.plain(ranges[self.world.rank :: self.world.size]):
             if len(indices):
                 labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
-                yield Batch(normalize(pixels, self.preparation, self.device, self.channels_last), labels, labels, indices)
+                yield Batch(normalize(pixels, self.preparation, self.device, self.channels_last), labels, labels, indices=indices)

@@ -42,7 +42,7 @@ def measure_images(training: TrainingBatches) -> ImageStatistics | None:
 def _prepared(images: ImageSource, index: int, border: int = 0) -> Pixels:
     """An image `(H, W, C)` of bytes as the network gets it; images held in memory have a border. Raises BadImage."""
     if isinstance(images, HeldImages):
-        pixels = images.pixels[index]
+        pixels: Pixels = images.pixels[index]
         return pixels[border : pixels.shape[0] - border, border : pixels.shape[1] - border]
     assert isinstance(images, StreamedImages)
     return images.reader.images.prepare(index)
