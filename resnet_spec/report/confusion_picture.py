@@ -43,7 +43,11 @@ def draw_confusion(confusion: ConfusionMatrix, form: ChartFormat, theme: ChartTh
 
         labels = names
         if form == "png":
-            labels = [short_name(spell(name, tuple(rcParams["font.family"]))) for name in names]
+            spelled = (spell(name, tuple(rcParams["font.family"])) for name in names)
+            labels = [
+                own if own == name else f"#{i * per} {short_name(own)}"
+                for i, (own, name) in enumerate(zip(spelled, names, strict=True))
+            ]
         figure, axis = _confusion_figure(Figure, len(shares), labels)
         colors = _paint(axis, figure, shares, ink)
         if len(shares) <= _NUMBERED:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from resnet_spec.diagnostics.text import printable
 
-CAPTION = "No installed font has the letters of some names: these are transliterated or escaped."
+CAPTION = "No installed font has the letters of some names: these are spelled, after their index in per_class.csv."
 _LAST_RESORT = "Last Resort"  # a font of matplotlib's that has a sign for each script, and no letters
 _SYLLABLES = ("HANGUL SYLLABLE ", "HIRAGANA LETTER ", "KATAKANA LETTER ")
 

@@ -20,7 +20,6 @@ from resnet_spec.report.curves import draw_curves
 from resnet_spec.report.page_calibration import calibration_html
 from resnet_spec.report.page_classes import (
     MOST_CELLS,
-    MOST_PAIRS,
     ShownImages,
     class_figures,
     confusion_table,
@@ -262,10 +261,10 @@ def _confusion(facts: RunReport) -> str:
         return ""
     figures = class_figures(matrix, facts.most_classes)
     if images is not None and len(matrix.classes) <= MOST_CELLS:
-        return confusion_table(matrix, images) + figures + frequent_mistakes(matrix, None, 10)
+        return confusion_table(matrix, images) + figures + frequent_mistakes(matrix, None)
     draw = partial(draw_confusion, matrix, "svg")
     picture = _picture(draw, "confusion matrix") if facts.has_figures else ""
-    return picture + figures + frequent_mistakes(matrix, images, 10 if images is None else MOST_PAIRS)
+    return picture + figures + frequent_mistakes(matrix, images)
 
 
 _SYNTHETIC = (

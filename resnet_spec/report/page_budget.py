@@ -7,16 +7,20 @@ useful ones first, while there is room; further ones become files next to the pa
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.thumbnail import make_thumbnail
+from resnet_spec.report.gallery import Gallery
 from resnet_spec.report.page import RunReport, html_report
+from resnet_spec.report.page_classes import count_shown
 
 BUDGET = 4_800_000  # bytes of a page
 TEXTS = 2_400_000  # bytes of it that are no pictures of images
 MOST_PICTURES = 1200  # of images, in the page and next to it: reading one takes milliseconds
+_TAG = 80  # bytes of a picture besides its source, less than which its place without a picture takes
 FOLDER = "images"  # next to the page
 
 # What is shortened where the texts of a page are too long, in this order.
@@ -51,49 +55,40 @@ def write_page(facts: RunReport, read: Callable[[int], Pixels | None] | None) ->
             break
         facts = shorten(facts)
         text = html_report(facts)
-    if facts.images is None or read is None:
+    images, matrix = facts.images, facts.confusion
+    if images is None or matrix is None or read is None:
         return Page(text)
-    shown = text.count("<figure>")
-    if not shown:
-        return Page(text)
-    pictures: dict[int, str] = {}
-    small: set[int] = set()
+    pictures, files = _embed(images.gallery, count_shown(matrix, images), BUDGET - _size(text), read)
+    small = frozenset(index for index, (_, is_small) in pictures.items() if is_small)
+    sources = {index: source for index, (source, _) in pictures.items()}
+    return Page(html_report(replace(facts, images=replace(images, pictures=sources, small=small))), tuple(files))
+
+
+def _embed(
+    gallery: Gallery, shown: Counter[int], room: int, read: Callable[[int], Pixels | None]
+) -> tuple[dict[int, tuple[str, bool]], list[tuple[str, bytes]]]:
+    """The sources of pictures of the images that are `shown` so many times, in `room` bytes, and whether each is small.
+
+    Also returns those that are files, by name.
+    """
+    pictures: dict[int, tuple[str, bool]] = {}
     files: list[tuple[str, bytes]] = []
-    room = BUDGET - _size(text) - 2000
-    for index, times in _shown(facts):
-        if len(pictures) >= MOST_PICTURES:
+    room -= 200 + _TAG * sum(shown.values())
+    for index in dict.fromkeys(each.index for each in gallery.in_turn() if each.index in shown):
+        if len(pictures) == MOST_PICTURES:
             break
         pixels = read(index)
         thumbnail = None if pixels is None else make_thumbnail(pixels)
         if thumbnail is None:
             continue
         source = f"data:{thumbnail.media_type};base64,{base64.b64encode(thumbnail.data).decode('ascii')}"
-        cost = times * (len(source) + 60)
-        if cost > room:
-            source = f"{FOLDER}/{index}{thumbnail.suffix}"
+        if files or len(source) * shown[index] > room:
             files.append((f"{index}{thumbnail.suffix}", thumbnail.data))
-            cost = times * (len(source) + 60)
-        if cost > room:
-            break
-        room -= cost
-        pictures[index] = source
-        if thumbnail.is_small:
-            small.add(index)
-    facts = replace(facts, images=replace(facts.images, pictures=pictures, small=frozenset(small)))
-    return Page(html_report(facts), tuple(files))
+            source = f"{FOLDER}/{index}{thumbnail.suffix}"
+        room -= len(source) * shown[index]
+        pictures[index] = (source, thumbnail.is_small)
+    return pictures, files
 
 
 def _size(text: str) -> int:
     return len(text.encode("utf-8", "backslashreplace"))
-
-
-def _shown(facts: RunReport) -> Iterator[tuple[int, int]]:
-    """The images of a page by their positions, the most useful first, and how often each may appear."""
-    assert facts.images is not None
-    gallery = facts.images.gallery
-    worst = {shown.index for shown in gallery.worst}
-    seen: set[int] = set()
-    for shown in gallery.in_turn():
-        if shown.index not in seen:
-            seen.add(shown.index)
-            yield shown.index, 2 if shown.index in worst else 1

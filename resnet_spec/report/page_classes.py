@@ -6,6 +6,7 @@ There is no script. A number in the matrix is a link to the images of its cell, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from resnet_spec.report.tables import percent_text
 
 MOST_CELLS = 40  # classes up to which the matrix is a table, whose cells can be opened
 FIRST = 12  # mistakes that are shown at once
-MOST_PAIRS = 100  # mistakes that are listed where there are more classes
+FEW_PAIRS, MOST_PAIRS = 10, 100  # mistakes that are listed after a table, and where there are too many classes for one
 _KEY = "&#10007; what it predicts, &#10003; what is true, each with its probability"
 _GAMMA, _TOP = 0.65, 0.5  # small shares are amplified, as in the picture of the matrix
 
@@ -85,9 +86,9 @@ def _line(kind: str, mark: str, name: str, probability: float) -> str:
 
 def confusion_table(matrix: ConfusionMatrix, images: ShownImages) -> str:
     """The matrix as a table whose cells open their images, and these images."""
-    names = [class_name(name) for name in matrix.classes]
+    names, cells = [class_name(name) for name in matrix.classes], opened_cells(matrix, images)
     head = "".join(f'<th scope="col"><span class="up">{name}</span></th>' for name in names)
-    opened = set(_opened(matrix, images))
+    opened = set(cells)
     rows = "".join(
         f'<tr><th scope="row">{names[i]}</th>{"".join(_cell(matrix, i, j, (i, j) in opened) for j in range(len(names)))}</tr>'
         for i in range(len(names))
@@ -100,7 +101,7 @@ def confusion_table(matrix: ConfusionMatrix, images: ShownImages) -> str:
     return (
         f'<p class="hint" id="matrix">{hint}</p><div class="scroll"><table class="matrix"><thead><tr>'
         f'<th class="corner" scope="col">true / predicted</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-        + _panels(matrix, images, _opened(matrix, images), "matrix")
+        + _panels(matrix, images, cells, "matrix")
     )
 
 
@@ -115,11 +116,23 @@ def _cell(matrix: ConfusionMatrix, i: int, j: int, opens: bool) -> str:
     return f'<td class="{kind}" style="--v:{depth}%">{text}</td>'
 
 
-def _opened(matrix: ConfusionMatrix, images: ShownImages) -> list[tuple[int, int]]:
-    """The cells that can be opened: those of the most frequent mistakes first, then those of correct predictions."""
-    wrong = [(i, j) for i, j, _ in matrix.mistakes(len(matrix.classes) ** 2)]
-    right = [(i, i) for i, row in enumerate(matrix.counts) if row[i]]
+def opened_cells(matrix: ConfusionMatrix, images: ShownImages) -> list[tuple[int, int]]:
+    """The cells that can be opened: those of the most frequent mistakes first, then those of correct predictions.
+
+    Where there are too many classes for a table, those of the mistakes that are listed.
+    """
+    is_table = len(matrix.classes) <= MOST_CELLS
+    wrong = [(i, j) for i, j, _ in matrix.mistakes(MOST_CELLS**2 if is_table else MOST_PAIRS)]
+    right = [(i, i) for i, row in enumerate(matrix.counts) if row[i]] if is_table else []
     return [cell for cell in [*wrong, *right] if images.gallery.cell(*cell)]
+
+
+def count_shown(matrix: ConfusionMatrix, images: ShownImages) -> Counter[int]:
+    """How often the page shows each image, by its position."""
+    found = Counter(shown.index for shown in images.gallery.worst[: images.most])
+    for _, shown in _shared_out(images, opened_cells(matrix, images)):
+        found.update(each.index for each in shown)
+    return found
 
 
 def _panels(matrix: ConfusionMatrix, images: ShownImages, cells: Sequence[tuple[int, int]], back: str) -> str:
@@ -151,13 +164,13 @@ def _panel(matrix: ConfusionMatrix, images: ShownImages, i: int, j: int, shown: 
     )
 
 
-def frequent_mistakes(matrix: ConfusionMatrix, images: ShownImages | None, most: int) -> str:
+def frequent_mistakes(matrix: ConfusionMatrix, images: ShownImages | None) -> str:
     """The most frequent mistakes as a table; with `images`, each leads to its images, which follow."""
     names = [class_name(name) for name in matrix.classes]
-    mistakes = matrix.mistakes(most)
+    mistakes = matrix.mistakes(FEW_PAIRS if images is None else MOST_PAIRS)
     if not mistakes:
         return ""
-    cells = [] if images is None else [(i, j) for i, j, _ in mistakes if images.gallery.cell(i, j)]
+    cells = [] if images is None else opened_cells(matrix, images)
     linked = set(cells)
     lines = [
         (

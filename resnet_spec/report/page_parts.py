@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from resnet_spec.diagnostics.text import html_text
 from resnet_spec.report.names import short_name
@@ -27,6 +28,7 @@ def table(headers: Sequence[str], lines: Iterable[Sequence[str]], kind: str = ""
     return f'<div class="scroll {kind}"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
+@lru_cache(maxsize=4096)
 def class_name(name: str) -> str:
     """The name of a class, shortened; a tooltip shows more of it."""
     return f'<span title="{html_text(short_name(name, 200))}">{html_text(short_name(name, 40))}</span>'

@@ -167,4 +167,6 @@ class EvaluationBatches:
         for pixels, indices in self.images.plain(ranges[self.world.rank :: self.world.size]):
             if len(indices):
                 labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
-                yield Batch(normalize(pixels, self.preparation, self.device, self.channels_last), labels, labels, indices=indices)
+                yield Batch(
+                    normalize(pixels, self.preparation, self.device, self.channels_last), labels, labels, indices=indices
+                )

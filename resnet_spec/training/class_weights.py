@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from resnet_spec.data.dataset import Labels
 from resnet_spec.diagnostics import Diagnostic, RecipeError, printable, suggestion
+from resnet_spec.diagnostics.text import join_first
 from resnet_spec.training.recipe import Recipe
 
 IMBALANCE = 10  # times as many images of one class as of another, from which on that is noted
@@ -45,6 +46,15 @@ def weigh_classes(recipe: Recipe, classes: tuple[str, ...], labels: Labels) -> N
             ]
         )
     return np.array([wanted.get(name, 1.0) for name in classes])
+
+
+def note_weights(classes: tuple[str, ...], weights: NDArray[np.float64] | None) -> tuple[str, ...]:
+    """A note with the weights of the classes, the largest first; of many, the first."""
+    if weights is None:
+        return ()
+    order = np.argsort(-weights, kind="stable").tolist()
+    shown = join_first([f"`{printable(classes[i])}` {weights[i]:.3g}" for i in order], 8)
+    return (f"the loss weighs classes: {shown}",)
 
 
 def note_imbalance(recipe: Recipe, classes: tuple[str, ...], labels: Labels) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, 
 from resnet_spec.report.pictures import FinalScores, FinishedRun, write_pictures
 from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.training import checkpoints
-from resnet_spec.training.class_weights import note_imbalance
+from resnet_spec.training.class_weights import note_imbalance, note_weights
 from resnet_spec.training.console import Console
 from resnet_spec.training.environment import describe_environment, deterministic_algorithms
 from resnet_spec.training.failures import explain
@@ -294,6 +294,7 @@ def open_session(
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
     notes = (*notes, *note_imbalance(recipe, data.classes, feeds.training.labels))
+    notes = (*notes, *note_weights(data.classes, feeds.training.class_weights))
     described = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
     return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), hash_contents(data), console)
 
