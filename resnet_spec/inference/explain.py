@@ -31,8 +31,8 @@ class GradCam:
     def __init__(self, module: nn.Module, size: tuple[int, int, int], layer: str | None = None) -> None:
         """Choose the layer for images of `size` (C, H, W). Raises ArgumentError for a layer that is missing or has no maps."""
         self.module = module.eval().requires_grad_(False)
-        device = next((value.device for value in module.state_dict().values()), torch.device("cpu"))
-        self.layer = _choose_layer(self.module, torch.zeros(1, *size, device=device), layer)
+        like = next((value for value in module.state_dict().values() if value.is_floating_point()), torch.zeros(()))
+        self.layer = _choose_layer(self.module, like.new_zeros(1, *size), layer)
 
     def maps(self, images: Tensor, classes: Tensor) -> Tensor:
         """What speaks for `classes` `(n,)` in images `(n, C, H, W)`: maps `(n, h, w)` of values of at least 0."""

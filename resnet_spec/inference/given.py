@@ -44,7 +44,7 @@ def split_images(images: object) -> list[str | Path | GivenImage]:
     """One or several images as a list: paths as they are, what is in memory as GivenImages. Raises ArgumentError."""
     if isinstance(images, str | Path) or _is_in_memory(images):
         return [_one(0, images)]
-    if isinstance(images, bytes | dict) or not isinstance(images, Iterable):
+    if isinstance(images, bytes) or not isinstance(images, Iterable):
         raise wrong_argument(f"`images` takes {_TAKES}, or several of them, not {quote(images)}")
     found = [_one(number, each) for number, each in enumerate(images)]
     if not found:

@@ -59,6 +59,7 @@ def test_the_limit_holds_for_many_classes_epochs_and_long_texts() -> None:
     facts = replace(
         with_images(tuple(f"{'<' * 200}{i}" for i in range(500)), 1000),
         rows=a_run(20_000),
+        most_classes=300,
         spec_text="<" * 1_000_000,
         recipe_text="&\n" * 500_000,
         diagram_svg=b"<svg>" + b" " * 5_000_000 + b"</svg>",
