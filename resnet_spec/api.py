@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from resnet_spec.inference.evaluate import Evaluation
+    from resnet_spec.inference.given import ImageLike
     from resnet_spec.inference.predict import Prediction
     from resnet_spec.outputs.diagram import Picture, Show, Style
     from resnet_spec.outputs.torch_module import Network
@@ -490,37 +491,52 @@ def evaluate(
 
 def predict(
     path: str | Path,
-    images: str | Path | Iterable[str | Path],
+    images: ImageLike | Iterable[ImageLike],
     *,
     top: int = 5,
     device: str = "auto",
     batch_size: int = 64,
     precision: Precision = "fp32",
     module: nn.Module | None = None,
+    explain: str | Path | None = None,
+    layer: str | None = None,
 ) -> list[Prediction]:
     """Predict the classes of images.
 
     Args:
         path: a run folder, or a file of weights that `train` wrote.
-        images: a file, a folder (all images below it), or several of them.
+        images: a path (of a folder, all images below it), an image of Pillow, or a numpy array of uint8, `(H, W)` or
+            `(H, W, C)` in red, green and blue, 0 to 255; or several of them.
         top: the number of most probable classes to return for each image.
         device: as for `train`.
         batch_size: the number of images in a batch; the predictions do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
         module: the module that was trained, if it was not built from a spec. It is copied, and the copy takes the weights.
+        explain: a folder for pictures of what in each image speaks for its prediction (Grad-CAM, Selvaraju et al. 2017).
+        layer: the name of the layer whose maps are explained; by default the last one with maps of more than a pixel.
 
     Returns:
         A Prediction for each image, in the order of `images`; those of a folder are sorted by path. `classes` holds pairs of
         a class name and its probability (0 to 1), the most probable first. For an image that cannot be read, `problem` is the
-        reason.
+        reason. `image` is the path, or `image 3` for the image at position 3 that has none.
 
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
-        DataError: the network takes a number of channels that no image file has.
+        DataError: the network takes a number of channels that an image does not have and cannot be converted to.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
             that are not finite.
     """
     require_packages("predicting", *NETWORKS)
     from resnet_spec.inference.predict import predict
 
-    return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision, module=module)
+    return predict(
+        path,
+        images,
+        top=top,
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        module=module,
+        explain=explain,
+        layer=layer,
+    )

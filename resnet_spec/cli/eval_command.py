@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -95,9 +96,18 @@ def _json(evaluation: Evaluation) -> str:
             "confusion": scores.confusion,
             "skipped": evaluation.skipped,
             **({"available": evaluation.available, "notes": evaluation.notes} if evaluation.notes else {}),
+            "balanced_accuracy": _number(scores.balanced_accuracy),
+            "macro_f1": _number(scores.macro_f1),
+            "calibration_error": _number(scores.calibration_error),
+            "reliability": scores.reliability.rows(),
         },
         indent=2,
     )
+
+
+def _number(value: float) -> float | None:
+    """A figure; None if it is undefined."""
+    return None if math.isnan(value) else value
 
 
 def _text(evaluation: Evaluation) -> str:
@@ -111,6 +121,8 @@ def _text(evaluation: Evaluation) -> str:
         f"{printable(evaluation.name)} on {scores.images:,} {split}images of {printable(evaluation.data)}",
         f"scored {scores.images:,} of {count_text(evaluation.available, 'image')}" + notes,
         f"accuracy {percent_text(scores.accuracy)}{top5}  loss {scores.loss:.4f}",
+        f"balanced accuracy {percent_text(scores.balanced_accuracy)}  macro F1 {percent_text(scores.macro_f1)}"
+        f"  calibration error {percent_text(scores.calibration_error)}",
         "",
         per_class_text(evaluation.confusion, 50),
         confusion_text(evaluation.confusion),

@@ -279,3 +279,27 @@ def _no_warnings() -> Iterator[None]:
             _readers -= 1
             if not _readers:
                 _quiet.pop().__exit__(None, None, None)
+
+
+def is_pillow_image(value: object) -> bool:
+    """Whether a value is an image of Pillow."""
+    return isinstance(value, Image.Image)
+
+
+def read_pillow_image(image: object, name: str) -> Pixels:
+    """The pixels `(H, W, 1)` or `(H, W, 3)` of an image of Pillow, as those of a file. Raises BadImage with `name`."""
+    assert isinstance(image, Image.Image)
+    try:
+        with _no_warnings():
+            image.load()
+            pixels = _pixels(image)
+            turn = _TURN.get(_orientation(image))
+    except _NotSupportedError as error:
+        why = str(error)
+    except _DAMAGE as error:
+        why = f"damaged ({str(error) or type(error).__name__})"
+    else:
+        if not pixels.size:
+            raise BadImage(name, "it has no pixels")
+        return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+    raise BadImage(name, printable(why))

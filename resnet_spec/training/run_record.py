@@ -34,8 +34,9 @@ class RunRecord:
     and of all names of images; `held` are the splits that were in memory. The booleans are the requested options; `module` and
     `weights` mean that the run began with weights that its seed cannot give. `contents` is a hash of the content of images, and
     `texts` has hashes of the files of the run that determine what it computes; `place` is where the data are. Runs of version
-    0.1.0 have none of these. `replaced` is the hash of a recipe that is being replaced, and may still be there.
-    `data_version` is that of the rules by which the data were read and divided; without it, it is 1.
+    0.1.0 have none of these, and counted mixed images as correct by their own label, not by the `dominant_label`. `replaced` is
+    the hash of a recipe that is being replaced, and may still be there. `data_version` is that of the rules by which the data
+    were read and divided; without it, it is 1.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RunRecord:
     place: DataPlace | None = None
     replaced: str | None = None
     data_version: int = 1
+    dominant_label: bool = False
     format: int = RUN_FORMAT
 
     @property
@@ -101,6 +103,7 @@ def write_record(run: Path, record: RunRecord) -> None:
             **({} if record.place is None else {"data_folder": asdict(record.place)}),
             **({} if record.replaced is None else {"replaced": record.replaced}),
             **({} if record.data_version == 1 else {"data_version": record.data_version}),
+            **({"dominant_label": True} if record.dominant_label else {}),
         },
     )
 
@@ -155,6 +158,7 @@ def _record_of_data(data: Any) -> RunRecord:
         place=_read_place(data) if "data_folder" in data else None,
         replaced=_typed(data, "replaced", str) if "replaced" in data else None,
         data_version=_typed(data, "data_version", int) if "data_version" in data else 1,
+        dominant_label=_typed(data, "dominant_label", bool) if "dominant_label" in data else False,
         format=_typed(data, "format", int),
     )
 

@@ -287,6 +287,7 @@ def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
         texts={name: hash_text(text) for name, text in _texts(session).items()},
         place=place_data(data.text, folder),
         data_version=DATA_VERSION,
+        dominant_label=True,
     )
 
 
@@ -322,7 +323,7 @@ def open_run(
     if record.module and module is None:
         message = "a run of a module that is not from a spec is resumed in Python: resume(folder, module=...)"
         raise ArgumentError([Diagnostic("not-a-run", message, None)])
-    recipe = read_recipe(folder / RECIPE)
+    recipe = read_recipe(folder / RECIPE, of_run=True)
     if epochs is not None:
         recipe = lengthen(folder, record, recipe, epochs)
     hold = frozenset(record.held) if record.skip_bad else None
@@ -342,10 +343,11 @@ def open_run(
     session = open_session(
         subject, recipe, opened, record.preparation, machine, (*notes, *_note_threads(folder, machine)), console
     )
+    session = replace(session, own_labels=not record.dominant_label)
     for name, expected in (record.texts or {}).items():
         _check_text(folder, name, (expected, record.replaced if name == RECIPE else expected))
     _check_data(session, record, text)
-    found = checkpoints.newest(folder, console.say, _form(session, read_recipe(folder / RECIPE)))
+    found = checkpoints.newest(folder, console.say, _form(session, read_recipe(folder / RECIPE, of_run=True)))
     if found is not None and epochs is not None:
         check_length(folder, record, epochs, session.feeds.training.steps_per_epoch, found.state)
     if found is None and record.unrepeatable:

@@ -26,10 +26,12 @@ from resnet_spec.report.record import EpochRow, Timing
 from resnet_spec.report.tables import percent_text
 from resnet_spec.training import checkpoints
 from resnet_spec.training.amounts import count_text
+from resnet_spec.training.class_weights import note_imbalance, note_weights
 from resnet_spec.training.console import Console
 from resnet_spec.training.environment import describe_environment, deterministic_algorithms
 from resnet_spec.training.failures import explain
 from resnet_spec.training.feeding import Feeds, Machine, feed
+from resnet_spec.training.final_scores import FinalResults, describe_scores, score_finally
 from resnet_spec.training.fitting import check_recipe
 from resnet_spec.training.layout import reason_against_channels_last
 from resnet_spec.training.lengthening import FREE_OF_LENGTH
@@ -40,8 +42,9 @@ from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, refuse_special, writing
 from resnet_spec.training.run_record import hash_contents, hash_labels, hash_names, write_json
+from resnet_spec.training.sampling import ImagesOfSplit, measure_images
 from resnet_spec.training.schedule import find_beyond, length_of
-from resnet_spec.training.scoring import Scores, score
+from resnet_spec.training.scoring import Scores
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
 from resnet_spec.weights.file import read_weights, write_weights
@@ -52,8 +55,8 @@ from resnet_spec.weights.metadata import WeightsFacts
 class Result:
     """The outcome of a run. `module` has the best weights: the best by the validation split, else the last.
 
-    `best_epoch` is 0 where nothing was held out to choose by. `test` are the scores of those weights on the test images.
-    `stopped_early` is why the run ended before its length; empty where it did not.
+    `best_epoch` is 0 where nothing was held out to choose by. `validation` and `test` are the scores of those weights on the
+    validation and the test images. `stopped_early` is why the run ended before its length; empty where it did not.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class Result:
     preparation: Preparation = field(repr=False)
     skipped: dict[str, str] = field(repr=False)
     stopped_early: str = field(default="", repr=False)
+    validation: Scores | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         facts = [count_text(len(self.rows), "epoch")]
@@ -81,6 +85,16 @@ class Result:
     def test_accuracy(self) -> float | None:
         return None if self.test is None else self.test.accuracy
 
+    @property
+    def test_balanced_accuracy(self) -> float | None:
+        """The mean recall of the classes, 0 to 1."""
+        return None if self.test is None else self.test.balanced_accuracy
+
+    @property
+    def test_macro_f1(self) -> float | None:
+        """The mean F1 of the classes, 0 to 1."""
+        return None if self.test is None else self.test.macro_f1
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -95,6 +109,7 @@ class Session:
     images: str  # a hash of the names of all images
     contents: str  # a hash of what is in them
     console: Console
+    own_labels: bool = False  # as version 0.1.0 counted mixed images
 
     @property
     def labels(self) -> str:
@@ -134,10 +149,13 @@ class Session:
             identify_folder(path),
         )
         feeds = self.feeds
+        if self.recipe.augment.mixes and not self.own_labels:
+            self.console.say("training accuracy is that of mixed images, against the class with the larger share of each")
         test = feeds.test if feeds.validation is None else None  # it is used once, at the end, where there is a choice to make
         loop = Loop(
             *(self.subject.module, self.recipe, feeds.training, feeds.validation, test),
             *(folder, self.machine.world, stop),
+            own_labels=self.own_labels,
         )
 
         def discard_unbegun() -> None:
@@ -213,13 +231,9 @@ class Session:
         elif machine.world.writes and not (path / LAST).exists():
             with writing(path):
                 write_weights(path / LAST, module, folder.facts)
-        scores = None
-        batches = feeds.test or feeds.validation
-        if batches is not None:
-            classes, precision = len(self.data.classes), self.recipe.precision
-            scores = score(module, batches, classes, machine.device, precision, machine.world, lambda: stop.requested)
-            machine.world.wait()
-        test = scores if feeds.test is not None else None
+        where = (machine.device, self.recipe.precision, machine.world)
+        found = score_finally(module, feeds, self.data.classes, *where, lambda: stop.requested, path)
+        test = found.test
         early = self._why_early(progress)
         if early:
             self.console.say(f"stopped   {early}")
@@ -235,16 +249,17 @@ class Session:
                 "test_top5": test.top5 if test else None,
                 "skipped_images": len(feeds.skipped.names),
                 **({"stopped_early": early} if early else {}),
+                **describe_scores(found),
             }
             with writing(path):
                 write_json(path / "results.json", results)
                 started = read_environment(path) or describe_environment()  # another command started a resumed run
-                finished = self._finished_run(progress, scores, started, stop)
+                finished = self._finished_run(progress, found, started, stop)
                 write_pictures(path, replace(finished, notes=(*finished.notes, early)) if early else finished)
             folder.check_place()
         rows, timings, skipped = tuple(progress.rows), tuple(progress.timings), dict(feeds.skipped.names)
         names, prepared = self.data.classes, feeds.preparation
-        return Result(path, module, rows, timings, best, test, names, prepared, skipped, early)
+        return Result(path, module, rows, timings, best, test, names, prepared, skipped, early, found.validation)
 
     def _why_early(self, progress: Progress) -> str:
         """Why a run ended before its length; empty where it did not."""
@@ -268,14 +283,15 @@ class Session:
             why = str(error)
         return None, (f"the diagram of the network is left out: {why}",)
 
-    def _finished_run(self, progress: Progress, scores: Scores | None, environment: dict[str, str], stop: Stop) -> FinishedRun:
+    def _finished_run(self, progress: Progress, found: FinalResults, environment: dict[str, str], stop: Stop) -> FinishedRun:
         """What the report is written from."""
         subject, feeds = self.subject, self.feeds
         splits = {"training": feeds.training, "validation": feeds.validation, "test": feeds.test}
-        final = None
-        if scores is not None:
+        final, scores = None, found.test or found.validation
+        shown = feeds.test or feeds.validation
+        if scores is not None and shown is not None:
             matrix = scores.table(self.data.classes)
-            final = FinalScores(feeds.test is not None, scores.loss, scores.accuracy, scores.top5, matrix)
+            final = FinalScores(found.test is not None, scores.loss, scores.accuracy, scores.top5, matrix, scores.reliability)
         diagram, notes = self._draw(stop)
         for note in notes:
             self.console.say(note)
@@ -298,6 +314,10 @@ class Session:
             best_epoch=progress.best_epoch,
             scores=final,
             environment=environment,
+            mixed=self.recipe.augment.mixes,
+            statistics=measure_images(feeds.training),
+            gallery=found.gallery,
+            picture=None if shown is None else ImagesOfSplit(shown, self.data.home).read,
         )
 
 
@@ -344,6 +364,8 @@ def open_session(
     memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
     subject.module.to(device=machine.device)
     subject.module.to(memory_format=memory_format)  # type: ignore[call-overload]
+    notes = (*notes, *note_imbalance(recipe, data.classes, feeds.training.labels))
+    notes = (*notes, *note_weights(data.classes, feeds.training.class_weights))
     described = replace(data, train=None, validation=None, test=None)  # `feeds` has the images; twice is too much memory
     return Session(subject, recipe, described, machine, feeds, notes, hash_names(data), hash_contents(data), console)
 

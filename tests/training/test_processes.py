@@ -41,8 +41,9 @@ name: together
 epochs: 25
 batch_size: 40
 accumulate: 2
-optimizer: {op: SGD, lr: 0.02, momentum: 0.9}
+optimizer: {op: SGD, lr: 0.005, momentum: 0.9}
 schedule: cosine
+class_weights: {disc: 1.4, cross: 0.6}
 augment: {random_crop: {padding: 1}, random_horizontal_flip: 0.5, random_erasing: {p: 0.3}, mixup: 0.2, cutmix: 1.0}
 save: {steps: 3}
 """

@@ -320,7 +320,8 @@ PATCHES = st.lists(
 
 @given(st.sampled_from(SHIPPED), PATCHES)
 def test_a_patched_recipe_reads_back_as_the_same(name: str, patches: list[str]) -> None:
-    found = read_recipe(name, patches)
+    mixed = "augment.mixup=0.2" in patches and read_recipe(name).warmup is not None
+    found = read_recipe(name, [*patches, "warmup="] if mixed else patches)  # the training error of mixed images ends no warm-up
     again = read_recipe(found.text)
     assert again == found
     assert read_recipe(again.text) == again
@@ -363,6 +364,11 @@ MISTAKES = [
     ("epochs: 5\nschedule: {op: cosine, milestones: [5]}", 3, "unknown-field", "`final`"),
     ("epochs: 5\nschedule: {op: cosine, final: 2}", 3, "out-of-range", "1 or less"),
     ("epochs: 5\nschedule: {rise: 0.5}", 3, "unknown-field", "`op`"),
+    ("epochs: 5\naugment: {mixup: 0.2}\nwarmup: {length: 5, until_train_error: 0.8}", 4, "recipe-warmup", "`length`"),
+    ("epochs: 5\nwarmup: {length: 5, until_train_error: 0.8}\naugment: {cutmix: 1}", 3, "recipe-warmup", "`length`"),
+    ("epochs: 5\nclass_weights: even", 3, "unknown-word", "`balanced`"),
+    ("epochs: 5\nclass_weights:\n  cat: 0", 4, "out-of-range", "1e-06 or more"),
+    ("epochs: 5\nclass_weights: 2", 3, "wrong-type", "class_weights: balanced"),
     ("epochs: 5\nwarmup: 5", 3, "wrong-type", "for example `warmup: {length: 5}`"),
     ("epochs: 5\nwarmup: {start: 0.1}", 3, "missing-field", "length: 5"),
     ("epochs: 5\nwarmup: {length: 5, shape: cosine}", 3, "unknown-word", "`constant`"),
@@ -468,6 +474,7 @@ FIELDS = list(fields_in(SCHEMA))
 NO_DEFAULT = {  # they are absent, or must be written
     *(".name", ".about", ".source", ".accuracy", ".extends", ".epochs", ".iterations", ".resize", ".crop", ".init", ".warmup"),
     *(".levels", ".ema", ".early_stopping", ".clip_norm", ".optimizer.op", ".schedule.op", ".schedule.multistep.milestones"),
+    ".class_weights",
     *(".warmup.length", ".warmup.until_train_error", ".save.steps"),
     *(".augment.random_crop", ".augment.random_resized_crop", ".augment.rand_augment", ".augment.random_erasing"),
 }

@@ -13,6 +13,7 @@ from resnet_spec.training.recipe.changes import (
 )
 from resnet_spec.training.recipe.model import (
     Augment,
+    ClassWeights,
     Interpolation,
     Precision,
     Recipe,
@@ -27,6 +28,7 @@ from resnet_spec.training.recipe.reader import read_recipe, read_recipe_source
 __all__ = [
     "OVERFIT_EPOCHS",
     "Augment",
+    "ClassWeights",
     "Interpolation",
     "Precision",
     "Recipe",

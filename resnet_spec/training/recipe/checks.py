@@ -37,6 +37,18 @@ def _levels(recipe: Recipe) -> Iterator[Diagnostic]:
         yield Diagnostic("recipe-levels", message, recipe.place("levels"), help=help)
 
 
+def find_unmeasurable(recipe: Recipe) -> Iterator[Diagnostic]:
+    """A finding where the recipe depends on a figure that it makes meaningless.
+
+    Of mixed images, a part belongs to another class, so their training error stays high however well a network has learned.
+    """
+    if recipe.warmup is not None and recipe.warmup.until is not None and recipe.augment.mixes:
+        mixing = " and ".join(f"`{name}`" for name in ("mixup", "cutmix") if getattr(recipe.augment, name))
+        message = f"`until_train_error` needs the training error, which images mixed by {mixing} do not have"
+        help = "set the `length` of the warm-up alone: `until_train_error: null`"
+        yield Diagnostic("recipe-warmup", message, recipe.place("warmup", "until_train_error"), help=help)
+
+
 def _length(recipe: Recipe) -> Iterator[Diagnostic]:
     if recipe.epochs is not None and recipe.iterations is not None:
         places = {word: recipe.place(word) for word in ("epochs", "iterations")}

@@ -17,6 +17,7 @@ Interpolation = Literal["bilinear", "bicubic", "nearest"]
 RecipeLike = str | Path | Mapping[str, object]  # a shipped recipe's name, a path or YAML text; or the data themselves
 StatisticWord = Literal["data", "imagenet", "half", "none"]
 Statistic = StatisticWord | tuple[float, ...]
+ClassWeights = Literal["balanced"] | dict[str, float]  # by the names of classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Recipe:
     accumulate: int
     seed: int
     label_smoothing: float
+    class_weights: ClassWeights | None
     optimizer: str
     optimizer_arguments: dict[str, Any]
     no_decay: tuple[str, ...]

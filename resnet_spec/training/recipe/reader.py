@@ -18,9 +18,10 @@ from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, Sequence
 from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.validation import validate_recipe
 from resnet_spec.language.writer import write_document, write_value
-from resnet_spec.training.recipe.checks import find_contradictions
+from resnet_spec.training.recipe.checks import find_contradictions, find_unmeasurable
 from resnet_spec.training.recipe.model import (
     Augment,
+    ClassWeights,
     Interpolation,
     Precision,
     Recipe,
@@ -42,20 +43,27 @@ _STATISTICS: tuple[StatisticWord, ...] = get_args(StatisticWord)
 _SCHEDULES: tuple[ScheduleShape, ...] = get_args(ScheduleShape)
 
 
-def read_recipe(recipe: RecipeLike, patches: Iterable[str] = (), *, scaled: bool = False) -> Recipe:
+def read_recipe(recipe: RecipeLike, patches: Iterable[str] = (), *, scaled: bool = False, of_run: bool = False) -> Recipe:
     """Read a recipe and apply `patches` (`"optimizer.lr=0.05"`, or `"warmup="` to delete) to it.
 
     A patch of `epochs` replaces `iterations`, and the other way round. `scaled` scales milestones and warm-up to the length.
+    `of_run`: it is that of a run that has begun, which is not refused for what an earlier version of resnet-spec accepted.
 
     Raises:
         RecipeError: the recipe is wrong; with every finding, each at its place.
         ArgumentError: there is no such recipe, or a patch is not of the form `key.path=value`.
     """
-    return read_recipe_source(*_find(recipe), patches, scaled=scaled)
+    return read_recipe_source(*_find(recipe), patches, scaled=scaled, of_run=of_run)
 
 
 def read_recipe_source(
-    source: Source, folder: Path | None, root: Path | None, patches: Iterable[str] = (), *, scaled: bool = False
+    source: Source,
+    folder: Path | None,
+    root: Path | None,
+    patches: Iterable[str] = (),
+    *,
+    scaled: bool = False,
+    of_run: bool = False,
 ) -> Recipe:
     """As `read_recipe`, for a text that was read before.
 
@@ -64,7 +72,7 @@ def read_recipe_source(
     """
     parsed = [parse_set(text, option="--set-recipe") for text in patches]
     try:
-        return _read(source, folder, root, parsed, scaled)
+        return _read(source, folder, root, parsed, scaled, of_run)
     except RecipeError as error:
         found = error.diagnostics
     if not any(finding.fixes for finding in found):
@@ -72,14 +80,16 @@ def read_recipe_source(
 
     def check(changed: Source) -> Sequence[Diagnostic]:
         try:
-            return _read(changed, folder, root, parsed, scaled).warnings
+            return _read(changed, folder, root, parsed, scaled, of_run).warnings
         except ResnetSpecError as error:
             return error.diagnostics
 
     raise RecipeError(prove_fixes(found, source, check))
 
 
-def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode], scaled: bool) -> Recipe:
+def _read(
+    source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode], scaled: bool, of_run: bool
+) -> Recipe:
     """Read a recipe from its text. Its fixes are not proven."""
     tree, warnings = resolve_recipe(source, folder, root, parsed)
     patched = {key for patch in parsed for key in patch.entries}
@@ -94,7 +104,7 @@ def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequen
         raise RecipeError([*findings, *warnings])
     name = word_of(tree.get("name")) or Path(source.name).name.removesuffix(".yaml").strip("<>")
     found = recipe_of_tree(tree, name, warnings)
-    findings = list(find_contradictions(found))
+    findings = [*find_contradictions(found), *([] if of_run else find_unmeasurable(found))]
     if findings:
         raise RecipeError([*findings, *warnings])
     if scaled and (changes := scale_schedule(found, resolve_recipe(source, folder, root)[0])):
@@ -171,6 +181,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         accumulate=top.integer("accumulate"),
         seed=top.integer("seed"),
         label_smoothing=top.number("label_smoothing"),
+        class_weights=_class_weights(top),
         optimizer=optimizer,
         optimizer_arguments=arguments,
         no_decay=top.texts("no_decay"),
@@ -213,6 +224,12 @@ def _optimizer(node: YamlNode | None) -> tuple[str, dict[str, Any]]:
     values = {key: to_data(entry.value) for key, entry in node.entries.items() if key != "op"}
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return word_of(node.get("op")), arguments
+
+
+def _class_weights(top: Section) -> ClassWeights | None:
+    if top.has("class_weights"):
+        return top.section("class_weights").numbers_by_name()
+    return "balanced" if top.text("class_weights") else None
 
 
 def _schedule(top: Section) -> Schedule:

@@ -75,6 +75,10 @@ class Section:
     def numbers(self, key: str) -> tuple[float, ...]:
         return tuple(_as_number(item) for item in _as_list(self.value(key)))
 
+    def numbers_by_name(self) -> dict[str, float]:
+        """A mapping of numbers, by key."""
+        return {key: _as_number(to_data(entry.value)) for key, entry in self.node.entries.items()}
+
     def pair(self, key: str) -> tuple[float, float]:
         first, second = self.numbers(key)
         return first, second
