@@ -103,6 +103,9 @@ class _Opening:
         self._note_splits(places, splits)
         if "train" not in splits.used and self.purpose == "train":
             self._refuse_without_train(places, splits)
+        if self.purpose == "train" and not self.listing.folders(splits.used["train"]):
+            message = f"`{self.shown}/{printable(splits.used['train'])}` has no class folders"
+            raise refuse("no-classes", message, _SEPARATE)
         found: dict[SplitKind, dict[str, Contents]] = {}
         homes: dict[SplitKind, str] = {}
         for what, place in splits.used.items():

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from resnet_spec.data import BadImage, Data, Split, open_data
+from resnet_spec.data import BadImage, Data, Split
 from resnet_spec.data.class_names import find_near_miss
 from resnet_spec.data.levels import apply_levels
+from resnet_spec.data.opening import open_some_data
 from resnet_spec.data.preparation import refuse_channels
 from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import require_choice
@@ -67,13 +68,12 @@ def evaluate(
     trained = load_trained(path, device)
     facts = trained.facts
     text = data or facts.data
-    opened = open_data(
+    opened = open_some_data(
         text,
         input=trained.analysis.input,
         split=facts.split,
         skip_bad=skip_bad,
         classes=len(facts.classes),
-        purpose="evaluate",
         version=facts.rules,
     )
     refuse_channels(opened, facts.preparation.channels)
