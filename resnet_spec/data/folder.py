@@ -138,7 +138,11 @@ class _Opening:
     def _note_splits(self, places: list[str], splits: SplitFolders) -> None:
         """Notes on what folders were taken for, where their names do not say it."""
         if self.listing.version > 1:
-            named = [f"`{printable(place)}` is the {what} split" for what, place in splits.used.items() if place not in PLAIN]
+            named = [
+                f"`{printable(place)}` is the {what} split"
+                for what, place in splits.used.items()
+                if place not in PLAIN and what not in splits.unused
+            ]
             self.notes += [join_words(named, "and")] if named else []
         for what, others in splits.unused.items():
             rest = "`, `".join(map(printable, others))
