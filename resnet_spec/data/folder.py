@@ -103,6 +103,9 @@ class _Opening:
         self._note_splits(places, splits)
         if "train" not in splits.used and self.purpose == "train":
             self._refuse_without_train(places, splits)
+        if self.purpose == "train" and not self.listing.folders(splits.used["train"]):
+            message = f"`{self.shown}/{printable(splits.used['train'])}` has no class folders"
+            raise refuse("no-classes", message, _SEPARATE)
         found: dict[SplitKind, dict[str, Contents]] = {}
         homes: dict[SplitKind, str] = {}
         for what, place in splits.used.items():
@@ -135,7 +138,11 @@ class _Opening:
     def _note_splits(self, places: list[str], splits: SplitFolders) -> None:
         """Notes on what folders were taken for, where their names do not say it."""
         if self.listing.version > 1:
-            named = [f"`{printable(place)}` is the {what} split" for what, place in splits.used.items() if place not in PLAIN]
+            named = [
+                f"`{printable(place)}` is the {what} split"
+                for what, place in splits.used.items()
+                if place not in PLAIN and what not in splits.unused
+            ]
             self.notes += [join_words(named, "and")] if named else []
         for what, others in splits.unused.items():
             rest = "`, `".join(map(printable, others))

@@ -56,6 +56,7 @@ class Listing:
     root: Path
     version: int = DATA_VERSION
     progress: ReportCount | None = None
+    deepest: int = DEEPEST  # folders below the one that is listed
     unreadable: list[str] = field(default_factory=list)
     listed: int = 0  # images
     _is_image: dict[str, bool] = field(default_factory=dict)  # by suffix, as it is written
@@ -91,7 +92,7 @@ class Listing:
             for entry, suffix in others:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if _is_folder(entry):
-                    if nested and depth < DEEPEST and (identity := _identity(Path(entry.path))) not in seen:
+                    if nested and depth < self.deepest and (identity := _identity(Path(entry.path))) not in seen:
                         seen.add(identity)
                         waiting.append((name, top or entry.name, depth + 1))
                 elif self._suffix_is_of_image(suffix):

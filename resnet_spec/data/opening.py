@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from resnet_spec.data.dataset import Data
 from resnet_spec.data.dividing import DATA_VERSION
@@ -10,7 +11,7 @@ from resnet_spec.data.folder import DataPurpose
 from resnet_spec.data.kinds import KINDS, DataKind, DataRequest
 from resnet_spec.data.listing import ReportCount
 from resnet_spec.data.refusal import refuse
-from resnet_spec.diagnostics import ResnetSpecError, printable, suggestion
+from resnet_spec.diagnostics import DataError, ResnetSpecError, printable, suggestion
 
 
 def open_data(
@@ -60,6 +61,27 @@ def open_data(
     except OSError as error:
         place = printable(str(error.filename or options))
         raise refuse("unreadable-file", f"`{place}` cannot be read ({error.strerror})") from None
+
+
+def open_some_data(
+    text: str,
+    *,
+    input: tuple[int, int, int],
+    split: tuple[float, float],
+    skip_bad: bool = False,
+    classes: int | None = None,
+    version: int = DATA_VERSION,
+    progress: ReportCount | None = None,
+) -> Data:
+    """Open a data set as for training, or for evaluation if it has no training images. See `open_data`."""
+    opened = partial(open_data, text, input=input, split=split, skip_bad=skip_bad, classes=classes)
+    opened = partial(opened, version=version, progress=progress)
+    try:
+        return opened(purpose="train")
+    except DataError as error:
+        if error.diagnostics[0].code != "data-split":
+            raise
+    return opened(purpose="evaluate")
 
 
 def _require_folder(kind: DataKind, options: str) -> None:

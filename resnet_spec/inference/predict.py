@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -253,7 +254,7 @@ def _paths(images: object) -> list[Path]:
 def _files(path: Path) -> list[Path]:
     """The image at a path, or those below a folder, sorted, as `train` lists them. Raises ArgumentError if there are none."""
     if os.path.isdir(path):
-        files = sorted(path / name for name in Listing(path).images(""))
+        files = sorted(path / name for name in Listing(path, deepest=sys.maxsize).images(""))
         if not files:
             raise ArgumentError([Diagnostic("missing-file", f"there are no images in {printable(str(path))}", None)])
         return files

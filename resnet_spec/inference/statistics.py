@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 
 from resnet_spec import compiler
-from resnet_spec.data import BadImage, Data, Split, open_data
+from resnet_spec.data import BadImage, Data, Split
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.decode import to_channels
 from resnet_spec.data.levels import note_levels, sample_images
 from resnet_spec.data.listing import ReportCount
+from resnet_spec.data.opening import open_some_data
 from resnet_spec.data.statistics import channel_statistics
 from resnet_spec.diagnostics import DataError, Diagnostic, printable
 from resnet_spec.training.reading import refuse_bad_image
@@ -60,7 +61,8 @@ def summarize_data(
         ArgumentError: `data` names no data set, or one whose files are missing.
         DataError: the data set has no images, or holds an image that cannot be read.
     """
-    opened = _open(data, compiler.parse_size(input), read_recipe(recipe).split, skip_bad, progress)
+    split = read_recipe(recipe).split
+    opened = open_some_data(data, input=compiler.parse_size(input), split=split, skip_bad=skip_bad, progress=progress)
     splits = {"train": opened.train, "validation": opened.validation, "test": opened.test}
     measured, images = next(((name, split) for name, split in splits.items() if split is not None), ("", None))
     if images is None:
@@ -81,18 +83,6 @@ def summarize_data(
         if each is not None
     }
     return DataSummary(opened, mean, std, counts, measured)
-
-
-def _open(
-    data: str, input: tuple[int, int, int], split: tuple[float, float], skip_bad: bool, progress: ReportCount | None
-) -> Data:
-    """Open a data set as for training, or as for evaluation if it has no training images."""
-    try:
-        return open_data(data, input=input, split=split, skip_bad=skip_bad, progress=progress)
-    except DataError as error:
-        if error.diagnostics[0].code != "data-split":
-            raise
-    return open_data(data, input=input, split=split, skip_bad=skip_bad, progress=progress, purpose="evaluate")
 
 
 def _reporting(split: Split, progress: ReportCount) -> Split:
