@@ -25,6 +25,10 @@ LANGUAGE = (
     "language.validation",
     "language.writer",
     "language.library",
+    "language.editing",
+    "language.fixes",
+    "language.nodes",
+    "language.recipe_words",
 )  # recipes are YAML too
 VIEWS = ("outputs.summary", "outputs.diagram", "outputs.render_dot")  # the outputs that need no torch
 
@@ -40,7 +44,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lowering": (
         (
             *("diagnostics", "language.spec", "language.expressions", "language.library", "language.editing"),
-            *("language.fixes", "ops", "graph", "analysis.trace"),
+            *("language.fixes", "language.restructuring", "ops", "graph", "analysis.trace"),
         ),
         (),
     ),

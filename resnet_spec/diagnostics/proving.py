@@ -20,6 +20,10 @@ MOST_SECONDS = 0.6  # of processor time, after which no further trial begins: fo
 
 CheckText = Callable[[Source], Sequence[Diagnostic]]
 _Key = tuple[str, str]
+_HIDING = {  # mistakes in the form of an entry, before whose correction the rest of it is not checked
+    *("unknown-field", "unknown-operation", "unknown-block", "invalid-name", "nothing-to-patch", "nothing-to-delete"),
+    *("wrong-type", "unquoted-call", "full-width", "missing-version", "unknown-version", "key-type", "yaml-syntax"),
+}
 UNREADABLE = ("yaml-syntax", "duplicate-key")  # after one of these, nothing else is known about a text
 
 
@@ -63,11 +67,19 @@ class _Trials:
         new = [each for each in after if each.severity == "error" and _key(each) not in self.reported]
         if not strict:  # what the network promises of itself could not be checked before
             new = [each for each in new if each.code != "expect-broken"]
+        if finding.code not in _HIDING and any(_is_near(each, fix) for each in new):
+            return False
         return not new or (fix.applicability == "safe" and not is_caused(new, fix.edits))
 
 
 def _key(finding: Diagnostic) -> _Key:
     return finding.code, finding.message
+
+
+def _is_near(finding: Diagnostic, fix: Fix) -> bool:
+    """Whether a finding is on a line that a fix edits."""
+    span = finding.span
+    return span is None or any(edit.span.line <= span.line <= edit.span.end_line + edit.text.count("\n") for edit in fix.edits)
 
 
 def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit]) -> bool:

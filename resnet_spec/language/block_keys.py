@@ -9,7 +9,7 @@ from resnet_spec.language.restructuring import wrap_inside
 
 PARTS_OF_BLOCKS: dict[str, str] = {  # what others call a part of a block
     **dict.fromkeys(("main", "body", "layers", "ops", "operations", "residual_branch", "path", "main_path"), "branch"),
-    **dict.fromkeys(("skip", "identity", "downsample", "projection", "skip_connection", "skip_path", "bypass"), "shortcut"),
+    **dict.fromkeys(("skip", "identity", "downsample", "skip_connection", "skip_path", "bypass"), "shortcut"),
     **dict.fromkeys(("combine", "merge", "fusion", "aggregate"), "join"),
     **dict.fromkeys(("post", "final", "end", "tail"), "after"),
     **dict.fromkeys(("params", "parameters", "arguments", "inputs", "required"), "args"),

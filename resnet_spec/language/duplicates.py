@@ -21,12 +21,13 @@ _OPERATIONS = (
 def explain_duplicate(name: str, again: Entry, entries: Mapping[str, Entry]) -> Diagnostic:
     """The finding for a key that is given `again`, after the `entries` of the same mapping.
 
-    Two layers with one name are told apart by a number. A second key is removed only if its value is that of the first.
+    The second of two layers with one name gets a number. A second key is removed only if its value is that of the first.
     """
     first = entries[name]
     message = f"the key `{name}` is given twice"
     label = Label(first.key, "first here")
-    help, fixes = "remove one of them, or rename it", ()
+    help = "remove one of them, or rename it"
+    fixes: tuple[Fix, ...] = ()
     equal = to_data(first.value) == to_data(again.value)
     if _is_layer(again, entries):
         other = _numbered(name, entries)

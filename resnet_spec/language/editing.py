@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from resnet_spec.diagnostics import Edit, ResnetSpecError, Source, Span
+from resnet_spec.diagnostics.edits import Point
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.reader import parse
 
@@ -235,8 +236,6 @@ def _nested(path: Sequence[str], text: str) -> str:
 
 
 # --- places ------------------------------------------------------------------------------------------------------------------
-
-Point = tuple[int, int]  # line and column, from 1
 
 
 def cut(near: Span, start: Point, stop: Point, text: str = "") -> Edits:

@@ -9,12 +9,10 @@ from resnet_spec.diagnostics import Span
 from resnet_spec.diagnostics.arguments import likely_size
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.editing import Edits, is_flow, remove_entry, replace_text, replace_value, root_of, set_path
-from resnet_spec.language.fixes import Fixes, propose, together
+from resnet_spec.language.fixes import Help, propose, together
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, to_data
 from resnet_spec.language.restructuring import unwrap_entry, wrap_entries
 from resnet_spec.language.schemas import operation_names, schema_document
-
-Help = tuple[str, Fixes]
 
 _OTHER_NAMES = {  # what other formats call a key of a spec
     **dict.fromkeys(("base", "from", "inherit", "inherits", "parent", "_base_", "include", "import", "extend"), "extends"),

@@ -91,7 +91,8 @@ def _slips(text: str) -> Iterator[Slip]:
         yield Slip("a choice is written `a if condition else b`", f"{choice[2]} if {choice[1]} else {choice[3]}")
     if _MEMBER.search(plain_text) is not None:
         yield Slip("compare with each value", _MEMBER.sub(_compare_each, plain_text))
-    changed, said = plain_text, []
+    changed = plain_text
+    said: list[str] = []
     for pattern, new, help in _PATTERNS:
         one = pattern.sub(new, plain_text).strip()
         if one != plain_text:

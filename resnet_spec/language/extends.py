@@ -20,10 +20,9 @@ from resnet_spec.diagnostics import (
     document_error,
     suggestion,
 )
-from resnet_spec.language.editing import insert_first_line, replace_text, replace_value
+from resnet_spec.language.editing import insert_first_line, replace_value
 from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
-from resnet_spec.language.glued import separate_lines
 from resnet_spec.language.library import (
     is_file,
     is_folder,
@@ -36,10 +35,8 @@ from resnet_spec.language.library import (
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse
-from resnet_spec.language.restructuring import unwrap_entry
 
 MAX_CHAIN = 64
-_VERSION_WORDS = ("version", "format", "schema", "language", "config")  # what other formats call it
 _OTHER: dict[DocumentKind, DocumentKind] = {"spec": "recipe", "recipe": "spec"}
 
 
@@ -104,6 +101,8 @@ def require_mapping(node: YamlNode, kind: DocumentKind) -> MappingNode:
         what, help = "a list", f"write `{kind}: 1` and the other keys without dashes before them"
     else:
         what, help = "a single value", f"write `{kind}: 1` first"
+    from resnet_spec.language.glued import separate_lines  # only documents with this mistake need it
+
     source = node.span.source
     fixes = separate_lines(source, range(1, len(source.lines) + 1)) if isinstance(node, ScalarNode) else ()
     help = fixes[0].title if fixes else help
@@ -164,14 +163,11 @@ class _ChainReader:
             message = f"{source.name} does not declare the version of the language"
             help = f"write `{self.kind}: 1` as its first line"
             fixes = propose(help, insert_first_line(source, f"{self.kind}: 1"), "safe")
-            for name, entry in list(document.entries.items())[:1]:
-                if isinstance(entry.value, MappingNode) and self.kind in entry.value.entries:
-                    title = f"remove `{name}:`, and take what is below it to the top"
-                    unwrapped = propose(title, unwrap_entry(entry.key), "safe")
-                    raise self._refuse("missing-version", message, entry.key, title, fixes=unwrapped)
-                if name in _VERSION_WORDS and isinstance(entry.value, ScalarNode) and entry.value.value == 1:
-                    title, renamed = f"did you mean `{self.kind}`?", replace_text(entry.key, self.kind)
-                    raise self._refuse("missing-version", message, entry.key, title, fixes=propose(title, renamed, "safe"))
+            from resnet_spec.language.version_words import explain_version  # only documents with this mistake need it
+
+            if (found := explain_version(self.kind, document)) is not None:
+                at, title, fixes = found
+                raise self._refuse("missing-version", message, at, title, fixes=fixes)
             if (near := closest(self.kind, list(document.entries)[:1])) is not None:
                 at = document.entries[near].key
                 raise self._refuse(

@@ -12,7 +12,7 @@ from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode
 from resnet_spec.language.restructuring import insert_entries_after
 from resnet_spec.language.schemas import operation_names
 
-_WORDS = {  # what such a field is called, and the kind of operation that it stands for
+_WORDS = {  # what such a field is called, and the kind of operation that it is
     **dict.fromkeys(("norm", "bn", "use_bn", "batchnorm", "batch_norm", "use_batchnorm", "normalization"), "norm"),
     **dict.fromkeys(("norm_layer", "use_norm", "with_bn", "batch_normalization"), "norm"),
     **dict.fromkeys(("act", "activation", "act_layer", "nonlinearity", "activation_fn", "use_act", "act_fn", "relu"), "act"),
@@ -46,7 +46,7 @@ def explain_extra_field(field: str, use: Span | None, body: MappingNode) -> tupl
 
 
 def _operation(kind: str, entry: Entry) -> str | None:
-    """The operation that a value stands for: `{op: dropout, p: 0.5}` for `0.5`; None for none."""
+    """The operation that a value names: `{op: dropout, p: 0.5}` for `0.5`; None for none."""
     value = entry.value
     if not isinstance(value, ScalarNode) or value.value in (None, False) or value.text.lower() in ("none", "linear"):
         return None

@@ -8,6 +8,7 @@ from resnet_spec.diagnostics import Applicability, Edit, Fix, Span
 from resnet_spec.language.editing import Edits, replace_text
 
 Fixes = tuple[Fix, ...]
+Help = tuple[str, Fixes]  # what to do, in words, and as fixes
 
 DIGITS = "0123456789"
 _SQUARE = re.compile(r"\s*([0-9]{1,4})\s*(?:\^\s*2|\*\*\s*2|\u00b2)\s*")

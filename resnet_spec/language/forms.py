@@ -43,7 +43,7 @@ def explain_form(node: YamlNode, key: Span, name: str, root: YamlNode) -> tuple[
         return _positional(node, last)
     if isinstance(node, MappingNode) and "op" in node.entries and len(path) == 3 and path[0] == "stages":
         return (
-            f"a stage consists of blocks: define a block with this branch in `blocks`, and name it: `{path[1]}: {{block: NAME}}`",
+            f"a stage consists of blocks: define one with this branch in `blocks`, and name it: `{path[1]}: {{block: NAME}}`",
             (),
         )
     return None

@@ -266,7 +266,7 @@ def _is_misspelled(key: Span, path: str, patch: MappingNode, parent: MappingNode
 
 
 def _same_number(path: str, patch: MappingNode, parent: MappingNode) -> str | None:
-    """The inherited stage that a new one most likely patches by the name that another library gives it: `stage3` is `layer3`."""
+    """The inherited stage that a new one most likely patches, by another library's name for it: `stage3` is `layer3`."""
     found = _STAGE.fullmatch(path.rpartition(".")[2].lower())
     if found is None or {"block", "width", "type"} & patch.entries.keys():
         return None

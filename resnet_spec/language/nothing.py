@@ -134,7 +134,7 @@ def _guess(name: str, given: set[str]) -> Iterator[str]:
     by_name = {"conv": "conv2d", "bn": "batch_norm", "pool": "max_pool2d", "fc": "linear", "maxpool": "max_pool2d"}
     meant = by_name.get(word) or SYNONYMS.get(word) or (word if word in names else closest(word, sorted(names)))
     candidates = [meant] if meant in names else []
-    candidates += [op for op in ("conv2d", "linear", "adaptive_avg_pool2d", "max_pool2d", "batch_norm", "dropout")]
+    candidates += ["conv2d", "linear", "adaptive_avg_pool2d", "max_pool2d", "batch_norm", "dropout"]
     for op in candidates:
         if op is not None and given and given <= _fields(op) and _required(op) <= given:
             yield op

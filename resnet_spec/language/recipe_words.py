@@ -7,12 +7,10 @@ from typing import Any
 
 from resnet_spec.diagnostics import Span
 from resnet_spec.language.editing import Edits, is_flow, remove_entry, replace_text, replace_value, root_of, set_path
-from resnet_spec.language.fixes import Fixes, propose, together
+from resnet_spec.language.fixes import Fixes, Help, propose, together
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.restructuring import unwrap_entry
 from resnet_spec.language.schemas import schema_document
-
-Help = tuple[str, Fixes]
 
 _PATHS = {  # what others call a setting, and where a recipe has it
     **dict.fromkeys(("learning_rate", "lr", "base_lr", "initial_lr", "lr0", "max_lr"), "optimizer.lr"),

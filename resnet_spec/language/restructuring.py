@@ -232,6 +232,10 @@ def item_names(items: SequenceNode, word: str, taken: Collection[str] = ()) -> l
             used.add(own)
             continue
         name = _word_for(item) or word
+        if name[-1].isdigit() and name not in used:
+            names.append(name)
+            used.add(name)
+            continue
         number = next(each for each in range(1, len(used) + 2) if f"{name}{each}" not in used)
         used.add(f"{name}{number}")
         names.append(f"{name}{number}")

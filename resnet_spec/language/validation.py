@@ -6,7 +6,7 @@ here, must also have `input`, and contains no `null`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,8 @@ from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import Diagnostic, DocumentKind, closest
 from resnet_spec.language.conformance import conforms, member_for
 from resnet_spec.language.editing import set_path
-from resnet_spec.language.elsewhere import means_input
 from resnet_spec.language.fixes import propose
 from resnet_spec.language.nodes import MappingNode, NodePath, to_data
-from resnet_spec.language.schema_errors import explain_schema_error
 from resnet_spec.language.schemas import schema_document, without_refusals
 
 if TYPE_CHECKING:
@@ -37,11 +35,7 @@ def validate_whole(root: MappingNode) -> Validation:
     """Check the form of a merged spec. Its `blocks` are checked one by one, with `validate_block`."""
     found = _validate("", root)
     known = schema_document()["properties"]
-    if "input" not in root.entries and not any(
-        closest(key, ("extends", "input")) or means_input(key, entry.value)
-        for key, entry in root.entries.items()
-        if key not in known
-    ):  # a misspelled one is reported as such
+    if "input" not in root.entries and not _has_input_elsewhere(root, known):
         message = "the spec has no input size"
         help = "write `input: 3x224x224` (C x H x W)"
         fixes = propose(help, set_path(root.span.source, ("input",), "3x224x224"))
@@ -53,6 +47,14 @@ def validate_whole(root: MappingNode) -> Validation:
 def validate_file(root: MappingNode) -> Validation:
     """Check the form of a single file that is not merged with what it extends."""
     return _validate("", root)
+
+
+def _has_input_elsewhere(root: MappingNode, known: Collection[str]) -> bool:
+    """Whether a key that is not known is a misspelled `input`, or another word for it; it is reported as such."""
+    from resnet_spec.language.elsewhere import means_input  # only documents with a mistake need it
+
+    unknown = [(key, entry) for key, entry in root.entries.items() if key not in known]
+    return any(closest(key, ("extends", "input")) or means_input(key, entry.value) for key, entry in unknown)
 
 
 def validate_block(body: MappingNode) -> Validation:
@@ -70,6 +72,8 @@ def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -
     data = to_data(node)
     if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
         return Validation(())
+    from resnet_spec.language.schema_errors import explain_schema_error  # only documents with a mistake need it
+
     errors = list(_validator(definition, kind).iter_errors(data))
     of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     kept = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]

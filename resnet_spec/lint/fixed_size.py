@@ -1,5 +1,4 @@
-"""What fixes the size of the input, where that is not a flatten: a join of a value whose size follows the input and of one whose
-size does not."""
+"""What fixes the size of the input where that is not a flatten: a join with a value that has one size for any image."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
 from resnet_spec.lowering.fixes import give_stride, width_for
-from resnet_spec.lowering.foreign import describe, equivalent, write_as
 from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
@@ -28,7 +27,7 @@ _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"
 _ARGUMENT_SYNONYMS = {
     **SYNONYMS,
     **dict.fromkeys(("planes", "channels", "filters", "out_channels", "num_filters", "features", "out_planes", "dim"), "width"),
-    **dict.fromkeys(("num_layers", "n_blocks", "repeat", "layers", "n", "num_repeats"), "depth"),
+    **dict.fromkeys(("num_layers", "n_blocks", "repeat", "layers", "num_repeats"), "depth"),
     **dict.fromkeys(("cardinality", "num_groups"), "groups"),
     "width_per_group": "base_width",
 }
@@ -273,6 +272,8 @@ class _NameChecker:
         if use.op in ("None", "none", "null") and use.op_span.source.origin == "spec":
             help = "write `null` to delete the entry"
             return help, propose(help, replace_text(use.op_span, "null"))
+        from resnet_spec.lowering.other_names import describe, equivalent, write_as  # only specs with this mistake need it
+
         other = equivalent(use.op)
         if other is not None:
             help = describe(use.op, *other)

@@ -11,7 +11,6 @@ from resnet_spec.graph.model import INPUT
 from resnet_spec.language.editing import Edits, replace_value, set_field
 from resnet_spec.language.expressions import Number
 from resnet_spec.language.fixes import Fixes, propose, together
-from resnet_spec.language.restructuring import move_before, move_to_part
 from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage
 from resnet_spec.lowering.body import Body, Val
 from resnet_spec.lowering.channels import channels_of, describe_channels
@@ -46,6 +45,8 @@ def explain_problem(spec: Spec, present: PresentUse, problem: Problem) -> Diagno
 
 def _move(spec: Spec, present: PresentUse) -> Fixes:
     """The fix for an operation on images behind a flatten: the operation moves before it, or the flatten into the head."""
+    from resnet_spec.language.restructuring import move_before, move_to_part  # only specs with this mistake need it
+
     flat = [use for use in (*spec.stem, *spec.head) if use.op in OPERATIONS and OPERATIONS[use.op].family == "reshaping"]
     if not flat:
         return ()
@@ -56,7 +57,8 @@ def _move(spec: Spec, present: PresentUse) -> Fixes:
     if spec.head or flat[0] not in spec.stem:
         return ()
     first = spec.stem.index(flat[0])
-    if first and OPERATIONS.get(spec.stem[first - 1].op) is not None and OPERATIONS[spec.stem[first - 1].op].fixes_size:
+    before = OPERATIONS.get(spec.stem[first - 1].op) if first else None
+    if before is not None and before.family == "pooling":
         first -= 1
     moved = spec.stem[first:]
     title = f"move {join_words([f'`{use.name}`' for use in moved], 'and')} from `stem` to `head`, which comes behind the stages"
