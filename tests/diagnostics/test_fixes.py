@@ -13,7 +13,7 @@ import pytest
 from resnet_spec import compiler
 from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, Source
-from resnet_spec.diagnostics.edits import apply_edits, select_compatible
+from resnet_spec.diagnostics.edits import apply_edits, select_compatible, written_ranges
 from resnet_spec.language.library import shipped_names
 from tests.spec_mutants import mutants
 

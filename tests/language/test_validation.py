@@ -235,13 +235,13 @@ def torch_names() -> list[str]:
 @pytest.mark.parametrize("place", ["stem", "norm", "join", "stages"])
 def test_editors_refuse_the_layers_of_other_libraries(word: str, place: str) -> None:
     for written in (word, {"op": word}):
-        document: dict[str, object] = {
+        documents: dict[str, dict[str, object]] = {
             "stem": {"spec": 1, "stem": {"c": written}},
             "norm": {"spec": 1, "norm": written},
             "join": {"spec": 1, "blocks": {"b": {"branch": {"c": "relu"}, "join": written}}},
             "stages": {"spec": 1, "stages": {"c": written}},
-        }[place]
-        (error,) = FILE.iter_errors(document)
+        }
+        (error,) = FILE.iter_errors(documents[place])
         assert error.validator == "pattern"
         assert isinstance(error.schema, dict)
         assert "`conv2d`" in error.schema["patternErrorMessage"]
