@@ -69,7 +69,7 @@ class _Trials:
             new = [each for each in new if each.code != "expect-broken"]
         if finding.code not in _HIDING and any(_is_near(each, fix) for each in new):
             return False
-        return not new or (fix.applicability == "safe" and not is_caused(new, fix.edits))
+        return not new or (fix.applicability == "safe" and not is_caused(new, fix.edits, [finding]))
 
 
 def _key(finding: Diagnostic) -> _Key:
@@ -82,15 +82,19 @@ def _is_near(finding: Diagnostic, fix: Fix) -> bool:
     return span is None or any(edit.span.line <= span.line <= edit.span.end_line + edit.text.count("\n") for edit in fix.edits)
 
 
-def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit]) -> bool:
-    """Whether one of the findings is about what edits write. Others may be mistakes that the corrected one has hidden: the
-    fields of an operation are not checked before its name is known."""
+def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit], before: Sequence[Diagnostic]) -> bool:
+    """Whether one of the findings, which were not `before`, is about what edits write.
+
+    Others may be mistakes that the corrected one has hidden: the fields of an operation are not checked before its name is
+    known.
+    """
     written = written_ranges(edits)
     names = {edit.span.source.name for edit in edits}
+    unreadable = max((each.span.line for each in before if each.code in UNREADABLE and each.span is not None), default=0)
     for finding in findings:
         span = finding.span
-        if span is None or finding.code in UNREADABLE:
-            return True
+        if span is None or (finding.code in UNREADABLE and not 0 < unreadable < span.line):
+            return True  # unless the text can be read up to a later line now
         if span.source.name not in names:
             continue
         begin, end = (span.line, span.column), (span.end_line, span.end_column)

@@ -56,7 +56,9 @@ def _is_worse(before: Sequence[Diagnostic], after: Sequence[Diagnostic], edits: 
     old = {(each.code, each.message) for each in before}
     new = {(each.code, each.message) for each in after}
     came = [each for each in after if each.severity == "error" and (each.code, each.message) not in old]
-    if not old - new or any(each.code in UNREADABLE for each in came):  # such as two fixes that made one key twice
+    if not old - new:
         return True
+    if any(each.code in UNREADABLE for each in came):  # such as two fixes that made one key twice
+        return is_caused(came, edits, before)
     gone = {(each.code, each.message) for each in before if each.severity == "error"} - new
-    return is_caused(came, edits) if safe else len(came) > len(gone)
+    return is_caused(came, edits, before) if safe else len(came) > len(gone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from resnet_spec.diagnostics import Span
+from resnet_spec.diagnostics import Applicability, Span
 from resnet_spec.diagnostics.arguments import likely_size
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.editing import Edits, is_flow, remove_entry, replace_text, replace_value, root_of, set_path
@@ -25,6 +25,7 @@ _OTHER_NAMES = {  # what other formats call a key of a spec
     **dict.fromkeys(("initialization", "initializer", "weight_init"), "init"),
     **dict.fromkeys(("parameters", "variables", "hyperparameters"), "params"),
 }
+_CLEAR = ("extends", "act", "norm", "classes", "name", "about")  # what can only be meant by the other names
 _SIZES = (
     "input_shape",
     "input_size",
@@ -90,7 +91,9 @@ def _ideas(extra: str, entry: Entry, root: MappingNode, paths: Sequence[str]) ->
     if meant is not None:
         taken = root.entries.get(meant)
         free = taken is None or taken.key.source is not key.source
-        yield f"did you mean `{meant}`?", propose(f"did you mean `{meant}`?", replace_text(key, meant) if free else ())
+        applicability: Applicability = "safe" if meant in _CLEAR else "likely"
+        help = f"did you mean `{meant}`?"
+        yield help, propose(help, replace_text(key, meant) if free else (), applicability)
     if extra.lower() in _OF_TRAINING:
         yield "how a network is trained is not part of a spec: write a recipe, and give it to `train SPEC --recipe FILE`", ()
     part = _part_for(extra, value, root, known)

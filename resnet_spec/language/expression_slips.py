@@ -16,7 +16,7 @@ MOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
+class ExpressionSlip:
     """What is wrong with an expression, and its corrected text."""
 
     help: str
@@ -65,6 +65,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         r"\1 * ",
         "write the `*` of a product",
     ),
+    (re.compile(r"\b([0-9]+)\s*(?=\()"), r"\1 * ", "write the `*` of a product"),
     (re.compile(r"(\))\s*(?=\()|(?<=\))\s+(?=(?!and\b|or\b|if\b|else\b)[A-Za-z0-9_])"), r"\1 * ", "write the `*` of a product"),
     (re.compile(r"\s*[:;,]\s*$"), "", "nothing comes behind an expression"),
     (re.compile(r"^\s*=\s*"), "", "an expression does not begin with `=`"),
@@ -74,34 +75,34 @@ _CHOICE = re.compile(r"\s*(.+?)\s*\?\s*(.+?)\s*:\s*(.+?)\s*")
 _MEMBER = re.compile(rf"(?P<name>{_NAME})\s+(?P<no>not\s+)?in\s*[\[({{](?P<values>[^\[\](){{}}]+)[\])}}]")
 
 
-def find_slip(text: str, is_expression: Callable[[str], bool]) -> Slip | None:
+def find_slip(text: str, is_expression: Callable[[str], bool]) -> ExpressionSlip | None:
     """The slip in a text that is not an expression; None if there is no idea."""
     if len(text) > MOST_CHARACTERS:
         return None
     return next((slip for slip in _slips(text) if slip.text != text and is_expression(slip.text)), None)
 
 
-def _slips(text: str) -> Iterator[Slip]:
+def _slips(text: str) -> Iterator[ExpressionSlip]:
     plain_text = unicodedata.normalize("NFKC", text.translate(_SIGNS)) if not text.isascii() else text
     if plain_text != text:
-        yield Slip("write it in ASCII characters", plain_text)
+        yield ExpressionSlip("write it in ASCII characters", plain_text)
     if (percent := _PERCENT.fullmatch(plain_text)) is not None:
-        yield Slip(f"write `{float(percent[1]) / 100:g}`", f"{float(percent[1]) / 100:g}")
+        yield ExpressionSlip(f"write `{float(percent[1]) / 100:g}`", f"{float(percent[1]) / 100:g}")
     if (choice := _CHOICE.fullmatch(plain_text)) is not None:
-        yield Slip("a choice is written `a if condition else b`", f"{choice[2]} if {choice[1]} else {choice[3]}")
+        yield ExpressionSlip("a choice is written `a if condition else b`", f"{choice[2]} if {choice[1]} else {choice[3]}")
     if _MEMBER.search(plain_text) is not None:
-        yield Slip("compare with each value", _MEMBER.sub(_compare_each, plain_text))
+        yield ExpressionSlip("compare with each value", _MEMBER.sub(_compare_each, plain_text))
     changed = plain_text
     said: list[str] = []
     for pattern, new, help in _PATTERNS:
         one = pattern.sub(new, plain_text).strip()
         if one != plain_text:
-            yield Slip(help, one)
+            yield ExpressionSlip(help, one)
         after = pattern.sub(new, changed).strip()
         if after != changed:
             changed, said = after, [*said, help]
     if len(said) > 1:
-        yield Slip("; ".join(dict.fromkeys(said)), changed)
+        yield ExpressionSlip("; ".join(dict.fromkeys(said)), changed)
     yield from _parentheses(changed)
 
 
@@ -113,11 +114,11 @@ def _compare_each(found: re.Match[str]) -> str:
     return joined if found[0] == found.string.strip() else f"({joined})"
 
 
-def _parentheses(text: str) -> Iterator[Slip]:
+def _parentheses(text: str) -> Iterator[ExpressionSlip]:
     missing = text.count("(") - text.count(")")
     if missing > 0:
-        yield Slip("close the parenthesis", text + ")" * missing, "likely")
+        yield ExpressionSlip("close the parenthesis", text + ")" * missing, "likely")
     if missing < 0:
         if text.endswith(")" * -missing):
-            yield Slip("remove the `)`, which nothing opens", text[:missing], "safe" if "(" not in text else "likely")
-        yield Slip("open the parenthesis", "(" * -missing + text, "likely")
+            yield ExpressionSlip("remove the `)`, which nothing opens", text[:missing], "safe" if "(" not in text else "likely")
+        yield ExpressionSlip("open the parenthesis", "(" * -missing + text, "likely")

@@ -288,7 +288,7 @@ def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
         slip = find_slip(scalar.text, lambda text: isinstance(parse(text), Expression))
         whole = span_of(scalar, 0, len(scalar.text))
         if slip is not None:
-            help = f"{slip.help}: `{slip.text}`"
+            help = slip.help if f"`{slip.text}`" in slip.help else f"{slip.help}: `{slip.text}`"
             quoted = _needs_quotes(slip.text) and scalar.unquoted
             edit = Edit(whole, f'"{slip.text}"' if quoted else slip.text)
             fixes = (Fix(help, (edit,), slip.applicability),) if scalar.span.anchor is None and _is_plain(scalar, whole) else ()

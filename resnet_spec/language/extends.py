@@ -178,6 +178,8 @@ class _ChainReader:
             message = "this version of the language is not supported, only version 1"
             help = f"write `{self.kind}: 1`"
             fixes = propose(help, replace_value(version.value, "1"), _sure(version.value))
+            if _sure(version.value) == "safe" and isinstance(version.value, ScalarNode):
+                message = f"the version of the language is the number 1, without anything around it: `{version.value.text}`"
             raise self._refuse("unknown-version", message, version.value.span, help, fixes=fixes)
         return document
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_spec.diagnostics import Span
+from resnet_spec.diagnostics import Applicability, Span
 from resnet_spec.language.editing import Edits, is_flow, remove_entry, replace_text, replace_value, root_of, set_path
 from resnet_spec.language.fixes import Fixes, Help, propose, together
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
@@ -50,7 +50,7 @@ _OF_COMMAND_LINE = {
 _OF_SPEC = ("classes", "num_classes", "model", "arch", "architecture", "network", "stem", "stages", "head", "blocks", "dropout")
 _WRAPPERS = ("train", "training", "recipe_settings", "hyperparameters", "hyp", "params", "config", "settings")
 WORDS = {  # what others call a word of a field of a recipe, in lower case without `_`
-    **dict.fromkeys(("float16", "half", "16", "16mixed"), "fp16"),
+    **dict.fromkeys(("float16", "16", "16mixed"), "fp16"),
     **dict.fromkeys(("bfloat16", "bf16mixed"), "bf16"),
     **dict.fromkeys(("float32", "float", "full", "32", "single"), "fp32"),
     **dict.fromkeys(("amp", "mixed", "mixedprecision", "true"), "auto"),
@@ -137,12 +137,15 @@ def explain_setting(node: YamlNode, name: str) -> Help | None:
     if isinstance(node, ScalarNode):
         first = next(iter(example))
         text = f"{{{written}}}"
+        if first == "op":
+            return None
         if isinstance(node.value, int | float) and not isinstance(node.value, bool):
             text = f"{{{first}: {node.text}}}"
         elif isinstance(node.value, str):
             text = "{" + ", ".join(f"{key}: {node.text}" for key in example) + "}"
-        help = f"write `{last}: {text}`"
-        return help, propose(help, replace_value(node, text), "safe" if node.value is not True else "likely")
+        help = f"{'for example' if text == f'{{{written}}}' else 'write'} `{last}: {text}`"
+        sure: Applicability = "likely" if node.value is True else "safe"
+        return help, propose(f"write `{last}: {text}`", replace_value(node, text), sure)
     return _augmentations(node, last) if isinstance(node, SequenceNode) else None
 
 

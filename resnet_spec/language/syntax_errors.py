@@ -48,7 +48,7 @@ def explain_syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnos
         fixes += _with_parent(source, found.line)
     fixes += _close(source, span)
     if (slip := find_slip(source, span)) is not None:
-        help, fixes = slip.title, [slip, *fixes]
+        what, help, fixes = slip[0], slip[1].title, [slip[1], *fixes]
     return Diagnostic("yaml-syntax", f"not YAML: {what}", span, related=related, help=help, fixes=tuple(fixes))
 
 

@@ -8,30 +8,34 @@ from collections.abc import Iterator
 from resnet_spec.diagnostics import Edit, Fix, Source, Span
 from resnet_spec.language.glued import separate_lines
 
+Slip = tuple[str, Fix]  # what is wrong, and the fix
+
 _IN_PARENTHESES = re.compile(r"^(\s*(?:-\s*)?[A-Za-z_][A-Za-z0-9_]*\s*:\s*)\((.*)\)(\s*(?:#.*)?)$")
 _COMMENT = re.compile(r"^\s*(//|--(?!-)|;|%)")
 _WORD_BEFORE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*$")
 
 
-def find_slip(source: Source, span: Span) -> Fix | None:
-    """The fix of a slip at the place where the reader of YAML stopped, or on the line before; None if there is none."""
+def find_slip(source: Source, span: Span) -> Slip | None:
+    """The slip at the place where the reader of YAML stopped, or on the line before; None if there is none."""
     return next(_slips(source, span), None)
 
 
-def _slips(source: Source, span: Span) -> Iterator[Fix]:
+def _slips(source: Source, span: Span) -> Iterator[Slip]:
     lines = [number for number in (span.line, span.line - 1) if source.line(number).strip()]
     for number in lines:
         if (comment := _COMMENT.match(source.line(number))) is not None:
             edit = Edit(Span(source, number, comment.start(1) + 1, number, comment.end(1) + 1), "#")
-            yield Fix("a comment begins with `#`", (edit,), "safe")
+            yield f"`{comment[1]}` does not begin a comment", Fix("a comment begins with `#`", (edit,), "safe")
     line = source.line(span.line)
     if (found := _IN_PARENTHESES.match(line)) is not None and ":" in found[2]:
         opened, closed = found.end(1), found.end(2)
         edits = (_replace(source, span.line, opened, "{"), _replace(source, span.line, closed, "}"))
-        yield Fix("write braces, `{...}`, in the place of the parentheses", edits, "safe")
+        fix = Fix("write braces, `{...}`, in the place of the parentheses", edits, "safe")
+        yield "fields in parentheses are no mapping", fix
     yield from _missing_comma(source, span)
     yield from _unclosed(source, span)
-    yield from separate_lines(source, [number for number in lines if _is_glued(source.line(number))])
+    glued = [number for number in lines if _is_glued(source.line(number))]
+    yield from (("a key and its value are one word", fix) for fix in separate_lines(source, glued))
 
 
 def _replace(source: Source, line: int, at: int, text: str) -> Edit:
@@ -43,7 +47,7 @@ def _is_glued(line: str) -> bool:
     return re.match(r"\s*[A-Za-z_][A-Za-z0-9_]*(:[^\s:]|\s*=\s*[^=])", line) is not None
 
 
-def _missing_comma(source: Source, span: Span) -> Iterator[Fix]:
+def _missing_comma(source: Source, span: Span) -> Iterator[Slip]:
     """Two entries in braces without a comma: the reader stops at the second colon of `a: 1 b: 2`."""
     line = source.line(span.line)
     if line[span.column - 1 : span.column] != ":":
@@ -53,10 +57,11 @@ def _missing_comma(source: Source, span: Span) -> Iterator[Fix]:
     if word is None or not before.strip() or before.rstrip()[-1] in "{,[:" or before == before.rstrip():
         return
     at = len(before.rstrip()) + 1
-    yield Fix(f"put a comma before `{word[1]}`", (Edit(Span(source, span.line, at, span.line, at), ","),), "safe")
+    fix = Fix(f"put a comma before `{word[1]}`", (Edit(Span(source, span.line, at, span.line, at), ","),), "safe")
+    yield f"there is no comma before `{word[1]}`", fix
 
 
-def _unclosed(source: Source, span: Span) -> Iterator[Fix]:
+def _unclosed(source: Source, span: Span) -> Iterator[Slip]:
     """A bracket that is closed by one of another kind: `{kernel_size: [3, 3}`."""
     line = source.line(span.line)
     here = line[span.column - 1 : span.column]
@@ -68,4 +73,5 @@ def _unclosed(source: Source, span: Span) -> Iterator[Fix]:
             and code.rfind(opened) > code.rfind("[{"["[{".index(opened) - 1])
         ):
             at = Span(source, span.line, span.column, span.line, span.column)
-            yield Fix(f"close the `{opened}` with a `{closed}`", (Edit(at, closed),), "safe")
+            fix = Fix(f"close the `{opened}` with a `{closed}`", (Edit(at, closed),), "safe")
+            yield f"the `{opened}` is not closed before the `{other}`", fix

@@ -418,6 +418,7 @@ class _NameChecker:
             found = expressions.diagnose(parsed, scalar)
             if (pair := pair_in(scalar.text, squared=field is not None and field.kind == "pair")) is not None:
                 help = f"write `{pair}`, for a height and a width"
+                found = replace(found, message=f"`{scalar.text}` is not a number, and not a list of two")
                 found = replace(found, help=help, fixes=propose(help, replace_value(scalar, pair), "safe"))
             self._add(found)
             return
@@ -426,8 +427,8 @@ class _NameChecker:
                 span = expressions.span_of(scalar, start, stop)
                 message, (help, fixes) = f"`{name}` is not defined here", self._help_for(name, span, visible)
                 words = field.words if field is not None else ()
-                if words and name == scalar.text and (word := _meant_word(name, words)) is not None:
-                    help = f"did you mean `{word}`?"
+                if field is not None and words and name == scalar.text and (word := _meant_word(name, words)) is not None:
+                    help = f"did you mean `{word}`?" if word != "0" else f"write `0` for no {field.name}"
                     fixes = propose(help, replace_text(span, word), "safe" if word == name.lower() else "likely")
                 if (meant := _YAML_1_1_BOOLEANS.get(name.lower())) is not None:
                     message = f"`{name}` is not a boolean in YAML 1.2"
@@ -442,7 +443,7 @@ class _NameChecker:
             return help, propose(help, set_path(self.spec.span.source, ("classes",), "1000"))
         block = self.inside
         near = closest(name, visible.vocabulary, SYNONYMS)
-        if near is None and (name in OPERATIONS or library(name) is not None):
+        if near is None and (name in OPERATIONS or name in ROLES or library(name) is not None):
             return "an operation cannot be the value of an argument: name it as `op` where it is used", ()
         if block is not None:
             if name in self.undeclared.get(block.name, ()):
