@@ -29,6 +29,7 @@ from resnet_spec.analysis.sizes import Accepted, accepted_sizes
 from resnet_spec.analysis.table import Layer, make_frame, make_table
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Edit, ResnetSpecError, Source, Span, SpecError, suggestion
 from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
+from resnet_spec.diagnostics.effort import limit_effort
 from resnet_spec.diagnostics.text import shorten
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
@@ -217,6 +218,7 @@ def list_patches(sets: object, name: str = "set") -> list[str]:
     return require_patches(sets, name)
 
 
+@limit_effort()
 def read_spec(target: Target, sets: Iterable[str] = ()) -> tuple[Spec, tuple[Diagnostic, ...], bool]:
     """Read, patch and validate a spec; returns it, the warnings, and whether `sets` changed it."""
     resolved = _merge(target, sets)
@@ -275,6 +277,7 @@ class PatchCheck:
     needed: tuple[str, ...]
 
 
+@limit_effort()
 def check_patch(target: Target) -> PatchCheck | None:
     """Check a file that is only a patch without a base: its form, and its names as far as they can be known.
 
@@ -310,6 +313,7 @@ def _text_at(span: Span | None) -> str:
     return "" if span is None else span.source.line(span.line)[span.column - 1 : span.end_column - 1]
 
 
+@limit_effort()
 def outline_text(target: Target) -> str:
     """The entries of a spec, with everything it extends, that a patch of it may change, as YAML text; raises SpecError."""
     from resnet_spec.language.annotated_text import write_outline  # few commands need it
@@ -317,6 +321,7 @@ def outline_text(target: Target) -> str:
     return write_outline(_merge(target, ()).root)
 
 
+@limit_effort()
 def annotate_text(target: Target, sets: Iterable[str] = ()) -> str:
     """Merge a spec, everything it extends and `sets` into the YAML text of one document, with the origin of each value.
 
@@ -332,6 +337,7 @@ def annotate_text(target: Target, sets: Iterable[str] = ()) -> str:
     return write_annotated(resolved, "" if parsed is None else parsed.name)
 
 
+@limit_effort()
 def flatten_text(target: Target, sets: Iterable[str] = (), name: str = "") -> str:
     """Merge a spec, everything it extends and `sets` into the YAML text of one document, under `name` or its own name."""
     resolved = _merge(target, sets)
@@ -387,6 +393,7 @@ def _prove(findings: Sequence[Diagnostic], target: Target, check: Callable[[Sour
     return prove_fixes(findings, target.source, check)
 
 
+@limit_effort()
 def _analyze(target: Target, sets: Sequence[str], input: str | ImageSize | None, enforce_expect: bool = True) -> Analysis:
     spec, warnings, overridden = read_spec(target, sets)
     try:
@@ -436,6 +443,7 @@ class Sketch:
         return SizedGraph(self.graph, self.input, self.shapes, self.costs)
 
 
+@limit_effort()
 def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:
     """Compile a spec as far as possible, at `input` or at its own size."""
     spec, warnings, _ = read_spec(target, sets)

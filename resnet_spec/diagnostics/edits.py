@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 
 from .model import Edit, Fix, Source, Span
 
 Point = tuple[int, int]  # a line and a column, from 1
+
+
+class Ranges:
+    """Ranges of places of one text, which may overlap each other, indexed so that those that overlap another one are found by
+    bisection."""
+
+    def __init__(self, ranges: Iterable[tuple[Point, Point]]) -> None:
+        ordered = sorted(ranges)
+        self._begins = [begin for begin, _ in ordered]
+        self._ends = list(accumulate((end for _, end in ordered), max))  # the last end of all ranges that begin no later
+
+    def overlap(self, begin: Point, end: Point) -> bool:
+        """Whether one of the ranges overlaps that from `begin` to `end`."""
+        before = bisect_left(self._begins, end)
+        return before > 0 and self._ends[before - 1] > begin
 
 
 class Offsets:

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 
-from .edits import apply_edits, written_ranges
+from .edits import Ranges, apply_edits, written_ranges
 from .model import Diagnostic, Edit, Fix, Source
 
 MOST_TRIALS = 24
+MOST_FINDINGS = 1000  # about one text: with more, no fix is tried, since each trial finds them all again
 MOST_SECONDS = 0.6  # of processor time, after which no further trial begins: for networks that take long to check
 
 CheckText = Callable[[Source], Sequence[Diagnostic]]
@@ -34,6 +36,8 @@ def prove_fixes(findings: Sequence[Diagnostic], main: Source, check: CheckText) 
         main: the text that the fixes may edit; those that edit another one are dropped.
         check: returns the findings about a text in the place of `main`.
     """
+    if len(findings) > MOST_FINDINGS:
+        return [replace(finding, fixes=()) for finding in findings]
     reported = Counter(map(_key, findings))
     trials = _Trials(main, check, reported)
     return [_with_proven(finding, trials) for finding in findings]
@@ -46,7 +50,7 @@ class _Trials:
         self.main, self.check, self.reported = main, check, reported
         self.left = MOST_TRIALS
         self.until = time.process_time() + MOST_SECONDS
-        self.found: dict[tuple[object, ...], Sequence[Diagnostic] | None] = {}  # by the edits
+        self.found: dict[tuple[Edit, ...], _Outcome | None] = {}  # by the edits
 
     def works(self, finding: Diagnostic, fix: Fix, strict: bool) -> bool:
         """Whether a finding disappears with a fix, and no other error appears; if not `strict`, none but of `expect`."""
@@ -56,30 +60,61 @@ class _Trials:
             if not self.left or time.process_time() > self.until:
                 return False
             self.left -= 1
-            text = self.main.text
-            with suppress(ValueError):  # edits of equal findings that overlap
-                text = apply_edits(self.main, fix.edits)
-            self.found[fix.edits] = None if text == self.main.text else self.check(replace(self.main, text=text))
-        after = self.found[fix.edits]
+            self.found[fix.edits] = self._try(fix.edits)
+        outcome = self.found[fix.edits]
         key = _key(finding)
-        if after is None or sum(_key(each) == key for each in after) >= self.reported[key]:
+        if outcome is None or outcome.counts[key] >= self.reported[key]:
             return False
-        new = [each for each in after if each.severity == "error" and _key(each) not in self.reported]
-        if not strict:  # what the network promises of itself could not be checked before
-            new = [each for each in new if each.code != "expect-broken"]
-        if finding.code not in _HIDING and any(_is_near(each, fix) for each in new):
+        new = outcome.new if strict else outcome.new_but_expect
+        if finding.code not in _HIDING and new.is_near:
             return False
-        return not new or (fix.applicability == "safe" and not is_caused(new, fix.edits, [finding]))
+        return not new.errors or (fix.applicability == "safe" and not new.is_caused(finding))
+
+    def _try(self, edits: tuple[Edit, ...]) -> _Outcome | None:
+        """Check the text with some edits; None if they change nothing."""
+        text = self.main.text
+        with suppress(ValueError):  # edits of equal findings that overlap
+            text = apply_edits(self.main, edits)
+        return None if text == self.main.text else _Outcome(self.check(replace(self.main, text=text)), edits, self.reported)
+
+
+class _Outcome:
+    """What is found in a text with some edits: the number of findings of each kind, and the errors that were not there before.
+
+    Many findings may have the same fix, so nothing is computed for each of them.
+    """
+
+    def __init__(self, after: Sequence[Diagnostic], edits: Sequence[Edit], reported: Counter[_Key]) -> None:
+        self.counts = Counter(map(_key, after))
+        errors = [each for each in after if each.severity == "error" and _key(each) not in reported]
+        self.new = _NewErrors(errors, edits)
+        # what the network promises of itself could not be checked before
+        self.new_but_expect = _NewErrors([each for each in errors if each.code != "expect-broken"], edits)
+
+
+class _NewErrors:
+    """The errors that appear with some edits."""
+
+    def __init__(self, errors: Sequence[Diagnostic], edits: Sequence[Edit]) -> None:
+        self.errors, self.edits = errors, edits
+
+    @cached_property
+    def is_near(self) -> bool:
+        """Whether one of them is on a line that is edited."""
+        lines = Ranges(((each.span.line, 0), (each.span.end_line + each.text.count("\n") + 1, 0)) for each in self.edits)
+        return any(each.span is None or lines.overlap((each.span.line, 0), (each.span.line, 1)) for each in self.errors)
+
+    def is_caused(self, finding: Diagnostic) -> bool:
+        """Whether one of them is about what the edits write, which are a fix of a finding."""
+        return is_caused(self.errors, self.edits, [finding]) if finding.code in UNREADABLE else self._is_caused
+
+    @cached_property
+    def _is_caused(self) -> bool:
+        return is_caused(self.errors, self.edits, ())
 
 
 def _key(finding: Diagnostic) -> _Key:
     return finding.code, finding.message
-
-
-def _is_near(finding: Diagnostic, fix: Fix) -> bool:
-    """Whether a finding is on a line that a fix edits."""
-    span = finding.span
-    return span is None or any(edit.span.line <= span.line <= edit.span.end_line + edit.text.count("\n") for edit in fix.edits)
 
 
 def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit], before: Sequence[Diagnostic]) -> bool:
@@ -88,7 +123,7 @@ def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit], before: Seq
     Others may be mistakes that the corrected one has hidden: the fields of an operation are not checked before its name is
     known.
     """
-    written = written_ranges(edits)
+    written = Ranges(written_ranges(edits))
     names = {edit.span.source.name for edit in edits}
     unreadable = max((each.span.line for each in before if each.code in UNREADABLE and each.span is not None), default=0)
     for finding in findings:
@@ -98,7 +133,7 @@ def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit], before: Seq
         if span.source.name not in names:
             continue
         begin, end = (span.line, span.column), (span.end_line, span.end_column)
-        if any(begin < last and first < end for first, last in written):
+        if written.overlap(begin, end):
             return True
     return False
 

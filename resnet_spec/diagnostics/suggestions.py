@@ -1,15 +1,18 @@
 """Suggestions for unknown words.
 
 A text may contain tens of thousands of unknown words, and define as many others. So a word is compared with only a few known
-ones, which are found by their pairs of letters, and long words are never compared letter by letter.
+ones, which are found by their pairs of letters, and long words are never compared letter by letter. The closest spelling is
+sought for the first unknown words of a text (see `effort`); only synonyms are suggested for the others.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property, lru_cache
 from itertools import islice, pairwise, takewhile
+
+from .effort import try_work
 
 MOST_KNOWN = 1000  # known words that are looked at
 MANY = 100
@@ -24,29 +27,46 @@ def closest(word: str, known: Iterable[str] | Vocabulary, synonyms: dict[str, st
     """The known word that was most likely meant by `word`: a common synonym, else the closest spelling."""
     vocabulary = known if isinstance(known, Vocabulary) else _vocabulary(tuple(islice(known, MOST_KNOWN)))
     meant = synonyms.get(word.lower()) if synonyms else None
-    return meant if meant in vocabulary.choices else vocabulary.closest(word.lower())
+    if meant is not None and meant in vocabulary.words:
+        return meant
+    if not vocabulary.words:
+        return None
+    return try_work("word", (vocabulary, word.lower()), lambda: vocabulary.closest(word.lower()), otherwise=None)
 
 
 class Vocabulary:
-    """Known words, indexed so that they can be compared with many others. Of very many, only the first are used.
+    """Known words, indexed where they are compared with others. Of very many, only the first are compared: the `choices`."""
 
-    `choices` are the words in order, `size` is their total number.
-    """
+    def __init__(self, words: Collection[str]) -> None:
+        self.words = words
+        self._lists: dict[int, str] = {}
 
-    def __init__(self, known: Collection[str]) -> None:
-        self.choices = dict.fromkeys(islice(known, MOST_KNOWN))
-        self.size = len(known)
-        self.spelled = {choice.lower(): choice for choice in self.choices}
-        self.pieces = {word: _pieces(word) for word in self.spelled}
-        self.sorted = sorted(self.spelled) if len(self.spelled) > MANY else []
-        self.by_end = sorted(word[::-1] for word in self.sorted)
+    def list(self, most: int) -> str:
+        """What `list_known` returns; the words must not change."""
+        if most not in self._lists:
+            self._lists[most] = list_known(self.words, most)
+        return self._lists[most]
+
+    @cached_property
+    def choices(self) -> dict[str, None]:
+        return dict.fromkeys(islice(self.words, MOST_KNOWN))
+
+    @cached_property
+    def _spelled(self) -> dict[str, str]:
+        return {choice.lower(): choice for choice in self.choices}
+
+    @cached_property
+    def _sorted(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Many words in alphabetical order, and by their ends; none where there are only a few."""
+        words = sorted(self._spelled) if len(self._spelled) > MANY else []
+        return words, sorted(word[::-1] for word in words)
 
     def closest(self, word: str) -> str | None:
         """The known word with the closest spelling, if one is close enough."""
-        if word in self.spelled or not self.spelled:
-            return self.spelled.get(word)
+        if word in self._spelled or not self._spelled:
+            return self._spelled.get(word)
         pieces = _pieces(word)
-        likely = [(len(pieces & self.pieces[each]), each) for each in self._candidates(word)]
+        likely = [(len(pieces & _pieces(each)), each) for each in self._candidates(word)]
         best = sorted((pair for pair in likely if pair[0]), key=lambda pair: -pair[0])[:MOST_COMPARED]
         candidates = [each for _, each in best]
         short = [each for each in candidates if _is_short(each)] if _is_short(word) else []
@@ -55,18 +75,19 @@ class Vocabulary:
 
             found = difflib.get_close_matches(word, short, n=1, cutoff=LIKENESS)
             if found:
-                return self.spelled[found[0]]
+                return self._spelled[found[0]]
         same_ends = ((_likeness_of_ends(word, each), each) for each in candidates if each not in short)
         like, near = max(same_ends, default=(0.0, ""))
-        return self.spelled[near] if like >= LIKENESS_OF_ENDS else None
+        return self._spelled[near] if like >= LIKENESS_OF_ENDS else None
 
     def _candidates(self, word: str) -> Iterable[str]:
         """The words to look at: of many, those that begin or end most like `word`."""
-        if not self.sorted:
-            return self.spelled
-        begin, end = bisect_left(self.sorted, word), bisect_left(self.by_end, word[::-1])
-        alike = self.sorted[max(0, begin - NEIGHBORS) : begin + NEIGHBORS]
-        return dict.fromkeys([*alike, *(each[::-1] for each in self.by_end[max(0, end - NEIGHBORS) : end + NEIGHBORS])])
+        by_begin, by_end = self._sorted
+        if not by_begin:
+            return self._spelled
+        begin, end = bisect_left(by_begin, word), bisect_left(by_end, word[::-1])
+        alike = by_begin[max(0, begin - NEIGHBORS) : begin + NEIGHBORS]
+        return dict.fromkeys([*alike, *(each[::-1] for each in by_end[max(0, end - NEIGHBORS) : end + NEIGHBORS])])
 
 
 @lru_cache(maxsize=16)
@@ -100,16 +121,21 @@ def _common(first: str, second: str) -> int:
 
 def suggestion(word: str, known: Collection[str] | Vocabulary, synonyms: dict[str, str] | None = None, most: int = 12) -> str:
     """The help for an unknown word: the closest known word, else up to `most` of the known words; empty if there are none."""
-    if (near := closest(word, known, synonyms)) is not None:
+    return show_suggestion(closest(word, known, synonyms), known, most)
+
+
+def show_suggestion(near: str | None, known: Collection[str] | Vocabulary, most: int = 12) -> str:
+    """The help for an unknown word: the known word that was probably meant, else up to `most` of the known words."""
+    if near is not None:
         return f"did you mean `{near}`?"
-    return list_known(known.choices, most, known.size) if isinstance(known, Vocabulary) else list_known(known, most)
+    return known.list(most) if isinstance(known, Vocabulary) else list_known(known, most)
 
 
-def list_known(known: Collection[str], most: int = 12, count: int | None = None) -> str:
-    """A list of the first `most` known words, with the number of the others (of `count` in total)."""
+def list_known(known: Collection[str], most: int = 12) -> str:
+    """A list of the first `most` known words, with the number of the others."""
     if not known or not most:
         return ""
-    more = (len(known) if count is None else count) - most
+    more = len(known) - most
     return "known here: " + ", ".join(f"`{each}`" for each in islice(known, most)) + (f", and {more} more" if more > 0 else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from resnet_spec.diagnostics.effort import may_edit
 from resnet_spec.language.editing import replace_text, replace_value
 from resnet_spec.language.fixes import Fixes, propose, together
 from resnet_spec.language.nodes import MappingNode, ScalarNode
@@ -34,6 +35,8 @@ WORDS: dict[str, str] = {  # what others call a word of a field
 def explain_key_of_block(extra: str, body: MappingNode) -> tuple[str, Fixes] | None:
     """The help for an unknown key of a block, and its fixes; None if there is no idea."""
     entry = body.entries[extra]
+    if not may_edit(entry.key):
+        return None
     if extra in ("residual", "add", "skip", "shortcut_add", "use_shortcut") and isinstance(entry.value, ScalarNode):
         title = "write `join: add`: without a shortcut, the input is added as it is"
         if "join" in body.entries or entry.value.value is not True:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 
 from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
+from resnet_spec.language.fixes import DIGITS
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, to_data
 
+MOST_DIGITS = 9  # of a number at the end of a name that is counted on
 _OPERATIONS = (
     "stem",
     "head",
@@ -56,7 +58,7 @@ def _part_above(key: Span) -> str:
     """The key of the mapping that an entry is in, in block style or on one line."""
     source = key.source
     before = source.line(key.line)[: key.column - 1]
-    if (found := re.findall(r"([A-Za-z_]+):\s*\{", before)) and before.strip():
+    if (found := re.findall(r"(?<![A-Za-z_])([A-Za-z_]+):\s*\{", before)) and before.strip():
         return str(found[-1])
     for number in range(key.line - 1, 0, -1):
         line = source.line(number)
@@ -67,8 +69,9 @@ def _part_above(key: Span) -> str:
 
 def _numbered(name: str, taken: Collection[str]) -> str:
     """The name with the next number that is free: `relu2` for `relu`, `conv3` for `conv2`."""
-    word, digits = re.fullmatch(r"(.*?)([0-9]*)", name).groups()  # type: ignore[union-attr]
-    number = int(digits or 1) + 1
+    word = name.rstrip(DIGITS)
+    digits = name.removeprefix(word)
+    number = int(digits or 1) + 1 if len(digits) <= MOST_DIGITS else 2
     while f"{word}{number}" in taken:
         number += 1
     return f"{word}{number}"

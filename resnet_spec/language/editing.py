@@ -1,7 +1,8 @@
 """Edits of the text of a document: fields set and removed where they are written, with its comments and layout kept.
 
 Each function returns the edits, or none where the text is of a form that it cannot edit: then there is no fix, only its
-description. What an alias repeats is not edited, since that would change other places.
+description. What an alias repeats is not edited, since that would change other places. So many places of a text are edited, and
+so many lines with one fix, that a text with thousands of mistakes is checked fast.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from functools import lru_cache
 
 from resnet_spec.diagnostics import Edit, ResnetSpecError, Source, Span
 from resnet_spec.diagnostics.edits import Point
+from resnet_spec.diagnostics.effort import may_edit
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.reader import parse
 
 MOST_CHARACTERS = 200_000  # of a text that is edited
+MOST_LINES = 500  # that one fix indents or moves
 Edits = tuple[Edit, ...]
 
 
@@ -103,7 +106,7 @@ def set_field(key: Span, path: str | Sequence[str], text: str) -> Edits:
 
 def set_path(source: Source, path: Sequence[str], text: str) -> Edits:
     """Set the value at a path of a document to `text`, with the mappings that are missing on the way."""
-    root = root_of(source)
+    root = root_of(source) if may_edit((source, *path)) else None
     if root is None:
         return ()
     first, *rest = path
@@ -165,22 +168,21 @@ def indent_under_sibling(key: Span) -> tuple[str, Edits]:
     located = locate(key)
     if located is None or is_flow(located.parent):
         return "", ()
-    before = ""
-    for name, entry in located.parent.entries.items():
-        if entry is located.entry:
-            break
-        if isinstance(entry.value, ScalarNode) and not entry.value.text and entry.value.unquoted:
-            before = name
-        elif not isinstance(entry.value, MappingNode):
-            before = ""
+    siblings = list(located.parent.entries)
+    before = siblings.index(located.name) - 1
+    while before >= 0 and isinstance(located.parent.entries[siblings[before]].value, MappingNode):
+        before -= 1
+    above = located.parent.entries[siblings[before]].value if before >= 0 else None
     end = end_of(located.entry)
-    if not before or end is None:
+    if not isinstance(above, ScalarNode) or above.text or not above.unquoted or end is None:
         return "", ()
-    return before, indent_lines(key.source, key.line, end[0], 2)
+    return siblings[before], indent_lines(key.source, key.line, end[0], 2)
 
 
 def indent_lines(source: Source, first: int, last: int, by: int) -> Edits:
     """Indent the lines from `first` to `last` by a number of spaces; a negative one takes spaces away."""
+    if last - first >= MOST_LINES:
+        return ()
     edits = []
     for number in range(first, last + 1):
         line = source.line(number)
@@ -194,8 +196,10 @@ def indent_lines(source: Source, first: int, last: int, by: int) -> Edits:
 
 
 def locate(key: Span) -> Located | None:
-    """The entry of a text with its key at `key`."""
-    found = None if key.anchor is not None else editable(key.source)
+    """The entry of a text with its key at `key`; None if too many others were located before."""
+    if key.anchor is not None or not may_edit((key.source, key.line, key.column)):
+        return None
+    found = editable(key.source)
     return None if found is None else found.find(key)
 
 

@@ -51,6 +51,7 @@ _OF_STAGES = {  # a field of stages, and what it is called with one value for ea
     "stride": "stride",
     "strides": "stride",
 }
+MOST_NEIGHBORS = 50  # on each side of a key that are moved with it
 _STAGE_NAME = re.compile(r"(layer|stage|res|conv|block|group|s|l)_?[0-9]+")
 _HEAD_WORDS = ("linear", "adaptive_avg_pool2d", "adaptive_max_pool2d", "flatten", "dropout")
 
@@ -148,10 +149,10 @@ def _neighbors(extra: str, root: MappingNode, parent: str) -> list[str]:
     def belongs(name: str) -> bool:
         return name not in known and own is not None and _part_for(name, own.entries[name].value, root, known) == parent
 
-    first = last = names.index(extra)
-    while first > 0 and belongs(names[first - 1]):
+    at = first = last = names.index(extra)
+    while first > max(0, at - MOST_NEIGHBORS) and belongs(names[first - 1]):
         first -= 1
-    while last + 1 < len(names) and belongs(names[last + 1]):
+    while last + 1 < min(len(names), at + MOST_NEIGHBORS) and belongs(names[last + 1]):
         last += 1
     return names[first : last + 1]
 

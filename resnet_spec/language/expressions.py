@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Span, closest, suggestion
+from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Span, closest
+from resnet_spec.diagnostics.effort import try_work
+from resnet_spec.diagnostics.suggestions import show_suggestion
 from resnet_spec.language.nodes import ScalarNode
 
 Number = int | float | bool
@@ -27,12 +29,15 @@ MAX_MAGNITUDE = 2**31
 
 
 class ExpressionError(Exception):
-    """The reason why an expression has no value. `start` and `stop` are positions in its text."""
+    """The reason why an expression has no value. `start` and `stop` are positions in its text; `function` is an unknown one."""
 
-    def __init__(self, code: str, message: str, start: int, stop: int, help: str = "", text: str = "") -> None:
+    def __init__(
+        self, code: str, message: str, start: int, stop: int, help: str = "", text: str = "", function: str = ""
+    ) -> None:
         """`text` is what to write from `start` to `stop` instead, if that is the whole fix."""
         super().__init__(message)
-        self.code, self.message, self.start, self.stop, self.help, self.text = code, message, start, stop, help, text
+        self.code, self.message, self.start, self.stop = code, message, start, stop
+        self.help, self.text, self.function = help, text, function
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +166,7 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
             inner = [test, body, orelse]
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             if name not in _FUNCTIONS:
-                near = closest(name, FUNCTION_NAMES)
-                instead = "" if near is None else near + text[start + len(name) : stop]
-                help = suggestion(name, FUNCTION_NAMES)
-                raise ExpressionError("unknown-function", f"there is no function `{name}`", start, stop, help, instead)
+                raise ExpressionError("unknown-function", f"there is no function `{name}`", start, stop, function=name)
             _, fewest, most = _FUNCTIONS[name]
             if not fewest <= len(args) <= most:
                 count = str(fewest) if fewest == most else f"{fewest} to {most}"
@@ -281,11 +283,12 @@ def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
 def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
     """Make the finding for an error in the expression of `scalar`."""
     span = span_of(scalar, error.start, error.stop)
-    fixes = (Fix(error.help, (Edit(span, error.text),), "safe"),) if error.text and span is not scalar.span else ()
-    if (not fixes and error.code == "expression-syntax") or error.code == "unknown-function":
+    help, text = (error.help, error.text) if not error.function else _help_for_function(error, str(scalar.value))
+    fixes = (Fix(help, (Edit(span, text),), "safe"),) if text and span is not scalar.span else ()
+    if (not fixes and error.code == "expression-syntax") or error.function:
         from resnet_spec.language.expression_slips import find_slip  # only texts with a mistake need it
 
-        slip = find_slip(scalar.text, lambda text: isinstance(parse(text), Expression))
+        slip = try_work("slip", scalar.text, lambda: find_slip(scalar.text, _is_expression), otherwise=None)
         whole = span_of(scalar, 0, len(scalar.text))
         if slip is not None:
             help = slip.help if f"`{slip.text}`" in slip.help else f"{slip.help}: `{slip.text}`"
@@ -293,7 +296,18 @@ def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
             edit = Edit(whole, f'"{slip.text}"' if quoted else slip.text)
             fixes = (Fix(help, (edit,), slip.applicability),) if scalar.span.anchor is None and _is_plain(scalar, whole) else ()
             return Diagnostic(error.code, error.message, span, help=help, fixes=fixes)
-    return Diagnostic(error.code, error.message, span, help=error.help, fixes=fixes)
+    return Diagnostic(error.code, error.message, span, help=help, fixes=fixes)
+
+
+def _help_for_function(error: ExpressionError, text: str) -> tuple[str, str]:
+    """The help for a call of an unknown function in a text, and the call of the one that was meant, if there is an idea."""
+    near = closest(error.function, FUNCTION_NAMES)
+    meant = "" if near is None else near + text[error.start + len(error.function) : error.stop]
+    return show_suggestion(near, FUNCTION_NAMES), meant
+
+
+def _is_expression(text: str) -> bool:
+    return isinstance(parse(text), Expression)
 
 
 def _is_plain(scalar: ScalarNode, span: Span) -> bool:

@@ -18,8 +18,8 @@ from resnet_spec.diagnostics import (
     Span,
     closest,
     document_error,
-    suggestion,
 )
+from resnet_spec.diagnostics.suggestions import show_suggestion
 from resnet_spec.language.editing import insert_first_line, replace_value
 from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
@@ -37,6 +37,7 @@ from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse
 
 MAX_CHAIN = 64
+MAX_FILES = 256
 _OTHER: dict[DocumentKind, DocumentKind] = {"spec": "recipe", "recipe": "spec"}
 
 
@@ -128,13 +129,14 @@ def list_extended(source: Source, kind: DocumentKind, location: Location | None)
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The file that an `extends` names: its path, its name in messages, the root of its own `extends`, and whether the package
-    ships it."""
+    """The file that an `extends` names: its path, its name in messages, the root of its own `extends`, whether the package
+    ships it, and its real path, which is the same for all its names."""
 
     path: Path
     name: str
     root: Path | None
     shipped: bool
+    real: Path
 
 
 class _ChainReader:
@@ -144,6 +146,7 @@ class _ChainReader:
         self.warnings: list[Diagnostic] = []
         self.leads: dict[Source, Span] = {}
         self.named: list[Path] = []  # the files that an `extends` names, whether they exist or not
+        self.found: dict[tuple[Location | None, str], _Found] = {}  # by where the `extends` is, and how it is written
         self.done: set[Path] = set()
         self.size = DocumentSize()
 
@@ -186,8 +189,8 @@ class _ChainReader:
     def collect(self, document: MappingNode, here: Location | None, stack: tuple[tuple[Path, Span], ...]) -> None:
         """Append what `document` extends, then `document` itself."""
         for item in self._extends(document):
-            found = self._find(item, here)
-            real = found.path.resolve()
+            found = self._find_once(item, here)
+            real = found.real
             if any(real == above for above, _ in stack):
                 related = tuple(Label(span, "extended here") for above, span in stack if str(span) != str(item.span))
                 message = f"`extends: {item.text}` leads back to a file that is being read"
@@ -246,6 +249,16 @@ class _ChainReader:
             found.append(item)
         return found
 
+    def _find_once(self, item: ScalarNode, here: Location | None) -> _Found:
+        """What `_find` returns. Each name is looked up once, and only so many are."""
+        key = (here, str(item.value))
+        if key not in self.found:
+            if len(self.found) == MAX_FILES:
+                help = f"put several of them into one {self.kind}"
+                raise self._refuse("too-many-files", f"more than {MAX_FILES} files are extended", item.span, help)
+            self.found[key] = self._find(item, here)
+        return self.found[key]
+
     def _find(self, item: ScalarNode, here: Location | None) -> _Found:
         """Find the file that an `extends` names."""
         text = str(item.value)
@@ -264,22 +277,25 @@ class _ChainReader:
             self.named.append(path)
         if here.root is not None and is_file(path):
             self._require_inside(path, here.root, item)
-            shipped_file = path.resolve().is_relative_to(shipped_root(self.kind).resolve())
-            return _Found(path, shipped_name(path, self.kind) if shipped_file else display_name(path), here.root, shipped_file)
+            real = path.resolve()
+            shipped_file = real.is_relative_to(shipped_root(self.kind).resolve())
+            name = shipped_name(path, self.kind) if shipped_file else display_name(path)
+            return _Found(path, name, here.root, shipped_file, real)
         if (shipped := shipped_path(text, self.kind)) is not None:
-            return _Found(shipped, shipped_name(shipped, self.kind), shipped_root(self.kind), True)
+            return _Found(shipped, shipped_name(shipped, self.kind), shipped_root(self.kind), True, shipped.resolve())
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
         if here.root is None:
-            near = suggestion(text, names, most=0)
+            near = closest(text, names)
             message = f"there is no shipped {self.kind} `{text}`, and what is read from a pipe may not extend files"
-            help = near or "write `--spec-root .` to allow the files of the working directory"
-            fixes = propose_word(item.span, closest(text, names), text)
+            help = show_suggestion(near, names, most=0) or "write `--spec-root .` to allow the files of the working directory"
+            fixes = propose_word(item.span, near, text)
             raise self._refuse("extends-not-allowed", message, item.span, help, fixes=fixes)
-        neighbors = _neighboring_files(text, here.folder, here.root)
-        help = suggestion(text, [*neighbors, *names], most=0 if self.kind == "spec" else 12)
+        names = [*_neighboring_files(text, here.folder, here.root), *names]
+        near = closest(text, names)
+        help = show_suggestion(near, names, most=0 if self.kind == "spec" else 12)
         shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"
         message = f"there is no file {display_name(path)}{shipped_too}"
-        fixes = propose_word(item.span, closest(text, [*neighbors, *names]), text)
+        fixes = propose_word(item.span, near, text)
         raise self._refuse("missing-file", message, item.span, help, fixes=fixes)
 
     def _require_inside(self, path: Path, root: Path, item: ScalarNode) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from resnet_spec.diagnostics import SYNONYMS, Span, closest
+from resnet_spec.diagnostics.effort import may_edit
 from resnet_spec.language.editing import Edits, locate, remove_entry
-from resnet_spec.language.fixes import Fixes, propose, together
+from resnet_spec.language.fixes import DIGITS, Fixes, propose, together
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode
 from resnet_spec.language.restructuring import insert_entries_after
 from resnet_spec.language.schemas import operation_names
@@ -25,7 +25,7 @@ _NAMES = {"norm": "bn", "act": "relu", "dropout": "drop"}
 def explain_extra_field(field: str, use: Span | None, body: MappingNode) -> tuple[str, Fixes] | None:
     """The help for a field that is an operation of its own, and the fix that moves all such fields of a use behind it."""
     kind = _WORDS.get(field.lower())
-    if kind is None or use is None:
+    if kind is None or use is None or not may_edit(body.entries[field].key):
         return None
     found = {each: (name, entry) for name, entry in body.entries.items() if (each := _WORDS.get(name.lower())) is not None}
     texts = {each: _operation(each, entry) for each, (_, entry) in found.items()}
@@ -60,7 +60,7 @@ def _operation(kind: str, entry: Entry) -> str | None:
 
 def _names_behind(name: str, texts: Mapping[str, str | None], taken: Mapping[str, object]) -> dict[str, str]:
     """Names for the new operations, with the number of the one before them: `bn1` and `relu1` behind `conv1`."""
-    number = re.sub(r".*?([0-9]*)$", r"\1", name)
+    number = name.removeprefix(name.rstrip(DIGITS))
     names = {}
     for kind, text in texts.items():
         if text is None:

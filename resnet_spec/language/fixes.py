@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from resnet_spec.diagnostics import Applicability, Edit, Fix, Span
 from resnet_spec.language.editing import Edits, replace_text
@@ -11,6 +12,7 @@ Fixes = tuple[Fix, ...]
 Help = tuple[str, Fixes]  # what to do, in words, and as fixes
 
 DIGITS = "0123456789"
+MOST_LETTERS = 40  # of a word or a number that is looked at
 _SQUARE = re.compile(r"\s*([0-9]{1,4})\s*(?:\^\s*2|\*\*\s*2|\u00b2)\s*")
 _PAIR = re.compile(r"\s*[\[(]?\s*([0-9]{1,4})\s*[,x*\u00d7]\s*([0-9]{1,4})\s*[\])]?\s*")
 
@@ -32,16 +34,23 @@ def propose_word(span: Span, word: str | None, written: str = "") -> Fixes:
 
 def is_misspelling(written: str, word: str) -> bool:
     """Whether two words have almost the same letters. Words that differ only in a number at their end are two names."""
+    return _is_misspelling(written[:MOST_LETTERS], word[:MOST_LETTERS])
+
+
+@lru_cache(maxsize=1024)  # one word is often misspelled in many places
+def _is_misspelling(written: str, word: str) -> bool:
     if written.rstrip(DIGITS) == word.rstrip(DIGITS):
         return False
     import difflib  # importing it takes time, and only a spec with a mistake needs it
 
-    first, second = written.lower()[:40], word.lower()[:40]
+    first, second = written.lower(), word.lower()
     return bool(first) and difflib.SequenceMatcher(None, first, second).ratio() >= 0.75
 
 
 def pair_in(text: str, squared: bool = False) -> str | None:
     """`[1, 7]` for `1x7`, `(1, 7)` or `1, 7`, and `3` for `3x3`, and for `3^2` if `squared`; None for any other text."""
+    if len(text) > MOST_LETTERS:
+        return None
     found = _PAIR.fullmatch(text)
     if squared and (square := _SQUARE.fullmatch(text)) is not None:
         return square[1]

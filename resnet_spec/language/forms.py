@@ -12,6 +12,7 @@ from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, Ya
 from resnet_spec.language.restructuring import item_names, name_items
 
 _PARTS = ("stem", "stages", "head", "branch", "shortcut", "after", "ops")
+MOST_CHARACTERS = 40  # of a number of classes
 _COUNT = re.compile(r"([0-9]{1,3}(?:[,.'][0-9]{3})+|[0-9]+(?:\.[0-9]+)?)\s*([km]?)\s*[A-Za-z]*", re.IGNORECASE)
 
 
@@ -72,7 +73,8 @@ def _classes(node: YamlNode) -> tuple[str, Fixes]:
     if isinstance(node, SequenceNode):
         help = f"`classes` is their number: write `classes: {len(node.items)}`; their names come from the data"
         return help, propose(help, replace_value(node, str(len(node.items))))
-    found = _COUNT.fullmatch(node.text.strip()) if isinstance(node, ScalarNode) else None
+    text = node.text.strip() if isinstance(node, ScalarNode) else ""
+    found = _COUNT.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
     help = "`classes` is their number, such as `classes: 1000`"
     if found is None:
         return help, ()

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Source, Span, closest, document_error, suggestion
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Source, Span, closest, document_error
+from resnet_spec.diagnostics.suggestions import show_suggestion
 from resnet_spec.language.editing import replace_text, set_field
 from resnet_spec.language.extends import ExtendedBase, Location, read_chain, require_mapping
-from resnet_spec.language.fixes import is_misspelling, propose, propose_word, together
+from resnet_spec.language.fixes import Help, is_misspelling, propose, propose_word, together
 from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge_tree import DEFAULTS, TreeMerger
 from resnet_spec.language.nodes import MappingNode, ScalarNode, YamlNode
@@ -174,16 +175,7 @@ def _merge_block(
     path = f"blocks.{name}"
     starts = body.get("extends")
     if starts is None and name not in below and not merger.strict:
-        if library_block(name) is not None:
-            hint = f"write `extends: {name}` in the block to patch the library's block"
-            merger = replace(merger, hint=hint, hint_fixes=propose(hint, set_field(key, "extends", name)))
-        elif (near := closest(name, [*below, *library_block_names()])) is not None and is_misspelling(name, near):
-            hint = f"did you mean the block `{near}`?"
-            edits = replace_text(key, near)
-            if near not in below:
-                hint += f" Patch it with `{near}: {{extends: {near}, ...}}`"
-                edits = together(edits, set_field(key, "extends", near))
-            merger = replace(merger, hint=hint, hint_fixes=propose(hint, edits))
+        merger = replace(merger, find_hint=cache(lambda: _hint_of_block(name, key, below)))
         return BlockText(name, key, merger.merge(MappingNode({}, body.span), body, "block", path), everywhere=False)
     if starts is not None and not (isinstance(starts, ScalarNode) and isinstance(starts.value, str)):
         merger.report("wrong-type", "`extends` of a block takes the name of one other block", starts.span)
@@ -192,12 +184,29 @@ def _merge_block(
     base, everywhere = _block_below(parent, below, here)
     if base is None:
         names = [*below, *library_block_names()]
-        fixes = propose_word(span, closest(parent, names), parent)
-        merger.report("unknown-block", f"there is no block `{parent}`", span, suggestion(parent, names), fixes=fixes)
+        near = closest(parent, names)
+        fixes = propose_word(span, near, parent)
+        merger.report("unknown-block", f"there is no block `{parent}`", span, show_suggestion(near, names), fixes=fixes)
         return None
     merged = merger.merge(base, body.without(("extends",)), "block", path)
     at = below[name].key if merger.strict and name in below else key
     return BlockText(name, at, replace(merged, span=body.span), everywhere and parent == name)
+
+
+def _hint_of_block(name: str, key: Span, below: dict[str, BlockText]) -> Help:
+    """The help for what a new block patches or deletes, and its fixes: the block that it most likely patches."""
+    if library_block(name) is not None:
+        hint = f"write `extends: {name}` in the block to patch the library's block"
+        return hint, propose(hint, set_field(key, "extends", name))
+    near = closest(name, [*below, *library_block_names()])
+    if near is None or not is_misspelling(name, near):
+        return "", ()
+    hint = f"did you mean the block `{near}`?"
+    edits = replace_text(key, near)
+    if near not in below:
+        hint += f" Patch it with `{near}: {{extends: {near}, ...}}`"
+        edits = together(edits, set_field(key, "extends", near))
+    return hint, propose(hint, edits)
 
 
 def _block_below(name: str, below: dict[str, BlockText], here: dict[str, BlockText]) -> tuple[MappingNode | None, bool]:
@@ -233,8 +242,8 @@ def merge_patch_blocks(node: YamlNode | None) -> tuple[dict[str, BlockText], lis
             continue
         starts = body.get("extends")
         parent = str(starts.value) if isinstance(starts, ScalarNode) else None
-        names = [*blocks, *library_block_names()]
-        if parent is not None and parent not in names and closest(parent, names) is None:
+        known = parent is None or parent in blocks or parent in library_block_names()
+        if parent is not None and not known and closest(parent, [*blocks, *library_block_names()]) is None:
             needed.append(parent)
             continue
         merger = TreeMerger()

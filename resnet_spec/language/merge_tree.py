@@ -8,13 +8,14 @@ here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Span, closest, suggestion
+from resnet_spec.diagnostics import Diagnostic, DocumentKind, Label, Source, Span, closest
+from resnet_spec.diagnostics.suggestions import show_suggestion
 from resnet_spec.language.editing import remove_entry, remove_field, replace_text
-from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word
+from resnet_spec.language.fixes import Fixes, Help, is_misspelling, propose, propose_word
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 
 _STAGE = re.compile(r"(?:stage|block|group|conv|res|s|l)_?([0-9]+)")  # names that others give to stages
@@ -59,19 +60,24 @@ def _child(place: DocumentPlace, key: str) -> DocumentPlace:
     return _CHILDREN.get(place, {}).get(key, "data")
 
 
+def _no_hint() -> Help:
+    return "", ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TreeMerger:
     """Applies patches, and gathers findings instead of stopping at the first.
 
     `replaced` maps the place of a value to the value of an earlier file that it overrides. `strict` is for `--set`, which
-    changes only what exists. `hint` is the help for a patch of something that does not exist, and `hint_fixes` are its fixes.
+    changes only what exists. `find_hint` returns the help for a patch of something that does not exist, and its fixes; it is
+    called where there is one.
     """
 
     findings: list[Diagnostic] = field(default_factory=list)
+    places: set[Span | None] = field(default_factory=set)  # of the findings
     replaced: dict[Span, YamlNode] = field(default_factory=dict)
     strict: bool = False
-    hint: str = ""
-    hint_fixes: Fixes = ()
+    find_hint: Callable[[], Help] = _no_hint
 
     def merge(self, base: MappingNode, patch: MappingNode, place: DocumentPlace, within: str = "") -> MappingNode:
         """`base` with `patch` applied. `within` is the dotted path to them, for messages."""
@@ -99,7 +105,11 @@ class TreeMerger:
     def report(
         self, code: str, message: str, span: Span, help: str = "", related: tuple[Label, ...] = (), fixes: Fixes = ()
     ) -> None:
-        self.findings.append(Diagnostic(code, message, span, related=related, help=help, fixes=fixes))
+        self._add(Diagnostic(code, message, span, related=related, help=help, fixes=fixes))
+
+    def _add(self, finding: Diagnostic) -> None:
+        self.findings.append(finding)
+        self.places.add(finding.span)
 
     def _entry(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
         """Merge one entry of the patch with the existing one; None if the entry is deleted or rejected."""
@@ -150,12 +160,13 @@ class TreeMerger:
     def _report_nothing_to_delete(self, new: Entry, path: str, parent: MappingNode) -> None:
         from resnet_spec.language.nothing import explain_deletion  # only documents with this mistake need it
 
-        message, help = f"`{path}` is deleted here, but it does not exist", self.hint or "remove the line"
+        hint = self.find_hint()[0]
+        message, help = f"`{path}` is deleted here, but it does not exist", hint or "remove the line"
         if not self.strict and (found := explain_deletion(new, path)) is not None:
             near = closest(path.rpartition(".")[2], parent.entries)
-            if found.code != "nothing-to-delete" or (near is None and not self.hint):
-                if all(each.span != found.span for each in self.findings):
-                    self.findings.append(found)
+            if found.code != "nothing-to-delete" or (near is None and not hint):
+                if found.span not in self.places:
+                    self._add(found)
                 return
             message, help = found.message, found.help
         self._report_nothing("nothing-to-delete", message, new.key, path, parent, help)
@@ -163,20 +174,22 @@ class TreeMerger:
     def _report_new_patch(self, new: Entry, body: MappingNode, path: str, parent: MappingNode) -> None:
         from resnet_spec.language.nothing import explain_patch  # only documents with this mistake need it
 
-        if not (self.strict or self.hint) and (found := explain_patch(new, body, path, parent.entries)) is not None:
-            if all(each.span != found.span for each in self.findings):
-                self.findings.append(found)
+        hint = self.find_hint()[0]
+        if not (self.strict or hint) and (found := explain_patch(new, body, path, parent.entries)) is not None:
+            if found.span not in self.places:
+                self._add(found)
             return
         message, help = f"`{path}` is patched here, but it does not exist", "name the operation: `{op: ...}`"
-        self._report_nothing("nothing-to-patch", message, new.key, path, parent, self.hint or help)
+        self._report_nothing("nothing-to-patch", message, new.key, path, parent, hint or help)
 
     def _report_nothing(self, code: str, message: str, key: Span, path: str, parent: MappingNode, help: str = "") -> None:
         """Report a patch or a `null` for nothing, with the sibling that was most likely meant, else `help`."""
         name = path.rpartition(".")[2]
-        near = suggestion(name, parent.entries, most=12 if self.strict and "." in path else 0)
         meant = closest(name, parent.entries)
-        if self.hint and meant is None:
-            fixes = self.hint_fixes
+        near = show_suggestion(meant, parent.entries, most=12 if self.strict and "." in path else 0)
+        hint, hint_fixes = self.find_hint()
+        if hint and meant is None:
+            fixes = hint_fixes
         elif meant is not None:
             fixes = propose_word(key, meant, name)
         else:
@@ -224,8 +237,9 @@ class TreeMerger:
             target = sibling.text
             if target not in entries:
                 message = f"`{side}: {target}`: there is no entry `{target}` here"
-                fixes = propose_word(sibling.span, closest(target, order), target)
-                self.report("unknown-name", message, sibling.span, suggestion(target, order), fixes=fixes)
+                near = closest(target, order)
+                fixes = propose_word(sibling.span, near, target)
+                self.report("unknown-name", message, sibling.span, show_suggestion(near, order), fixes=fixes)
                 continue
             at = order.index(target)
             if side == "insert_after":
@@ -265,11 +279,11 @@ def _as_mapping(node: YamlNode, place: DocumentPlace, span: Span) -> MappingNode
 def _is_misspelled(key: Span, path: str, patch: MappingNode, parent: MappingNode) -> bool:
     """Whether a new stage is most likely a patch of an inherited one with its name misspelled: it does not say what it is made
     of, and its name is that of the other, but for a few letters. Another number at the end is another stage."""
+    if key.source.origin != "spec" or {"block", "width"} & patch.entries.keys():
+        return False
     name = path.rpartition(".")[2]
     near = closest(name, parent.entries)
-    if near is None or not is_misspelling(name, near) or {"block", "width"} & patch.entries.keys():
-        return False
-    return key.source.origin == "spec"
+    return near is not None and is_misspelling(name, near)
 
 
 def _same_number(path: str, patch: MappingNode, parent: MappingNode) -> str | None:
@@ -277,4 +291,4 @@ def _same_number(path: str, patch: MappingNode, parent: MappingNode) -> str | No
     found = _STAGE.fullmatch(path.rpartition(".")[2].lower())
     if found is None or {"block", "width", "type"} & patch.entries.keys():
         return None
-    return next((name for name in parent.entries if name.startswith("layer") and name == f"layer{found[1]}"), None)
+    return name if (name := f"layer{found[1]}") in parent.entries else None

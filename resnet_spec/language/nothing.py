@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, closest
+from resnet_spec.diagnostics.effort import may_edit
 from resnet_spec.language.editing import Edits, cut, is_flow, locate, remove_entry, replace_text, set_field
-from resnet_spec.language.fixes import Fixes, propose
+from resnet_spec.language.fixes import DIGITS, Fixes, propose
 from resnet_spec.language.glued import find_glued_key
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode
 from resnet_spec.language.punctuation import find_full_width
@@ -89,6 +89,8 @@ def explain_patch(key: Entry, body: MappingNode, path: str, siblings: Mapping[st
     """
     if found := find_full_width(key.key.source):
         return found[0]
+    if not may_edit(key.key):
+        return None
     if (glued := find_glued_key(body)) is not None:
         return glued
     name = path.rpartition(".")[2]
@@ -130,7 +132,7 @@ def _name_first(key: Entry, body: MappingNode, op: str) -> Edits:
 def _guess(name: str, given: set[str]) -> Iterator[str]:
     """The operations that an entry most likely is, by its name and its fields."""
     names = operation_names()
-    word = re.sub(r"[_0-9]+$", "", name.lower())
+    word = name.lower().rstrip(f"_{DIGITS}")
     by_name = {"conv": "conv2d", "bn": "batch_norm", "pool": "max_pool2d", "fc": "linear", "maxpool": "max_pool2d"}
     meant = by_name.get(word) or SYNONYMS.get(word) or (word if word in names else closest(word, sorted(names)))
     candidates = [meant] if meant in names else []

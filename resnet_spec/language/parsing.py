@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, closest, suggestion
+from resnet_spec.diagnostics import Diagnostic, Source, Span, SpecError, closest
+from resnet_spec.diagnostics.suggestions import show_suggestion
 from resnet_spec.language.editing import remove_entry, replace_text, set_path
 from resnet_spec.language.expectations import read_expect
 from resnet_spec.language.fixes import Fixes, propose, propose_word
@@ -140,8 +141,8 @@ class _SpecParser:
         """The name of a shipped recipe. A spec is untrusted, so it cannot name a file."""
         name = text_of(node)
         if node is not None and name and name not in shipped_names("recipe"):
-            help = suggestion(name, shipped_names("recipe"))
-            fixes = propose_word(node.span, closest(name, shipped_names("recipe")), name)
+            near = closest(name, shipped_names("recipe"))
+            help, fixes = show_suggestion(near, shipped_names("recipe")), propose_word(node.span, near, name)
             self.entries.refuse("unknown-recipe", f"there is no shipped recipe `{name}`", node.span, help, fixes=fixes)
         return name or None
 

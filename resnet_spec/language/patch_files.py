@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, closest
-from resnet_spec.diagnostics.suggestions import suggestion
+from resnet_spec.diagnostics.suggestions import Vocabulary, show_suggestion
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.merge import Resolved, merge_onto_defaults, merge_patch_blocks
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode, to_data
 from resnet_spec.language.reader import parse
+from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.validation import validate_file
 
 _OPERATIONS = ("stem", "head")
@@ -52,7 +53,8 @@ def _is_patch(document: MappingNode) -> bool:
 
     It changes or deletes entries that it does not define, or defines nothing that could be built.
     """
-    if any(closest(key, ("extends", "input")) for key in document.entries):
+    known = schema_document()["properties"]
+    if any(closest(key, ("extends", "input")) for key in document.entries if key not in known or key in ("extends", "input")):
         return False
     operations = [document.get(part) for part in _OPERATIONS]
     entries = [entry.value for part in operations if isinstance(part, MappingNode) for entry in part.entries.values()]
@@ -110,11 +112,13 @@ def _whole_entries(part: MappingNode) -> MappingNode:
 def _block_names(document: MappingNode) -> Iterator[Diagnostic]:
     """A finding for each stage whose block has almost the name of one that is known; any other may be the base's."""
     own = document.get("blocks")
-    known = [*(own.entries if isinstance(own, MappingNode) else ()), *library_block_names()]
+    known = dict.fromkeys([*(own.entries if isinstance(own, MappingNode) else ()), *library_block_names()])
+    vocabulary = Vocabulary(known)
     stages = document.get("stages")
     parts = [entry.value for entry in stages.entries.values()] if isinstance(stages, MappingNode) else []
     choices = [part.get("block") for part in parts if isinstance(part, MappingNode)] + [document.get("block")]
     for choice in choices:
         node = choice.get("op") if isinstance(choice, MappingNode) else choice
-        if isinstance(node, ScalarNode) and node.text not in known and closest(node.text, known) is not None:
-            yield Diagnostic("unknown-block", f"there is no block `{node.text}`", node.span, help=suggestion(node.text, known))
+        if isinstance(node, ScalarNode) and node.text not in known and (near := closest(node.text, vocabulary)) is not None:
+            help = show_suggestion(near, vocabulary)
+            yield Diagnostic("unknown-block", f"there is no block `{node.text}`", node.span, help=help)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
 
 from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Source, Span
 
@@ -27,19 +29,21 @@ _ANY = re.compile("[" + "".join(_ASCII) + "]")
 # A key of a spec is ASCII; what follows one is text, in which such punctuation is right.
 _KEY = re.compile(r"(?:^|[{\uff5b,\uff0c\u3001])[\s\u3000]*[A-Za-z_][A-Za-z0-9_.]*(\uff1a)")
 _FLOW = re.compile(r"[{\[\uff5b\uff3b]")
-MOST = 50
+MOST_LINES = 50
+MOST_PLACES = 500  # of a line
 
 
-def find_full_width(source: Source) -> list[Diagnostic]:
-    """A finding for each line with full-width punctuation in the place of that of YAML."""
+@lru_cache(maxsize=8)  # many findings about one text ask for it
+def find_full_width(source: Source) -> tuple[Diagnostic, ...]:
+    """A finding for each line with full-width punctuation in the place of that of YAML; for the first of very many."""
     if source.data or _ANY.search(source.text) is None:
-        return []
+        return ()
     lines = (_check_line(source, number, line) for number, line in enumerate(source.lines, 1) if _ANY.search(line))
-    return [finding for finding, _ in zip(filter(None, lines), range(MOST), strict=False)]
+    return tuple(islice(filter(None, lines), MOST_LINES))
 
 
 def _check_line(source: Source, number: int, line: str) -> Diagnostic | None:
-    places = sorted(_places(line.partition(" #")[0]))
+    places = sorted(islice(_places(line.partition(" #")[0]), MOST_PLACES))
     if not places or line.lstrip().startswith("#"):
         return None
     first = line[places[0]]
@@ -61,7 +65,8 @@ def _places(code: str) -> Iterator[int]:
     if not _FLOW.search(code):
         yield from (place for place in range(spaces) if code[place] == "\u3000")
     if _FLOW.search(code):
-        yield from (match.start() for match in _ANY.finditer(code) if match.start() not in keys)
+        written = set(keys)
+        yield from (match.start() for match in _ANY.finditer(code) if match.start() not in written)
     elif keys:
         rest = code[keys[0] + 1 :]
         yield from (keys[0] + 1 + match.start() for match in re.finditer("[\u201c\u201d\u2018\u2019]", rest))

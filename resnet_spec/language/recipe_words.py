@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resnet_spec.diagnostics import Applicability, Span
+from resnet_spec.diagnostics.effort import may_edit
 from resnet_spec.language.editing import Edits, is_flow, remove_entry, replace_text, replace_value, root_of, set_path
 from resnet_spec.language.fixes import Fixes, Help, propose, together
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
@@ -99,8 +100,10 @@ def find_setting(extra: str, root: MappingNode) -> Help | None:
 def _at(extra: str, path: str, root: MappingNode) -> Help:
     """Move a setting to where a recipe has it."""
     entry, steps = root.entries[extra], path.split(".")
-    own = root_of(entry.key.source)
     title = f"did you mean `{path}`?"
+    if not may_edit(entry.key):
+        return title, ()
+    own = root_of(entry.key.source)
     value = entry.value
     taken = own is not None and steps[0] in own.entries
     if len(steps) == 1 or isinstance(value, MappingNode):

@@ -6,9 +6,10 @@ As in `editing`, each function returns the edits, or none where the text is of a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import count
 
 from resnet_spec.diagnostics import Edit, Source, Span
-from resnet_spec.language.editing import Edits, cut, end_of, indent_lines, is_flow, locate, remove_entry, root_of
+from resnet_spec.language.editing import MOST_LINES, Edits, cut, end_of, indent_lines, is_flow, locate, remove_entry, root_of
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 
 STEP = 2  # spaces
@@ -81,6 +82,8 @@ def _append(source: Source, parent: Entry, entries: Sequence[Entry], names: Sequ
     first, end = entries[0].key.line, end_of(parent)
     if end is None or first <= end[0] <= last:
         return ()
+    if last - first >= MOST_LINES:
+        return ()
     lines = [source.line(number) for number in range(first, last + 1)]
     if not is_flow(value):
         indent = " " * (next(iter(value.entries.values())).key.column - 1)
@@ -123,6 +126,8 @@ def indent_following(key: Span, stop: Collection[str] = (), only: Collection[str
         if name in stop or (only and name not in only):
             break
         moved.append(located.parent.entries[name])
+        if len(moved) > MOST_LINES:
+            return ()
     end = end_of(moved[-1]) if moved else None
     return () if end is None else indent_lines(key.source, moved[0].key.line, end[0], STEP)
 
@@ -223,6 +228,7 @@ def item_names(items: SequenceNode, word: str, taken: Collection[str] = ()) -> l
     """
     names: list[str] = []
     used = set(taken)
+    counts: dict[str, int] = {}  # the last number that was given to a word
     for item in items.items:
         if isinstance(item, MappingNode) and len(item.entries) == 1 and "op" not in item.entries:
             names.append("")
@@ -236,7 +242,8 @@ def item_names(items: SequenceNode, word: str, taken: Collection[str] = ()) -> l
             names.append(name)
             used.add(name)
             continue
-        number = next(each for each in range(1, len(used) + 2) if f"{name}{each}" not in used)
+        number = next(each for each in count(counts.get(name, 0) + 1) if f"{name}{each}" not in used)
+        counts[name] = number
         used.add(f"{name}{number}")
         names.append(f"{name}{number}")
     return names

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest
 from resnet_spec.diagnostics.arguments import likely_size
+from resnet_spec.diagnostics.effort import may_edit
+from resnet_spec.diagnostics.suggestions import Vocabulary, show_suggestion
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.block_keys import PARTS_OF_BLOCKS, WORDS, explain_key_of_block
 from resnet_spec.language.editing import indent_under_sibling, remove_entry, replace_text, replace_value, set_field, set_path
@@ -45,8 +48,10 @@ def explain_schema_error(error: ValidationError, root: YamlNode, kind: DocumentK
     node, key = _walk(root, list(error.absolute_path))
     if error.validator == "additionalProperties":
         yield from _unknown_keys(error, node, key, _dotted(list(error.absolute_path)), kind)
-    elif error.validator != "required" or _missing(error):
+    elif error.validator != "required":
         yield _finding(error, root, kind)
+    elif missing := _missing(error):
+        yield _missing_fields(error, root, missing)
 
 
 def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> Diagnostic:
@@ -58,14 +63,6 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> 
     match error.validator:
         case "propertyNames" | "pattern" if isinstance(written, str) and node is not None:
             return _bad_text(written, node, name)
-        case "required":
-            missing = _missing(error)
-            what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the document"
-            message = f"{what} needs {join_words([f'`{field}`' for field in missing], 'and')}"
-            fields: Any = error.schema
-            values = {field: _example(fields["properties"].get(field)) for field in missing}
-            added = ", ".join(f"{field}: {value}" for field, value in values.items())
-            return Diagnostic("missing-field", message, key, help=f"add `{added}`", fixes=_add_fields(key, values, written))
         case "type":
             if name == "input" and isinstance(node, ScalarNode | SequenceNode):
                 return _bad_text(node.text if isinstance(node, ScalarNode) else str(written), node, name)
@@ -73,7 +70,7 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> 
             message = f"`{name}` must be {_expected(expected)}, but this is {kind}"
             help, text = _help_for_type(error, name)
             fixes = propose(help, replace_value(node, text), "safe") if node is not None and text else ()
-            if node is not None and key is not None:
+            if node is not None and key is not None and may_edit((key, name)):
                 form = explain_setting(node, name) if document == "recipe" else explain_form(node, key, name, root)
                 help, fixes = form or (help, fixes)
             return Diagnostic("wrong-type", message, _place(node, key), help=help, fixes=fixes)
@@ -87,8 +84,9 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> 
             words = [word for word in expected if isinstance(word, str)]
             message = f"`{name}` cannot be `{written}`"
             synonyms = {str(written).lower(): meant} if (meant := _other_word(str(written), document)) is not None else {}
-            fixes = propose_word(node.span, closest(str(written), words, synonyms), str(written)) if node is not None else ()
-            help = suggestion(str(written), words, synonyms)
+            near = closest(str(written), words, synonyms)
+            fixes = propose_word(node.span, near, str(written)) if node is not None else ()
+            help = show_suggestion(near, words)
             return Diagnostic("unknown-word", message, _place(node, key), help=help, fixes=fixes)
         case "minItems" | "maxItems":
             schema: Any = error.schema
@@ -106,6 +104,19 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> 
         case "minLength":
             return Diagnostic("wrong-type", f"`{name}` is empty", _place(node, key))
     raise AssertionError(f"the schema uses `{error.validator}`, which has no message")
+
+
+def _missing_fields(error: ValidationError, root: YamlNode, missing: Sequence[str]) -> Diagnostic:
+    path = list(error.absolute_path)
+    _, key = _walk(root, path)
+    name = _dotted(path)
+    written: Any = error.instance
+    fields: Any = error.schema
+    what = f"`{name}` ({written['op']})" if "op" in written else f"`{name}`" if name else "the document"
+    message = f"{what} needs {join_words([f'`{field}`' for field in missing], 'and')}"
+    values = {field: _example(fields["properties"].get(field)) for field in missing}
+    added = ", ".join(f"{field}: {value}" for field, value in values.items())
+    return Diagnostic("missing-field", message, key, help=f"add `{added}`", fixes=_add_fields(key, values, written))
 
 
 def _other_word(written: str, document: DocumentKind) -> str | None:
@@ -192,9 +203,12 @@ def _unknown_keys(
     known.sort(key=lambda key: "op" in written and key in general)
     at_top = not name and any(word in schema.get("required", ()) for word in ("spec", "recipe"))
     paths = key_paths(node) if at_top and isinstance(node, MappingNode) else {}
-    for extra in written:
-        if extra in schema["properties"]:
-            continue
+    words = Vocabulary(known)
+    synonyms = {**SYNONYMS, **PARTS_OF_BLOCKS} if not name else SYNONYMS
+    unknown = [key for key in written if key not in schema["properties"]]
+    meant = {key: closest(key, words, synonyms) for key in unknown}
+    times = Counter(meant.values())
+    for extra in unknown:
         owner = (written.get("op") or name) if name else ""
         what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind if at_top else 'block'} has no key `{extra}`"
         at = node.entries[extra].key if isinstance(node, MappingNode) and extra in node.entries else None
@@ -202,17 +216,15 @@ def _unknown_keys(
         fixes: Fixes = ()
         if at is not None and help is not None:
             fixes = propose(help, remove_entry(at), "safe")
-        elif at is not None and "op" in written and isinstance(node, MappingNode) and not _is_near_spelling(extra, known):
+        elif at is not None and "op" in written and isinstance(node, MappingNode) and not _is_near_spelling(extra, words):
             if (found := explain_extra_field(extra, use, node)) is not None:
                 help, fixes = found
         elif at is not None and at_top and isinstance(node, MappingNode):
             help, fixes = _help_elsewhere(extra, at, node, paths[extra], kind, written[extra])
         if help is None:
-            synonyms = {**SYNONYMS, **PARTS_OF_BLOCKS} if not name else SYNONYMS
-            near = closest(extra, known, synonyms)
-            help = suggestion(extra, known, synonyms, most=len(known) if at_top else 12)
-            others = [each for each in written if each != extra and each not in schema["properties"]]
-            if near is not None and any(closest(each, known, synonyms) == near for each in others):
+            near = meant[extra]
+            help = show_suggestion(near, words, most=len(known) if at_top else 12)
+            if near is not None and times[near] > 1:
                 help = f"{help} There is one `{near}`"  # two keys, both of which would become it
                 if near == "shortcut":
                     help += "; add others to the branch: `{op: add, from: [NAME, NAME]}` with `from: input` where they begin"
@@ -223,7 +235,7 @@ def _unknown_keys(
         yield Diagnostic("unknown-field", what, at, help=help, fixes=fixes)
 
 
-def _is_near_spelling(word: str, known: Sequence[str]) -> bool:
+def _is_near_spelling(word: str, known: Vocabulary) -> bool:
     """Whether a word is a known one but for a few letters."""
     near = closest(word, known)
     return near is not None and is_misspelling(word, near)
@@ -251,6 +263,8 @@ def _help_elsewhere(
         if isinstance(written, dict | list):
             return title, ()
         return title, propose(title, together(remove_entry(at), set_path(at.source, full.split("."), _plain(written))))
+    if not may_edit(at):
+        return None, ()
     above, edits = indent_under_sibling(at)
     if above:
         return f"indent it under `{above}:`", propose(f"indent it under `{above}:`", edits, "safe")
@@ -266,7 +280,8 @@ def _missing(error: ValidationError) -> list[str]:
     schema: Any = error.schema
     written: Any = error.instance
     known = schema.get("properties", {})
-    meant = {closest(key, known, SYNONYMS) for key in written if key not in known}
+    words = Vocabulary(known)
+    meant = {closest(key, words, SYNONYMS) for key in written if key not in known}
     return [field for field in schema["required"] if field not in written and field not in meant]
 
 

@@ -12,6 +12,7 @@ Slip = tuple[str, Fix]  # what is wrong, and the fix
 
 _IN_PARENTHESES = re.compile(r"^(\s*(?:-\s*)?[A-Za-z_][A-Za-z0-9_]*\s*:\s*)\((.*)\)(\s*(?:#.*)?)$")
 _COMMENT = re.compile(r"^\s*(//|--(?!-)|;|%)")
+MOST_CHARACTERS = 200  # of a word, with the spaces behind it
 _WORD_BEFORE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*$")
 
 
@@ -52,8 +53,9 @@ def _missing_comma(source: Source, span: Span) -> Iterator[Slip]:
     line = source.line(span.line)
     if line[span.column - 1 : span.column] != ":":
         return
-    word = _WORD_BEFORE.search(line[: span.column - 1])
-    before = line[: word.start()] if word is not None else ""
+    behind = max(0, span.column - 1 - MOST_CHARACTERS)
+    word = _WORD_BEFORE.search(line[behind : span.column - 1])
+    before = line[: behind + word.start()] if word is not None else ""
     if word is None or not before.strip() or before.rstrip()[-1] in "{,[:" or before == before.rstrip():
         return
     at = len(before.rstrip()) + 1

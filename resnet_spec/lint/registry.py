@@ -12,6 +12,7 @@ from functools import cached_property
 
 from resnet_spec.analysis.sizes import Accepted
 from resnet_spec.diagnostics import Diagnostic, Label, Span
+from resnet_spec.diagnostics.effort import limit_effort
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT, Graph, Node, Region
 from resnet_spec.language.fixes import Fixes
@@ -217,9 +218,10 @@ def rule(code: str, *, by_default: bool = True) -> Callable[[RuleFunction], Rule
 def lint(context: LintContext, select: Collection[str] = ()) -> list[Diagnostic]:
     """The warnings about a network: those of all rules that are on by default, and of the others that `select` names."""
     found: list[Diagnostic] = []
-    for code, each in RULES.items():
-        if each.by_default or code in select:
-            found.extend(each.check(context))
+    with limit_effort():
+        for code, each in RULES.items():
+            if each.by_default or code in select:
+                found.extend(each.check(context))
     return _merge_repeated(found)
 
 

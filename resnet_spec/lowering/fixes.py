@@ -7,6 +7,7 @@ from resnet_spec.language.fixes import Fixes, propose, together
 from resnet_spec.language.spec import Block, ScalarNode, Spec, Stage, Use
 from resnet_spec.ops import OPERATIONS, fields_of
 
+MOST_TRIED = 8  # operations of a shortcut that may need the stride
 # Where a shortcut has to project: the identity is kept in all other blocks.
 _WHERE_NEEDED = "stride != 1 or in_channels != {width}"
 
@@ -20,7 +21,7 @@ def give_stride(block: Block) -> Fixes:
     edits = together(declared, set_field(strided.key, "stride", "stride"))
     title = f"declare it and use it: `defaults: {{stride: 1}}` in the block, and `stride: stride` at `{strided.name}`"
     fixes = propose(title, edits, is_help=True)
-    for use in block.shortcut:
+    for use in block.shortcut[:MOST_TRIED]:
         more = together(edits, set_field(use.key, "stride", "stride"))
         fixes += propose(f"{title} and at `{use.name}`", more, is_help=True)
     if block.join is not None and not block.shortcut:
@@ -29,20 +30,20 @@ def give_stride(block: Block) -> Fixes:
     return fixes
 
 
-def width_for(spec: Spec, use: Use) -> str:
-    """The width that a stage most likely has: that of the stage before it, doubled where the stage has a stride of 2."""
+def likely_widths(spec: Spec) -> dict[Use, str]:
+    """The widths that stages most likely have: that of the stage before it, doubled where the stage has a stride of 2."""
+    found: dict[Use, str] = {}
     before = 0
     for stage in spec.stages:
         if not isinstance(stage, Stage):
             continue
-        if stage.block is use:
-            stride = stage.stride.value if stage.stride is not None else None
-            doubled = isinstance(stride, ScalarNode) and stride.value == 2
-            return str(before * 2 if doubled else before) if before else "64"
+        stride = stage.stride.value if stage.stride is not None else None
+        doubled = isinstance(stride, ScalarNode) and stride.value == 2
+        found[stage.block] = str(before * 2 if doubled else before) if before else "64"
         width = stage.block.arguments.get("width")
         value = width.value.value if width is not None and isinstance(width.value, ScalarNode) else None
         before = value if isinstance(value, int) else before
-    return "64"
+    return found
 
 
 def text_of_projection(width: str, strided: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from resnet_spec.diagnostics import Fix
+from resnet_spec.diagnostics import Fix, Span
 from resnet_spec.graph.model import INPUT, Node
 from resnet_spec.language.editing import Edits, remove_entry, remove_field, replace_text, replace_value, set_field
 from resnet_spec.language.fixes import Fixes, propose, together
@@ -115,9 +115,10 @@ def _multiply(conflict: JoinConflict) -> Iterator[Fix]:
 
 def _stride_of_pool(conflict: JoinConflict) -> Iterator[Fix]:
     """For pools that someone took to have a stride of 1: it is the kernel size where it is not written."""
+    uses = _uses(conflict)
     for side in (conflict.branch, conflict.shortcut):
         for node in side.resizing:
-            window, use = node.op.window(), _use_of(conflict, node)
+            window, use = node.op.window(), uses.get(node.span)
             if use is None or window is None or "stride" in use.arguments or window.stride == (1, 1):
                 continue
             if window.stride == window.kernel:
@@ -200,11 +201,12 @@ def _padding(node: Node) -> str | None:
 
 def _stride_of_branch(conflict: JoinConflict) -> Iterator[Fix]:
     """For a number as the stride in a branch whose input is added as it is."""
+    uses = _uses(conflict)
     for node in conflict.branch.resizing:
         window = node.op.window()
         if window is None or window.stride == (1, 1):
             continue
-        use = _use_of(conflict, node)
+        use = uses.get(node.span)
         if use is None or "stride" not in use.arguments:
             continue
         written = use.arguments["stride"].value
@@ -249,5 +251,6 @@ def _keep_channels(conflict: JoinConflict) -> Iterator[Fix]:
     yield from propose("give the branch the channels of its input: `out_channels: in_channels`", edits)
 
 
-def _use_of(conflict: JoinConflict, node: Node) -> Use | None:
-    return next((use for use in uses_of(conflict.block) if use.key is node.span), None)
+def _uses(conflict: JoinConflict) -> dict[Span, Use]:
+    """The uses in the block, by their keys."""
+    return {use.key: use for use in uses_of(conflict.block)}

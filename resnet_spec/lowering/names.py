@@ -8,17 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 
-from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Fix, Label, Span, closest, suggestion
-from resnet_spec.diagnostics.suggestions import Vocabulary, list_known
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Fix, Label, Span, closest
+from resnet_spec.diagnostics.suggestions import Vocabulary, list_known, show_suggestion
 from resnet_spec.language import expressions
 from resnet_spec.language.editing import rename_field, replace_text, replace_value, set_field, set_path
 from resnet_spec.language.fixes import Fixes, is_misspelling, pair_in, propose, propose_word
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
-from resnet_spec.lowering.fixes import give_stride, width_for
+from resnet_spec.lowering.fixes import give_stride, likely_widths
 from resnet_spec.lowering.invalid import mark_invalid_uses
 from resnet_spec.lowering.uses import names_in, sections_of
 from resnet_spec.ops import OPERATIONS, Field, fields_of
@@ -42,6 +43,7 @@ _NOT_OPERATIONS = {  # what people look for, and what there is instead
     **dict.fromkeys(("reshape", "view", "permute", "transpose"), "a map stays C x H x W until `flatten` makes a vector of it"),
 }
 MOST_EARLIER = 100  # the number of last values of a block that an unknown one is compared with
+MOST_MISSING = 5  # arguments that are reported as missing from one use of a block
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
 
@@ -102,8 +104,12 @@ class _NameChecker:
         self.inside: Block | None = None  # the block that is being checked
         self.undeclared: dict[str, set[str]] = {}  # by block: arguments that its uses give and it reads, but does not declare
         self.globals = _Names(spec.params, {"classes": None} if spec.classes is not None else {})
-        self.operations = _Names(OPERATIONS, dict.fromkeys(("sequential", *ROLES)), dict.fromkeys(spec.block_names()))
+        self.blocks = _Names(dict.fromkeys(spec.block_names()))
+        self.operations = _Names(OPERATIONS, dict.fromkeys(("sequential", *ROLES)), self.blocks)
         self.names_in: dict[Block, set[str]] = {}
+        self.strides: dict[Block, Fixes] = {}
+        self.arguments: dict[Block, _Names] = {}
+        self.visible: dict[Block, _Names] = {}  # what the arguments of a stage may name
 
     def refuse(
         self,
@@ -180,14 +186,13 @@ class _NameChecker:
             message = f"there is no block `{use.op}`"
             if use.op in OPERATIONS:
                 message = f"`{use.op}` is an operation, but a stage consists of blocks"
-            names = self.spec.block_names()
-            fixes = propose_word(use.op_span, closest(use.op, names), use.op)
-            self.refuse("unknown-block", message, use.op_span, suggestion(use.op, names), fixes=fixes)
+            near = closest(use.op, self.blocks.vocabulary)
+            help, fixes = show_suggestion(near, self.blocks.vocabulary), propose_word(use.op_span, near, use.op)
+            self.refuse("unknown-block", message, use.op_span, help, fixes=fixes)
             return
         given = {**use.arguments, **({"stride": stage.stride} if stage.stride is not None else {})}
         if self._replaces_library_block(block, given):
             return
-        visible = _Names(self.globals, dict.fromkeys((*BLOCK_FACTS, "stride")), block.args, block.defaults)
         if stage.stride is not None and not self._is_invalid(block):
             facts = dict.fromkeys(fact for fact in BLOCK_FACTS if fact != "out_channels")
             self._check_values({"stride": stage.stride}, _Names(self.globals, facts))
@@ -196,12 +201,27 @@ class _NameChecker:
                 help = "add it to the block: `defaults: {stride: 1}`"
                 if block.key.source.origin == "library":
                     help = "add a pool between the stages, or use a block that has a stride"
-                self.refuse("unknown-field", message, stage.stride.key, help, fixes=give_stride(block))
+                self.refuse("unknown-field", message, stage.stride.key, help, fixes=self._stride_for(block))
         if self._is_invalid(block):
             return
         self._check_arguments(use, block, stage.key, stage=True)
-        self._check_values(use.arguments, visible)
+        if block not in self.visible:
+            facts = dict.fromkeys((*BLOCK_FACTS, "stride"))
+            self.visible[block] = _Names(self.globals, facts, block.args, block.defaults)
+        self._check_values(use.arguments, self.visible[block])
         self.pending.append(block)
+
+    def _stride_for(self, block: Block) -> Fixes:
+        """The fixes that give a block a stride; they are the same for all stages."""
+        if block not in self.strides:
+            self.strides[block] = give_stride(block)
+        return self.strides[block]
+
+    def _arguments_of(self, block: Block) -> _Names:
+        """The names of the arguments that a block takes."""
+        if block not in self.arguments:
+            self.arguments[block] = _Names(block.args, block.defaults)
+        return self.arguments[block]
 
     def check_use(self, use: Use, visible: _Names, earlier: dict[str, None] | None = None, section: bool = False) -> None:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
@@ -290,14 +310,14 @@ class _NameChecker:
             if name not in known:
                 message = f"`{use.op}` means `{meaning.op}` here, which has no field `{name}`"
                 related = (Label(meaning.key, f"`{use.op}` is defined here"),)
-                near = closest(name, [each for each in known if each not in use.arguments], SYNONYMS)
-                fixes = propose_word(argument.key, near, name)
-                self.refuse("unknown-field", message, argument.key, suggestion(name, known, SYNONYMS), related, fixes)
+                near = closest(name, known, SYNONYMS)
+                fixes = propose_word(argument.key, near, name) if near not in use.arguments else ()
+                self.refuse("unknown-field", message, argument.key, show_suggestion(near, known), related, fixes)
 
     def _check_inputs(self, use: Use, meaning: Use, earlier: dict[str, None] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
-            last = list(earlier or ())[-2:]
+            last = list(islice(reversed(earlier or {}), 2))[::-1]
             text = f"[{', '.join(last)}]"
             help = f"add `from: {text if len(last) == 2 else '[NAME, NAME]'}`"
             fixes = propose(help, set_field(use.key, "from", text)) if len(last) == 2 and not use.inputs else ()
@@ -309,7 +329,7 @@ class _NameChecker:
         for name in use.inputs:
             if earlier is not None and name.text not in earlier:
                 message = f"`{name.text}` is not an earlier value of the block"
-                near = closest(name.text, islice(reversed(tuple(earlier)), MOST_EARLIER))
+                near = closest(name.text, islice(reversed(earlier), MOST_EARLIER))
                 help = list_known(earlier) if near is None else f"did you mean `{near}`?"
                 fixes = propose_word(name.span, near, name.text)
                 self.refuse("unknown-name", message, name.span, help, fixes=fixes)
@@ -319,7 +339,7 @@ class _NameChecker:
         patched = library(block.name)
         if patched is None or block.everywhere:
             return False
-        takes, taken = _Names(block.args, block.defaults), _Names(patched.args, patched.defaults)
+        takes, taken = self._arguments_of(block), self._arguments_of(patched)
         lacking = [name for name in given if name in taken and name not in takes]
         if lacking and not self._is_invalid(block):
             message = f"`{block.name}` is a new block here that replaces the library's, but has no argument `{lacking[0]}`"
@@ -332,23 +352,20 @@ class _NameChecker:
 
     def _check_arguments(self, use: Use, block: Block, key: Span, stage: bool) -> None:
         """Check whether a use passes the arguments that a block takes."""
-        known = _Names(block.args, block.defaults)
-        shown = _Names(known, {"depth": None}) if stage else known
+        known = self._arguments_of(block)
         meant: set[str | None] = set()  # by misspelled arguments: these are not also missing
-        free = [name for name in known if name not in use.arguments]
-        undeclared = {
-            name
-            for name in use.arguments
-            if name not in known and self._is_undeclared(name, block) and not _is_misspelled(name, free)
-        }
+        unknown = [name for name in use.arguments if name not in known]
+        free = Vocabulary([name for name in known if name not in use.arguments] if unknown else ())
+        words = _Names(known, {"depth": None}).vocabulary if unknown and stage else known.vocabulary
+        undeclared = {name for name in unknown if self._is_undeclared(name, block) and not _is_misspelled(name, free)}
         self.undeclared.setdefault(block.name, set()).update(undeclared)
         for name, argument in use.arguments.items():
             if name in undeclared:  # reported where the block reads it
                 self.invalid.add(self.current[-1])
             elif name not in known:
                 message = f"the block `{block.name}` has no argument `{name}`"
-                words = shown.vocabulary
-                help, near = suggestion(name, words, _ARGUMENT_SYNONYMS), closest(name, words, _ARGUMENT_SYNONYMS)
+                near = closest(name, words, _ARGUMENT_SYNONYMS)
+                help = show_suggestion(near, words)
                 if near is None:
                     blocks = [taker for each in library_block_names() if (taker := library(each)) is not None]
                     takers = [taker.name for taker in blocks if name in taker.args or name in taker.defaults]
@@ -356,12 +373,22 @@ class _NameChecker:
                 fixes = propose_word(argument.key, near, name) if near not in use.arguments else ()
                 self.refuse("unknown-field", message, argument.key, help, fixes=fixes)
                 meant.add(near)
-        for name in block.args:
-            if name not in use.arguments and name not in meant and not (stage and name == "stride"):
-                example = (width_for(self.spec, use) if stage else "64") if name == "width" else "..."
-                help = f"add `{name}: {example}`"
-                fixes = propose(help, set_field(key, name, example)) if name == "width" else ()
-                self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help, fixes=fixes)
+        missing = (name for name in block.args if name not in use.arguments and name not in meant)
+        missing = (name for name in missing if not (stage and name == "stride"))
+        for name in islice(missing, MOST_MISSING):
+            example = (self.widths.get(use, "64") if stage else "64") if name == "width" else "..."
+            help = f"add `{name}: {example}`"
+            fixes = propose(help, set_field(key, name, example)) if name == "width" else ()
+            self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help, fixes=fixes)
+        if next(missing, None) is not None:
+            message = f"the block `{block.name}` takes {len(block.args)} arguments, and {len(use.arguments)} are given"
+            help = "give arguments a default where they have one: `defaults: {NAME: VALUE}`"
+            self.refuse("missing-field", message, key, help)
+
+    @cached_property
+    def widths(self) -> dict[Use, str]:
+        """The widths that the stages most likely have, by their uses of a block."""
+        return likely_widths(self.spec)
 
     def _is_undeclared(self, name: str, block: Block) -> bool:
         """Whether a block uses a name that it does not declare, as if it were an argument."""
@@ -392,8 +419,9 @@ class _NameChecker:
             joins = [name for name, operation in OPERATIONS.items() if operation.joins]
             self.invalid.add(block.join)
             message = f"`{block.join.op}` cannot join two values"
-            fixes = propose_word(block.join.op_span, closest(block.join.op, joins, SYNONYMS), block.join.op)
-            self.refuse("unknown-operation", message, block.join.op_span, suggestion(block.join.op, joins, SYNONYMS), (), fixes)
+            near = closest(block.join.op, joins, SYNONYMS)
+            fixes = propose_word(block.join.op_span, near, block.join.op)
+            self.refuse("unknown-operation", message, block.join.op_span, show_suggestion(near, joins), (), fixes)
 
     def _check_values(
         self,
@@ -456,9 +484,7 @@ class _NameChecker:
                 near = None
             if near is None:
                 return f"declare it in the block: `args: [{name}]`", ()
-        if near is None:
-            return list_known(visible.vocabulary.choices, count=visible.vocabulary.size), ()
-        return f"did you mean `{near}`?", propose_word(span, near, name)
+        return show_suggestion(near, visible.vocabulary), propose_word(span, near, name)
 
 
 def _meant_word(name: str, words: Collection[str]) -> str | None:
@@ -466,7 +492,7 @@ def _meant_word(name: str, words: Collection[str]) -> str | None:
     return "0" if name.lower() in ("valid", "none", "no") else closest(name, words)
 
 
-def _is_misspelled(name: str, words: Collection[str]) -> bool:
+def _is_misspelled(name: str, words: Vocabulary) -> bool:
     """Whether an argument is most likely a misspelling of one of the words."""
     near = closest(name, words)
     return near is not None and is_misspelling(name, near)

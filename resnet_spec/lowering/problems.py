@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from resnet_spec.analysis.trace import SizeChange, changes, describe_sizes, lines
 from resnet_spec.diagnostics import Diagnostic, Label
+from resnet_spec.diagnostics.effort import may_edit
 from resnet_spec.diagnostics.text import count_text, join_words
 from resnet_spec.graph.model import INPUT
 from resnet_spec.language.editing import Edits, replace_value, set_field
@@ -47,6 +48,8 @@ def _move(spec: Spec, present: PresentUse) -> Fixes:
     """The fix for an operation on images behind a flatten: the operation moves before it, or the flatten into the head."""
     from resnet_spec.language.restructuring import move_before, move_to_part  # only specs with this mistake need it
 
+    if not may_edit(present.use.key):
+        return ()
     flat = [use for use in (*spec.stem, *spec.head) if use.op in OPERATIONS and OPERATIONS[use.op].family == "reshaping"]
     if not flat:
         return ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 import resnet_spec
-from resnet_spec.diagnostics import Diagnostic, SpecError, closest
+from resnet_spec.diagnostics import SYNONYMS, Diagnostic, SpecError, closest, suggestion
+from resnet_spec.diagnostics.effort import MOST, limit_effort
 from resnet_spec.diagnostics.rendering import render
 
 HEAD = "spec: 1\ninput: 3x8x8\nstem: {r: relu}\n"
@@ -67,3 +69,85 @@ def test_a_value_that_overrides_others_is_found_among_many() -> None:
 def test_a_typo_is_found_among_many_names(word: str) -> None:
     names = [f"{letter}{n}" for letter in ("conv", "bn", "layer", "relu") for n in range(130, 170)]
     assert closest(word, names) == "layer137"
+
+
+SPELLED: dict[str, tuple[Callable[[int], str], str]] = {
+    "names": (
+        lambda n: f"{HEAD}params:\n  width_of_all: 4\n" + "".join(f"  a{k}: width_of_al{k}\n" for k in range(n)),
+        "width_of_all",
+    ),
+    "functions": (
+        lambda n: f"{HEAD}params:\n" + "".join(f"  a{k}: make_divisible{k}(1)\n" for k in range(n)),
+        "make_divisible",
+    ),
+    "operations": (
+        lambda n: "spec: 1\ninput: 3x8x8\nstem:\n" + "".join(f"  a{k}: hardswich{k}\n" for k in range(n)),
+        "hardswish",
+    ),
+    "keys": (
+        lambda n: HEAD + "blocks:\n  b:\n    branch: {r: relu}\n" + "".join(f"    shortcat{k}: 1\n" for k in range(n)),
+        "shortcut",
+    ),
+    "siblings": (
+        lambda n: (
+            "spec: 1\ninput: 3x8x8\nstem:\n  first: relu\n"
+            + "".join(f"  a{k}: {{op: relu, insert_after: frist{k}}}\n" for k in range(n))
+        ),
+        "first",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPELLED)
+def test_a_spelling_is_sought_for_the_first_of_many_unknown_words(what: str) -> None:
+    text, meant = SPELLED[what]
+    found = findings(text(MOST["word"] + 100))
+    assert len(found) >= MOST["word"] + 100
+    assert [f"`{meant}`?" in finding.help for finding in found].count(True) == MOST["word"]
+
+
+def spend_all_words() -> None:
+    for number in range(MOST["word"]):
+        closest(f"word{number}", ["other"])
+
+
+def test_synonyms_are_suggested_for_all() -> None:
+    with limit_effort():
+        assert closest("kernel_siz", ["kernel_size"]) == "kernel_size"
+        spend_all_words()
+        assert closest("kernel_sze", ["kernel_size"]) is None
+        assert closest("Kernel", ["kernel_size"], SYNONYMS) == "kernel_size"
+        assert closest("Kernel", ["stride"], SYNONYMS) is None
+        assert suggestion("kernel_sze", ["kernel_size", "stride"]) == "known here: `kernel_size`, `stride`"
+
+
+def test_a_word_counts_once() -> None:
+    with limit_effort():
+        for _ in range(2 * MOST["word"]):
+            assert closest("kernel_siz", ["kernel_size"]) == "kernel_size"
+        assert closest("kernel_sze", ["kernel_size"]) == "kernel_size"
+
+
+def test_a_text_within_the_check_of_another_has_its_own_limits() -> None:
+    with limit_effort():
+        spend_all_words()
+        with limit_effort():
+            assert closest("kernel_siz", ["kernel_size"]) == "kernel_size"
+            spend_all_words()
+            assert closest("kernel_sze", ["kernel_size"]) is None
+        assert closest("kernel_siz", ["kernel_size"]) is None
+    assert closest("kernel_siz", ["kernel_size"]) == "kernel_size"
+
+
+def test_the_limits_of_a_text_end_with_an_error() -> None:
+    with suppress(SpecError), limit_effort():
+        spend_all_words()
+        raise SpecError([])
+    assert closest("kernel_siz", ["kernel_size"]) == "kernel_size"
+
+
+def test_of_many_missing_arguments_the_first_are_named() -> None:
+    block = f"{{args: [{', '.join(f'a{n}' for n in range(40))}], branch: {{r: relu}}}}"
+    found = findings(f"spec: 1\ninput: 3x8x8\nblocks: {{b: {block}}}\nstem: {{u: {{op: b, a0: 1, a7: 1}}}}\n")
+    named = [f"the block `b` needs the argument `a{n}`" for n in range(1, 6)]
+    assert [finding.message for finding in found] == [*named, "the block `b` takes 40 arguments, and 2 are given"]

@@ -255,7 +255,11 @@ def test_everything_outside_the_grammar_is_refused(text: str) -> None:
 def test_only_the_listed_functions_are_called(name: str) -> None:
     error = refusal(f"{name}(1)")
     assert error.code == "unknown-function"
-    assert ("`make_divisible`?" in error.help) == (name == "make_divisable")
+    node, _ = parse_yaml(Source("x.yaml", f"a: {name}(1)"))
+    assert isinstance(node, MappingNode)
+    scalar = node.get("a")
+    assert isinstance(scalar, ScalarNode)
+    assert ("`make_divisible`?" in diagnose(error, scalar).help) == (name == "make_divisable")
 
 
 @given(st.text(max_size=40))

@@ -9,6 +9,7 @@ import pytest
 
 import resnet_spec
 from resnet_spec.diagnostics import RecipeError, SpecError
+from resnet_spec.language.extends import MAX_FILES
 from resnet_spec.training.recipe.reader import read_recipe
 
 HEAD = "spec: 1\ninput: 3x8x8\nstem: {r: relu}\n"
@@ -66,3 +67,49 @@ def test_a_file_that_several_extend_counts_once(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(f"spec: 1\nabout: {'w ' * 100_000}\n")
     path = write(tmp_path, 12, lambda n: "extends: base.yaml\n")
     assert resnet_spec.analyze(path).output == (3, 8, 8)
+
+
+def test_only_so_many_files_are_extended(tmp_path: Path) -> None:
+    assert resnet_spec.analyze(write(tmp_path, MAX_FILES, lambda n: "")).output == (3, 8, 8)
+    path = write(tmp_path, MAX_FILES + 1, lambda n: "")
+    with pytest.raises(SpecError) as caught:
+        resnet_spec.analyze(path)
+    (finding,) = caught.value.diagnostics
+    assert (finding.code, finding.message) == ("too-many-files", f"more than {MAX_FILES} files are extended")
+    assert finding.help == "put several of them into one spec"
+    span = finding.span
+    assert span is not None
+    assert span.source.line(span.line)[span.column - 1 : span.end_column - 1] == f"f{MAX_FILES}.yaml"
+
+
+def test_the_files_of_extended_files_count(tmp_path: Path) -> None:
+    """Sixty that each extend five others, all by paths of their own."""
+    for number in range(60):
+        (tmp_path / f"g{number}").mkdir()
+        for inner in range(5):
+            (tmp_path / f"g{number}" / f"{inner}.yaml").write_text("spec: 1\n")
+    extends = "extends: [{}]\n"
+    path = write(tmp_path, 60, lambda n: extends.format(", ".join(f"g{n}/{inner}.yaml" for inner in range(5))))
+    with pytest.raises(SpecError, match="too-many-files"):
+        resnet_spec.analyze(path)
+
+
+def test_a_file_that_is_named_again_is_not_looked_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "base.yaml").write_text("spec: 1\n")
+    (tmp_path / "spec.yaml").write_text(f"{HEAD}extends: [{', '.join(['base.yaml'] * 10_000)}]\n")
+    resolved: list[Path] = []
+    resolve = Path.resolve
+
+    def counted(path: Path, strict: bool = False) -> Path:
+        resolved.append(path)
+        return resolve(path, strict)
+
+    monkeypatch.setattr(Path, "resolve", counted)
+    assert resnet_spec.analyze(tmp_path / "spec.yaml").output == (3, 8, 8)
+    assert len(resolved) < 100
+
+
+def test_recipes_extend_only_so_many_files(tmp_path: Path) -> None:
+    path = write(tmp_path, MAX_FILES + 1, lambda n: "", "recipe")
+    with pytest.raises(RecipeError, match=r"too-many-files.*\n.*put several of them into one recipe"):
+        read_recipe(path)

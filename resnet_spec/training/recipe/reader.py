@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, RecipeError, ResnetSpecError, Source, Span, suggestion
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
+from resnet_spec.diagnostics.effort import limit_effort
 from resnet_spec.diagnostics.proving import prove_fixes
 from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.library import is_file, shipped_name, shipped_names, shipped_path, shipped_root
@@ -87,6 +88,7 @@ def read_recipe_source(
     raise RecipeError(prove_fixes(found, source, check))
 
 
+@limit_effort()
 def _read(
     source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode], scaled: bool, of_run: bool
 ) -> Recipe:
