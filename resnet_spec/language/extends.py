@@ -19,6 +19,7 @@ from resnet_spec.diagnostics import (
     document_error,
     suggestion,
 )
+from resnet_spec.diagnostics.suggestions import list_known
 from resnet_spec.language.editing import insert_first_line, replace_value
 from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
@@ -244,10 +245,13 @@ class _ChainReader:
             fixes = propose_word(item.span, closest(text, names), text)
             raise self._refuse("extends-not-allowed", message, item.span, help, fixes=fixes)
         neighbors = _neighboring_files(text, here.folder, here.root)
-        help = suggestion(text, [*neighbors, *names], most=0 if self.kind == "spec" else 12)
+        last = text.replace("\\", "/").rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
+        near = closest(text, [*neighbors, *names]) or closest(last, names)
+        help = f"did you mean `{near}`?" if near is not None else list_known(names, 12 if self.kind == "recipe" else 0)
+        help = help or "`resnet-spec list` lists the shipped specs; a path is relative to this file"
         shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"
         message = f"there is no file {display_name(here.folder / text)}{shipped_too}"
-        fixes = propose_word(item.span, closest(text, [*neighbors, *names]), text)
+        fixes = propose_word(item.span, near, text)
         raise self._refuse("missing-file", message, item.span, help, fixes=fixes)
 
     def _require_inside(self, path: Path, root: Path, item: ScalarNode) -> None:
