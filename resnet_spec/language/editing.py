@@ -134,6 +134,38 @@ def remove_entry(key: Span) -> Edits:
     return cut(key, (key.line, 1), (end[0] + 1, 1))
 
 
+def remove_entries(keys: Sequence[Span]) -> Edits:
+    """Remove several entries of one mapping, but not all of it."""
+    located = [each for key in keys if (each := locate(key)) is not None]
+    if len(located) != len(keys) or len({id(each.parent) for each in located}) != 1:
+        return ()
+    parent, names = located[0].parent, {each.name for each in located}
+    kept = [entry for name, entry in parent.entries.items() if name not in names]
+    if not kept:
+        return ()
+    if not is_flow(parent):
+        found = [remove_entry(key) for key in keys]
+        return tuple(edit for edits in found for edit in edits) if all(found) else ()
+    edits: list[Edit] = []
+    order = list(parent.entries.values())
+    begin = 0
+    while begin < len(order):
+        stop = begin
+        while stop < len(order) and order[stop] not in kept:
+            stop += 1
+        if stop > begin:  # a run of entries that are removed
+            first, last = order[begin], order[stop - 1]
+            before, end = end_of(order[begin - 1]) if begin else None, end_of(last)
+            if stop < len(order):
+                edits += cut(first.key, _begin(first.key), _begin(order[stop].key))
+            elif before is not None and end is not None:
+                edits += cut(first.key, before, end)
+            else:
+                return ()
+        begin = stop + 1
+    return tuple(edits)
+
+
 def insert_first_line(source: Source, text: str) -> Edits:
     """Write a line before all others; comments at the beginning stay above it."""
     number = 1

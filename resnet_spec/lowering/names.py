@@ -14,8 +14,8 @@ from itertools import islice
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Fix, Label, Span, closest
 from resnet_spec.diagnostics.suggestions import Vocabulary, list_known, show_suggestion
 from resnet_spec.language import expressions
-from resnet_spec.language.editing import rename_field, replace_text, replace_value, set_field, set_path
-from resnet_spec.language.fixes import Fixes, is_misspelling, pair_in, propose, propose_word
+from resnet_spec.language.editing import remove_entry, rename_field, replace_text, replace_value, set_field, set_path
+from resnet_spec.language.fixes import Fixes, is_misspelling, pair_in, propose, propose_word, together
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
@@ -33,6 +33,7 @@ _ARGUMENT_SYNONYMS = {
     "width_per_group": "base_width",
 }
 _WHERE_OPERATIONS_ARE = "`resnet-spec list --operations` and `resnet-spec list --blocks` list what there is"
+_SIZE = re.compile(r"[1-9][0-9]*x[1-9][0-9]*x[1-9][0-9]*")
 _CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\((.*)\)")
 _ATTENTION = "attention and other matrix products over tokens are not part of the language"
 _NOT_OPERATIONS = {  # what people look for, and what there is instead
@@ -283,12 +284,31 @@ class _NameChecker:
         self._check_values(use.arguments, visible)
         self.pending.append(block)
 
+    def _help_for_call(self, use: Use, name: str, given: str) -> tuple[str, Fixes]:
+        """The help for an operation or a block that is written like a call: `GroupNorm(32)`."""
+        near = name if name in self.operations else closest(name.rpartition(".")[2], self.operations.vocabulary, SYNONYMS)
+        block = None if near is None else self.spec.find_block(near, use.op_span)
+        required = list(block.args) if block is not None else []
+        if near in OPERATIONS:
+            required = [key for key, field in fields_of(OPERATIONS[near]).items() if field.required]
+        if near is None or len(required) != 1 or not re.fullmatch(r"[0-9.]+", given.strip()):
+            return f"name its fields: `{{op: {near or name}, NAME: {given}}}`", ()
+        text = f"{{op: {near}, {required[0]}: {given.strip()}}}"
+        return f"name its fields: `{text}`", propose(f"write `{text}`", replace_text(use.op_span, text))
+
     def _help_for_operation(self, use: Use) -> tuple[str, Fixes]:
         """The help for an operation that there is not, and its fixes."""
         if (help := _NOT_OPERATIONS.get(use.op.lower(), "")) != "":
             return help, ()
         if (call := _CALL.fullmatch(use.op)) is not None:
-            return f"name its fields: `{{op: {call[1]}, NAME: {call[2]}}}`", ()
+            return self._help_for_call(use, call[1], call[2])
+        if use.op in ("None", "none", "null") and use.name in ROLES:
+            help = "write `identity` for none at all"
+            return help, propose(help, replace_text(use.op_span, "identity"), "safe")
+        if use.name == "input" and (size := _SIZE.fullmatch(use.op)) is not None:
+            help = f"the size of the input belongs at the top: `input: {size[0]}`"
+            source = use.key.source
+            return help, propose(help, together(remove_entry(use.key), set_path(source, ("input",), size[0])), "safe")
         if use.op in ("None", "none", "null") and use.op_span.source.origin == "spec":
             help = "write `null` to delete the entry"
             return help, propose(help, replace_text(use.op_span, "null"))
