@@ -19,7 +19,6 @@ from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import count_text, join_words
 
 if TYPE_CHECKING:
-    from resnet_spec.training.scoring import Scores
     from resnet_spec.training.session import Result
 
 
@@ -262,19 +261,18 @@ def _report(bar: Bar, result: Result) -> None:
     """Report the outcome of a run."""
     if result.best_epoch:
         best = result.rows[result.best_epoch - 1].validation_accuracy or 0.0
-        more = "" if result.validation is None else _balance(result.validation)
-        bar.say(f"best epoch {result.best_epoch}: validation accuracy {100 * best:.2f}%{more}")
+        bar.say(f"best epoch {result.best_epoch}: validation accuracy {100 * best:.2f}%")
     elif result.test is None:
         bar.say(f"training accuracy {100 * result.rows[-1].train_accuracy:.2f}% in the last epoch")
     if result.test is not None:
         top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
-        bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5}{_balance(result.test)} ({result.test.images:,} images)")
+        bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
+    scores = result.test or result.validation
+    if scores is not None:
+        of = "test" if result.test is not None else "validation"
+        figures = f"balanced accuracy {100 * scores.balanced_accuracy:.2f}%, macro F1 {100 * scores.macro_f1:.2f}%"
+        bar.say(f"{figures}, calibration error {100 * scores.calibration_error:.2f}% ({of} images)")
     if result.skipped:
         images = count_text(len(result.skipped), "image")
         bar.say(f"left out because they cannot be read: {images}; report.html lists them")
     bar.say(f"wrote {printable(str(result.folder))}/report.html")
-
-
-def _balance(scores: Scores) -> str:
-    """`, balanced 60.00%, macro F1 58.20%`."""
-    return f", balanced {100 * scores.balanced_accuracy:.2f}%, macro F1 {100 * scores.macro_f1:.2f}%"

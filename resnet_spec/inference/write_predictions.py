@@ -12,15 +12,15 @@ from resnet_spec.inference.predict import Predictor, rank
 from resnet_spec.report.csv_text import text_cell
 from resnet_spec.report.predictions import writing_predictions
 
-Problem = tuple[str, str]  # the name of an image, and why it cannot be read
+_Unread = tuple[str, str]  # the name of an image, and why it cannot be read
 
 
-def write_predictions(path: Path, predictor: Predictor) -> tuple[int, list[Problem]]:
+def write_predictions(path: Path, predictor: Predictor) -> tuple[int, list[_Unread]]:
     """Predict the images, and write a file, whole or not at all. Its suffix, `.csv` or `.json`, decides on its form.
 
     Returns how many images there are, and those that cannot be read. Raises ArgumentError where it cannot be written.
     """
-    problems: list[Problem] = []
+    problems: list[_Unread] = []
     write = _write_json if path.suffix.lower() == ".json" else _write_csv
     try:
         write(path, predictor, problems)
@@ -30,7 +30,7 @@ def write_predictions(path: Path, predictor: Predictor) -> tuple[int, list[Probl
     return len(predictor.images), problems
 
 
-def _write_csv(path: Path, predictor: Predictor, problems: list[Problem]) -> None:
+def _write_csv(path: Path, predictor: Predictor, problems: list[_Unread]) -> None:
     with writing_predictions(path, predictor.classes, ("file", "problem")) as rows:
         for each in predictor:
             if each.probabilities is None:
@@ -40,13 +40,13 @@ def _write_csv(path: Path, predictor: Predictor, problems: list[Problem]) -> Non
                 rows.write((text_cell(each.image), ""), int(each.probabilities.argmax()), each.probabilities)
 
 
-def _write_json(path: Path, predictor: Predictor, problems: list[Problem]) -> None:
+def _write_json(path: Path, predictor: Predictor, problems: list[_Unread]) -> None:
     with open_atomically(path) as file:
         for text in _json_lines(predictor, problems):
             file.write(text.encode("ascii"))
 
 
-def _json_lines(predictor: Predictor, problems: list[Problem]) -> Iterator[str]:
+def _json_lines(predictor: Predictor, problems: list[_Unread]) -> Iterator[str]:
     """The document of `predict --format json`, with all classes, and an image a line."""
     yield '{"version": 1, "predictions": ['
     comma = "\n"

@@ -70,6 +70,8 @@ def test_a_run_says_its_plan_its_epochs_and_its_outcome(here: Path) -> None:
     assert [line[:9] for line in lines if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
     assert f"best epoch {results['best_epoch']}: validation accuracy {100 * results['best_validation_accuracy']:.2f}%" in lines
     assert f"test accuracy {100 * results['test_accuracy']:.2f}% (30 images)" in lines
+    balanced, f1, error = (100 * results[f"test_{each}"] for each in ("balanced_accuracy", "macro_f1", "calibration_error"))
+    assert f"balanced accuracy {balanced:.2f}%, macro F1 {f1:.2f}%, calibration error {error:.2f}% (test images)" in lines
     assert lines[-1] == "wrote run/report.html"
     assert "\r" not in done.output  # no terminal, no bar
 

