@@ -16,7 +16,6 @@ a wrong argument raises ArgumentError; any other exception is a bug in resnet-sp
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -255,11 +254,10 @@ def analyze(
     With `enforce_expect`, a network that does not satisfy the spec's own `expect` is an error.
     """
     patches = list_patches(sets)
-    begun = time.process_time()
     try:
         return _analyze(target, patches, input, enforce_expect)
     except SpecError as error:
-        found, spent = error.diagnostics, time.process_time() - begun
+        found = error.diagnostics
 
     def check(source: Source) -> Sequence[Diagnostic]:
         try:
@@ -268,7 +266,7 @@ def analyze(
             return error.diagnostics
         return ()
 
-    raise SpecError(_prove(found, target, check, spent))
+    raise SpecError(_prove(found, target, check))
 
 
 def prove_warnings(analysis: Analysis, target: Target, sets: Iterable[str] = ()) -> list[Diagnostic]:
@@ -285,12 +283,12 @@ def prove_warnings(analysis: Analysis, target: Target, sets: Iterable[str] = ())
     return _prove((*analysis.warnings, *analysis.lints), target, check)
 
 
-def _prove(findings: Sequence[Diagnostic], target: Target, check: Check, spent: float = 0.0) -> list[Diagnostic]:
+def _prove(findings: Sequence[Diagnostic], target: Target, check: Check) -> list[Diagnostic]:
     if not any(finding.fixes for finding in findings):
         return list(findings)
     if target.document is not None:  # it was read elsewhere, and its text may have changed since
         return [replace(finding, fixes=()) for finding in findings]
-    return prove_fixes(findings, target.source, check, spent)
+    return prove_fixes(findings, target.source, check)
 
 
 def _analyze(target: Target, sets: Sequence[str], input: str | ImageSize | None, enforce_expect: bool = True) -> Analysis:

@@ -7,7 +7,6 @@ depends on the rest of the network, so each is tried.
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +17,6 @@ from .model import Diagnostic, Edit, Fix, Source
 
 MOST_TRIALS = 40
 MOST_SECONDS = 0.4  # of processor time, after which no further trial begins
-MOST_FOR_ONE = 0.5  # of processor time that the first check took, above which no trial is made: each would take as long
 
 Check = Callable[[Source], Sequence[Diagnostic]]
 _Key = tuple[str, str]
@@ -29,18 +27,15 @@ _HIDING = {  # mistakes in the form of an entry, before whose correction the res
 UNREADABLE = ("yaml-syntax", "duplicate-key")  # after one of these, nothing else is known about a text
 
 
-def prove_fixes(findings: Sequence[Diagnostic], main: Source, check: Check, spent: float = 0.0) -> list[Diagnostic]:
+def prove_fixes(findings: Sequence[Diagnostic], main: Source, check: Check) -> list[Diagnostic]:
     """Keep, of the fixes of each finding, the first that works and the hints.
 
     Args:
         main: the text that the fixes may edit; those that edit another one are dropped.
         check: returns the findings about a text in the place of `main`.
-        spent: the processor time that finding the findings took, in seconds.
     """
     reported = Counter(map(_key, findings))
     trials = _Trials(main, check, reported)
-    if spent > MOST_FOR_ONE:
-        trials.left = 0
     return [_with_proven(finding, trials) for finding in findings]
 
 
@@ -93,7 +88,7 @@ def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit], before: Seq
     Others may be mistakes that the corrected one has hidden: the fields of an operation are not checked before its name is
     known.
     """
-    written = sorted(written_ranges(edits))  # they do not overlap, so they end in the same order
+    written = written_ranges(edits)
     names = {edit.span.source.name for edit in edits}
     unreadable = max((each.span.line for each in before if each.code in UNREADABLE and each.span is not None), default=0)
     for finding in findings:
@@ -102,8 +97,8 @@ def is_caused(findings: Sequence[Diagnostic], edits: Sequence[Edit], before: Seq
             return True  # unless the text can be read up to a later line now
         if span.source.name not in names:
             continue
-        at = bisect_left(written, ((span.end_line, span.end_column),))
-        if at and written[at - 1][1] > (span.line, span.column):
+        begin, end = (span.line, span.column), (span.end_line, span.end_column)
+        if any(begin < last and first < end for first, last in written):
             return True
     return False
 

@@ -25,7 +25,6 @@ _OTHER_NAMES = {  # what other formats call a key of a spec
     **dict.fromkeys(("initialization", "initializer", "weight_init"), "init"),
     **dict.fromkeys(("parameters", "variables", "hyperparameters"), "params"),
 }
-MOST_NEIGHBORS = 100  # of a key that are moved with it
 _CLEAR = ("extends", "act", "norm", "classes", "name", "about")  # what can only be meant by the other names
 _SIZES = (
     "input_shape",
@@ -164,10 +163,9 @@ def _neighbors(extra: str, root: MappingNode, parent: str) -> list[str]:
         return name not in known and own is not None and _part_for(name, own.entries[name].value, root, known) == parent
 
     first = last = names.index(extra)
-    least, most = max(0, first - MOST_NEIGHBORS), min(len(names) - 1, last + MOST_NEIGHBORS)
-    while first > least and belongs(names[first - 1]):
+    while first > 0 and belongs(names[first - 1]):
         first -= 1
-    while last < most and belongs(names[last + 1]):
+    while last + 1 < len(names) and belongs(names[last + 1]):
         last += 1
     return names[first : last + 1]
 

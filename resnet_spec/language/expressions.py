@@ -278,11 +278,11 @@ def span_of(scalar: ScalarNode, start: int, stop: int) -> Span:
     return span.within(start + quote, max(stop, start + 1) + quote)
 
 
-def diagnose(error: ExpressionError, scalar: ScalarNode, explain: bool = True) -> Diagnostic:
-    """Make the finding for an error in the expression of `scalar`. `explain`: search for the slip that is the reason."""
+def diagnose(error: ExpressionError, scalar: ScalarNode) -> Diagnostic:
+    """Make the finding for an error in the expression of `scalar`."""
     span = span_of(scalar, error.start, error.stop)
     fixes = (Fix(error.help, (Edit(span, error.text),), "safe"),) if error.text and span is not scalar.span else ()
-    if explain and ((not fixes and error.code == "expression-syntax") or error.code == "unknown-function"):
+    if (not fixes and error.code == "expression-syntax") or error.code == "unknown-function":
         from resnet_spec.language.expression_slips import find_slip  # only texts with a mistake need it
 
         slip = find_slip(scalar.text, lambda text: isinstance(parse(text), Expression))

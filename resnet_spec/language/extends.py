@@ -239,8 +239,9 @@ class _ChainReader:
             return _Found(shipped, shipped_name(shipped, self.kind), shipped_root(self.kind), True)
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
         if here.root is None:
+            near = suggestion(text, names, most=0)
             message = f"there is no shipped {self.kind} `{text}`, and what is read from a pipe may not extend files"
-            help = suggestion(text, names, most=0) or "write `--spec-root .` to allow the files of the working directory"
+            help = near or "write `--spec-root .` to allow the files of the working directory"
             fixes = propose_word(item.span, closest(text, names), text)
             raise self._refuse("extends-not-allowed", message, item.span, help, fixes=fixes)
         neighbors = _neighboring_files(text, here.folder, here.root)

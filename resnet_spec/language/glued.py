@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Source, Span
 from resnet_spec.language.fixes import propose
@@ -14,7 +13,6 @@ _GLUED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*([:=])\s*(\S.*)")
 _LINE = re.compile(r"(\s*[A-Za-z_][A-Za-z0-9_]*)(:(?=[^\s:])|\s*=\s*(?!=))")
 
 
-@lru_cache(maxsize=8)
 def find_glued_key(mapping: MappingNode) -> Diagnostic | None:
     """The finding for a mapping with keys that contain their value, if it has one."""
     edits = []

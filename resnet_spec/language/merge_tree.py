@@ -16,7 +16,6 @@ from resnet_spec.language.editing import remove_entry, remove_field, replace_tex
 from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
 
-MOST_EXPLAINED = 50  # findings whose reason is searched for in the text
 _STAGE = re.compile(r"(?:stage|block|group|conv|res|s|l)_?([0-9]+)")  # names that others give to stages
 
 # The documents that every document of a kind implicitly extends.
@@ -142,8 +141,7 @@ class TreeMerger:
         from resnet_spec.language.nothing import explain_deletion  # only documents with this mistake need it
 
         message, help = f"`{path}` is deleted here, but it does not exist", self.hint or "remove the line"
-        explains = not self.strict and len(self.findings) < MOST_EXPLAINED
-        if explains and (found := explain_deletion(new, path)) is not None:
+        if not self.strict and (found := explain_deletion(new, path)) is not None:
             near = closest(path.rpartition(".")[2], parent.entries)
             if found.code != "nothing-to-delete" or (near is None and not self.hint):
                 if all(each.span != found.span for each in self.findings):
@@ -155,8 +153,7 @@ class TreeMerger:
     def _report_new_patch(self, new: Entry, body: MappingNode, path: str, parent: MappingNode) -> None:
         from resnet_spec.language.nothing import explain_patch  # only documents with this mistake need it
 
-        explains = not (self.strict or self.hint) and len(self.findings) < MOST_EXPLAINED
-        if explains and (found := explain_patch(new, body, path, parent.entries)) is not None:
+        if not (self.strict or self.hint) and (found := explain_patch(new, body, path, parent.entries)) is not None:
             if all(each.span != found.span for each in self.findings):
                 self.findings.append(found)
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Source, Span
 
@@ -33,15 +32,10 @@ MOST = 50
 
 def find_full_width(source: Source) -> list[Diagnostic]:
     """A finding for each line with full-width punctuation in the place of that of YAML."""
-    return list(_find(source))
-
-
-@lru_cache(maxsize=8)
-def _find(source: Source) -> tuple[Diagnostic, ...]:
     if source.data or _ANY.search(source.text) is None:
-        return ()
+        return []
     lines = (_check_line(source, number, line) for number, line in enumerate(source.lines, 1) if _ANY.search(line))
-    return tuple(finding for finding, _ in zip(filter(None, lines), range(MOST), strict=False))
+    return [finding for finding, _ in zip(filter(None, lines), range(MOST), strict=False)]
 
 
 def _check_line(source: Source, number: int, line: str) -> Diagnostic | None:

@@ -223,7 +223,6 @@ def item_names(items: SequenceNode, word: str, taken: Collection[str] = ()) -> l
     """
     names: list[str] = []
     used = set(taken)
-    last: dict[str, int] = {}  # the number of the last name that was made of a word
     for item in items.items:
         if isinstance(item, MappingNode) and len(item.entries) == 1 and "op" not in item.entries:
             names.append("")
@@ -237,10 +236,7 @@ def item_names(items: SequenceNode, word: str, taken: Collection[str] = ()) -> l
             names.append(name)
             used.add(name)
             continue
-        number = last.get(name, 0) + 1
-        while f"{name}{number}" in used:
-            number += 1
-        last[name] = number
+        number = next(each for each in range(1, len(used) + 2) if f"{name}{each}" not in used)
         used.add(f"{name}{number}")
         names.append(f"{name}{number}")
     return names

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, DocumentKind, Span, closest, suggestion
 from resnet_spec.diagnostics.arguments import likely_size
-from resnet_spec.diagnostics.suggestions import list_known
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.block_keys import PARTS_OF_BLOCKS, WORDS, explain_key_of_block
 from resnet_spec.language.editing import indent_under_sibling, remove_entry, replace_text, replace_value, set_field, set_path
@@ -34,7 +33,6 @@ _TYPE_WORDS = {
     "object": "a mapping",
     "string": "a string",
 }
-MOST_EXPLAINED = 50  # unknown keys of a mapping whose reason is searched for
 _INFERRED = "remove it: it is inferred from the input"
 _NEVER_WRITTEN = {  # arguments of torch's layers that are not part of the language
     **dict.fromkeys(("in_channels", "in_features", "num_features", "num_channels", "normalized_shape"), _INFERRED),
@@ -43,16 +41,16 @@ _NEVER_WRITTEN = {  # arguments of torch's layers that are not part of the langu
 _KINDS = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
 
 
-def explain_schema_error(error: ValidationError, root: YamlNode, kind: DocumentKind, explain: bool) -> Iterator[Diagnostic]:
-    """Make the findings for one error of the schema, at their places in the tree. `explain`: with the fixes that take time."""
+def explain_schema_error(error: ValidationError, root: YamlNode, kind: DocumentKind) -> Iterator[Diagnostic]:
+    """Make the findings for one error of the schema, at their places in the tree."""
     node, key = _walk(root, list(error.absolute_path))
     if error.validator == "additionalProperties":
         yield from _unknown_keys(error, node, key, _dotted(list(error.absolute_path)), kind)
     elif error.validator != "required" or _missing(error):
-        yield _finding(error, root, kind, explain)
+        yield _finding(error, root, kind)
 
 
-def _finding(error: ValidationError, root: YamlNode, document: DocumentKind, explain: bool) -> Diagnostic:
+def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> Diagnostic:
     path = list(error.absolute_path)
     node, key = _walk(root, path)
     name = _dotted(path)
@@ -68,8 +66,7 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind, exp
             fields: Any = error.schema
             values = {field: _example(fields["properties"].get(field)) for field in missing}
             added = ", ".join(f"{field}: {value}" for field, value in values.items())
-            fixes = _add_fields(key, values, written) if explain else ()
-            return Diagnostic("missing-field", message, key, help=f"add `{added}`", fixes=fixes)
+            return Diagnostic("missing-field", message, key, help=f"add `{added}`", fixes=_add_fields(key, values, written))
         case "type":
             if name == "input" and isinstance(node, ScalarNode | SequenceNode):
                 return _bad_text(node.text if isinstance(node, ScalarNode) else str(written), node, name)
@@ -200,9 +197,9 @@ def _unknown_keys(
     known.sort(key=lambda key: "op" in written and key in general)
     at_top = not name and any(word in schema.get("required", ()) for word in ("spec", "recipe"))
     paths = key_paths(node) if at_top and isinstance(node, MappingNode) else {}
-    unknown = [extra for extra in written if extra not in schema["properties"]]
-    for number, extra in enumerate(unknown):
-        explains = number < MOST_EXPLAINED
+    for extra in written:
+        if extra in schema["properties"]:
+            continue
         owner = (written.get("op") or name) if name else ""
         what = f"`{owner}` has no field `{extra}`" if owner else f"a {kind if at_top else 'block'} has no key `{extra}`"
         at = node.entries[extra].key if isinstance(node, MappingNode) and extra in node.entries else None
@@ -210,8 +207,6 @@ def _unknown_keys(
         fixes: Fixes = ()
         if at is not None and help is not None:
             fixes = propose(help, remove_entry(at), "safe")
-        elif not explains:
-            pass
         elif at is not None and "op" in written and isinstance(node, MappingNode) and not _is_near_spelling(extra, known):
             if (found := explain_extra_field(extra, use, node)) is not None:
                 help, fixes = found
@@ -223,15 +218,15 @@ def _unknown_keys(
         if help is None:
             synonyms = {**SYNONYMS, **PARTS_OF_BLOCKS} if not name else SYNONYMS
             near = closest(extra, known, synonyms)
-            help = f"did you mean `{near}`?" if near is not None else list_known(known, len(known) if at_top else 12)
-            others = [each for each in unknown[:MOST_EXPLAINED] if each != extra] if explains else []
+            help = suggestion(extra, known, synonyms, most=len(known) if at_top else 12)
+            others = [each for each in written if each != extra and each not in schema["properties"]]
             if near is not None and any(closest(each, known, synonyms) == near for each in others):
                 help = f"{help} There is one `{near}`"  # two keys, both of which would become it
                 if near == "shortcut":
                     help += "; add others to the branch: `{op: add, from: [NAME, NAME]}` with `from: input` where they begin"
             elif at is not None:
                 fixes = _rename_key(at, near, extra, node)
-            if explains and not name and not at_top and at is not None and isinstance(node, MappingNode) and near is None:
+            if not name and not at_top and at is not None and isinstance(node, MappingNode) and near is None:
                 help, fixes = explain_key_of_block(extra, node) or (help, fixes)
         yield Diagnostic("unknown-field", what, at, help=help, fixes=fixes)
 

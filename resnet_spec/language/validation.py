@@ -19,8 +19,6 @@ from resnet_spec.language.fixes import propose
 from resnet_spec.language.nodes import MappingNode, NodePath, to_data
 from resnet_spec.language.schemas import schema_document
 
-MOST_EXPLAINED = 50  # errors whose fixes are made
-
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
@@ -77,13 +75,7 @@ def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -
     errors = list(_validator(definition, kind).iter_errors(data))
     of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     kept = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
-    findings = list(
-        dict.fromkeys(
-            finding
-            for number, error in enumerate(kept)
-            for finding in explain_schema_error(error, node, kind, explain=number < MOST_EXPLAINED)
-        )
-    )
+    findings = list(dict.fromkeys(finding for error in kept for finding in explain_schema_error(error, node, kind)))
     at_anchors = {(finding.code, finding.span) for finding in findings}
     findings = [f for f in findings if f.span is None or f.span.anchor is None or (f.code, f.span.anchor) not in at_anchors]
     return Validation(tuple(findings), tuple(dict.fromkeys(tuple(error.absolute_path) for error in kept)))

@@ -42,7 +42,6 @@ _NOT_OPERATIONS = {  # what people look for, and what there is instead
     **dict.fromkeys(("attention", "self_attention", "multihead_attention", "transformer", "embedding", "matmul"), _ATTENTION),
     **dict.fromkeys(("reshape", "view", "permute", "transpose"), "a map stays C x H x W until `flatten` makes a vector of it"),
 }
-MOST_EXPLAINED = 100  # findings whose reason is searched for
 MOST_EARLIER = 100  # the number of last values of a block that an unknown one is compared with
 BLOCK_FACTS = tuple(fact for fact in FACTS if fact != "channels")
 
@@ -293,8 +292,6 @@ class _NameChecker:
         if use.op in ("None", "none", "null") and use.op_span.source.origin == "spec":
             help = "write `null` to delete the entry"
             return help, propose(help, replace_text(use.op_span, "null"))
-        if len(self.findings) >= MOST_EXPLAINED:
-            return suggestion(use.op, self.operations.vocabulary, SYNONYMS, most=0) or _WHERE_OPERATIONS_ARE, ()
         from resnet_spec.lowering.other_names import describe, equivalent, write_as  # only specs with this mistake need it
 
         other = equivalent(use.op)
@@ -320,7 +317,7 @@ class _NameChecker:
     def _check_inputs(self, use: Use, meaning: Use, earlier: dict[str, None] | None) -> None:
         joins = meaning.op in OPERATIONS and OPERATIONS[meaning.op].joins
         if joins and len(use.inputs) < 2:
-            last = list(islice(reversed(earlier or {}), 2))[::-1]
+            last = list(earlier or ())[-2:]
             text = f"[{', '.join(last)}]"
             help = f"add `from: {text if len(last) == 2 else '[NAME, NAME]'}`"
             fixes = propose(help, set_field(use.key, "from", text)) if len(last) == 2 and not use.inputs else ()
@@ -381,8 +378,7 @@ class _NameChecker:
                 meant.add(near)
         for name in block.args:
             if name not in use.arguments and name not in meant and not (stage and name == "stride"):
-                is_known = stage and len(self.findings) < MOST_EXPLAINED
-                example = (width_for(self.spec, use) if is_known else "64") if name == "width" else "..."
+                example = (width_for(self.spec, use) if stage else "64") if name == "width" else "..."
                 help = f"add `{name}: {example}`"
                 fixes = propose(help, set_field(key, name, example)) if name == "width" else ()
                 self.refuse("missing-field", f"the block `{block.name}` needs the argument `{name}`", key, help, fixes=fixes)
@@ -444,7 +440,7 @@ class _NameChecker:
             return
         parsed = expressions.parse(scalar.value)
         if isinstance(parsed, expressions.ExpressionError):
-            found = expressions.diagnose(parsed, scalar, explain=len(self.findings) < MOST_EXPLAINED)
+            found = expressions.diagnose(parsed, scalar)
             if (pair := pair_in(scalar.text, squared=field is not None and field.kind == "pair")) is not None:
                 help = f"write `{pair}`, for a height and a width"
                 found = replace(found, message=f"`{scalar.text}` is not a number, and not a list of two")
