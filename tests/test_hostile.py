@@ -51,6 +51,12 @@ def doubling(levels: int) -> str:
 
 
 STRIDES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
+
+
+def lines(form: str, count: int) -> str:
+    return "".join(f"{form.format(number)}\n" for number in range(count))
+
+
 CASES: dict[str, tuple[str | bytes, int]] = {
     "a hundred thousand brackets": (HEAD + "stem: " + "[" * 100_000, 1),
     "a hundred thousand braces": (HEAD + "stem: " + "{a: " * 100_000, 1),
@@ -102,6 +108,20 @@ CASES: dict[str, tuple[str | bytes, int]] = {
     "a file of the system": ("spec: 1\nextends: /etc/passwd\n", 1),
     "a file far above": ("spec: 1\nextends: ../../../../../../etc/passwd\n", 1),
     "itself": ("spec: 1\nextends: hostile.yaml\n", 1),
+    "thousands of stages at the top": ("spec: 1\nextends: resnet18\n" + lines("layer{}: {{width: 8}}", 3_000), 1),
+    "thousands of operations at the top": ("spec: 1\nextends: resnet18\n" + lines("a{}: relu", 3_000), 1),
+    "thousands of keys without a value": ("spec: 1\nextends: resnet18\nparams: {" + lines("a{},", 5_000) + "}\n", 1),
+    "thousands of keys with their values": ("spec: 1\nextends: resnet18\nparams: {" + lines("a{}:1,", 5_000) + "}\n", 1),
+    "thousands of unknown fields": ("spec: 1\nextends: resnet18\nhead: {fc: {" + lines("act{}: relu,", 5_000) + "}}\n", 1),
+    "thousands of slips in expressions": ("spec: 1\nextends: resnet18\nparams:\n" + lines("  a{0}: n && {0} x 2", 5_000), 1),
+    "thousands of stages without a width": ("spec: 1\nextends: resnet18\nstages:\n" + lines("  a{}: {{depth: 1}}", 3_000), 1),
+    "thousands of joins without inputs": (
+        "spec: 1\nextends: resnet18\nblocks:\n  b:\n    branch:\n" + lines("      a{}: add", 5_000) + "block: b\n",
+        1,
+    ),
+    "thousands of operations without a name": ("spec: 1\nextends: resnet18\nstem:\n" + lines("  a{}: {{p: 0.1}}", 5_000), 1),
+    "thousands of items of a list": ("spec: 1\nextends: resnet18\nstem:\n" + "  - relu\n" * 5_000, 1),
+    "thousands of operations of other libraries": ("spec: 1\nextends: resnet18\nstem:\n" + lines("  a{}: Conv3d", 5_000), 1),
     "thousands of operations": (stem(*["relu"] * 10_000), 0),
 }
 
