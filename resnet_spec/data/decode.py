@@ -281,6 +281,9 @@ def _no_warnings() -> Iterator[None]:
                 _quiet.pop().__exit__(None, None, None)
 
 
+PillowImage = Image.Image
+
+
 def is_pillow_image(value: object) -> bool:
     """Whether a value is an image of Pillow."""
     return isinstance(value, Image.Image)

@@ -6,19 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_spec.data.dataset import Pixels
-from resnet_spec.data.decode import is_pillow_image, read_pillow_image
+from resnet_spec.data.decode import PillowImage, is_pillow_image, read_pillow_image
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-ImageLike: TypeAlias = Union[str, Path, "Image", NDArray[np.uint8]]
+ImageLike: TypeAlias = str | Path | PillowImage | NDArray[np.uint8]
 MOST_CHANNELS = 16  # of an array; more are usually its height or width, before the channels
 _TAKES = "a path, an image of Pillow, or an array of uint8, (H, W) or (H, W, C)"
 

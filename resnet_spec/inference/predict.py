@@ -75,11 +75,15 @@ class Predictor:
         self.batch_size = require_integer("batch_size", batch_size, 1)
         self.precision = require_precision(precision)
         if explaining is not None:
-            _refuse_inside(explaining.folder, images)
+            for each in paths_in(images):
+                _refuse_inside(explaining.folder, each, "whose images are predicted")
         given = split_images(images)
         self.trained = load_trained(path, device, module=module)
         preparation = self.trained.facts.preparation
-        self.images = [image for each in given for image in _list(each, len(given) > 1, preparation.levels)]
+        if explaining is not None:
+            data = self.trained.facts.data.partition(":")[2]
+            _refuse_inside(explaining.folder, Path(data), "where the training images are")
+        self.images = [image for one in given for image in _list(one, len(given) > 1, preparation.levels)]
         for image in self.images:
             _refuse_image_channels(image, preparation.channels)
         if explaining is not None and preparation.channels not in (1, 3):
@@ -226,12 +230,11 @@ def _refuse_image_channels(image: GivenImage, channels: int) -> None:
         raise DataError([Diagnostic("data-channels", message, None, help=help)])
 
 
-def _refuse_inside(folder: Path, images: object) -> None:
-    """Raise ArgumentError if explanations would be written among the images: the next time they would be predicted."""
-    for path in paths_in(images):
-        if os.path.isdir(path) and folder.resolve().is_relative_to(path.resolve()):
-            message = f"{printable(str(folder))} is in {printable(str(path))}, whose images are predicted"
-            raise wrong_argument(message, "name a folder outside of it for the explanations")
+def _refuse_inside(folder: Path, images: Path, what: str) -> None:
+    """Raise ArgumentError if explanations would be written among images: the next time they would be taken for images."""
+    if images.parts and os.path.isdir(images) and folder.resolve().is_relative_to(images.resolve()):
+        message = f"{printable(str(folder))} is in {printable(str(images))}, {what}"
+        raise wrong_argument(message, "name a folder outside of it for the explanations")
 
 
 def _paths(images: object) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +58,10 @@ class ImagesOfSplit:
 
     def read(self, index: int) -> Pixels | None:
         """The pixels `(H, W, C)` of an image; None if it cannot be read."""
-        try:
-            if self.home is not None:
+        if self.home is not None:
+            with suppress(BadImage):  # it may need what only its data set knows
                 return read_image(self.home / self.batches.name(index))
+        try:
             return _prepared(self.batches.images, index)
         except BadImage:
             return None

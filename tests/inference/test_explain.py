@@ -161,6 +161,8 @@ def test_explanations_are_not_written_among_the_images(of_folder: tuple[Result, 
     result, data = of_folder
     found = refused(lambda: predict(result.folder, data, device="cpu", explain=data / "explained"))
     assert "whose images are predicted" in found.message
+    found = refused(lambda: predict(result.folder, data / "val/cat/0.png", device="cpu", explain=data / "explained"))
+    assert "where the training images are" in found.message
     assert not (data / "explained").exists()
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     assert refused(lambda: predict(result.folder, data, device="cpu", explain=tmp_path / "file")).code == "cannot-write"
