@@ -68,6 +68,7 @@ MEET = (
     "{branch: {p: {op: conv2d, out_channels: 3, kernel_size: 3}}, "
     "shortcut: {q: {op: max_pool2d, kernel_size: 3, stride: 1}}, join: add}"
 )
+COLON = "\uff1a"
 WORD = "\u4e00\u0301"
 NORM = "norm: {op: group_norm, num_groups: channels}\n"
 CONV = "{{op: conv2d, out_channels: {}, kernel_size: 1}}".format
@@ -140,6 +141,19 @@ def many_files(n: int) -> Files:
     return {**files, "spec.yaml": f"{NET}extends: [{', '.join(files)}]\n"}
 
 
+def misspelled_arguments(n: int) -> str:
+    """A block with `n` arguments, and as many uses, each with an argument that the block has not."""
+    arguments = ", ".join(f"arg{k}" for k in range(n))
+    uses = each(n, lambda k: f"u{k}: {{op: b, argx{k}: 1}}")
+    return f"{HEAD}blocks: {{b: {{args: [{arguments}], branch: {{r: relu}}}}}}\nstem:\n{uses}"
+
+
+def misspelled_patches(n: int) -> str:
+    """A block that patches `n` operations of another one, whose names are almost these."""
+    patch = f"  p:\n    extends: b\n    branch:\n{each(n, lambda k: f'conw{k}: {{bias: true}}', 6)}"
+    return branch(n, lambda k: f"conv{k}: {CONV(4)}").replace("stem:", f"{patch}stem:")
+
+
 FAMILIES: dict[str, Family] = {
     # mistakes
     "unknown names": spec(150, lambda n: params(n, lambda k: f"a{k}: b{k}")),
@@ -157,11 +171,53 @@ FAMILIES: dict[str, Family] = {
     "unknown blocks": spec(100, lambda n: stages(n, lambda k: f"s{k}: {{block: nothing{k}}}")),
     "unknown arguments": spec(75, lambda n: stages(n, lambda k: f"s{k}: {{width: 4, a{k}: 1}}")),
     "unknown siblings": spec(100, lambda n: stem(n, lambda k: f"a{k}: {{op: relu, insert_after: x{k}}}")),
+    "unknown functions": spec(150, lambda n: params(n, lambda k: f"a{k}: function{k}(1)")),
+    "unknown names in kinds of blocks": spec(
+        40,
+        lambda n: (
+            blocks(n, lambda k: f"{{branch: {{r: {{op: relu, if: x{k}}}}}}}") + f"params:\n{each(n, lambda k: f'a{k}: 1')}"
+        ),
+    ),
+    "missing arguments": spec(
+        75,
+        lambda n: (
+            f"{HEAD}blocks: {{b: {{args: [{', '.join(f'a{k}' for k in range(n))}], branch: {{r: relu}}}}}}\n"
+            f"stem:\n{each(n, lambda k: f'u{k}: b')}"
+        ),
+    ),
+    "unknown arguments of a block with many": spec(75, misspelled_arguments),
+    "keys behind one without a value": spec(200, lambda n: f"{NET}first:\n{each(n, lambda k: f'a{k}: 1', 0)}"),
+    "unknown keys of a block": spec(150, lambda n: f"{NET}blocks:\n  b:\n{each(n, lambda k: f'a{k}: {{op: relu}}', 4)}"),
+    "operations of one unknown kind": spec(400, lambda n: stem(n, lambda k: f"c{k}: relo")),
+    "operations of other libraries": spec(200, lambda n: stem(n, lambda k: f"c{k}: {{op: Dense, units: 4}}")),
+    "missing fields": spec(100, lambda n: stem(n, lambda k: f"c{k}: {{op: conv2d, out_channels: 4}}")),
+    "fields that are operations": spec(50, lambda n: stem(n, lambda k: f"c{k}: {{op: relu, activation{k}: relu, norm: true}}")),
+    "stages at the top": spec(100, lambda n: f"{HEAD}{BLOCK}{each(n, lambda k: f'layer{k}: {{width: 4}}', 0)}"),
+    "stages in a list": spec(300, lambda n: f"{HEAD}{BLOCK}stages:\n{each(n, lambda k: f'- {{width: {k}}}')}"),
+    "operations in a list": spec(400, lambda n: f"{HEAD}stem:\n{each(n, lambda k: '- relu')}"),
+    "stages without a width": spec(200, lambda n: stages(n, lambda k: f"s{k}: {{depth: 1}}")),
+    "stages with a stride that their block has not": spec(200, lambda n: stages(n, lambda k: f"s{k}: {{width: 4, stride: 2}}")),
+    "rates in the place of operations": spec(75, lambda n: f"{HEAD}head:\n{each(n, lambda k: f'drop{k}: 0.5')}"),
+    "full-width lines": spec(2_000, lambda n: stem(n, lambda k: f"c{k}{COLON} relu")),
+    "full-width names on a line": spec(400, lambda n: f"{HEAD}stem: {{{', '.join(f'c{k}{COLON} relu' for k in range(n))}}}\n"),
+    "full-width names": spec(75, lambda n: stem(n, lambda k: f'"c{k}{COLON}": relu')),
+    "invalid names": spec(75, lambda n: stem(n, lambda k: f'"c {k}": relu')),
+    "keys without a space": spec(800, lambda n: f"{HEAD}stem:\n  r: relu\n  c:\n{each(n, lambda k: f'x{k}:1', 4)}"),
+    "misspelled patches": spec(100, misspelled_patches),
+    "patches of nothing": spec(100, lambda n: stem(n, lambda k: f"c{k}: {{kernel_size: 3, out_channels: 4}}")),
+    "operations with another word for op": spec(100, lambda n: stem(n, lambda k: f"c{k}: {{type: relu}}")),
+    "entries without a value": spec(150, lambda n: stem(n, lambda k: f"c{k}:")),
+    "entries of a list without brackets": spec(150, lambda n: f"{HEAD}stem: {{{', '.join(f'c{k}' for k in range(n))}}}\n"),
+    "blocks that patch nothing": spec(75, lambda n: blocks(n, lambda k: "{branch: {c: {stride: 2}}}")),
+    "slips in expressions": spec(150, lambda n: params(n, lambda k: f"a{k}: {k} && 2")),
+    "one slip in many expressions": spec(150, lambda n: params(n, lambda k: f"a{k}: b && c")),
+    "joins without inputs": spec(150, lambda n: branch(n, lambda k: f"a{k}: add")),
     "wrong types": spec(50, lambda n: stem(n, lambda k: f"c{k}: {CONV('[x]')}")),
     "deletions of nothing": spec(150, lambda n: params(n, lambda k: f"a{k}: null")),
     "conflicts of shapes": spec(50, lambda n: blocks(n, lambda k: f"{{branch: {{c: {CONV(k + 4)}}}, join: add}}")),
     "words of YAML 1.1": spec(200, lambda n: params(n, lambda k: f"a{k}: yes")),
     "a key twice": spec(600, lambda n: stem(n, lambda k: f"r{k}: relu") + "  r0: relu\n"),
+    "many keys twice": spec(600, lambda n: stem(n, lambda k: f"r{k // 2}: relu")),
     "a tab": spec(600, lambda n: stem(n, lambda k: f"r{k}: relu") + "\tx: relu\n"),
     "a wrong indentation": spec(600, lambda n: stem(n, lambda k: f"r{k}: relu") + "     x: relu\n"),
     # warnings
@@ -212,6 +268,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # recipes
     "unknown keys of a recipe": recipe(150, lambda n: each(n, lambda k: f"a{k}: 1", 0)),
+    "wrong types in a list of a recipe": recipe(200, lambda n: f"freeze: [{', '.join(['1'] * n)}]\n"),
     "milestones": recipe(
         400,
         lambda n: f"schedule: {{op: multistep, unit: iterations, milestones: [{', '.join(str(k + 1) for k in range(n))}]}}\n",

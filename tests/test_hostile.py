@@ -50,6 +50,8 @@ def doubling(levels: int) -> str:
     return HEAD + f"blocks:\n{blocks}  b{levels}: {{branch: {{x: relu}}}}\nstages: {{s: b0}}\n"
 
 
+FILES = 6_000  # in the folder `parts`
+LONG_KEY = f"  ? {'1' * 400_000}a\n  : relu\n"
 STRIDES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
 
 
@@ -123,7 +125,35 @@ CASES: dict[str, tuple[str | bytes, int]] = {
     "thousands of items of a list": ("spec: 1\nextends: resnet18\nstem:\n" + "  - relu\n" * 5_000, 1),
     "thousands of operations of other libraries": ("spec: 1\nextends: resnet18\nstem:\n" + lines("  a{}: Conv3d", 5_000), 1),
     "thousands of operations": (stem(*["relu"] * 10_000), 0),
+    "sixteen thousand unknown names": (stem("relu") + "params:\n" + "".join(f"  a{n}: b{n}\n" for n in range(16_000)), 1),
+    "sixteen thousand unknown keys": (stem("relu") + "".join(f"key{n}: 1\n" for n in range(16_000)), 1),
+    "thousands of unknown operations": (stem(*(f"relo{n}" for n in range(10_000))), 1),
+    "thousands of stages at the top": (
+        HEAD + "block: plain\n" + "".join(f"layer{n}: {{width: 4}}\n" for n in range(6_000)),
+        1,
+    ),
+    "thousands of full-width lines": (HEAD + "stem:\n" + "".join(f"  c{n}\uff1a relu\n" for n in range(12_000)), 1),
+    "thousands of slips": (stem("relu") + "params:\n" + "".join(f"  a{n}: {n} && 2\n" for n in range(8_000)), 1),
+    "thousands of patches of nothing": (stem(*["{kernel_size: 3, out_channels: 4}"] * 6_000), 1),
+    "thousands of entries without a value": (stem(*[""] * 12_000), 1),
+    "keys of digits": (HEAD + "stem:\n" + LONG_KEY * 2, 1),
+    "a word before a colon": (HEAD + f"stem: {{a: {'b' * 900_000}! : 2 : 3}}\n", 1),
+    "blanks before a word": (HEAD + f'classes: "1{" " * 500_000}!"\nstem: {{c: {CONV}}}\n', 1),
+    "ten thousand unknown functions": (stem("relu") + "params:\n" + "".join(f"  a{n}: f{n}(1)\n" for n in range(10_000)), 1),
+    "thousands of arguments that are missing from thousands of uses": (
+        f"{HEAD}blocks: {{b: {{args: [{', '.join(f'a{n}' for n in range(6_000))}], branch: {{r: relu}}}}}}\nstem:\n"
+        + "".join(f"  u{n}: b\n" for n in range(6_000)),
+        1,
+    ),
+    "thousands of files": (f"{HEAD}extends: [{', '.join(f'parts/{n}.yaml' for n in range(FILES))}]\n", 1),
+    "one file by thousands of paths": (
+        f"{HEAD}extends: [{', '.join('parts/' + './' * n + '0.yaml' for n in range(1_000))}]\n",
+        1,
+    ),
+    "one file forty thousand times": (f"{HEAD}stem: {{r: relu}}\nextends: [{', '.join(['parts/0.yaml'] * 40_000)}]\n", 0),
 }
+
+OF_FILES = ("thousands of files", "one file by thousands of paths", "one file forty thousand times")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -131,6 +161,10 @@ def test_a_hostile_spec_ends_well(case: str, tmp_path: Path) -> None:
     text, expected = CASES[case]
     path = tmp_path / "hostile.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+    if case in OF_FILES:
+        (tmp_path / "parts").mkdir()
+        for number in range(FILES):
+            (tmp_path / "parts" / f"{number}.yaml").write_text(f"spec: 1\nparams: {{p{number}: 1}}\n")
     script = LIMITS.format(seconds=SECONDS, arguments=["check", "hostile.yaml"])
     ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, timeout=60, check=False)
     shown = ran.stdout.decode("utf-8") + ran.stderr.decode("utf-8")

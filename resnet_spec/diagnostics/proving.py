@@ -18,6 +18,7 @@ from .model import Diagnostic, Edit, Fix, Source
 
 MOST_TRIALS = 24
 MOST_FINDINGS = 1000  # about one text: with more, no fix is tried, since each trial finds them all again
+MOST_EDITS = 2000  # of a fix, which makes them for all equal findings
 MOST_SECONDS = 0.6  # of processor time, after which no further trial begins: for networks that take long to check
 
 CheckText = Callable[[Source], Sequence[Diagnostic]]
@@ -54,7 +55,7 @@ class _Trials:
 
     def works(self, finding: Diagnostic, fix: Fix, strict: bool) -> bool:
         """Whether a finding disappears with a fix, and no other error appears; if not `strict`, none but of `expect`."""
-        if not fix.edits or any(edit.span.source is not self.main for edit in fix.edits):
+        if not 0 < len(fix.edits) <= MOST_EDITS or any(edit.span.source is not self.main for edit in fix.edits):
             return False
         if fix.edits not in self.found:
             if not self.left or time.process_time() > self.until:

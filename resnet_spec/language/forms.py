@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from resnet_spec.diagnostics import Span
 from resnet_spec.diagnostics.arguments import likely_size
@@ -95,11 +96,11 @@ def _dropout(node: ScalarNode, name: str, root: YamlNode, part: str) -> tuple[st
         return None
     text = f"{{op: dropout, p: {node.text}}}"
     entries = root.get(part) if isinstance(root, MappingNode) else None
-    others = [key for key in entries.entries if key != name] if isinstance(entries, MappingNode) else []
+    last = [*islice(reversed(entries.entries), 2)] if isinstance(entries, MappingNode) else []
     fixes: Fixes = ()
-    if part == "head" and isinstance(entries, MappingNode) and list(entries.entries)[-1] == name and others:
-        placed = f"{{op: dropout, p: {node.text}, insert_before: {others[-1]}}}"
-        if entries.entries[others[-1]].key.source is not node.span.source:
+    if part == "head" and isinstance(entries, MappingNode) and len(last) == 2 and last[0] == name:
+        placed = f"{{op: dropout, p: {node.text}, insert_before: {last[1]}}}"
+        if entries.entries[last[1]].key.source is not node.span.source:
             text = placed
     help = f"write `{name}: {text}`"
     edits: Edits = replace_value(node, text)

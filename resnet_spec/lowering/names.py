@@ -6,7 +6,7 @@ Everything that a spec uses is checked once, even if an `if` may leave it out, s
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -109,7 +109,7 @@ class _NameChecker:
         self.operations = _Names(OPERATIONS, dict.fromkeys(("sequential", *ROLES)), self.blocks)
         self.names_in: dict[Block, set[str]] = {}
         self.strides: dict[Block, Fixes] = {}
-        self.arguments: dict[Block, _Names] = {}
+        self.arguments: dict[tuple[Block, bool], _Names] = {}  # by the block, and whether it is that of a stage
         self.visible: dict[Block, _Names] = {}  # what the arguments of a stage may name
 
     def refuse(
@@ -218,11 +218,12 @@ class _NameChecker:
             self.strides[block] = give_stride(block)
         return self.strides[block]
 
-    def _arguments_of(self, block: Block) -> _Names:
-        """The names of the arguments that a block takes."""
-        if block not in self.arguments:
-            self.arguments[block] = _Names(block.args, block.defaults)
-        return self.arguments[block]
+    def _arguments_of(self, block: Block, stage: bool = False) -> _Names:
+        """The names of the arguments that a block takes; in a `stage`, also the depth."""
+        key = (block, stage)
+        if key not in self.arguments:
+            self.arguments[key] = _Names(block.args, block.defaults, {"depth": None} if stage else {})
+        return self.arguments[key]
 
     def check_use(self, use: Use, visible: _Names, earlier: dict[str, None] | None = None, section: bool = False) -> None:
         """One operation, role or block; `earlier` are the values that `from` may name (None: not in a block).
@@ -376,10 +377,9 @@ class _NameChecker:
         """Check whether a use passes the arguments that a block takes."""
         known = self._arguments_of(block)
         meant: set[str | None] = set()  # by misspelled arguments: these are not also missing
-        unknown = [name for name in use.arguments if name not in known]
-        free = Vocabulary([name for name in known if name not in use.arguments] if unknown else ())
-        words = _Names(known, {"depth": None}).vocabulary if unknown and stage else known.vocabulary
-        undeclared = {name for name in unknown if self._is_undeclared(name, block) and not _is_misspelled(name, free)}
+        words = self._arguments_of(block, stage).vocabulary
+        unknown = [name for name in use.arguments if name not in known and self._is_undeclared(name, block)]
+        undeclared = {name for name in unknown if not _is_misspelled(name, known.vocabulary, use.arguments)}
         self.undeclared.setdefault(block.name, set()).update(undeclared)
         for name, argument in use.arguments.items():
             if name in undeclared:  # reported where the block reads it
@@ -514,7 +514,7 @@ def _meant_word(name: str, words: Collection[str]) -> str | None:
     return "0" if name.lower() in ("valid", "none", "no") else closest(name, words)
 
 
-def _is_misspelled(name: str, words: Vocabulary) -> bool:
-    """Whether an argument is most likely a misspelling of one of the words."""
+def _is_misspelled(name: str, words: Vocabulary, given: Container[str]) -> bool:
+    """Whether an argument is most likely a misspelling of one of the words, which is not `given` itself."""
     near = closest(name, words)
-    return near is not None and is_misspelling(name, near)
+    return near is not None and near not in given and is_misspelling(name, near)

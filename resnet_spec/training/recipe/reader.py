@@ -101,7 +101,7 @@ def _read(
     if "schedule" not in tree.entries:  # it was deleted: the text of the recipe has the default
         schedule = ScalarNode(schema_document("recipe")["properties"]["schedule"]["default"], tree.span)
         tree = MappingNode({**tree.entries, "schedule": Entry(tree.span, schedule)}, tree.span)
-    findings = [_with_example(finding, tree) for finding in validate_recipe(tree)]
+    findings = _with_examples(validate_recipe(tree), tree)
     if findings:
         raise RecipeError([*findings, *warnings])
     name = word_of(tree.get("name")) or Path(source.name).name.removesuffix(".yaml").strip("<>")
@@ -132,33 +132,51 @@ def _find(recipe: RecipeLike) -> tuple[Source, Path | None, Path | None]:
     return read_file(shipped, shipped_name(shipped, "recipe"), kind="recipe"), shipped.parent, shipped_root("recipe")
 
 
-def _with_example(finding: Diagnostic, root: MappingNode) -> Diagnostic:
-    """A finding with an example of its field as help, where it has no help of its own."""
-    if finding.help or finding.span is None:
-        return finding
+def _with_examples(findings: Sequence[Diagnostic], root: MappingNode) -> list[Diagnostic]:
+    """The findings, with an example of its field as the help of each that has no help of its own."""
+    steps = _steps_to(root)
+    examples: dict[tuple[str, ...], str] = {}
+    found = []
+    for finding in findings:
+        path = () if finding.help or finding.span is None else steps.get(finding.span, ())
+        if path and path not in examples:
+            examples[path] = _example(root, path)
+        found.append(replace(finding, help=examples[path]) if path else finding)
+    return found
+
+
+def _example(root: MappingNode, steps: Sequence[str]) -> str:
+    """An example of the last field on a path that the schema knows."""
     node: YamlNode | None = root
     field: Any = schema_document("recipe")
     key = ""
-    while isinstance(node, MappingNode):
-        under = next((key for key, entry in node.entries.items() if _holds(entry, finding.span)), None)
+    for under in steps:
+        if not isinstance(node, MappingNode):
+            break
         members = field.get("allOf", ())
         op = word_of(node.get("op"))
         parts = [field, *(member["then"] for member in members if member["if"]["properties"]["op"]["const"] == op)]
         fields = {key: each for part in parts for key, each in part.get("properties", {}).items() if each is not True}
-        if under is None or under not in fields:
+        if under not in fields:
             break
         key, field, node = under, fields[under], node.get(under)
-    if not key:
-        return finding
-    return replace(finding, help=f"for example `{key}: {write_value(field['examples'][0])}`")
+    return f"for example `{key}: {write_value(field['examples'][0])}`" if key else ""
 
 
-def _holds(entry: Entry, span: Span) -> bool:
-    """Whether a span is that of an entry or of something in it."""
-    value = entry.value
-    inside = [entry.key, value.span, *(item.span for item in (value.items if isinstance(value, SequenceNode) else ()))]
-    below = value.entries.values() if isinstance(value, MappingNode) else ()
-    return span in inside or any(_holds(each, span) for each in below)
+def _steps_to(root: MappingNode) -> dict[Span, tuple[str, ...]]:
+    """The keys that lead to the entry at each place of a tree: to that with the key, the value or the item there."""
+    found: dict[Span, tuple[str, ...]] = {}
+    pending: list[tuple[MappingNode, tuple[str, ...]]] = [(root, ())]
+    while pending:
+        node, above = pending.pop()
+        for name, entry in node.entries.items():
+            steps, value = (*above, name), entry.value
+            items = value.items if isinstance(value, SequenceNode) else ()
+            for span in (entry.key, value.span, *(item.span for item in items)):
+                found.setdefault(span, steps)
+            if isinstance(value, MappingNode):
+                pending.append((value, steps))
+    return found
 
 
 def _under_name(root: MappingNode, name: str) -> MappingNode:
