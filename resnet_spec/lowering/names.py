@@ -302,7 +302,10 @@ class _NameChecker:
         if (help := _NOT_OPERATIONS.get(use.op.lower(), "")) != "":
             return help, ()
         if self.inside is not None and (use.op in self.inside.args or use.op in self.inside.defaults):
-            return f"`{use.op}` is an argument, and the value of an argument cannot be an operation: name the operation here", ()
+            return (
+                f"`{use.op}` is an argument, and the value of an argument cannot be an operation: name the operation here",
+                (),
+            )
         if (call := _CALL.fullmatch(use.op)) is not None:
             return self._help_for_call(use, call[1], call[2])
         if use.op in ("None", "none", "null") and use.name in ROLES:
