@@ -128,7 +128,7 @@ CASES: dict[str, tuple[str | bytes, int]] = {
     "sixteen thousand unknown names": (stem("relu") + "params:\n" + "".join(f"  a{n}: b{n}\n" for n in range(16_000)), 1),
     "sixteen thousand unknown keys": (stem("relu") + "".join(f"key{n}: 1\n" for n in range(16_000)), 1),
     "thousands of unknown operations": (stem(*(f"relo{n}" for n in range(10_000))), 1),
-    "thousands of stages at the top": (
+    "thousands of stages at the top of a spec without stages": (
         HEAD + "block: plain\n" + "".join(f"layer{n}: {{width: 4}}\n" for n in range(6_000)),
         1,
     ),
