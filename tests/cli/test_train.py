@@ -291,6 +291,9 @@ def test_eval_and_predict_tell_people_and_programs_the_same(here: Path) -> None:
     assert sum(map(sum, reported["confusion"])) == reported["images"] == 8
     text = run("eval", "run").output
     assert f"accuracy {100 * reported['accuracy']:.2f}%" in text
+    balanced, f1, error = (100 * reported[each] for each in ("balanced_accuracy", "macro_f1", "calibration_error"))
+    assert f"balanced accuracy {balanced:.2f}%  macro F1 {f1:.2f}%  calibration error {error:.2f}%" in text
+    assert sum(each["images"] for each in reported["reliability"]) == reported["images"]
     assert "true / predicted" in text
 
     found = json.loads(run("predict", "run", str(here / "data" / "test"), "--top", "1", "--format", "json").output)

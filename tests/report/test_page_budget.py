@@ -19,6 +19,7 @@ from tests.report.examples import a_run, numbered
 from tests.report.test_page_classes import with_images
 from tests.report.test_pictures import RUN, SCORES
 
+pytestmark = pytest.mark.slow
 LIMIT = 5_000_000
 
 

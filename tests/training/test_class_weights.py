@@ -19,7 +19,7 @@ from resnet_spec.training.session import Session
 from resnet_spec.training.world import World
 from tests.training.tiny import Ear, loop_of, ready, write_folder
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.training]
 CLASSES = ("ant", "bee", "cat", "dog")
 GROUP = ("norm={op: group_norm, num_groups: 4}",)
 DATA = "synthetic:classes=4,size=12,train=70,validation=0,test=0"
