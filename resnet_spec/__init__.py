@@ -30,6 +30,10 @@ if TYPE_CHECKING:
         TrainingError,
         WeightsError,
     )
+    from resnet_spec.language.spec import SpecLike
+    from resnet_spec.outputs.torch_module import Network
+    from resnet_spec.training.scoring import Interrupted
+    from resnet_spec.training.session import Result
 
 __version__ = "0.1.0"
 
@@ -38,10 +42,14 @@ __all__ = [
     "ArgumentError",
     "DataError",
     "Diagnostic",
+    "Interrupted",
+    "Network",
     "RecipeError",
     "ResnetSpecError",
+    "Result",
     "Span",
     "SpecError",
+    "SpecLike",
     "TrainingError",
     "WeightsError",
     "__version__",
@@ -56,10 +64,22 @@ __all__ = [
 ]
 
 
+# Types of arguments and of what functions return; `Network` and those of the trainer import torch.
+_TYPES = {
+    "Interrupted": "training.scoring",
+    "Network": "outputs.torch_module",
+    "Result": "training.session",
+    "SpecLike": "language.spec",
+}
+
+
 def __getattr__(name: str) -> object:
-    """Import the public names on first use, so that the command line starts without them."""
+    """Import the public names on first use, so that the command line starts without them, and the package without torch."""
     from importlib import import_module
 
+    if name in _TYPES:
+        globals()[name] = found = getattr(import_module(f"resnet_spec.{_TYPES[name]}"), name)
+        return found
     modules = [import_module(f"resnet_spec.{module}") for module in ("api", "compiler", "diagnostics")]
     for module in modules if name in __all__ else []:
         if hasattr(module, name):

@@ -20,7 +20,7 @@ from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.analysis.single_block import take_block
 from resnet_spec.compiler import Analysis, ImageSize, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
-from resnet_spec.diagnostics.arguments import require_choice, require_choices, wrong_argument
+from resnet_spec.diagnostics.arguments import as_integer, quote, require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.spec import Spec, SpecLike
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from resnet_spec.inference.evaluate import Evaluation
+    from resnet_spec.inference.given import ImageLike
     from resnet_spec.inference.predict import Prediction
     from resnet_spec.outputs.diagram import Picture, Show, Style
     from resnet_spec.outputs.torch_module import Network
@@ -337,6 +338,7 @@ def train(
     skip_bad: bool = False,
     overfit_batch: bool = False,
     force: bool = False,
+    scale_schedule: bool = False,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
@@ -345,8 +347,8 @@ def train(
     Args:
         spec: as for `analyze`; or any `nn.Module` that takes images `(N, C, H, W)` and returns logits `(N, classes)`, together
             with `input`.
-        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default the spec's own, or `quick` for synthetic
-            data.
+        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default `quick` for synthetic data, else the
+            spec's own, or `scratch-small` for a folder.
         data: `"synthetic"`, `"cifar10:DIR"`, `"folder:DIR"`, ... as on the command line.
         out: the run folder, which must be empty if it exists; by default `runs/NAME-RECIPE-1` and so on.
         set, set_recipe: patches of spec and recipe, as for `load`: `["params.n=9"]`, `{"optimizer.lr": 0.05}`.
@@ -358,6 +360,7 @@ def train(
         skip_bad: leave out images that cannot be read, and count them.
         overfit_batch: train on a single batch, which any correct network can memorize.
         force: train even if the free memory of this machine is not sufficient.
+        scale_schedule: scale milestones and warm-up of the recipe to the length of the run.
         console: where progress is reported; by default a line is printed for each epoch.
         stop: requests that the run stops; by default SIGINT and SIGTERM do.
 
@@ -390,6 +393,7 @@ def train(
         skip_bad=skip_bad,
         overfit_batch=overfit_batch,
         force=force,
+        scale_schedule=scale_schedule,
     )
     return runs.train(options, console, stop)
 
@@ -401,6 +405,7 @@ def resume(
     device: str = "auto",
     workers: int | None = None,
     module: nn.Module | None = None,
+    epochs: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
@@ -412,12 +417,14 @@ def resume(
         device, workers, console, stop: as for `train`.
         module: the module that the run was started with, if it was not built from a spec; its weights are loaded from the
             checkpoint.
+        epochs: another number of epochs for the run. It ends with the same weights as a run of that many epochs; where its
+            schedule spans the run (cosine, for one), that is not possible, and an error says what is.
 
     Returns:
         Result: as for `train`. A run that was already finished is evaluated again.
 
     Raises:
-        ArgumentError: the folder is not a run folder.
+        ArgumentError: the folder is not a run folder, its data are not found, or it cannot have that number of epochs.
         DataError: the data are not those that the run was started with.
         SpecError, RecipeError, WeightsError, TrainingError, Interrupted: as for `train`.
     """
@@ -425,19 +432,24 @@ def resume(
     from resnet_spec.training import runs
 
     path = Path(folder)
-    return runs.resume(path, data=data, device=device, workers=workers, module=module, console=console, stop=stop)
+    if epochs is not None and ((number := as_integer(epochs)) is None or number < 1):
+        raise wrong_argument(f"`epochs` takes an integer, 1 or more, not {quote(epochs)}")
+    return runs.resume(
+        path, data=data, device=device, workers=workers, module=module, epochs=epochs, console=console, stop=stop
+    )
 
 
 def evaluate(
     path: str | Path,
     data: str | None = None,
     *,
-    split: Literal["train", "validation", "test"] = "test",
+    split: Literal["train", "validation", "test", "all"] | None = None,
     device: str = "auto",
     batch_size: int = 256,
     workers: int | None = None,
     skip_bad: bool = False,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
 ) -> Evaluation:
     """Evaluate trained weights on data.
 
@@ -445,10 +457,12 @@ def evaluate(
         path: a run folder, or a file of weights that `train` wrote.
         data: as for `train`; by default the data that the weights were trained with. The names of its classes must be among
             those of the network.
-        split: which images to use: "train", "validation" or "test".
+        split: which images to use: "train", "validation", "test" or "all". By default the test images; of another folder
+            without splits, all.
         device, workers, skip_bad: as for `train`.
         batch_size: the number of images in a batch; the scores do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
+        module: the module that was trained, if it was not built from a spec. It is copied, and the copy takes the weights.
 
     Returns:
         Evaluation: the mean loss, top-1 and top-5 accuracy (0 to 1), the confusion matrix, and the images that were left out.
@@ -471,40 +485,58 @@ def evaluate(
         workers=workers,
         skip_bad=skip_bad,
         precision=precision,
+        module=module,
     )
 
 
 def predict(
     path: str | Path,
-    images: str | Path | Iterable[str | Path],
+    images: ImageLike | Iterable[ImageLike],
     *,
     top: int = 5,
     device: str = "auto",
     batch_size: int = 64,
     precision: Precision = "fp32",
+    module: nn.Module | None = None,
+    explain: str | Path | None = None,
+    layer: str | None = None,
 ) -> list[Prediction]:
     """Predict the classes of images.
 
     Args:
         path: a run folder, or a file of weights that `train` wrote.
-        images: a file, a folder (all images below it), or several of them.
+        images: a path (of a folder, all images below it), an image of Pillow, or a numpy array of uint8, `(H, W)` or
+            `(H, W, C)` in red, green and blue, 0 to 255; or several of them.
         top: the number of most probable classes to return for each image.
         device: as for `train`.
         batch_size: the number of images in a batch; the predictions do not depend on it.
         precision: the precision of weights and activations: "fp32", "bf16" or "fp16".
+        module: the module that was trained, if it was not built from a spec. It is copied, and the copy takes the weights.
+        explain: a folder for pictures of what in each image speaks for its prediction (Grad-CAM, Selvaraju et al. 2017).
+        layer: the name of the layer whose maps are explained; by default the last one with maps of more than a pixel.
 
     Returns:
         A Prediction for each image, in the order of `images`; those of a folder are sorted by path. `classes` holds pairs of
         a class name and its probability (0 to 1), the most probable first. For an image that cannot be read, `problem` is the
-        reason.
+        reason. `image` is the path, or `image 3` for the image at position 3 that has none.
 
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
-        DataError: the network takes a number of channels that no image file has.
+        DataError: the network takes a number of channels that an image does not have and cannot be converted to.
         WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
             that are not finite.
     """
     require_packages("predicting", *NETWORKS)
     from resnet_spec.inference.predict import predict
 
-    return predict(path, images, top=top, device=device, batch_size=batch_size, precision=precision)
+    return predict(
+        path,
+        images,
+        top=top,
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        module=module,
+        explain=explain,
+        layer=layer,
+    )

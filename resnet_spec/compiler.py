@@ -20,11 +20,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal, overload
 
 from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.analysis.sizes import Accepted, accepted_sizes
+from resnet_spec.analysis.table import Layer, make_frame, make_table
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Edit, ResnetSpecError, Source, Span, SpecError, suggestion
 from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
 from resnet_spec.diagnostics.effort import limit_effort
@@ -94,6 +96,20 @@ class Analysis:
     def sized(self) -> SizedGraph:
         """The graph with its shapes and costs at `input`: the form that the outputs take."""
         return SizedGraph(self.graph, self.input, self.shapes, self.costs)
+
+    @overload
+    def table(self, *, frame: Literal[False] = False) -> tuple[Layer, ...]: ...
+
+    @overload
+    def table(self, *, frame: Literal[True]) -> Any: ...
+
+    def table(self, *, frame: bool = False) -> Any:
+        """The operations as rows with names (`row.name`, `row.output`, `row.params`), in the order in which they run.
+
+        With `frame`, a `pandas.DataFrame` of the same columns. Raises ArgumentError where pandas is not installed.
+        """
+        rows = make_table(self.sized)
+        return make_frame(rows) if frame else rows
 
     @cached_property
     def total(self) -> Cost:

@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ops": ((), ("torch",)),
     "graph": (("diagnostics", "ops"), ()),
     "analysis": (("diagnostics", "ops", "graph"), ()),
+    "analysis.table": (("_system.packages", "ops", "analysis"), ("pandas",)),
     "lowering": (
         (
             *("diagnostics", "language.spec", "language.expressions", "language.library", "language.editing"),
@@ -98,7 +99,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),
-    "": (("api", "compiler", "diagnostics", "cli"), ()),
+    "": (("api", "compiler", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"), ()),
 }
 
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.

@@ -53,6 +53,12 @@ def doubling(levels: int) -> str:
 FILES = 6_000  # in the folder `parts`
 LONG_KEY = f"  ? {'1' * 400_000}a\n  : relu\n"
 STRIDES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
+
+
+def lines(form: str, count: int) -> str:
+    return "".join(f"{form.format(number)}\n" for number in range(count))
+
+
 CASES: dict[str, tuple[str | bytes, int]] = {
     "a hundred thousand brackets": (HEAD + "stem: " + "[" * 100_000, 1),
     "a hundred thousand braces": (HEAD + "stem: " + "{a: " * 100_000, 1),
@@ -104,11 +110,25 @@ CASES: dict[str, tuple[str | bytes, int]] = {
     "a file of the system": ("spec: 1\nextends: /etc/passwd\n", 1),
     "a file far above": ("spec: 1\nextends: ../../../../../../etc/passwd\n", 1),
     "itself": ("spec: 1\nextends: hostile.yaml\n", 1),
+    "thousands of stages at the top": ("spec: 1\nextends: resnet18\n" + lines("layer{}: {{width: 8}}", 3_000), 1),
+    "thousands of operations at the top": ("spec: 1\nextends: resnet18\n" + lines("a{}: relu", 3_000), 1),
+    "thousands of keys without a value": ("spec: 1\nextends: resnet18\nparams: {" + lines("a{},", 5_000) + "}\n", 1),
+    "thousands of keys with their values": ("spec: 1\nextends: resnet18\nparams: {" + lines("a{}:1,", 5_000) + "}\n", 1),
+    "thousands of unknown fields": ("spec: 1\nextends: resnet18\nhead: {fc: {" + lines("act{}: relu,", 5_000) + "}}\n", 1),
+    "thousands of slips in expressions": ("spec: 1\nextends: resnet18\nparams:\n" + lines("  a{0}: n && {0} x 2", 5_000), 1),
+    "thousands of stages without a width": ("spec: 1\nextends: resnet18\nstages:\n" + lines("  a{}: {{depth: 1}}", 3_000), 1),
+    "thousands of joins without inputs": (
+        "spec: 1\nextends: resnet18\nblocks:\n  b:\n    branch:\n" + lines("      a{}: add", 5_000) + "block: b\n",
+        1,
+    ),
+    "thousands of operations without a name": ("spec: 1\nextends: resnet18\nstem:\n" + lines("  a{}: {{p: 0.1}}", 5_000), 1),
+    "thousands of items of a list": ("spec: 1\nextends: resnet18\nstem:\n" + "  - relu\n" * 5_000, 1),
+    "thousands of operations of other libraries": ("spec: 1\nextends: resnet18\nstem:\n" + lines("  a{}: Conv3d", 5_000), 1),
     "thousands of operations": (stem(*["relu"] * 10_000), 0),
     "sixteen thousand unknown names": (stem("relu") + "params:\n" + "".join(f"  a{n}: b{n}\n" for n in range(16_000)), 1),
     "sixteen thousand unknown keys": (stem("relu") + "".join(f"key{n}: 1\n" for n in range(16_000)), 1),
     "thousands of unknown operations": (stem(*(f"relo{n}" for n in range(10_000))), 1),
-    "thousands of stages at the top": (
+    "thousands of stages at the top of a spec without stages": (
         HEAD + "block: plain\n" + "".join(f"layer{n}: {{width: 4}}\n" for n in range(6_000)),
         1,
     ),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import resnet_spec
 from resnet_spec.cli import group
 from resnet_spec.language.schemas import schema_document
+from resnet_spec.training import session
 from resnet_spec.training.recipe import read_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +75,45 @@ def test_the_python_runs() -> None:
     exec(compile(blocks("python")[0], "README.md", "exec"), names)
     model = names["model"]
     assert sum(parameter.numel() for parameter in model.parameters()) == 853_018  # type: ignore[attr-defined]
+
+
+@pytest.mark.torch
+@pytest.mark.training
+def test_the_first_steps_work_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed one after the other in an empty folder with a small archive; only the training is cut short, without pictures."""
+    monkeypatch.setattr(session, "write_pictures", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    write_archive(tmp_path / "images.zip")
+    (block, *_) = blocks("console")
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert block in page.partition("\n## In short")[0]  # the same steps
+    shown = {}
+    for line in block.splitlines():
+        program, *arguments = shlex.split(line.removeprefix("$ "), comments=True)
+        if program == "unzip":
+            zipfile.ZipFile(arguments[0]).extractall()
+            continue
+        assert program == "resnet-spec"
+        short = ["--epochs", "1", "--set-recipe", "warmup=", "--device", "cpu", "--workers", "0"]
+        done = CliRunner().invoke(group, [*arguments, *(short if arguments[0] == "train" else [])])
+        assert done.exit_code == 0, done.output
+        shown[arguments[0]] = done.output
+    assert "scratch-small" in shown["train"]
+    assert "3x96x96" in shown["train"]
+    assert "wrote runs/mine/report.html" in shown["train"]
+    assert all(name in shown["eval"] and name in shown["stats"] for name in ("cat", "dog"))
+    assert shown["predict"].startswith("photograph.jpg")
+    assert {path.name for path in tmp_path.iterdir()} == {"images.zip", "images", "my.yaml", "runs", "photograph.jpg"}
+
+
+def write_archive(path: Path) -> None:
+    """An archive with a folder of images for each of two classes, and a photograph beside it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(24):
+            pixels = np.random.default_rng(number).integers(0, 120, (40, 50, 3), np.uint8)
+            pixels[..., number % 2] += np.uint8(100)
+            Image.fromarray(pixels).save(path.with_name("photograph.jpg"))
+            archive.write(path.with_name("photograph.jpg"), f"images/{('cat', 'dog')[number % 2]}/{number:03}.jpg")
 
 
 def test_the_recipe_of_the_training_page_is_valid() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 MAX_NAME_BYTES = 255  # the longest file name, on common file systems
 
@@ -26,6 +29,32 @@ def make_folder_of(path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:  # it is a file
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing piece by piece; it appears as `path` when the context ends without an error, else not at all.
+
+    Raises OSError with the name of `path`. An existing file is unchanged until then.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device
+        with path.open("wb") as file:
+            yield file
+        return
+    try:
+        handle, temporary = _create_beside(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, error.filename or str(path)) from None
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_atomically(path: Path, data: bytes | memoryview, durable: bool = False, keep_mode: bool = False) -> None:

@@ -24,7 +24,8 @@ class SingleBlock:
 def take_block(sized: SizedGraph, name: str, broken: Sequence[BrokenNode] = ()) -> SingleBlock:
     """Take one block out of a network: the first use of the block `name`, or the use with this name (`layer2.0`).
 
-    Its operations keep the names that they have in the network.
+    Its operations keep the names that they have in the network. So it can be shown, but is no module: names of modules have no
+    dots.
 
     Raises:
         ArgumentError: the network does not use the block.

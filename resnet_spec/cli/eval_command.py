@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -29,7 +30,11 @@ Examples:
 )
 @click.argument("run", metavar="RUN|FILE")
 @click.option("--data", metavar="KIND:DIR", help="As for `train`.  [default: the data that it was trained with]")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test", "all"]),
+    help="Which images.  [default: test; all of a folder that is not the run's and has no splits]",
+)
 @click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
@@ -42,7 +47,7 @@ def command(
     ctx: click.Context,
     run: str,
     data: str | None,
-    split: Literal["train", "validation", "test"],
+    split: Literal["train", "validation", "test", "all"] | None,
     batch_size: int,
     precision: Literal["fp32", "bf16", "fp16"],
     device: str,
@@ -90,9 +95,19 @@ def _json(evaluation: Evaluation) -> str:
             "classes": evaluation.classes,
             "confusion": scores.confusion,
             "skipped": evaluation.skipped,
+            **({"available": evaluation.available, "notes": evaluation.notes} if evaluation.notes else {}),
+            "balanced_accuracy": _number(scores.balanced_accuracy),
+            "macro_f1": _number(scores.macro_f1),
+            "calibration_error": _number(scores.calibration_error),
+            "reliability": scores.reliability.rows(),
         },
         indent=2,
     )
+
+
+def _number(value: float) -> float | None:
+    """A figure; None if it is undefined."""
+    return None if math.isnan(value) else value
 
 
 def _text(evaluation: Evaluation) -> str:
@@ -100,9 +115,14 @@ def _text(evaluation: Evaluation) -> str:
 
     scores = evaluation.scores
     top5 = "" if scores.top5 is None else f"  top-5 {percent_text(scores.top5)}"
+    split = "" if evaluation.split == "all" else f"{evaluation.split} "
+    notes = "".join(f"; {printable(note)}" for note in evaluation.notes)
     lines = [
-        f"{printable(evaluation.name)} on {scores.images:,} {evaluation.split} images of {printable(evaluation.data)}",
+        f"{printable(evaluation.name)} on {scores.images:,} {split}images of {printable(evaluation.data)}",
+        f"scored {scores.images:,} of {count_text(evaluation.available, 'image')}" + notes,
         f"accuracy {percent_text(scores.accuracy)}{top5}  loss {scores.loss:.4f}",
+        f"balanced accuracy {percent_text(scores.balanced_accuracy)}  macro F1 {percent_text(scores.macro_f1)}"
+        f"  calibration error {percent_text(scores.calibration_error)}",
         "",
         per_class_text(evaluation.confusion, 50),
         confusion_text(evaluation.confusion),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Literal
 
 import click
@@ -12,7 +13,7 @@ from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import findings_options, show_error
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
-from resnet_spec.diagnostics.text import display_width, pad
+from resnet_spec.diagnostics.text import count_text, display_width, pad
 
 
 @click.command(
@@ -21,6 +22,8 @@ from resnet_spec.diagnostics.text import display_width, pad
 Examples:
   resnet-spec predict runs/a photograph.jpg
   resnet-spec predict runs/a/best.safetensors folder/ --top 1 --format json
+  resnet-spec predict runs/a folder/ -o predictions.csv
+  resnet-spec predict runs/a folder/ --explain explained/
 """,
 )
 @click.argument("run", metavar="RUN|FILE")
@@ -37,6 +40,20 @@ Examples:
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    metavar="FILE.csv|json",
+    help="Write the probability of each class of each image into a file.",
+)
+@click.option(
+    "--explain",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Write pictures of what in each image speaks for its prediction (Grad-CAM).",
+)
+@click.option("--layer", metavar="NAME", help="The layer to explain.  [default: the last one with maps]")
 @findings_options
 @click.pass_context
 def command(
@@ -48,6 +65,9 @@ def command(
     precision: Literal["fp32", "bf16", "fp16"],
     device: str,
     style: str,
+    output: str | None,
+    explain: str | None,
+    layer: str | None,
     message_format: MessageFormat,
 ) -> None:
     """Predict the classes of images with trained weights. IMAGE is a file, or a folder of images.
@@ -55,14 +75,30 @@ def command(
     RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote. The exit code is 1 if
     an image cannot be read; the others are still predicted.
     """
+    form = None if output is None else Path(output).suffix.lower()
+    if form not in (None, ".csv", ".json"):
+        raise click.UsageError(f"the name of the output ends in .csv or .json, not in {printable(form or '')!r}")
+    if layer is not None and explain is None:
+        raise click.UsageError("--layer chooses the layer of an explanation: use it with --explain DIR")
     keep_memory()
     try:
         require_packages("predicting", *NETWORKS)
-        from resnet_spec.inference.predict import predict
+        from resnet_spec.inference.predict import Predictor, rank, require_explaining
+        from resnet_spec.inference.write_predictions import write_predictions
 
-        predictions = predict(run, images, top=top, device=device, batch_size=batch_size, precision=precision)
+        explaining = require_explaining(explain, layer)
+        predictor = Predictor(run, images, device=device, batch_size=batch_size, precision=precision, explaining=explaining)
+        if output is not None:
+            count, problems = write_predictions(Path(output), predictor)
+        else:
+            predictions = [rank(each, predictor.classes, top) for each in predictor]
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
+    if output is not None:
+        for name, why in problems:
+            _say_unreadable(name, why)
+        click.echo(f"wrote {printable(output)}: {count_text(count, 'image')}")
+        ctx.exit(1 if problems else 0)
     if style == "json":
         rows = [
             {"image": each.image, "classes": [{"name": name, "probability": value} for name, value in each.classes]}
@@ -74,8 +110,12 @@ def command(
         width = max(display_width(printable(each.image)) for each in predictions)
         for each in predictions:
             if each.problem:
-                click.echo(f"error: cannot read {printable(each.image)}: {printable(each.problem)}", err=True)
+                _say_unreadable(each.image, each.problem)
                 continue
             shares = "  ".join(f"{printable(name)} {100 * value:.1f}%" for name, value in each.classes)
             click.echo(f"{pad(printable(each.image), width)}  {shares}")
     ctx.exit(1 if any(each.problem for each in predictions) else 0)
+
+
+def _say_unreadable(name: str, why: str) -> None:
+    click.echo(f"error: cannot read {printable(name)}: {printable(why)}", err=True)

@@ -9,6 +9,7 @@ import click
 
 from resnet_spec._system.packages import require_packages
 from resnet_spec.cli.common import findings_options, show_error
+from resnet_spec.cli.progress import CountLine
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import display_width, pad
@@ -36,14 +37,18 @@ Examples:
 def command(ctx: click.Context, data: str, size: str, skip_bad: bool, style: str, message_format: MessageFormat) -> None:
     """Describe a data set: the images of each class and split, and the mean and standard deviation of each channel.
 
-    Mean and standard deviation are those of the training images, for pixel values in 0 to 1, as used in recipes.
+    Mean and standard deviation are those of the training images (of another split where there are none), for pixel values in
+    0 to 1, as used in recipes.
     """
+    count = CountLine()
     try:
         require_packages("reading images", "numpy", "PIL", "torch")
         from resnet_spec.inference.statistics import summarize_data
 
-        summary = summarize_data(data, input=size, skip_bad=skip_bad)
+        summary = summarize_data(data, input=size, skip_bad=skip_bad, progress=count.show)
+        count.clear()
     except ResnetSpecError as error:
+        count.clear()
         ctx.exit(show_error(error, message_format))
     click.echo(_json(data, summary) if style == "json" else _text(data, summary))
 
@@ -59,6 +64,7 @@ def _json(data: str, summary: DataSummary) -> str:
             "channels": summary.data.channels,
             "mean": summary.mean,
             "std": summary.std,
+            "measured": summary.measured,
             "notes": summary.data.notes,
         },
         indent=2,
@@ -71,6 +77,8 @@ def _text(data: str, summary: DataSummary) -> str:
     lines = [f"{printable(data)}: {len(classes)} classes, {shape}"]
     for split, counts in summary.counts.items():
         lines.append(f"{split:<11} {sum(counts):>9,} images, {min(counts):,} to {max(counts):,} of a class")
+    if summary.measured != "train":
+        lines.append(f"mean and std are of the {summary.measured} images, since there are no training images")
     lines.append(f"mean: [{', '.join(f'{value:.4f}' for value in summary.mean)}]")
     lines.append(f"std:  [{', '.join(f'{value:.4f}' for value in summary.std)}]")
     names = [printable(name) for name in classes[:MOST_CLASSES]]

@@ -40,7 +40,7 @@ Examples:
     help="synthetic, cifar10:DIR, cifar100:DIR, mnist:DIR, fashion-mnist:DIR, "
     "folder:DIR or imagenet:DIR.  [default: synthetic]",
 )
-@click.option("--recipe", metavar="NAME|FILE", help="The recipe.  [default: the spec's own; `quick` for synthetic data]")
+@click.option("--recipe", metavar="NAME|FILE", help="The recipe.  [default: the spec's own; else scratch-small for a folder]")
 @click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="The run folder.  [default: runs/...]")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue the run in this folder.")
 @click.option(
@@ -53,7 +53,7 @@ Examples:
     metavar="KEY=VALUE",
     help="Patch the recipe: --set-recipe optimizer.momentum=0.8; an empty value deletes the key.  [repeatable]",
 )
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="As --set-recipe epochs=N; with --resume, the new length.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="As --set-recipe batch_size=N.")
 @click.option("--lr", type=float, metavar="RATE", help="As --set-recipe optimizer.lr=RATE.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N", help="As --set-recipe seed=N.")
@@ -61,6 +61,7 @@ Examples:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="The device to train on.")
 @click.option("--workers", type=click.IntRange(0, 1024), metavar="N", help="Processes that read images.  [default: as needed]")
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be read, and count them.")
+@click.option("--scale-schedule", is_flag=True, help="Scale milestones and warm-up of the recipe to the length of the run.")
 @click.option("--overfit-batch", is_flag=True, help="Train on a single batch, which any correct network can memorize.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, and exit.")
 @click.option(
@@ -91,6 +92,7 @@ def command(
     device: str,
     workers: int | None,
     skip_bad: bool,
+    scale_schedule: bool,
     overfit_batch: bool,
     dry_run: bool,
     keep_memory: bool,
@@ -142,11 +144,12 @@ def command(
                 read_record(folder)  # before a lock is left in a folder that is none of a run
                 if not dry_run:
                     held.enter_context(lock_run(folder, world, bar.say))
-                session, found = runs.open_run(folder, data, device, workers, bar.console(), world)
+                with bar.waiting("reading the data; the plan follows"):
+                    session, found = runs.open_run(folder, data, device, workers, bar.console(), world, None, epochs)
                 bar.say(describe_plan(session))
                 where = "from its start" if found is None else f"after step {found.step:,}"
                 bar.say(f"resume    {printable(str(folder))} {where}")
-                start = partial(session.train, folder, stop, found)
+                start = partial(runs.continue_run, folder, session, found, stop)
             else:
                 assert spec is not None
                 options = TrainOptions(
@@ -161,10 +164,12 @@ def command(
                     device=device,
                     workers=workers,
                     skip_bad=skip_bad,
+                    scale_schedule=scale_schedule,
                     overfit_batch=overfit_batch,
                     force=force,
                 )
-                run = runs.prepare_run(options, bar.console(), world)
+                with bar.waiting("reading the data; the plan follows"):
+                    run = runs.prepare_run(options, bar.console(), world)
                 folder = run.folder
                 if world.writes:
                     show_findings(run.session.recipe.warnings, message_format)
@@ -175,7 +180,8 @@ def command(
                 return
             if is_new:
                 bar.say(f"folder    {printable(str(folder))}")
-            result = start()
+            with bar.waiting("training; the time that is left is estimated after the first steps"):
+                result = start()
         except ResnetSpecError as error:
             bar.clear()
             ctx.exit(show_error(error, message_format))
@@ -203,6 +209,7 @@ _OF_ANY_RUN = {
     "data",
     "device",
     "workers",
+    "epochs",
     "dry_run",
     "keep_memory",
     "message_format",
@@ -223,7 +230,7 @@ def _refuse_changes_of_a_run(ctx: click.Context, spec: str | None) -> None:
     ]
     if given:
         message = f"{join_words(given, 'and')} cannot be used with --resume: a run is continued unchanged"
-        allowed = "only --data, --device and --workers are allowed"
+        allowed = "only --data, --device, --workers and --epochs are allowed"
         raise click.UsageError(f"{message}; {allowed}; start a new run to change anything else")
 
 
@@ -231,7 +238,7 @@ def _refuse_contradictions(recipe_sets: Sequence[str], flags: Mapping[str, str])
     """Refuse a value of the recipe that is set twice, and a length in epochs and in iterations."""
     written = {key.strip(): value.strip() for key, _, value in (text.partition("=") for text in recipe_sets)}
     for key, value in flags.items():
-        if key in written and written[key] != value:
+        if key in written and not _are_equal(written[key], value):
             raise click.UsageError(
                 f"{_FLAGS[key]} {value} contradicts --set-recipe {printable(f'{key}={written[key]}')}: use one"
             )
@@ -240,6 +247,14 @@ def _refuse_contradictions(recipe_sets: Sequence[str], flags: Mapping[str, str])
         iterations = f"--set-recipe iterations={written['iterations']}"
         message = f"{epochs} contradicts {iterations}: a run has a length in epochs or in iterations"
         raise click.UsageError(printable(message))
+
+
+def _are_equal(first: str, second: str) -> bool:
+    """Whether two texts are the same value: `0.1` and `1e-1` are."""
+    try:
+        return first == second or float(first) == float(second)
+    except ValueError:
+        return False
 
 
 def _report(bar: Bar, result: Result) -> None:
@@ -252,6 +267,11 @@ def _report(bar: Bar, result: Result) -> None:
     if result.test is not None:
         top5 = "" if result.test.top5 is None else f", top-5 {100 * result.test.top5:.2f}%"
         bar.say(f"test accuracy {100 * result.test.accuracy:.2f}%{top5} ({result.test.images:,} images)")
+    scores = result.test or result.validation
+    if scores is not None:
+        of = "test" if result.test is not None else "validation"
+        figures = f"balanced accuracy {100 * scores.balanced_accuracy:.2f}%, macro F1 {100 * scores.macro_f1:.2f}%"
+        bar.say(f"{figures}, calibration error {100 * scores.calibration_error:.2f}% ({of} images)")
     if result.skipped:
         images = count_text(len(result.skipped), "image")
         bar.say(f"left out because they cannot be read: {images}; report.html lists them")

@@ -35,12 +35,14 @@ class Split:
         read: returns image `i` as `(H, W, C)`; raises BadImage where it cannot be read.
         name: returns the name of image `i` in messages: a path, or "image 17 of train".
         pixels: all images as `(N, H, W, C)`, if they have one size and are already in memory.
+        read_with: returns another `read`, for levels (see `read_image`), if the images are files.
     """
 
     labels: Labels
     read: Callable[[int], Pixels] = field(repr=False)
     name: Callable[[int], str] = field(repr=False)
     pixels: Pixels | None = field(default=None, repr=False)
+    read_with: Callable[[tuple[float, float]], Callable[[int], Pixels]] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,6 +62,8 @@ class Data:
         notes: notes for the user, such as duplicates across splits.
         root: the folder that the names of images are relative to, if images are files and duplicates are searched for.
         files: the same, if duplicates are not searched for.
+        version: the version of the rules by which the data were read and divided (see `dividing`); 1 where no rule was needed.
+        divided: the splits that such a rule held out, since the data do not have them: "validation", "test".
     """
 
     kind: str
@@ -73,6 +77,8 @@ class Data:
     notes: tuple[str, ...] = ()
     root: Path | None = None
     files: Path | None = None
+    version: int = 1
+    divided: tuple[str, ...] = ()
 
     @property
     def home(self) -> Path | None:

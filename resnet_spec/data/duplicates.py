@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from resnet_spec.data.listing import Listed
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import count_text, join_first
@@ -23,12 +25,9 @@ def find_duplicates(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
     Only files of equal size are opened, and only those with the same beginning are read whole. A file that cannot be read is
     left out: it is reported when it is decoded.
     """
-    members = [(listed.what, name, label) for listed in splits for name, label in zip(listed.names, listed.labels, strict=True)]
-    if len(members) > MOST_FILES:
+    count = sum(len(listed.names) for listed in splits)
+    if count > MOST_FILES:
         return (f"duplicates were not searched for, since there are more than {MOST_FILES} images",)
-
-    def size(member: _Member) -> Hashable:
-        return os.stat(root / member[1]).st_size or None  # empty files are bad images, not duplicates
 
     def head(member: _Member) -> Hashable:
         with open(root / member[1], "rb") as file:
@@ -38,8 +37,8 @@ def find_duplicates(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
         with open(root / member[1], "rb") as file:
             return hashlib.file_digest(file, "blake2b").digest()
 
-    groups: list[list[_Member]] = [members]
-    for key in (size, head, content):
+    groups = _of_equal_size(root, splits)
+    for key in (head, content):
         groups = [part for group in groups for part in _divide(group, key)]
     across = [group for group in groups if len({what for what, _, _ in group}) > 1]
     between = [group for group in groups if len({label for _, _, label in group}) > 1]
@@ -49,6 +48,24 @@ def find_duplicates(root: Path, splits: Sequence[Listed]) -> tuple[str, ...]:
     if between:
         notes.append(f"in more than one class: {_summarize(between, _class)}")
     return tuple(notes)
+
+
+def _of_equal_size(root: Path, splits: Sequence[Listed]) -> list[list[_Member]]:
+    """The images that have the size of one in another split or class, by size."""
+    places = [(listed.what, name, label) for listed in splits for name, label in zip(listed.names, listed.labels, strict=True)]
+    sizes = np.fromiter((_size(f"{root}{os.sep}{name}") for listed in splits for name in listed.names), np.int64)
+    order = np.argsort(sizes, kind="stable")
+    order = order[np.searchsorted(sizes[order], 1) :]  # empty files are bad images, not duplicates
+    runs = [run for run in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1) if len(run) > 1]
+    groups = ([places[i] for i in run.tolist()] for run in sorted(runs, key=lambda run: int(run[0])))
+    return [group for group in groups if len({(what, label) for what, _, label in group}) > 1]
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _divide(group: Iterable[_Member], key: Callable[[_Member], Hashable]) -> list[list[_Member]]:

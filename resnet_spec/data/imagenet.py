@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from resnet_spec._system.files import require_regular
+from resnet_spec.data.arrangement import note_unread
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.listing import Listed, Listing
+from resnet_spec.data.dividing import DATA_VERSION
+from resnet_spec.data.listing import Listed, Listing, ReportCount
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import join_first
@@ -25,17 +27,20 @@ _BELOW = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")  # the latter in Kaggle's a
 _PUBLISHED = {"train": 1_281_167, "test": 50_000}
 
 
-def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
-    """Open the data set in `root`. Raises what `open_data` raises."""
+def open_imagenet(
+    text: str, root: Path, skip_bad: bool, *, version: int = DATA_VERSION, progress: ReportCount | None = None
+) -> Data:
+    """Open the data set in `root`. The arguments are those of `open_data`, and so are the errors."""
     shown = printable(text.partition(":")[2])
     home = next((root / place for place in _BELOW if (root / place / "train").is_dir()), None)
     if home is None:
         raise refuse(
             "missing-data", f"`{shown}` has no folder `train`", "unpack the archives so that `train` and `val` are there"
         )
-    listing = Listing(home)
+    listing = Listing(home, version, progress)
     numbers = [name for name in listing.folders("train") if _WORDNET.fullmatch(name)]
-    found = {name: listing.images(f"train/{name}") for name in numbers}
+    contents = {name: listing.scan(f"train/{name}") for name in numbers}
+    found = {name: each.images for name, each in contents.items()}
     numbers = [name for name in numbers if found[name]]
     if len(numbers) < 2:
         raise refuse(
@@ -50,6 +55,8 @@ def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
     notes = list(listing.check(skip_bad))
     if empty := [name for name in found if not found[name]]:
         notes.append(f"folders of `train` without images are not classes: {join_first([f'`{name}`' for name in empty])}")
+    if version > 1:
+        notes += note_unread(contents.values())
     if not test.names:
         notes.append("there is no `val` with images, so there is no test split")
     if len(numbers) == 1000:
@@ -57,7 +64,19 @@ def open_imagenet(text: str, root: Path, skip_bad: bool) -> Data:
             if listed.names and len(listed.names) != _PUBLISHED[listed.what]:
                 notes.append(f"{len(listed.names)} images of {listed.what}, but {_PUBLISHED[listed.what]} are published")
     classes = _class_names(numbers, root, home)
-    return Data("imagenet", text, classes, train.split(home), None, test.split(home), None, None, tuple(notes), files=home)
+    return Data(
+        "imagenet",
+        text,
+        classes,
+        train.split(home),
+        None,
+        test.split(home),
+        None,
+        None,
+        tuple(notes),
+        files=home,
+        version=version,
+    )
 
 
 def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) -> Listed:
@@ -67,9 +86,9 @@ def _test(listing: Listing, root: Path, label: Mapping[str, int], shown: str) ->
     if folders:
         pairs = [(path, name) for name in folders for path in listing.images(f"val/{name}")]
     else:
-        flat = [
-            path for place in ("val", "val/images") if (listing.root / place).is_dir() for path in listing.images(place, False)
-        ]
+        flat = listing.images("val")
+        if listing.version == 1:
+            flat = [path for path in flat if path.rpartition("/")[0] in ("val", "val/images")]
         if not flat:
             return Listed("test", (), ())
         answers = _answers(root, listing.root)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from resnet_spec.data.cifar import open_cifar
 from resnet_spec.data.dataset import Data
-from resnet_spec.data.folder import open_folder
+from resnet_spec.data.folder import DataPurpose, open_folder
 from resnet_spec.data.imagenet import open_imagenet
+from resnet_spec.data.listing import ReportCount
 from resnet_spec.data.mnist import open_mnist
 from resnet_spec.data.synthetic import open_synthetic
 
@@ -28,6 +29,9 @@ class DataRequest:
     seed: int
     skip_bad: bool
     classes: int | None
+    purpose: DataPurpose
+    version: int
+    progress: ReportCount | None
 
     @property
     def root(self) -> Path:
@@ -54,6 +58,18 @@ class DataKind:
     open: Callable[[DataRequest], Data]
     synonyms: tuple[str, ...] = ()
     has_folder: bool = True
+
+
+def _open_folder(request: DataRequest) -> Data:
+    return open_folder(
+        request.text,
+        request.root,
+        request.split,
+        request.skip_bad,
+        purpose=request.purpose,
+        version=request.version,
+        progress=request.progress,
+    )
 
 
 def _by_name(*kinds: DataKind) -> dict[str, DataKind]:
@@ -100,14 +116,16 @@ KINDS: dict[str, DataKind] = _by_name(
         name="folder",
         usage="folder:DIR",
         help="class folders with images, in `train/`, `val/` and `test/`, or directly in DIR",
-        open=lambda request: open_folder(request.text, request.root, request.split, request.skip_bad),
+        open=_open_folder,
         synonyms=("imagefolder", "image-folder", "dir"),
     ),
     DataKind(
         name="imagenet",
         usage="imagenet:DIR",
         help="ILSVRC 2012 with folders named after WordNet numbers, as published or in Kaggle's layout",
-        open=lambda request: open_imagenet(request.text, request.root, request.skip_bad),
+        open=lambda request: open_imagenet(
+            request.text, request.root, request.skip_bad, version=request.version, progress=request.progress
+        ),
         synonyms=("ilsvrc", "ilsvrc2012", "imagenet1k"),
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from resnet_spec.data.dataset import Data, Pixels
-from resnet_spec.data.decode import to_channels
+from resnet_spec.data.decode import Levels, to_channels
 from resnet_spec.data.resize import Mode, center_crop, resize, resized_size
 from resnet_spec.diagnostics import DataError, Diagnostic
 from resnet_spec.diagnostics.text import count_text
@@ -23,7 +23,8 @@ class Preparation:
     """How an image of any size is converted to an input of the network; stored with the weights.
 
     `resize`, `crop` and `size` are in pixels, (height, width); an integer `resize` is the shorter side. `size` is the size of
-    the network's input. `mean` and `std` have one value for each channel, for pixel values in 0 to 1.
+    the network's input. `mean` and `std` have one value for each channel, for pixel values in 0 to 1. `levels` are the values
+    that become 0 and 1 in gray images whose values are wider than a byte; None: those of a 16-bit image, by its upper byte.
     """
 
     channels: int
@@ -33,6 +34,7 @@ class Preparation:
     crop: PixelSize | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    levels: Levels | None = None
 
     def convert_channels(self, image: Pixels) -> Pixels:
         """Convert an image `(H, W, C)` to the number of channels that the network takes."""

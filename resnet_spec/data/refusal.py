@@ -5,7 +5,7 @@ from __future__ import annotations
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic
 
 # Codes about the `--data` argument, or about reading what it names. All others are about the data themselves.
-_OF_ARGUMENT = frozenset(("missing-data", "unknown-data", "data-option", "unreadable-file"))
+_OF_ARGUMENT = frozenset(("missing-data", "unknown-data", "data-option", "unreadable-file", "later-version"))
 
 
 def refuse(code: str, message: str, help: str = "") -> ArgumentError | DataError:

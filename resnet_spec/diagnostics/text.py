@@ -98,6 +98,16 @@ def join_first(texts: Sequence[str], most: int = 3) -> str:
     return ", ".join(texts[:most]) + (f", and {len(texts) - most:,} more" if len(texts) > most else "")
 
 
+def quote_first(names: Sequence[str], most: int = 3) -> str:
+    """The first names in quotes, and the number of the others: "`a`, `b`, and 4 more"."""
+    return join_first([f"`{printable(name)}`" for name in names], most)
+
+
+def quote_all(names: Sequence[str]) -> str:
+    """Names in quotes, as a list in a sentence: "`a`, `b` and `c`"."""
+    return join_words([f"`{printable(name)}`" for name in names], "and")
+
+
 def count_text(number: int, thing: str) -> str:
     """`1 step`, `2,000 steps`, `4 processes`, `3 fixes`."""
     return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith(('s', 'x')) else 's'}"

@@ -6,7 +6,9 @@ subject to the limits of specs, and classes and preparation must match the netwo
 
 from __future__ import annotations
 
+import copy
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +18,19 @@ from torch import nn
 from resnet_spec import compiler
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, WeightsError, printable
+from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.inference.arguments import require_device, require_run
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
+from resnet_spec.training.data_place import find_data
 from resnet_spec.training.device import find_device
 from resnet_spec.training.recipe import Precision
 from resnet_spec.training.run_folder import BEST, LAST
-from resnet_spec.training.run_record import read_record
+from resnet_spec.training.run_record import RUN_FILE, read_record
 from resnet_spec.training.spec_subject import check_size
+from resnet_spec.training.subject import subject_of_module
 from resnet_spec.weights.file import read_facts
-from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
+from resnet_spec.weights.loading import load_strictly, load_weights, refuse_beyond_memory
 from resnet_spec.weights.metadata import WeightsFacts
 
 
@@ -34,18 +39,24 @@ class Trained:
     """A network with trained weights, in evaluation mode on `device`, and how its images are prepared."""
 
     facts: WeightsFacts
-    analysis: Analysis
+    analysis: Analysis | None  # None for a module that is not from a spec
     module: nn.Module
     device: torch.device
 
+    @property
+    def input(self) -> tuple[int, int, int]:
+        """(C, H, W) in pixels: what the spec says, or the size of the training images."""
+        return (self.facts.preparation.channels, *self.facts.preparation.size) if self.analysis is None else self.analysis.input
 
-def load_trained(path: str | Path, device: str = "auto", force: bool = False) -> Trained:
+
+def load_trained(path: str | Path, device: str = "auto", force: bool = False, module: nn.Module | None = None) -> Trained:
     """Load a trained network from a run folder (its best weights, else the last) or from a file of weights.
 
     Args:
         path: the folder or the file.
         device: `"auto"`, `"cpu"`, `"cuda"`, `"mps"`.
         force: load weights even if they exceed this machine's free memory.
+        module: takes the weights in place of the network of the spec; it is copied, and stays as it is.
 
     Raises:
         ArgumentError: there is no such folder, file or device, or it cannot be read.
@@ -55,13 +66,15 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False) ->
     device = require_device(device)
     file = _find_weights(require_run(path))
     facts = read_facts(file)
+    where = find_device(device)
+    if module is not None:
+        return Trained(facts, None, _load_into(module, file, facts).to(where).eval(), where)
     analysis = _analyze(file, facts)
     check_size(analysis, facts.preparation)
     if not force:
         refuse_beyond_memory(analysis)
     network = build_module(analysis.graph, None, initialize=False)
     load_weights(network, analysis, file)
-    where = find_device(device)
     return Trained(facts, analysis, network.to(where).eval(), where)
 
 
@@ -72,6 +85,21 @@ def refuse_not_finite(trained: Trained, precision: Precision) -> WeightsError:
     if precision == "fp16":
         help = "its values may be too large for fp16: use `--precision bf16` or `fp32`"
     return WeightsError([Diagnostic("output-not-finite", message, None, help=help)])
+
+
+def find_data_of(path: Path, text: str) -> str:
+    """The `--data` argument of the data that weights were trained with, as they are found now. Raises ArgumentError.
+
+    `path` is a run folder or a file, `text` the argument that the weights name. The run, in whose folder the weights may be,
+    knows the place of its data.
+    """
+    run = path if path.is_dir() else path.parent
+    place = None
+    if (run / RUN_FILE).is_file():
+        with suppress(ArgumentError):  # a file of weights needs no run
+            record = read_record(run)
+            place = record.place if record.data == text else None
+    return find_data(text, place, run)
 
 
 def _find_weights(path: Path) -> Path:
@@ -89,12 +117,25 @@ def _find_weights(path: Path) -> Path:
     return path
 
 
+def _load_into(module: nn.Module, file: Path, facts: WeightsFacts) -> nn.Module:
+    """A copy of a module with the weights of a file. Raises WeightsError where they are those of another one."""
+    if not isinstance(module, nn.Module):
+        raise wrong_argument(f"`module` takes an nn.Module, not {quote(module)}")
+    network = copy.deepcopy(module)
+    load_strictly(network, file, type(module).__name__)
+    outputs = subject_of_module(network, (facts.preparation.channels, *facts.preparation.size)).outputs
+    if outputs != len(facts.classes):
+        message = f"{printable(str(file))} names {len(facts.classes)} classes, and the module returns {outputs} values"
+        raise WeightsError([Diagnostic("weights-without-facts", message, None)])
+    return network
+
+
 def _analyze(file: Path, facts: WeightsFacts) -> Analysis:
     """Analyze the spec in a file of weights. Raises SpecError, or WeightsError if the network does not match the facts."""
     shown = printable(str(file))
     if not facts.spec:
         message = f"{shown} contains the weights of a module that was not built from a spec"
-        raise WeightsError([Diagnostic("weights-without-facts", message, None, help="load them in Python")])
+        raise WeightsError([Diagnostic("weights-without-facts", message, None, help="in Python, give the module: module=...")])
     analysis = compiler.analyze(Target(Source(f"the spec in {file}", facts.spec), None, None))
     if analysis.output != (len(facts.classes),):
         message = f"{shown} names {len(facts.classes)} classes, but the output of its network is {show(analysis.output)}"

@@ -24,11 +24,13 @@ Edits = tuple[Edit, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Located:
-    """An entry of a text, and the mapping that it is in."""
+    """An entry of a text, the mapping that it is in, and its neighbors there."""
 
     parent: MappingNode
     name: str
     entry: Entry
+    before: Entry | None = None
+    after: Entry | None = None
 
 
 class EditableText:
@@ -50,8 +52,10 @@ def _entries(node: YamlNode) -> Iterator[Located]:
         if here.span.anchor is not None:
             continue
         if isinstance(here, MappingNode):
-            for name, entry in here.entries.items():
-                yield Located(here, name, entry)
+            entries = [None, *here.entries.values(), None]
+            for name, before, entry, after in zip(here.entries, entries, entries[1:], entries[2:], strict=False):
+                assert entry is not None
+                yield Located(here, name, entry, before, after)
                 stack.append(entry.value)
         elif isinstance(here, SequenceNode):
             stack.extend(here.items)
@@ -116,20 +120,50 @@ def remove_entry(key: Span) -> Edits:
     located = locate(key)
     if located is None or len(located.parent.entries) == 1:
         return ()
-    parent, entries = located.parent, list(located.parent.entries.values())
-    at = entries.index(located.entry)
-    if is_flow(parent):
-        if at + 1 < len(entries):
-            return cut(key, _begin(key), _begin(entries[at + 1].key))
-        before, end = end_of(entries[at - 1]), end_of(located.entry)
+    if is_flow(located.parent):
+        if located.after is not None:
+            return cut(key, _begin(key), _begin(located.after.key))
+        before = None if located.before is None else end_of(located.before)
+        end = end_of(located.entry)
         return () if before is None or end is None else cut(key, before, end)
     end = end_of(located.entry)
     if end is None or key.source.line(key.line)[: key.column - 1].strip():
         return ()
-    following = entries[at + 1].key.line if at + 1 < len(entries) else None
-    if following == end[0]:
+    if located.after is not None and located.after.key.line == end[0]:
         return ()
     return cut(key, (key.line, 1), (end[0] + 1, 1))
+
+
+def remove_entries(keys: Sequence[Span]) -> Edits:
+    """Remove several entries of one mapping, but not all of it."""
+    located = [each for key in keys if (each := locate(key)) is not None]
+    if len(located) != len(keys) or len({id(each.parent) for each in located}) != 1:
+        return ()
+    parent, names = located[0].parent, {each.name for each in located}
+    kept = [entry for name, entry in parent.entries.items() if name not in names]
+    if not kept:
+        return ()
+    if not is_flow(parent):
+        found = [remove_entry(key) for key in keys]
+        return tuple(edit for edits in found for edit in edits) if all(found) else ()
+    edits: list[Edit] = []
+    order = list(parent.entries.values())
+    begin = 0
+    while begin < len(order):
+        stop = begin
+        while stop < len(order) and order[stop] not in kept:
+            stop += 1
+        if stop > begin:  # a run of entries that are removed
+            first, last = order[begin], order[stop - 1]
+            before, end = end_of(order[begin - 1]) if begin else None, end_of(last)
+            if stop < len(order):
+                edits += cut(first.key, _begin(first.key), _begin(order[stop].key))
+            elif before is not None and end is not None:
+                edits += cut(first.key, before, end)
+            else:
+                return ()
+        begin = stop + 1
+    return tuple(edits)
 
 
 def insert_first_line(source: Source, text: str) -> Edits:

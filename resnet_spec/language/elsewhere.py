@@ -38,6 +38,9 @@ _SIZES = (
     "size",
     "input_dim",
 )
+_CHANNELS = ("in_chans", "in_channels", "input_channels", "channels", "num_channels", "in_planes", "c")
+_DROPOUT = ("dropout", "drop_rate", "dropout_rate", "drop")
+_WEIGHTS = ("weights", "pretrained", "checkpoint", "pretrained_weights", "state_dict")
 _OF_TRAINING = {
     *("epochs", "lr", "learning_rate", "optimizer", "optimiser", "batch_size", "batch", "scheduler", "schedule", "loss"),
     *("augment", "augmentation", "transforms", "weight_decay", "momentum", "warmup", "seed", "dataset", "data", "device"),
@@ -60,6 +63,11 @@ def means_input(extra: str, value: object) -> bool:
     """Whether an unknown key most likely holds the size of the input, or what is extended, which has one."""
     inside = isinstance(value, MappingNode) and bool({"input", "extends"} & value.entries.keys())
     return inside or extra in _SIZES or _OTHER_NAMES.get(extra.lower()) == "extends"
+
+
+def is_size(value: object) -> bool:
+    """Whether a value is an input size such as `3x224x224`."""
+    return isinstance(value, ScalarNode) and re.fullmatch(r"[1-9][0-9]*(x[1-9][0-9]*){2}", value.text) is not None
 
 
 def find_place(extra: str, root: MappingNode, paths: Sequence[str]) -> Help | None:
@@ -86,6 +94,12 @@ def _ideas(extra: str, entry: Entry, root: MappingNode, paths: Sequence[str]) ->
         yield _below(extra, root, above)
     if extra in _SIZES:
         yield _size(extra, entry)
+    if extra in _CHANNELS and isinstance(value, ScalarNode):
+        yield _channels(entry, root)
+    if extra in _DROPOUT and isinstance(value, ScalarNode):
+        yield _dropout(entry, root)
+    if extra in _WEIGHTS:
+        yield "a spec describes a network, and holds no weights: remove it", propose("remove it", remove_entry(key))
     if extra in _OF_STAGES and not isinstance(value, MappingNode):
         yield _for_stages(extra, entry, root)
     meant = _OTHER_NAMES.get(extra.lower())
@@ -177,6 +191,31 @@ def _size(extra: str, entry: Entry) -> Help:
     return title, propose(title, edits, "safe")
 
 
+def _channels(entry: Entry, root: MappingNode) -> Help:
+    """The number of input channels, which is the first number of the input size."""
+    size, value = root.get("input"), entry.value
+    _, _, rest = size.text.partition("x") if isinstance(size, ScalarNode) else ("", "", "")
+    if not isinstance(value, ScalarNode) or not isinstance(value.value, int):
+        return "the number of channels is the first one of the input size: `input: 3x224x224`", ()
+    title = f"write `input: {value.text}x{rest or '224x224'}`: channels come first"
+    edits = together(replace_text(entry.key, "input"), replace_value(value, f"{value.text}x{rest or '224x224'}"))
+    if isinstance(size, ScalarNode) and size.span.source is entry.key.source:
+        edits = together(replace_value(size, f"{value.text}x{rest}"), remove_entry(entry.key))
+    return title, propose(title, edits)
+
+
+def _dropout(entry: Entry, root: MappingNode) -> Help:
+    """A rate of dropout, which is an operation of the head."""
+    head, value = root.get("head"), entry.value
+    last = list(head.entries)[-1] if isinstance(head, MappingNode) and head.entries else ""
+    rate = value.text if isinstance(value, ScalarNode) else ""
+    text = f"{{drop: {{op: dropout, p: {rate}{f', insert_before: {last}' if last else ''}}}}}"
+    title = f"dropout is an operation: `head: {text}`"
+    own = root_of(entry.key.source)
+    free = own is not None and "head" not in own.entries and bool(last) and isinstance(value, ScalarNode)
+    return title, propose(title, together(replace_text(entry.key, "head"), replace_value(value, text)) if free else ())
+
+
 def _for_stages(extra: str, entry: Entry, root: MappingNode) -> Help:
     """A field of stages at the top: one value for each stage, or the same for all."""
     field = _OF_STAGES[extra]
@@ -184,8 +223,8 @@ def _for_stages(extra: str, entry: Entry, root: MappingNode) -> Help:
     entries = stages.entries.items() if isinstance(stages, MappingNode) else ()
     named = [name for name, each in entries if isinstance(each.value, MappingNode) and "op" not in each.value.entries]
     values = [item.text for item in _items(entry.value) if isinstance(item, ScalarNode)]
-    if len(values) == 1:
-        values *= len(named)
+    if isinstance(entry.value, ScalarNode) and len(named) != 1:  # one value for all of several stages is hardly meant
+        values = []
     names = named if len(named) == len(values) else [f"layer{number}" for number in range(1, len(values) + 1)]
     pairs = list(zip(names, values, strict=True))
     written = ", ".join(f"{name}: {{{field}: {value}}}" for name, value in pairs)

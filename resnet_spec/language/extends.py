@@ -19,7 +19,7 @@ from resnet_spec.diagnostics import (
     closest,
     document_error,
 )
-from resnet_spec.diagnostics.suggestions import show_suggestion
+from resnet_spec.diagnostics.suggestions import list_known, show_suggestion
 from resnet_spec.language.editing import insert_first_line, replace_value
 from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
@@ -290,9 +290,11 @@ class _ChainReader:
             help = show_suggestion(near, names, most=0) or "write `--spec-root .` to allow the files of the working directory"
             fixes = propose_word(item.span, near, text)
             raise self._refuse("extends-not-allowed", message, item.span, help, fixes=fixes)
-        names = [*_neighboring_files(text, here.folder, here.root), *names]
-        near = closest(text, names)
-        help = show_suggestion(near, names, most=0 if self.kind == "spec" else 12)
+        neighbors = _neighboring_files(text, here.folder, here.root)
+        last = text.replace("\\", "/").rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
+        near = closest(text, [*neighbors, *names]) or closest(last, names)
+        help = f"did you mean `{near}`?" if near is not None else list_known(names, 12 if self.kind == "recipe" else 0)
+        help = help or "`resnet-spec list` lists the shipped specs; a path is relative to this file"
         shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"
         message = f"there is no file {display_name(path)}{shipped_too}"
         fixes = propose_word(item.span, near, text)

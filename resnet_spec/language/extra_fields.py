@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from resnet_spec.diagnostics import SYNONYMS, Span, closest
 from resnet_spec.diagnostics.effort import may_edit
-from resnet_spec.language.editing import Edits, locate, remove_entry
+from resnet_spec.language.editing import Edits, locate, remove_entries, remove_entry
 from resnet_spec.language.fixes import DIGITS, Fixes, propose, together
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode
 from resnet_spec.language.restructuring import insert_entries_after
@@ -40,7 +40,7 @@ def explain_extra_field(field: str, use: Span | None, body: MappingNode) -> tupl
     names = _names_behind(located.name, texts, located.parent.entries) if located is not None else {}
     example = f"{names.get(kind, _NAMES[kind])}: {text}"
     help = f"it is an operation of its own: write `{example}` behind it"
-    removed = together(*(remove_entry(entry.key) for _, entry in found.values()))
+    removed = remove_entries([entry.key for _, entry in found.values()])
     added: Edits = insert_entries_after(use, [(names[each], texts[each] or "") for each in _ORDER if each in names])
     return help, propose(help, together(removed, added), "safe" if len(names) == len(found) else "likely")
 

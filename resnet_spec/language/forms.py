@@ -35,6 +35,12 @@ def explain_form(node: YamlNode, key: Span, name: str, root: YamlNode) -> tuple[
         return help, propose("write `defaults`: these are arguments with default values", replace_text(key, "defaults"))
     if isinstance(node, MappingNode) and name == "input":
         return _size(node)
+    if isinstance(node, MappingNode) and {key.lower() for key in node.entries} in ({"height", "width"}, {"h", "w"}):
+        sizes = {key.lower()[0]: entry.value for key, entry in node.entries.items()}
+        if all(isinstance(each, ScalarNode) and isinstance(each.value, int) for each in sizes.values()):
+            text = f"[{', '.join(each.text for each in (sizes['h'], sizes['w']) if isinstance(each, ScalarNode))}]"
+            help = f"write a list of height and width: `{last}: {text}`"
+            return help, propose(help, replace_value(node, text), "safe")
     if name == "classes":
         return _classes(node)
     if isinstance(node, ScalarNode) and isinstance(node.value, float) and len(path) == 2 and path[0] in ("stem", "head"):

@@ -48,6 +48,10 @@ _CHILDREN: dict[DocumentPlace, dict[str, DocumentPlace]] = {
 _POSITIONS = {"before": "insert_before", "after": "insert_after"}  # words that are tried, and the keys that are meant
 
 
+# Values of recipes of which `null` means off. Anywhere else it deletes an entry.
+_NULL_IS_OFF = ("save.minutes", "save.steps")
+
+
 def _child(place: DocumentPlace, key: str) -> DocumentPlace:
     if place == "operations":
         return "operation"
@@ -110,6 +114,9 @@ class TreeMerger:
     def _entry(self, old: Entry | None, new: Entry, place: DocumentPlace, path: str, parent: MappingNode) -> Entry | None:
         """Merge one entry of the patch with the existing one; None if the entry is deleted or rejected."""
         match new.value:
+            case ScalarNode(value=None) as off if off.text and path in _NULL_IS_OFF:
+                self._remember(old, off)
+                return Entry(new.key, off)
             case ScalarNode(value=None):
                 if old is None:
                     self._report_nothing_to_delete(new, path, parent)

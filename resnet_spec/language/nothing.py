@@ -15,7 +15,7 @@ from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.restructuring import indent_following
 from resnet_spec.language.schemas import operation_fields, operation_names, schema_document
 
-_OP_WORDS = ("type", "layer", "kind", "module", "class", "_target_", "operation", "operator", "func", "fn", "layer_type")
+OP_WORDS = ("type", "layer", "kind", "module", "class", "_target_", "operation", "operator", "func", "fn", "layer_type")
 _GENERAL = ("op", "if", "from", "init", "insert_before", "insert_after")
 
 
@@ -30,7 +30,9 @@ def explain_deletion(new: Entry, path: str) -> Diagnostic | None:
         return glued
     name = located.name
     if is_flow(located.parent) and isinstance(new.value, ScalarNode) and not new.value.text:
-        return _list_without_brackets(located.parent, name)
+        found_list = _list_without_brackets(located.parent, name)
+        if found_list is not None:
+            return found_list
     if isinstance(new.value, ScalarNode) and new.value.text:
         return None
     message = f"`{path}` has no value: nothing follows the colon, and nothing is indented below it"
@@ -57,6 +59,9 @@ def _field_names() -> frozenset[str]:
 def _list_without_brackets(parent: MappingNode, name: str) -> Diagnostic | None:
     """A list without its brackets: `{from: a, b}` is an entry `from`, and an entry `b` without a value."""
     names = list(parent.entries)
+    key = parent.entries[name].key
+    if key.source.line(key.line)[key.end_column - 1 :].lstrip().startswith(":"):
+        return None
     at = names.index(name)
     while at > 0 and _is_bare(parent.entries[names[at - 1]].value):
         at -= 1
@@ -96,7 +101,7 @@ def explain_patch(key: Entry, body: MappingNode, path: str, siblings: Mapping[st
     name = path.rpartition(".")[2]
     for word, entry in body.entries.items():
         named = isinstance(entry.value, ScalarNode) and isinstance(entry.value.value, str)
-        if named and (word.lower() in _OP_WORDS or word.lower() == "op"):
+        if named and (word.lower() in OP_WORDS or word.lower() == "op"):
             message, help = f"an operation is named with `op`, not with `{word}`", "did you mean `op`?"
             fixes = propose(help, replace_text(entry.key, "op"), "safe")
             return Diagnostic("unknown-field", message, entry.key, help=help, fixes=fixes)

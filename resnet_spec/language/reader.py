@@ -280,7 +280,7 @@ class _TreeBuilder:
         span = Span(first.source, first.line, first.column, last.end_line, last.end_column)
         call = ", ".join(piece.text for piece in pieces)
         if (pair := _PAIR_IN_PARENTHESES.fullmatch(call)) is not None:
-            message = "a height and a width are a list in square brackets, not in parentheses"
+            message = f"`{call}`: a height and a width are a list in square brackets, not in parentheses"
             return self._stop("unquoted-call", message, span, f"write `[{pair[1]}, {pair[2]}]`", f"[{pair[1]}, {pair[2]}]")
         message = "inside `{...}` a comma ends the value, which splits this call"
         return self._stop("unquoted-call", message, span, f'write "{call}" in quotes', f'"{call}"')

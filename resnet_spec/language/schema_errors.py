@@ -19,6 +19,7 @@ from resnet_spec.language.extra_fields import explain_extra_field
 from resnet_spec.language.fixes import Fixes, is_misspelling, propose, propose_word, together
 from resnet_spec.language.forms import explain_form
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, key_paths
+from resnet_spec.language.nothing import OP_WORDS
 from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.recipe_words import WORDS as RECIPE_WORDS
 from resnet_spec.language.recipe_words import explain_setting, find_setting, plain_word
@@ -78,7 +79,11 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> 
             bound = "at least" if error.validator == "minimum" else "at most"
             help = f"use {expected} or {'more' if error.validator == 'minimum' else 'less'}"
             message = f"`{name}` is {written}, but must be {bound} {expected}"
-            fixes = propose(f"write {expected}", replace_value(node, str(expected))) if node is not None else ()
+            text = str(expected)
+            if expected == 1 and error.validator == "maximum":  # a percentage: a probability of 1 is hardly meant
+                text = f"{written / 100:g}" if 2 <= written <= 100 else ""
+                help = f"write `{text}`, a fraction of 1" if text else help
+            fixes = propose(f"write {text}", replace_value(node, text)) if node is not None and text else ()
             return Diagnostic("out-of-range", message, _place(node, key), help=help, fixes=fixes)
         case "enum":
             words = [word for word in expected if isinstance(word, str)]
@@ -219,6 +224,9 @@ def _unknown_keys(
         elif at is not None and "op" in written and isinstance(node, MappingNode) and not _is_near_spelling(extra, words):
             if (found := explain_extra_field(extra, use, node)) is not None:
                 help, fixes = found
+            elif extra.lower() in OP_WORDS and node.entries["op"].key.source is not at.source:  # that `op` is inherited
+                help = "an operation is named with `op`: did you mean that?"
+                fixes = propose(help, replace_text(at, "op"), "safe")
         elif at is not None and at_top and isinstance(node, MappingNode):
             help, fixes = _help_elsewhere(extra, at, node, paths[extra], kind, written[extra])
         if help is None:

@@ -11,6 +11,7 @@ from resnet_spec.language.glued import separate_lines
 Slip = tuple[str, Fix]  # what is wrong, and the fix
 
 _IN_PARENTHESES = re.compile(r"^(\s*(?:-\s*)?[A-Za-z_][A-Za-z0-9_]*\s*:\s*)\((.*)\)(\s*(?:#.*)?)$")
+_TEXT = re.compile(r"^((?:name|about|source|accuracy)\s*):\s+(\S[^#]*)")  # a key whose value is a text
 _COMMENT = re.compile(r"^\s*(//|--(?!-)|;|%)")
 MOST_CHARACTERS = 200  # of a word, with the spaces behind it
 _WORD_BEFORE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*$")
@@ -27,7 +28,16 @@ def _slips(source: Source, span: Span) -> Iterator[Slip]:
         if (comment := _COMMENT.match(source.line(number))) is not None:
             edit = Edit(Span(source, number, comment.start(1) + 1, number, comment.end(1) + 1), "#")
             yield f"`{comment[1]}` does not begin a comment", Fix("a comment begins with `#`", (edit,), "safe")
+    fences = [number for number in range(1, len(source.lines) + 1) if source.line(number).startswith("```")]
+    if fences and span.line in fences:
+        edits = tuple(Edit(Span(source, number, 1, number + 1, 1), "") for number in fences)
+        yield "a fence of Markdown is not part of the text", Fix("remove the lines with ```", edits, "safe")
     line = source.line(span.line)
+    if (text := _TEXT.match(line)) is not None and _is_unquoted(text[2]):
+        value = text[2].rstrip()
+        place = Span(source, span.line, text.start(2) + 1, span.line, text.start(2) + 1 + len(value))
+        quoted = f'"{value}"' if '"' not in value and "\\" not in value else "'" + value.replace("'", "''") + "'"
+        yield f"the text of `{text[1].strip()}` needs quotes", Fix(f"write `{quoted}`", (Edit(place, quoted),), "safe")
     if (found := _IN_PARENTHESES.match(line)) is not None and ":" in found[2]:
         opened, closed = found.end(1), found.end(2)
         edits = (_replace(source, span.line, opened, "{"), _replace(source, span.line, closed, "}"))
@@ -37,6 +47,11 @@ def _slips(source: Source, span: Span) -> Iterator[Slip]:
     yield from _unclosed(source, span)
     glued = [number for number in lines if _is_glued(source.line(number))]
     yield from (("a key and its value are one word", fix) for fix in separate_lines(source, glued))
+
+
+def _is_unquoted(value: str) -> bool:
+    """Whether a text has no quotes, and something in it means something else in YAML."""
+    return value[0] not in "\"'|>" and (": " in value or value.rstrip().endswith(":") or value[0] in "@`%*&!{}[],?-#")
 
 
 def _replace(source: Source, line: int, at: int, text: str) -> Edit:

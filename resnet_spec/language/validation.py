@@ -51,8 +51,11 @@ def validate_file(root: MappingNode) -> Validation:
 
 def _has_input_elsewhere(root: MappingNode, known: Collection[str]) -> bool:
     """Whether a key that is not known is a misspelled `input`, or another word for it; it is reported as such."""
-    from resnet_spec.language.elsewhere import means_input  # only documents with a mistake need it
+    from resnet_spec.language.elsewhere import is_size, means_input  # only documents with a mistake need it
 
+    stem = root.get("stem")
+    if isinstance(stem, MappingNode) and is_size(stem.get("input")):  # which is reported as an operation that there is not
+        return True
     unknown = [(key, entry) for key, entry in root.entries.items() if key not in known]
     return any(closest(key, ("extends", "input")) or means_input(key, entry.value) for key, entry in unknown)
 

@@ -15,6 +15,7 @@ from resnet_spec.lowering.values import UnknownValueError
 
 MOST_NAMES = 3
 MOST_LINES = 12
+MOST_JOINED = 50  # equal findings that are fixed together
 
 _FindingKey = tuple[str, str, Span | None]
 
@@ -116,7 +117,9 @@ def _with_lines(same: Sequence[Diagnostic]) -> Diagnostic:
 
 def _joined(same: Sequence[Diagnostic]) -> tuple[Fix, ...]:
     """The fixes of equal findings, each with the edits of all of them: one alone would leave the finding."""
-    fixes = []
+    fixes: list[Fix] = []
+    if len(same) > MOST_JOINED:
+        return ()
     for each in zip(*(finding.fixes for finding in same), strict=False):
         edits = tuple(dict.fromkeys(edit for fix in each for edit in fix.edits))
         fixes.append(replace(each[0], edits=edits))

@@ -14,8 +14,8 @@ from itertools import islice
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, Fix, Label, Span, closest
 from resnet_spec.diagnostics.suggestions import Vocabulary, list_known, show_suggestion
 from resnet_spec.language import expressions
-from resnet_spec.language.editing import rename_field, replace_text, replace_value, set_field, set_path
-from resnet_spec.language.fixes import Fixes, is_misspelling, pair_in, propose, propose_word
+from resnet_spec.language.editing import remove_entry, rename_field, replace_text, replace_value, set_field, set_path
+from resnet_spec.language.fixes import Fixes, is_misspelling, pair_in, propose, propose_word, together
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use, library
 from resnet_spec.lowering.findings import merge_repeated
@@ -33,6 +33,7 @@ _ARGUMENT_SYNONYMS = {
     "width_per_group": "base_width",
 }
 _WHERE_OPERATIONS_ARE = "`resnet-spec list --operations` and `resnet-spec list --blocks` list what there is"
+_SIZE = re.compile(r"[1-9][0-9]*x[1-9][0-9]*x[1-9][0-9]*")
 _CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\((.*)\)")
 _ATTENTION = "attention and other matrix products over tokens are not part of the language"
 _NOT_OPERATIONS = {  # what people look for, and what there is instead
@@ -137,7 +138,7 @@ class _NameChecker:
         if not (spec.stem or spec.stages or spec.head):
             message = "there is nothing to build: the spec has no stem, stages or head"
             self.refuse("no-network", message, spec.span, "add one of them, or extend a network: `extends: NAME`")
-        self._check_values(spec.params, self.globals)
+        self._check_values(spec.params, self.globals, defines=True)
         at_top = _Names(self.globals, _CHANNELS)
         for role in spec.roles.values():
             self.check_use(role, at_top)
@@ -284,12 +285,36 @@ class _NameChecker:
         self._check_values(use.arguments, visible)
         self.pending.append(block)
 
+    def _help_for_call(self, use: Use, name: str, given: str) -> tuple[str, Fixes]:
+        """The help for an operation or a block that is written like a call: `GroupNorm(32)`."""
+        near = name if name in self.operations else closest(name.rpartition(".")[2], self.operations.vocabulary, SYNONYMS)
+        block = None if near is None else self.spec.find_block(near, use.op_span)
+        required = list(block.args) if block is not None else []
+        if near in OPERATIONS:
+            required = [key for key, field in fields_of(OPERATIONS[near]).items() if field.required]
+        if near is None or len(required) != 1 or not re.fullmatch(r"[0-9.]+", given.strip()):
+            return f"name its fields: `{{op: {near or name}, NAME: {given}}}`", ()
+        text = f"{{op: {near}, {required[0]}: {given.strip()}}}"
+        return f"name its fields: `{text}`", propose(f"write `{text}`", replace_text(use.op_span, text))
+
     def _help_for_operation(self, use: Use) -> tuple[str, Fixes]:
         """The help for an operation that there is not, and its fixes."""
         if (help := _NOT_OPERATIONS.get(use.op.lower(), "")) != "":
             return help, ()
+        if self.inside is not None and (use.op in self.inside.args or use.op in self.inside.defaults):
+            return (
+                f"`{use.op}` is an argument, and the value of an argument cannot be an operation: name the operation here",
+                (),
+            )
         if (call := _CALL.fullmatch(use.op)) is not None:
-            return f"name its fields: `{{op: {call[1]}, NAME: {call[2]}}}`", ()
+            return self._help_for_call(use, call[1], call[2])
+        if use.op in ("None", "none", "null") and use.name in ROLES:
+            help = "write `identity` for none at all"
+            return help, propose(help, replace_text(use.op_span, "identity"), "safe")
+        if use.name == "input" and (size := _SIZE.fullmatch(use.op)) is not None:
+            help = f"the size of the input belongs at the top: `input: {size[0]}`"
+            source = use.key.source
+            return help, propose(help, together(remove_entry(use.key), set_path(source, ("input",), size[0])), "safe")
         if use.op in ("None", "none", "null") and use.op_span.source.origin == "spec":
             help = "write `null` to delete the entry"
             return help, propose(help, replace_text(use.op_span, "null"))
@@ -404,8 +429,8 @@ class _NameChecker:
         facts = dict.fromkeys(fact for fact in BLOCK_FACTS if fact != "out_channels" or block.out_channels is not None)
         visible = _Names(block.args, block.defaults, block.let, self.globals, facts)
         self.inside = block
-        self._check_values(block.defaults, visible)
-        self._check_values(block.let, visible)
+        self._check_values(block.defaults, visible, defines=True)
+        self._check_values(block.let, visible, defines=True)
         if block.out_channels is not None:
             self._check_values({"out_channels": block.out_channels}, visible)
         in_sections = _Names(visible, _CHANNELS)
@@ -424,9 +449,14 @@ class _NameChecker:
             self.refuse("unknown-operation", message, block.join.op_span, show_suggestion(near, joins), (), fixes)
 
     def _check_values(
-        self, arguments: Mapping[str, Argument], visible: _Names, fields: Mapping[str, Field] | None = None
+        self,
+        arguments: Mapping[str, Argument],
+        visible: _Names,
+        fields: Mapping[str, Field] | None = None,
+        defines: bool = False,
     ) -> None:
-        """Check the values of arguments; the keywords of `fields` are not expressions."""
+        """Check the values of arguments; the keywords of `fields` are not expressions. `defines`: they define names, none of
+        which can mean itself."""
         for name, argument in arguments.items():
             field = fields.get(name) if fields is not None else None
             if fields is not None and (field is None or field.kind == "word"):  # unknown fields were reported before
@@ -435,9 +465,9 @@ class _NameChecker:
             value = argument.value
             for item in (value,) if isinstance(value, ScalarNode) else value.items:
                 if isinstance(item, ScalarNode) and item.value not in words:
-                    self._check_value(item, visible, field)
+                    self._check_value(item, visible, field, name if defines else "")
 
-    def _check_value(self, scalar: ScalarNode, visible: _Names, field: Field | None = None) -> None:
+    def _check_value(self, scalar: ScalarNode, visible: _Names, field: Field | None = None, defined: str = "") -> None:
         """Check a value that may be an expression: its form, and whether its names are visible."""
         if not isinstance(scalar.value, str):
             return
@@ -453,7 +483,7 @@ class _NameChecker:
         for name, start, stop in parsed.names:
             if name not in visible:
                 span = expressions.span_of(scalar, start, stop)
-                message, (help, fixes) = f"`{name}` is not defined here", self._help_for(name, span, visible)
+                message, (help, fixes) = f"`{name}` is not defined here", self._help_for(name, span, visible, defined)
                 words = field.words if field is not None else ()
                 if field is not None and words and name == scalar.text and (word := _meant_word(name, words)) is not None:
                     help = f"did you mean `{word}`?" if word != "0" else f"write `0` for no {field.name}"
@@ -464,13 +494,14 @@ class _NameChecker:
                     fixes = propose(help, replace_text(span, meant), "safe")
                 self.refuse("unknown-name", message, span, help, fixes=fixes)
 
-    def _help_for(self, name: str, span: Span, visible: _Names) -> tuple[str, Fixes]:
+    def _help_for(self, name: str, span: Span, visible: _Names, defined: str = "") -> tuple[str, Fixes]:
         """The help for a name that is not defined, and its fixes."""
         if name == "classes":
             help = "add the number of classes at the top of the spec: `classes: 1000`"
             return help, propose(help, set_path(self.spec.span.source, ("classes",), "1000"))
         block = self.inside
         near = closest(name, visible.vocabulary, SYNONYMS)
+        near = None if near == defined else near
         if near is None and (name in OPERATIONS or name in ROLES or library(name) is not None):
             return "an operation cannot be the value of an argument: name it as `op` where it is used", ()
         if block is not None:

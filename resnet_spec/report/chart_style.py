@@ -6,13 +6,14 @@ import importlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import ArgumentError
+from resnet_spec.report.lettering import find_families
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,8 +72,11 @@ def find_problem() -> str:
 
 
 @contextmanager
-def matplotlib_settings(ink: Ink) -> Iterator[None]:
-    """Draw with matplotlib's defaults and the settings below, independently of the user's settings, and without warnings."""
+def matplotlib_settings(ink: Ink, drawn: Sequence[str] = ()) -> Iterator[None]:
+    """Draw with matplotlib's defaults and the settings below, independently of the user's settings, and without warnings.
+
+    `drawn` are texts for whose letters fonts are looked for.
+    """
     require_packages("drawing the figures of a run", "matplotlib")
     logger = logging.getLogger("matplotlib")
     level = logger.level
@@ -87,7 +91,9 @@ def matplotlib_settings(ink: Ink) -> Iterator[None]:
             with matplotlib.rc_context():
                 matplotlib.rcdefaults()
                 matplotlib.rc("text", parse_math=False, color=ink.text)
-                matplotlib.rc("font", family=["DejaVu Sans", *(f for f in _MORE_FONTS if f in fonts), "sans-serif"], size=9.5)
+                families = ("DejaVu Sans", *(name for name in _MORE_FONTS if name in fonts))
+                families = (*families, *find_families(drawn, families))
+                matplotlib.rc("font", family=list(families), size=9.5)
                 matplotlib.rc("axes", facecolor=ink.paper, edgecolor=ink.text, labelcolor=ink.text, titlesize=10.5)
                 matplotlib.rc("figure", facecolor=ink.paper)
                 matplotlib.rc("xtick", color=ink.text)

@@ -33,6 +33,16 @@ class ConfusionMatrix:
     def accuracy(self) -> float:
         return _share(self.correct, self.images)
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that have images, so that each class counts alike (Brodersen et al. 2010)."""
+        return _mean([self.recall(i) for i in range(len(self.classes))])
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that have images or are predicted."""
+        return _mean([self.f1(i) for i in range(len(self.classes))])
+
     def recall(self, i: int) -> float:
         """The share of the images of class `i` that are predicted correctly."""
         return _share(self.counts[i][i], sum(self.counts[i]))
@@ -72,6 +82,12 @@ class ConfusionMatrix:
         names = [text_cell(name) for name in self.classes]
         body = [[name, *map(str, row)] for name, row in zip(names, self.counts, strict=True)]
         return write_csv([["true / predicted", *names], *body])
+
+
+def _mean(shares: list[float]) -> float:
+    """The mean of the shares that are defined; NaN if none is."""
+    known = [share for share in shares if not math.isnan(share)]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _share(part: int, whole: int) -> float:

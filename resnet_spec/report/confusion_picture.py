@@ -1,7 +1,7 @@
 """Draws a confusion matrix as PNG or SVG.
 
 Equal matrices are drawn as equal bytes. Names of classes are untrusted: they are drawn literally and never interpreted as TeX.
-If no installed font has their letters, a PNG shows the number of the class. matplotlib is imported only when it is needed.
+If no installed font has their letters, a PNG spells them and says so. matplotlib is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from resnet_spec.diagnostics.text import display_width
 from resnet_spec.report.chart_style import INKS, ChartFormat, ChartTheme, Ink, matplotlib_settings, save_figure
 from resnet_spec.report.confusion import ConfusionMatrix
+from resnet_spec.report.lettering import CAPTION, spell
 from resnet_spec.report.names import short_name
 
 if TYPE_CHECKING:
@@ -35,17 +36,23 @@ def draw_confusion(confusion: ConfusionMatrix, form: ChartFormat, theme: ChartTh
     ink = INKS[theme]
     counts = np.array(confusion.counts, dtype=np.float64).reshape(len(confusion.classes), len(confusion.classes))
     shares, per = group_shares(row_shares(counts), _CELLS)
-    with matplotlib_settings(ink):
+    names = [short_name(name) for name in confusion.classes[::per]]
+    with matplotlib_settings(ink, names if form == "png" else ()):
+        from matplotlib import rcParams
         from matplotlib.figure import Figure
 
-        labels = [short_name(name) for name in confusion.classes[::per]]
+        labels = names
         if form == "png":
-            labels = _drawable(labels, per)
+            spelled = (spell(name, tuple(rcParams["font.family"])) for name in names)
+            labels = [
+                own if own == name else f"#{i * per} {short_name(own)}"
+                for i, (own, name) in enumerate(zip(spelled, names, strict=True))
+            ]
         figure, axis = _confusion_figure(Figure, len(shares), labels)
         colors = _paint(axis, figure, shares, ink)
         if len(shares) <= _NUMBERED:
             _write_counts(axis, counts, colors)
-        _label_classes(axis, labels, per)
+        _label_classes(axis, labels, per, "" if labels == names else f"\n{CAPTION}")
         correct = f"{confusion.correct:,} of {confusion.images:,} images correct"
         share = f" ({100 * confusion.accuracy:.2f}%)" if confusion.images else ""
         axis.set_title(correct + share + (f"; a cell is a group of {per} classes" if per > 1 else ""), loc="left")
@@ -118,7 +125,7 @@ def _write_counts(axis: Axes, counts: NDArray[np.float64], colors: NDArray[np.fl
                 axis.text(j, i, text, ha="center", va="center", size=size * fit, color="#ffffff" if dark else "#1f2328")
 
 
-def _label_classes(axis: Axes, labels: Sequence[str], per: int) -> None:
+def _label_classes(axis: Axes, labels: Sequence[str], per: int, caption: str) -> None:
     n = len(labels)
     every = max(1, math.ceil(n / _LABELED))
     size = 9.5 if n <= _NUMBERED else 8 if n <= 30 else 6.5
@@ -130,15 +137,5 @@ def _label_classes(axis: Axes, labels: Sequence[str], per: int) -> None:
     axis.tick_params(length=0 if n <= _NUMBERED else 2)
     axis.spines[:].set_visible(False)
     left_out = "" if every == per == 1 else f" (1 in {every * per} is named)"
-    axis.set_xlabel("predicted class" + left_out)
+    axis.set_xlabel("predicted class" + left_out + caption)
     axis.set_ylabel("true class" + left_out)
-
-
-def _drawable(labels: Sequence[str], per: int) -> list[str]:
-    """The labels; one with letters that no font has is replaced by the number of its class."""
-    from matplotlib import font_manager, rcParams
-
-    known: set[int] = set()
-    for family in rcParams["font.family"]:
-        known.update(font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=[family]))).get_charmap())
-    return [label if all(ord(c) in known for c in label) else f"#{i * per}" for i, label in enumerate(labels)]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_spec.report.chart_style import INKS, ChartFormat, ChartTheme, Ink, matplotlib_settings, save_figure
+from resnet_spec.report.lettering import spell
 from resnet_spec.report.names import short_name
 from resnet_spec.report.record import EpochRow, choose_row
 
@@ -22,19 +23,27 @@ if TYPE_CHECKING:
 _HUGE = 1e30  # losses from this value on are not drawn
 
 
-def draw_curves(rows: Sequence[EpochRow], form: ChartFormat, title: str, theme: ChartTheme = "light") -> bytes:
-    """Draw loss, accuracy and learning rate over the epochs; NaN and infinite values leave a gap."""
+def draw_curves(
+    rows: Sequence[EpochRow], form: ChartFormat, title: str, theme: ChartTheme = "light", mixed: bool = False
+) -> bytes:
+    """Draw loss, accuracy and learning rate over the epochs; NaN and infinite values leave a gap.
+
+    `mixed`: training accuracy is that of mixed images, and is marked as such.
+    """
     ink = INKS[theme]
-    with matplotlib_settings(ink):
+    title = short_name(title, 90) if title else ""
+    with matplotlib_settings(ink, [title] if form == "png" else ()):
+        from matplotlib import rcParams
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
         figure = Figure(figsize=(10, 5.2), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
         axes = figure.subplot_mosaic([["loss", "accuracy"], ["rate", "rate"]], height_ratios=[3.4, 1])
         if title:
-            figure.suptitle(short_name(title, 90), fontsize=13, fontweight="bold")
+            shown = short_name(spell(title, tuple(rcParams["font.family"])), 90) if form == "png" else title
+            figure.suptitle(shown, fontsize=13, fontweight="bold")
         _draw_loss(axes["loss"], rows, ink)
-        _draw_accuracy(axes["accuracy"], rows, ink)
+        _draw_accuracy(axes["accuracy"], rows, ink, "train (mixed images)" if mixed else "train")
         _draw_rate(axes["rate"], rows, ink)
         for axis in axes.values():
             _style_epochs(axis, rows, ink)
@@ -53,9 +62,9 @@ def _draw_loss(axis: Axes, rows: Sequence[EpochRow], ink: Ink) -> None:
         axis.legend(loc="best")
 
 
-def _draw_accuracy(axis: Axes, rows: Sequence[EpochRow], ink: Ink) -> None:
+def _draw_accuracy(axis: Axes, rows: Sequence[EpochRow], ink: Ink, train: str) -> None:
     axis.set_title("accuracy, %", loc="left")
-    _line(axis, rows, lambda row: row.train_accuracy, "train", ink.train, 100)
+    _line(axis, rows, lambda row: row.train_accuracy, train, ink.train, 100)
     _line(axis, rows, lambda row: row.validation_accuracy, "validation", ink.validation, 100)
     _line(axis, rows, lambda row: row.test_accuracy, "test", ink.test, 100)
     _line(axis, rows, lambda row: row.validation_top5, "validation, top-5", ink.validation, 100, ":")

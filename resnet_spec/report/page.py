@@ -7,18 +7,27 @@ the page's content security policy blocks what an escape might miss.
 from __future__ import annotations
 
 import base64
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from resnet_spec.diagnostics.text import html_text
+from resnet_spec.report.calibration import Reliability
 from resnet_spec.report.chart_style import ChartTheme
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.confusion_picture import draw_confusion
 from resnet_spec.report.curves import draw_curves
-from resnet_spec.report.names import short_name
+from resnet_spec.report.page_calibration import calibration_html
+from resnet_spec.report.page_classes import (
+    MOST_CELLS,
+    ShownImages,
+    class_figures,
+    confusion_table,
+    frequent_mistakes,
+    worst_mistakes,
+)
 from resnet_spec.report.page_frame import PAGE, STYLE
+from resnet_spec.report.page_parts import folded, section, table
 from resnet_spec.report.record import EpochRow, Timing, choose_row, clock_text
 from resnet_spec.report.tables import percent_text
 
@@ -38,6 +47,11 @@ class RunReport:
         diagram_svg: a picture of the network.
         has_figures: whether to draw curves and confusion matrix, which needs matplotlib.
         notes: warnings, skipped images, and anything else that affects how to read the figures.
+        mixed: training accuracy is that of mixed images.
+        reliability: the calibration of the images of `confusion`.
+        images: those images.
+        diagram_file: the file next to the page that shows the diagram, in place of `diagram_svg`.
+        most_epochs, most_classes, most_text: rows, and characters of a text, that the page has room for.
     """
 
     name: str
@@ -58,6 +72,13 @@ class RunReport:
     notes: tuple[str, ...] = ()
     command: str = ""
     has_figures: bool = True
+    mixed: bool = False
+    reliability: Reliability | None = None
+    images: ShownImages | None = None
+    diagram_file: str = ""
+    most_epochs: int = 1000
+    most_classes: int = 1000
+    most_text: int = 200_000
 
 
 def html_report(facts: RunReport) -> str:
@@ -66,21 +87,32 @@ def html_report(facts: RunReport) -> str:
     body = [
         f"<header><h1>{html_text(facts.name)}</h1><p>trained on {html_text(facts.data_text)}</p></header>",
         _SYNTHETIC if facts.synthetic else "",
-        _section("Notes", _notes(facts.notes)),
-        _section("Results", _cards(facts) + _results(facts.rows) + _pairs(facts.results)),
-        _section("Curves", _curves(facts)),
-        _section("Network", _pairs(facts.network) + _diagram(facts) + _folded("the spec", _code(facts.spec_text))),
-        _section("Data", _pairs(facts.data)),
-        _section("Recipe", _code(facts.recipe_text)),
-        _section("Epochs", _epochs(facts)),
-        _section(_confusion_title(facts), _confusion(facts)),
-        _section("Environment", _code(facts.command, "wrap") + _pairs(facts.environment)),
+        section("Notes", _notes(facts.notes)),
+        section("Results", _cards(facts) + _results(facts.rows) + _mixed_hint(facts) + _pairs(facts.results)),
+        section("Curves", _curves(facts)),
+        section("Worst mistakes", _worst(facts)),
+        section(_confusion_title(facts), _confusion(facts)),
+        section("Calibration", "" if facts.reliability is None else calibration_html(facts.reliability)),
+        section(
+            "Network", _pairs(facts.network) + _diagram(facts) + folded("the spec", _code(facts.spec_text, facts.most_text))
+        ),
+        section("Data", _pairs(facts.data)),
+        section("Recipe", _code(facts.recipe_text, facts.most_text)),
+        section("Epochs", _epochs(facts)),
+        section("Environment", _code(facts.command, facts.most_text, "wrap") + _pairs(facts.environment)),
     ]
-    return PAGE.format(title=title, style=STYLE, body="\n".join(part for part in body if part))
+    files = " 'self' file:" if _has_files(facts) else ""
+    return PAGE.format(title=title, style=STYLE, images=f"data:{files}", body="\n".join(part for part in body if part))
 
 
-def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{title}</h2>\n{content}\n</section>" if content else ""
+def _has_files(facts: RunReport) -> bool:
+    """Whether some pictures of the page are files next to it."""
+    pictures = () if facts.images is None else facts.images.pictures.values()
+    return bool(facts.diagram_file) or any(not source.startswith("data:") for source in pictures)
+
+
+def _worst(facts: RunReport) -> str:
+    return "" if facts.images is None or facts.confusion is None else worst_mistakes(facts.confusion, facts.images)
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -92,13 +124,11 @@ def _pairs(pairs: Pairs) -> str:
     return f'<table class="pairs"><tbody>{lines}</tbody></table>' if pairs else ""
 
 
-def _code(text: str, kind: str = "long") -> str:
-    shown = "\n".join(html_text(line.expandtabs(4)) for line in text.splitlines())
+def _code(text: str, most: int, kind: str = "long") -> str:
+    """A text as it is written; of a long one the beginning."""
+    cut = f"\n… {len(text) - most:,} more characters" if len(text) > most else ""
+    shown = "\n".join(html_text(line.expandtabs(4)) for line in (text[:most] + cut).splitlines())
     return f'<pre class="{kind}"><code>{shown}</code></pre>' if text.strip() else ""
-
-
-def _folded(summary: str, content: str, opened: bool = False) -> str:
-    return f"<details{' open' if opened else ''}><summary>{summary}</summary>{content}</details>" if content else ""
 
 
 def _cards(facts: RunReport) -> str:
@@ -113,13 +143,22 @@ def _cards(facts: RunReport) -> str:
         cards.append(("test accuracy", percent_text(facts.test_accuracy), which))
     if best:
         cards.append(("validation accuracy", percent_text(chosen.validation_accuracy), f"epoch {chosen.epoch}, the best"))
-    cards.append(("training accuracy", percent_text(last.train_accuracy), f"epoch {last.epoch}, the last"))
+    if facts.confusion is not None and facts.confusion.images:
+        balanced, f1 = facts.confusion.balanced_accuracy, facts.confusion.macro_f1
+        cards.append(("balanced accuracy", percent_text(balanced), f"macro F1 {percent_text(f1)}"))
+    of = f"epoch {last.epoch}, the last" + (", of mixed images" if facts.mixed else "")
+    cards.append(("training accuracy", percent_text(last.train_accuracy), of))
     cards.append(("epochs", f"{last.epoch:,}", f"{last.step:,} steps"))
     if facts.timings:
         speed = sorted(timing.images_per_second for timing in facts.timings)[len(facts.timings) // 2]
         cards.append(("time", clock_text(facts.timings[-1].total_seconds), f"{speed:,.0f} images/s"))
     shown = "".join(f"<div><b>{value}</b><span>{of}</span><small>{more}</small></div>" for of, value, more in cards)
     return f'<div class="cards">{shown}</div>'
+
+
+def _mixed_hint(facts: RunReport) -> str:
+    hint = "Training accuracy is that of images mixed by mixup or cutmix, against the class with the larger share of each."
+    return f'<p class="hint">{hint}</p>' if facts.mixed and facts.rows else ""
 
 
 def _results(rows: Sequence[EpochRow]) -> str:
@@ -132,7 +171,7 @@ def _results(rows: Sequence[EpochRow]) -> str:
         lines = [(f"epoch {chosen.epoch}, best on validation{' and last' if chosen is last else ''}", chosen)]
         lines += [(f"epoch {last.epoch}, last", last)] if chosen is not last else []
     headers = _measured(rows)
-    return _table(["", *headers], ([name, *_measured_cells(row, headers)] for name, row in lines))
+    return table(["", *headers], ([name, *_measured_cells(row, headers)] for name, row in lines))
 
 
 _MEASURED: dict[str, Callable[[EpochRow], float | None]] = {
@@ -161,13 +200,6 @@ def _loss(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _table(headers: Sequence[str], lines: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table; its cells are HTML already. A `tall` one scrolls; in a table of `names` the second column is text too."""
-    head = "".join(f'<th scope="col">{cell.replace("-", "&#8209;")}</th>' for cell in headers)  # no line break within top-5
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines)
-    return f'<div class="scroll {kind}"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
-
-
 def _epochs(facts: RunReport) -> str:
     if not facts.rows:
         return ""
@@ -184,13 +216,19 @@ def _epochs(facts: RunReport) -> str:
             line += ["-", "-"] if timing is None else [f"{timing.seconds:,.1f}", f"{timing.images_per_second:,.0f}"]
         return line
 
-    return _table(headers, map(cells, facts.rows), "tall")
+    shown, left_out = facts.rows, len(facts.rows) - facts.most_epochs
+    if left_out <= 0:
+        return table(headers, map(cells, shown), "tall")
+    hint = f'<p class="hint">The last {facts.most_epochs:,} of {len(shown):,}; <code>metrics.csv</code> has all.</p>'
+    return hint + table(headers, map(cells, shown[left_out:]), "tall")
 
 
 def _curves(facts: RunReport) -> str:
     if not facts.rows or not facts.has_figures:
         return ""
-    return _picture(lambda theme: draw_curves(facts.rows, "svg", "", theme), "loss, accuracy and learning rate over the epochs")
+    return _picture(
+        lambda theme: draw_curves(facts.rows, "svg", "", theme, facts.mixed), "loss, accuracy and learning rate over the epochs"
+    )
 
 
 def _picture(draw: Callable[[ChartTheme], bytes], alt: str) -> str:
@@ -206,10 +244,11 @@ def _data_uri(svg: bytes) -> str:
 
 
 def _diagram(facts: RunReport) -> str:
-    if facts.diagram_svg is None:
+    if facts.diagram_svg is None and not facts.diagram_file:
         return ""
-    picture = f'<img class=paper alt="diagram of the network" src="{_data_uri(facts.diagram_svg)}">'
-    return _folded("the diagram", picture, opened=True)
+    source = facts.diagram_file or _data_uri(facts.diagram_svg or b"")
+    picture = f'<img class=paper alt="diagram of the network" src="{html_text(source)}">'
+    return folded("the diagram", picture, opened=True)
 
 
 def _confusion_title(facts: RunReport) -> str:
@@ -217,41 +256,15 @@ def _confusion_title(facts: RunReport) -> str:
 
 
 def _confusion(facts: RunReport) -> str:
-    matrix = facts.confusion
+    matrix, images = facts.confusion, facts.images
     if matrix is None:
         return ""
+    figures = class_figures(matrix, facts.most_classes)
+    if images is not None and len(matrix.classes) <= MOST_CELLS:
+        return confusion_table(matrix, images) + figures + frequent_mistakes(matrix, None)
     draw = partial(draw_confusion, matrix, "svg")
     picture = _picture(draw, "confusion matrix") if facts.has_figures else ""
-    names = [_name(name) for name in matrix.classes]
-    mistakes = [(names[i], names[j], f"{n:,}", percent_text(n / sum(matrix.counts[i]), 1)) for i, j, n in matrix.mistakes(10)]
-    lines = [
-        (
-            names[i],
-            f"{sum(row):,}",
-            f"{row[i]:,}",
-            _bar(matrix.recall(i)),
-            percent_text(matrix.precision(i), 1),
-            percent_text(matrix.f1(i), 1),
-        )
-        for i, row in enumerate(matrix.counts)
-    ]
-    return (
-        picture
-        + _table(["class", "images", "correct", "recall", "precision", "F1"], lines, "tall")
-        + ("<h3>The most frequent mistakes</h3>" if mistakes else "")
-        + (_table(["true class", "predicted class", "images", "of the class"], mistakes, "names") if mistakes else "")
-    )
-
-
-def _name(name: str) -> str:
-    """The name of a class, shortened; a tooltip shows more of it."""
-    return f'<span title="{html_text(short_name(name, 200))}">{html_text(short_name(name, 40))}</span>'
-
-
-def _bar(share: float) -> str:
-    """A share with a bar of its length."""
-    width = 0 if math.isnan(share) else round(100 * share)
-    return f'<span class="bar"><i style="width:{width}%"></i></span><span class="share">{percent_text(share, 1)}</span>'
+    return picture + figures + frequent_mistakes(matrix, images)
 
 
 _SYNTHETIC = (

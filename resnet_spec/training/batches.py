@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,11 +22,22 @@ from resnet_spec.training.world import World
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images `(n, C, H, W)`, labels `(n,)` and targets: the labels, or shares of each class `(n, classes)`."""
+    """Images `(n, C, H, W)`, labels `(n,)` and targets: the labels, or shares of each class `(n, classes)`.
+
+    `indices` are the positions of the images in their split, in evaluation. `weight` is the sum of the class weights over the
+    whole batch of the optimizer, of which this may be a part; 0 without class weights.
+    """
 
     images: Tensor
     labels: Tensor
     targets: Tensor
+    indices: Indices | None = field(default=None, kw_only=True)
+    weight: float = field(default=0.0, kw_only=True)
+
+    @property
+    def dominant(self) -> Tensor:
+        """The class that each image has the largest share of, `(n,)`: its label, unless more of another image is mixed in."""
+        return self.targets.argmax(1) if self.targets.is_floating_point() else self.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,8 @@ class TrainingBatches:
     """The batches of training, of images from `images`.
 
     A batch of the optimizer is cut into `accumulate` parts for each process, one after the other in the order of the epoch. A
-    last batch that is too small for that is left out; `steps_per_epoch` does not count it.
+    last batch that is too small for that is left out; `steps_per_epoch` does not count it. `class_weights` has one for each
+    class, or is None.
     """
 
     labels: NDArray[np.int64]
@@ -49,6 +61,7 @@ class TrainingBatches:
     channels_last: bool
     least: int  # images that a part must have: two under a batch norm over one value per channel
     images: ImageSource
+    class_weights: NDArray[np.float64] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -70,7 +83,18 @@ class TrainingBatches:
         parts = [part for step in steps for part in self._parts(sequence, step)]
         found = self.images.augmented(epoch, parts, table, self.augment)
         for step in steps:
-            yield [self._batch(*next(found), table, epoch, step) for _ in range(self.accumulate)]
+            weight = self._weight(sequence, step)
+            yield [self._batch(*next(found), table, epoch, step, weight) for _ in range(self.accumulate)]
+
+    def _weight(self, sequence: Indices, step: int) -> float:
+        """The sum of the class weights over the batch of a step, of all processes.
+
+        Mixing does not change it: an image gives as much of itself to the one after it as it gets from the one before.
+        """
+        if self.class_weights is None:
+            return 0.0
+        batch = sequence[step * self.batch_size : (step + 1) * self.batch_size]
+        return float(self.class_weights[self.labels[batch]].sum())
 
     def _parts(self, sequence: Indices, step: int) -> list[Indices]:
         """The indices of this process's parts of a step; where images are mixed, led by the one before the first."""
@@ -83,13 +107,15 @@ class TrainingBatches:
             found.append(batch[np.concatenate([[bounds[piece] - 1], here]) if self.augment.mixes else here])  # -1 is the last
         return found
 
-    def _batch(self, pixels: Pixels, indices: Indices, table: NDArray[np.float64], epoch: int, step: int) -> Batch:
+    def _batch(
+        self, pixels: Pixels, indices: Indices, table: NDArray[np.float64], epoch: int, step: int, weight: float
+    ) -> Batch:
         x = normalize(pixels, self.preparation, self.device, self.channels_last)
         x = erase(x, table[indices], self.augment)
         labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
         if not self.augment.mixes:
-            return Batch(x, labels, labels)
-        return mix(x, labels, self.classes, self.augment, mixing(self.seed, epoch, step))
+            return Batch(x, labels, labels, weight=weight)
+        return replace(mix(x, labels, self.classes, self.augment, mixing(self.seed, epoch, step)), weight=weight)
 
 
 def mix(x: Tensor, labels: Tensor, classes: int, augment: Augment, random: np.random.Generator) -> Batch:
@@ -118,7 +144,7 @@ def mix(x: Tensor, labels: Tensor, classes: int, augment: Augment, random: np.ra
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBatches:
-    """The batches of evaluation: every image once, over all processes, without padding."""
+    """The batches of evaluation: every image once, over all processes, without padding. `name` returns that of an image."""
 
     labels: NDArray[np.int64]
     preparation: Preparation
@@ -127,6 +153,7 @@ class EvaluationBatches:
     device: torch.device
     channels_last: bool
     images: ImageSource
+    name: Callable[[int], str] = str
 
     @property
     def rounds(self) -> int:
@@ -140,4 +167,6 @@ class EvaluationBatches:
         for pixels, indices in self.images.plain(ranges[self.world.rank :: self.world.size]):
             if len(indices):
                 labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
-                yield Batch(normalize(pixels, self.preparation, self.device, self.channels_last), labels, labels)
+                yield Batch(
+                    normalize(pixels, self.preparation, self.device, self.channels_last), labels, labels, indices=indices
+                )

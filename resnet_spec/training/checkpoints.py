@@ -14,6 +14,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def clear_unfinished(run: Path) -> None:
     """Remove the temporary files of writes that were interrupted."""
     for path in [*(run / FOLDER).glob(".*.tmp"), *run.glob(".*.tmp")]:
         path.unlink(missing_ok=True)
+
+
+def remove_all(run: Path) -> None:
+    """Remove the checkpoints of a run, and their folder where nothing else is in it."""
+    clear_unfinished(run)
+    for _, path in _listed(run / FOLDER):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        (run / FOLDER).rmdir()
 
 
 def _listed(folder: Path) -> list[tuple[int, Path]]:

@@ -24,6 +24,7 @@ from resnet_spec.data.preparation import Preparation
 from resnet_spec.data.statistics import channel_statistics
 from resnet_spec.diagnostics import DataError, Diagnostic
 from resnet_spec.training.batches import EvaluationBatches, TrainingBatches
+from resnet_spec.training.class_weights import weigh_classes
 from resnet_spec.training.images import Each, bordered
 from resnet_spec.training.reading import ImageReader, Skipped, refuse_bad_image
 from resnet_spec.training.recipe import Recipe
@@ -75,7 +76,7 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
     """Make the batches of a run; statistics that `preparation` lacks are taken from the training images.
 
     `least` is how many images each part of a batch must have. Raises DataError where there is nothing to train on or an image
-    cannot be read, RecipeError where the batch size does not fit.
+    cannot be read, RecipeError where the batch size does not fit or class weights name other classes.
     """
     if data.train is None:
         raise DataError([Diagnostic("data-split", f"{data.text} has no training images", None)])
@@ -108,6 +109,7 @@ def feed(data: Data, recipe: Recipe, preparation: Preparation, machine: Machine,
         channels_last=recipe.channels_last,
         least=least,
         images=chosen.source(recipe, holder),
+        class_weights=weigh_classes(recipe, data.classes, chosen.split.labels),
     )
     if not training.steps_per_epoch:
         message = f"{len(chosen.split):,} training images are too few for a batch"
@@ -239,6 +241,6 @@ def _evaluation(
         images = HeldImages(held.pixels)
     else:
         images = StreamedImages(holder.reader(split, preparation, None))
-    labels = split.labels if held is None else held.labels
-    machine = holder.machine
-    return EvaluationBatches(labels, preparation, batch_size, machine.world, machine.device, channels_last, images)
+    read, machine = split if held is None else held, holder.machine
+    where = (machine.world, machine.device)
+    return EvaluationBatches(read.labels, preparation, batch_size, *where, channels_last, images, read.name)

@@ -20,6 +20,8 @@ from torch import Tensor
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data import Data
 from resnet_spec.data.dataset import Pixels
+from resnet_spec.data.decode import Levels
+from resnet_spec.data.levels import Sample, measure_levels, note_levels, sample_images
 from resnet_spec.data.preparation import PixelSize, Preparation, to_tensor
 from resnet_spec.data.resize import center_crop
 from resnet_spec.diagnostics import DataError, Diagnostic
@@ -27,6 +29,7 @@ from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Augment, Interpolation, Recipe, Statistic
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_NO_LEVELS = "`levels` changes nothing, since no image has values that are wider than a byte"
 COLUMNS = 8  # random numbers for each sample
 _TOP, _LEFT, _FLIP, _ERASE, _AREA, _SHAPE, _ERASE_TOP, _ERASE_LEFT = range(COLUMNS)
 
@@ -40,6 +43,8 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
     channels, height, width = input
     network = (height, width)
     notes = _compare_channels(data.channels, channels)
+    sample = sample_images(data)
+    notes += _note_conversions(sample, channels) if data.channels is None else []
     resize, crop = _choose_sizes(recipe, data.size, network)
     if resize is not None and recipe.resize is None and crop is None:
         was = "of different sizes" if data.size is None else f"{data.size[0]}x{data.size[1]}"
@@ -53,7 +58,29 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
     if size != network:
         notes.append(f"the network is built for {height}x{width} and is given {size[0]}x{size[1]}")
     mean, std = _constants(recipe, "mean", recipe.mean, channels), _constants(recipe, "std", recipe.std, channels)
-    return Preparation(channels, size, resize, recipe.interpolation, crop, mean, std), tuple(notes)
+    levels = None
+    if recipe.levels is None:
+        notes += note_levels(sample)
+    else:
+        levels = recipe.levels if recipe.levels != "data" else _measure_levels(data)
+        notes.append(f"levels: {levels[0]:g} becomes black and {levels[1]:g} white" if levels else _NO_LEVELS)
+    return Preparation(channels, size, resize, recipe.interpolation, crop, mean, std, levels), tuple(notes)
+
+
+def _measure_levels(data: Data) -> Levels | None:
+    return None if data.home is None or data.train is None else measure_levels(data.home, data.train)
+
+
+def _note_conversions(sample: Sample, channels: int) -> list[str]:
+    """A note on image files that are converted to the channels of the network, as far as a sample shows."""
+    others, has, becomes = sample.gray, "gray", "RGB"
+    if channels == 1:
+        others, has, becomes = sample.images - sample.gray, "in color", "gray"
+    if not others:
+        return []
+    looked = f"{others} of {sample.images} images" if others < sample.images else "images"
+    verb = "is" if others == 1 else "are"
+    return [f"{looked} {verb} {has}, and {verb} converted to {becomes} for the network"]
 
 
 def _compare_channels(images: int | None, network: int) -> list[str]:

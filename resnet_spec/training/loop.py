@@ -25,7 +25,7 @@ from resnet_spec.training.optimizer import make_optimizer
 from resnet_spec.training.progress import EpochSums, Progress, epochs_without_growth, make_row
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Recipe
-from resnet_spec.training.schedule import Length, factor
+from resnet_spec.training.schedule import factor, length_of
 from resnet_spec.training.scoring import Interrupted, Scores, autocast, score
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.watcher import Watcher
@@ -48,19 +48,24 @@ class Loop:
         watcher: Watcher,
         world: World,
         stop: Stop,
+        *,
+        own_labels: bool = False,
     ) -> None:
+        """`own_labels`: count mixed images as correct by their own label, as version 0.1.0 did, not by the dominant one."""
         self.recipe, self.training, self.validation, self.test = recipe, training, validation, test
         self.watcher, self.world, self.stop = watcher, world, stop
         self.device = training.device
         self.module = module
+        self.own_labels = own_labels
+        self.class_weights: Tensor | None = None
+        if training.class_weights is not None:
+            self.class_weights = torch.from_numpy(training.class_weights).to(self.device, torch.float32)
         self.frozen = freeze(module, recipe)
         self.divergence = DivergenceCheck(module, recipe, self.device, world.size == 1)
         self.optimizer = make_optimizer(module, recipe)
         self.average = make_average(module, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
-        per_epoch = training.steps_per_epoch
-        steps = recipe.iterations if recipe.iterations is not None else (recipe.epochs or 0) * per_epoch
-        self.length = Length(steps, per_epoch)
+        self.length = length_of(recipe, training.steps_per_epoch)
         self.progress = Progress()
         self.sums = EpochSums(self.device)
         self._last_loss = torch.zeros((), device=self.device)
@@ -101,12 +106,14 @@ class Loop:
             DataError: an image cannot be read.
         """
         self._began = self._saved_at = time.monotonic()
-        while not self._finished():
+        while not self.is_finished:
             if len(self.progress.rows) == self._epochs_trained():  # else it was stopped before the epoch was evaluated
                 self._train_epoch()
             self._end_epoch()
 
-    def _finished(self) -> bool:
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train."""
         return self.progress.stopped_early or (
             self.progress.step >= self.length.steps and len(self.progress.rows) >= self.epochs
         )
@@ -187,16 +194,26 @@ class Loop:
         with self._syncing(last):
             with autocast(self.device, recipe.precision):
                 outputs = self.forward(part.images)
-                loss = F.cross_entropy(outputs.float(), part.targets, label_smoothing=recipe.label_smoothing)
+                loss = self._loss(step, outputs.float(), part)
             self.divergence.check_part(step, loss, part)
             scaled = loss if share == 1 else loss * (share * self.world.size)
             self.scaler.scale(scaled).backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             detached = loss.detach()
-            correct = (outputs.argmax(1) == part.labels).sum()
+            correct = (outputs.argmax(1) == (part.labels if self.own_labels else part.dominant)).sum()
             windowed = recipe.warmup is not None and recipe.warmup.until is not None
             self.sums.add(detached, correct, len(part.labels), windowed=windowed)
         return detached
+
+    def _loss(self, step: int, outputs: Tensor, part: Batch) -> Tensor:
+        """The mean loss of a part of a batch. With class weights, the mean over all parts is the sum of the weighted losses of
+        the batch, divided by the sum of its weights: parts are not divided by their own weights, which differ.
+        """
+        smoothing = self.recipe.label_smoothing
+        if self.class_weights is None:
+            return F.cross_entropy(outputs, part.targets, label_smoothing=smoothing)
+        weighted = F.cross_entropy(outputs, part.targets, self.class_weights, reduction="sum", label_smoothing=smoothing)
+        return weighted * (self._batch_size(step) / (part.weight * len(part.labels)))
 
     def _update_weights(self) -> None:
         if self.recipe.clip_norm is not None:
@@ -250,7 +267,7 @@ class Loop:
         best = self._add_row(row, timing)
         self.watcher.epoch_done(row, timing, validation or test, self.weights, best)
         self.save()
-        if self.world.any(self.stop.requested) and not self._finished():
+        if self.world.any(self.stop.requested) and not self.is_finished:
             raise Interrupted
 
     def _score(self, batches: EvaluationBatches | None) -> Scores | None:

@@ -17,8 +17,9 @@ class TrainOptions:
     """What to train, on what, and how.
 
     `spec` is a spec, or a module that takes images `(N, C, H, W)` and returns `(N, classes)`; then `input` is its (C, H, W) in
-    pixels. `set` and `set_recipe` are patches of spec and recipe. None means: the spec's own `recipe`, a new folder for `out`,
-    and as many `workers` as are useful.
+    pixels. `set` and `set_recipe` are patches of spec and recipe;
+    `scale_schedule` scales milestones and warm-up of the recipe to the length of the run. None means: the spec's own `recipe`,
+    a new folder for `out`, and as many `workers` as are useful.
     """
 
     spec: SpecLike | nn.Module
@@ -33,6 +34,7 @@ class TrainOptions:
     device: str = "auto"
     workers: int | None = None
     skip_bad: bool = False
+    scale_schedule: bool = False
     overfit_batch: bool = False
     force: bool = False
 

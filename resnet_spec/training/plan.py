@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from resnet_spec.diagnostics import printable
 from resnet_spec.training.amounts import count_text, megabytes
 from resnet_spec.training.feeding import Feeds, Machine, workers_of
 from resnet_spec.training.memory import MemoryEstimate
-from resnet_spec.training.recipe import Recipe
+from resnet_spec.training.recipe import Augment, Recipe
 
 if TYPE_CHECKING:
     from resnet_spec.training.session import Session
@@ -27,8 +28,11 @@ def describe_plan(session: Session) -> str:
         f"data      {printable(data.text)}: {_counts(feeds)} images, {len(data.classes)} classes",
         f"images    {feeds.preparation.channels}x{size[0]}x{size[1]}, {_reading(feeds, session.machine)}",
         f"recipe    {printable(recipe.name)}: {_schedule(recipe, feeds.training.steps_per_epoch)}",
+        f"augment   {describe_augment(recipe.augment)}",
         f"machine   {_machine(session.machine, recipe)}",
     ]
+    if frozen := _frozen(subject.module, recipe):
+        lines.insert(1, f"trained   {frozen}")
     needed = MemoryEstimate(subject, recipe, session.machine).needed(recipe.batch_size)
     if needed is not None:
         lines.append(f"memory    about {megabytes(needed)} for training")
@@ -36,8 +40,42 @@ def describe_plan(session: Session) -> str:
         lines.append("choice    the best epoch by the validation images; the test images are used once, at the end")
     elif feeds.test is not None:
         lines.append("choice    the last epoch, since nothing is held out; test scores do not influence the run")
+    else:
+        lines.append("choice    the last epoch, since nothing is held out")
     lines += [f"note      {note}" for note in _notes(session)]
     return "\n".join(lines)
+
+
+def _frozen(module: nn.Module, recipe: Recipe) -> str:
+    """How many parameters are trained, and what is frozen; empty where all are."""
+    sizes = [(each.numel(), each.requires_grad) for each in module.parameters()]
+    total, trained = sum(size for size, _ in sizes), sum(size for size, is_trained in sizes if is_trained)
+    if total == trained and not recipe.freeze:
+        return ""
+    names = ", ".join(map(printable, recipe.freeze)) or "what the module itself does not train"
+    return f"{trained:,} of {total:,} parameters; frozen: {names}"
+
+
+def describe_augment(augment: Augment) -> str:
+    """What changes training images at random, in the words of recipes; what would change nothing is left out."""
+    found = []
+    if augment.resized_crop is not None:
+        least, most = augment.resized_crop[:2]
+        found.append(f"random_resized_crop of {least:.0%} to {most:.0%}")
+    if augment.crop:
+        found.append(f"random_crop with a border of {count_text(augment.crop, 'pixel')}")
+    if augment.flip:
+        found.append(f"random_horizontal_flip of {augment.flip:.0%}")
+    if augment.rotation:
+        found.append(f"random_rotation by up to {augment.rotation:g} degrees")
+    if augment.rand_augment and all(augment.rand_augment):
+        found.append(f"rand_augment of {count_text(augment.rand_augment[0], 'operation')}")
+    if augment.trivial_augment:
+        found.append("trivial_augment_wide")
+    if augment.erasing:
+        found.append(f"random_erasing of {augment.erasing:.0%}")
+    found += [f"{word} of {alpha:g}" for word, alpha in (("mixup", augment.mixup), ("cutmix", augment.cutmix)) if alpha]
+    return ", ".join(found) or "none: every epoch has the same images"
 
 
 def _counts(feeds: Feeds) -> str:
@@ -71,8 +109,8 @@ def _notes(session: Session) -> Iterator[str]:
     yield from map(printable, session.notes)
     if recipe.patience is not None and feeds.validation is None:
         yield "nothing is held out, so `early_stopping` has nothing to go by: `hold_out: 0.1` in the recipe"
+    images = len(feeds.training.labels)
     if left_out := feeds.training.left_out:
         yield f"{count_text(left_out, 'image')} of each epoch's order left out: too few for a last batch"
-    images = len(feeds.training.labels)
     if recipe.batch_size > images:
         yield f"a batch of {recipe.batch_size} is all {images} images"

@@ -53,6 +53,10 @@ class _Images(Dataset[ReadImage]):
         image = self.preparation.convert_channels(image) if raw else self.preparation.resize_only(image)
         return self.each(image, epoch, index), index, "", ""
 
+    def prepare(self, index: int) -> Pixels:
+        """An image as it is in evaluation. Raises BadImage."""
+        return self.preparation.apply(self.read(index))
+
     def __len__(self) -> int:
         return self.count
 

@@ -1,6 +1,7 @@
 """The folder of a run, in which each file is whole or absent.
 
 run.json                  what it was started with; `--resume` needs nothing else
+held_out.json             which images were held out, if the data do not have these splits
 spec.yaml  recipe.yaml    each as one document, with everything it extends and every patch
 metrics.jsonl  .csv       a row for each epoch; a repeated run writes the same bytes
 timing.csv                how long it took
@@ -27,6 +28,7 @@ from resnet_spec._system.files import require_regular, write_atomically
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.report.record import EpochRow, Timing, metrics_csv, metrics_jsonl, timing_csv
 from resnet_spec.training import checkpoints
+from resnet_spec.training.held_out import HELD_OUT_FILE
 from resnet_spec.training.run_record import RUN_FILE
 from resnet_spec.training.scoring import Scores
 from resnet_spec.weights.file import write_weights
@@ -79,6 +81,13 @@ class RunFolder:
         self.text("metrics.jsonl", metrics_jsonl(rows))
         self.text("metrics.csv", metrics_csv(rows))
         self.text("timing.csv", timing_csv(timings))
+
+    def discard(self) -> None:
+        """Remove the files of a run that took no step: there is nothing to continue. The lock removes its own file."""
+        texts = ("environment.json", "spec.yaml", "recipe.yaml", "metrics.jsonl", "metrics.csv", "timing.csv")
+        for name in (RUN_FILE, HELD_OUT_FILE, *texts):
+            (self.path / name).unlink(missing_ok=True)
+        checkpoints.remove_all(self.path)
 
     def text(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode("utf-8", "backslashreplace"))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from resnet_spec._system.files import require_regular, write_atomically
 from resnet_spec.data import Data, Split
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
+from resnet_spec.training.data_place import DataPlace
 from resnet_spec.training.feeding import Feeds
 from resnet_spec.weights.metadata import preparation_data, read_input, read_preparation
 
@@ -32,7 +33,10 @@ class RunRecord:
     `counts` are the images of each split, None where there is no such split. `labels` and `images` are hashes of all labels
     and of all names of images; `held` are the splits that were in memory. The booleans are the requested options; `module` and
     `weights` mean that the run began with weights that its seed cannot give. `contents` is a hash of the content of images, and
-    `texts` has hashes of the files of the run that determine what it computes; runs of version 0.1.0 have neither.
+    `texts` has hashes of the files of the run that determine what it computes; `place` is where the data are. Runs of version
+    0.1.0 have none of these, and counted mixed images as correct by their own label, not by the `dominant_label`. `replaced` is
+    the hash of a recipe that is being replaced, and may still be there. `data_version` is that of the rules by which the data
+    were read and divided; without it, it is 1.
     """
 
     name: str
@@ -54,6 +58,10 @@ class RunRecord:
     weights: bool
     contents: str | None = None
     texts: Mapping[str, str] | None = None
+    place: DataPlace | None = None
+    replaced: str | None = None
+    data_version: int = 1
+    dominant_label: bool = False
     format: int = RUN_FORMAT
 
     @property
@@ -92,6 +100,10 @@ def write_record(run: Path, record: RunRecord) -> None:
             "weights": record.weights,
             **({} if record.contents is None else {"contents": record.contents}),
             **({} if record.texts is None else {"texts": dict(record.texts)}),
+            **({} if record.place is None else {"data_folder": asdict(record.place)}),
+            **({} if record.replaced is None else {"replaced": record.replaced}),
+            **({} if record.data_version == 1 else {"data_version": record.data_version}),
+            **({"dominant_label": True} if record.dominant_label else {}),
         },
     )
 
@@ -143,6 +155,10 @@ def _record_of_data(data: Any) -> RunRecord:
         weights=_typed(data, "weights", bool),
         contents=_typed(data, "contents", str) if "contents" in data else None,
         texts=_read_hashes(data) if "texts" in data else None,
+        place=_read_place(data) if "data_folder" in data else None,
+        replaced=_typed(data, "replaced", str) if "replaced" in data else None,
+        data_version=_typed(data, "data_version", int) if "data_version" in data else 1,
+        dominant_label=_typed(data, "dominant_label", bool) if "dominant_label" in data else False,
         format=_typed(data, "format", int),
     )
 
@@ -152,6 +168,11 @@ def _read_hashes(data: Mapping[str, Any]) -> dict[str, str]:
     if not texts.keys() <= set(TEXTS):
         raise ValueError("texts")
     return {name: _typed(texts, name, str) for name in texts}
+
+
+def _read_place(data: Mapping[str, Any]) -> DataPlace:
+    found = _typed(data, "data_folder", dict)
+    return DataPlace(_typed(found, "absolute", str), None if found.get("relative") is None else _typed(found, "relative", str))
 
 
 def _typed(data: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,20 +14,25 @@ from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.data import Data
+from resnet_spec.data.dividing import DATA_VERSION
 from resnet_spec.data.preparation import Preparation, refuse_channels
-from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
+from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.training import checkpoints
 from resnet_spec.training.checkpoint_form import Form
 from resnet_spec.training.console import Console
+from resnet_spec.training.data_place import find_data, place_data
 from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
 from resnet_spec.training.feeding import Machine
+from resnet_spec.training.held_out import HeldOut, list_held_out, write_held_out
 from resnet_spec.training.images import prepare
+from resnet_spec.training.lengthening import check_length, keep_recipe, lengthen
 from resnet_spec.training.options import TrainOptions
-from resnet_spec.training.recipe import Recipe, read_recipe, reduce_to_one_batch, settle_precision
+from resnet_spec.training.recipe import Recipe, follow_input, read_recipe, reduce_to_one_batch, settle_precision
 from resnet_spec.training.run_folder import create, name_folder, read_environment, refuse_existing, writing
 from resnet_spec.training.run_lock import lock_run
 from resnet_spec.training.run_record import RUN_FILE, RunRecord, hash_text, read_record, write_json, write_record
+from resnet_spec.training.schedule import length_of
 from resnet_spec.training.scoring import computes_bf16
 from resnet_spec.training.session import Result, Session, open_session
 from resnet_spec.training.spec_subject import (
@@ -44,6 +51,8 @@ from resnet_spec.training.world import World, joined, launched, restarted
 from resnet_spec.weights.loading import refuse_beyond_memory, start_from
 
 ALONE = World()
+RECIPE = "recipe.yaml"
+QUICK, OWN_IMAGES = "quick", "scratch-small"  # the recipes of runs that name none: on synthetic images, and on a folder
 
 
 def train(options: TrainOptions, console: Console | None = None, stop: Stop | None = None) -> Result:
@@ -67,16 +76,29 @@ def resume(
     device: str = "auto",
     workers: int | None = None,
     module: nn.Module | None = None,
+    epochs: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> Result:
-    """Continue a run to its end. Raises Interrupted where it was asked to stop, and what `open_run` raises."""
+    """Continue a run to its end, or to another number of epochs.
+
+    Raises Interrupted where it was asked to stop, and what `open_run` raises.
+    """
     console = console or Console.plain()
     with joined() as world:
         read_record(folder)  # before a lock is left in a folder that is none of a run
         with lock_run(folder, world, console.say):
-            session, found = open_run(folder, data, device, workers, console, world, module)
-            return session.train(folder, stop or Stop(), found)
+            session, found = open_run(folder, data, device, workers, console, world, module, epochs)
+            return continue_run(folder, session, found, stop or Stop())
+
+
+def continue_run(folder: Path, session: Session, found: checkpoints.Found | None, stop: Stop) -> Result:
+    """Train an opened run to its end. Where it has another length than in its folder, that is written there first."""
+    world = session.machine.world
+    if world.writes and session.recipe.epochs is not None and session.recipe.epochs != read_recipe(folder / RECIPE).epochs:
+        keep_recipe(folder, read_record(folder), session.recipe)
+    world.wait()
+    return session.train(folder, stop, found)
 
 
 def continues_after_failure(out: Path | None) -> bool:
@@ -91,6 +113,7 @@ class NewRun:
     session: Session
     record: RunRecord
     folder: Path
+    held_out: HeldOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +144,44 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
     parts = _prepare_module(options, machine) if isinstance(options.spec, nn.Module) else _prepare_spec(options, machine)
     notes = (*parts.notes, *parts.data.notes)
     console = console if world.writes else Console.silent()
+    if options.recipe is None and parts.data.kind == "folder" and parts.recipe.name == OWN_IMAGES:
+        notes = (f"no recipe is named; `{OWN_IMAGES}` is the one for folders of images (`--recipe` names another)", *notes)
     session = open_session(parts.subject, parts.recipe, parts.data, parts.preparation, machine, notes, console)
     if not options.force:
         session.memory.check()
     folder = options.out or name_folder(Path("runs"), f"{session.subject.name}-{session.recipe.name}")
-    return NewRun(session, _record(session, options), folder)
+    return NewRun(session, _record(session, options, folder), folder, list_held_out(parts.data))
 
 
 def start_run(run: NewRun, stop: Stop) -> Result:
-    """Make the folder of a run, and train."""
-    session, folder, world = run.session, run.folder, run.session.machine.world
+    """Make the folder of a run, and train. Where an error comes before the first step, the folder is removed again."""
+    folder, world = run.folder, run.session.machine.world
+    existed = folder.exists()
     if world.writes:
         create(folder)
+    try:
+        return _train_in(run, stop)
+    except ResnetSpecError:
+        if world.writes and not existed and not (folder / RUN_FILE).exists():
+            with suppress(OSError):  # there may be files of others in it
+                folder.rmdir()
+        raise
+
+
+def _train_in(run: NewRun, stop: Stop) -> Result:
+    """Train in the folder of a run, which is locked and filled."""
+    session, folder, world = run.session, run.folder, run.session.machine.world
     with lock_run(folder, world, session.console.say):
         if world.writes:
             refuse_existing(folder)  # another run may have begun and ended in it since
             with writing(folder):
                 write_json(folder / "environment.json", describe_environment())
+                write_held_out(folder, run.held_out)
                 for name, text in _texts(session).items():
                     write_atomically(folder / name, text.encode("utf-8"))
                 write_record(folder, run.record)  # the last: with it the run can be resumed
         world.wait()
-        return session.train(folder, stop, save_first=run.record.unrepeatable)
+        return session.train(folder, stop, save_first=run.record.unrepeatable, is_new=True)
 
 
 def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
@@ -152,7 +191,7 @@ def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
     if input is None:
         help = "give it: input=(channels, height, width)"
         raise ArgumentError([Diagnostic("missing-input", "a module does not say the size of its input", None, help=help)])
-    recipe = _recipe_for_machine(read_recipe(options.recipe or "quick", options.set_recipe), options, machine)
+    recipe = _recipe_for_machine(_read_recipe(None, options), options, machine)
     subject = subject_of_module(module, input)
     data = _open_data(options.data, recipe, input, subject.outputs, options)
     if subject.outputs != len(data.classes):
@@ -170,6 +209,9 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     spec = compile_spec(compiler.find(options.spec, None, options.spec_root), options.set)
     recipe = _recipe_for_machine(_read_recipe(spec.analysis, options), options, machine)
     spec = set_init(spec, recipe.init)
+    followed = ""
+    if any(patch.partition("=")[0].strip() == "input" for patch in options.set):
+        recipe, followed = follow_input(recipe, spec.analysis.input[1:])
     data = _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options)
     spec, adapted = fit_classes(spec, data)
     preparation, notes = prepare(recipe, data, spec.analysis.input)
@@ -178,20 +220,29 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
         refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)
     loaded = () if options.weights is None else (start_from(subject.module, spec.analysis, options.weights),)
-    notes = (*adapted, *note_activated_logits(spec.analysis), *notes, *loaded)
+    following = (followed,) if followed else ()
+    notes = (*adapted, *following, *note_activated_logits(spec.analysis), *notes, *loaded)
     return _Parts(subject, recipe, data, preparation, notes)
 
 
-def _read_recipe(analysis: Analysis, options: TrainOptions) -> Recipe:
-    """The recipe of the options, else the spec's own, else that of synthetic images."""
+def _read_recipe(analysis: Analysis | None, options: TrainOptions) -> Recipe:
+    """The recipe of the options, else the spec's own, else one for the kind of data; `analysis` is None for a module."""
+    kind = options.data.partition(":")[0]
     recipe = options.recipe
+    if recipe is None and kind == "synthetic":
+        recipe = QUICK
+    if recipe is None and analysis is not None:
+        recipe = analysis.spec.recipe
+    if recipe is None and kind == "folder":
+        recipe = OWN_IMAGES
+    if recipe is None and analysis is None:
+        recipe = QUICK
     if recipe is None:
-        recipe = "quick" if options.data.partition(":")[0] == "synthetic" else analysis.spec.recipe
-    if recipe is None:
+        assert analysis is not None
         help = "name one with `--recipe`; `resnet-spec list --recipes` lists the shipped ones"
         message = f"{analysis.spec.name} names no recipe, and none was given"
         raise ArgumentError([Diagnostic("missing-recipe", message, None, help=help)])
-    return read_recipe(recipe, options.set_recipe)
+    return read_recipe(recipe, options.set_recipe, scaled=options.scale_schedule)
 
 
 def _recipe_for_machine(recipe: Recipe, options: TrainOptions, machine: Machine) -> Recipe:
@@ -202,10 +253,12 @@ def _recipe_for_machine(recipe: Recipe, options: TrainOptions, machine: Machine)
 def _open_data(
     text: str, recipe: Recipe, input: tuple[int, int, int], classes: int | None, asked: TrainOptions | RunRecord
 ) -> Data:
-    return open_training_data(text, recipe, input, classes, skip_bad=asked.skip_bad, overfit_batch=asked.overfit_batch)
+    version = asked.data_version if isinstance(asked, RunRecord) else DATA_VERSION
+    options = {"skip_bad": asked.skip_bad, "overfit_batch": asked.overfit_batch}
+    return open_training_data(text, recipe, input, classes, **options, version=version)
 
 
-def _record(session: Session, options: TrainOptions) -> RunRecord:
+def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
     """What `run.json` is to say."""
     subject, data, feeds = session.subject, session.data, session.feeds
     return RunRecord(
@@ -232,6 +285,9 @@ def _record(session: Session, options: TrainOptions) -> RunRecord:
         weights=options.weights is not None,
         contents=session.contents,
         texts={name: hash_text(text) for name, text in _texts(session).items()},
+        place=place_data(data.text, folder),
+        data_version=DATA_VERSION,
+        dominant_label=True,
     )
 
 
@@ -249,22 +305,27 @@ def open_run(
     console: Console,
     world: World = ALONE,
     module: nn.Module | None = None,
+    epochs: int | None = None,
 ) -> tuple[Session, checkpoints.Found | None]:
     """A run as it is in its folder, and its newest checkpoint that can be read, if there is one.
 
+    `epochs` is another length of the run. Nothing is written.
+
     Raises:
-        ArgumentError: the folder is not that of a run, or needs a `module`.
+        ArgumentError: the folder is not that of a run, or needs a `module`; its data are not found; it cannot have that length.
         WeightsError: its spec is another network than the run began with.
         DataError: the data are not those that the run began with.
         RecipeError, SpecError, TrainingError: as for a new run.
     """
     console = console if world.writes else Console.silent()
     record = read_record(folder)
-    text = record.data if data is None else data
+    text = find_data(record.data, record.place, folder) if data is None else data
     if record.module and module is None:
         message = "a run of a module that is not from a spec is resumed in Python: resume(folder, module=...)"
         raise ArgumentError([Diagnostic("not-a-run", message, None)])
-    recipe = read_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder / RECIPE, of_run=True)
+    if epochs is not None:
+        recipe = lengthen(folder, record, recipe, epochs)
     hold = frozenset(record.held) if record.skip_bad else None
     machine = Machine(find_device(device), world, workers, record.skip_bad, hold)
     if module is not None:
@@ -275,13 +336,20 @@ def open_run(
         opened = _open_data(text, recipe, spec.analysis.input, spec.outputs, record)
         subject = subject_of_spec(spec, recipe, record.preparation, prove=False)  # its text is the one document
     refuse_channels(opened, record.preparation.channels)
+    notes = opened.notes
+    if data is None:  # weights name the data as at the start, wherever they were found
+        opened = replace(opened, text=record.data)
+        notes = (*notes, *([f"the data are read from {text}"] if text != record.data else []))
     session = open_session(
-        subject, recipe, opened, record.preparation, machine, (*opened.notes, *_note_threads(folder, machine)), console
+        subject, recipe, opened, record.preparation, machine, (*notes, *_note_threads(folder, machine)), console
     )
+    session = replace(session, own_labels=not record.dominant_label)
     for name, expected in (record.texts or {}).items():
-        _check_text(folder, name, expected)
+        _check_text(folder, name, (expected, record.replaced if name == RECIPE else expected))
     _check_data(session, record, text)
-    found = checkpoints.newest(folder, console.say, _form(session))
+    found = checkpoints.newest(folder, console.say, _form(session, read_recipe(folder / RECIPE, of_run=True)))
+    if found is not None and epochs is not None:
+        check_length(folder, record, epochs, session.feeds.training.steps_per_epoch, found.state)
     if found is None and record.unrepeatable:
         message = (
             f"{printable(str(folder))} has no checkpoint that can be read, and its seed cannot give the weights it began with"
@@ -290,10 +358,11 @@ def open_run(
     return session, found
 
 
-def _form(session: Session) -> Form:
-    """What a checkpoint of a run must be like."""
-    recipe, per_epoch = session.recipe, session.feeds.training.steps_per_epoch
-    return Form(session.subject.module, recipe, recipe.iterations or (recipe.epochs or 0) * per_epoch)
+def _form(session: Session, began: Recipe | None = None) -> Form:
+    """What a checkpoint of a run must be like. `began` is the recipe in its folder, which may have another length."""
+    per_epoch = session.feeds.training.steps_per_epoch
+    steps = max(length_of(recipe, per_epoch).steps for recipe in (session.recipe, began or session.recipe))
+    return Form(session.subject.module, session.recipe, steps)
 
 
 def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:
@@ -305,11 +374,11 @@ def _compile_spec_of_run(folder: Path, record: RunRecord) -> CompiledSpec:
     return spec
 
 
-def _check_text(folder: Path, name: str, expected: str) -> None:
+def _check_text(folder: Path, name: str, expected: Collection[str | None]) -> None:
     """Raise ArgumentError where a file of a run is not as it was written."""
     path = folder / name
     try:
-        changed = hash_text(path.read_text(encoding="utf-8")) != expected
+        changed = hash_text(path.read_text(encoding="utf-8")) not in expected
     except (OSError, ValueError) as error:
         raise ArgumentError([Diagnostic("not-a-run", f"cannot read {printable(str(path))}: {error}", None)]) from None
     if changed:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from resnet_spec.training.recipe import Schedule, Unit, Warmup
+from resnet_spec.diagnostics.text import count_text, join_words
+from resnet_spec.training.recipe import Recipe, Schedule, Unit, Warmup
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,34 @@ class Length:
     def in_steps(self, amount: float, unit: Unit) -> float:
         """An amount of epochs or iterations in steps."""
         return amount * self.steps_per_epoch if unit == "epochs" else amount
+
+
+def length_of(recipe: Recipe, steps_per_epoch: int) -> Length:
+    """The length of a run of a recipe."""
+    steps = recipe.iterations if recipe.iterations is not None else (recipe.epochs or 0) * steps_per_epoch
+    return Length(steps, steps_per_epoch)
+
+
+def find_beyond(recipe: Recipe, length: Length) -> Iterator[str]:
+    """What of a schedule lies beyond the run, so that it never happens: milestones, and the end of the warm-up."""
+    unit = "epoch" if recipe.epochs is not None else "iteration"
+    run = f"the run of {count_text(recipe.epochs or recipe.iterations or 0, unit)}"
+    schedule, warmup, way = recipe.schedule, recipe.warmup, "to the length of a new run"
+    if schedule.op == "multistep":
+        late = [each for each in sorted(schedule.milestones) if length.in_steps(each, schedule.unit) > length.steps - 1]
+        if late:
+            named = join_words([f"{each:,g}" for each in late], "and")
+            are = "milestones {} lie" if len(late) > 1 else "milestone {} lies"
+            kept = "is never lowered" if len(late) == len(schedule.milestones) else "is not lowered there"
+            yield (
+                f"the {are.format(named)} beyond {run} ({schedule.unit}), so the learning rate {kept}; "
+                f"`--scale-schedule` scales them {way}"
+            )
+    if warmup is not None and math.ceil(length.in_steps(warmup.length, warmup.unit)) >= length.steps:
+        yield (
+            f"the warm-up of {warmup.length:,g} {warmup.unit} does not end within {run}, "
+            f"so the learning rate does not reach {recipe.lr:g}; `--scale-schedule` scales it {way}"
+        )
 
 
 def factor(schedule: Schedule, warmup: Warmup | None, step: int, length: Length, warm_end: int | None = None) -> float:

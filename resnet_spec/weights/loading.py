@@ -39,9 +39,18 @@ def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerpr
         message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
         help = "pass any_fingerprint=True if it is enough that keys and shapes match"
         raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
+    _load(module, tensors, path, analysis.spec.name)
+
+
+def load_strictly(module: nn.Module, path: Path, name: str) -> None:
+    """Load a safetensors file into a module called `name` that is not from a spec, strictly. Raises as `load_weights`."""
+    _load(module, read_weights(path)[0], path, name)
+
+
+def _load(module: nn.Module, tensors: dict[str, Tensor], path: Path, name: str) -> None:
     own = module.state_dict()
     if differing := find_differences(own, tensors):
-        raise WeightsMismatchError([_other_weights(path, analysis.spec.name, list(differing.values()))])
+        raise WeightsMismatchError([_other_weights(path, name, list(differing.values()))])
     for key in own:
         tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
     module.load_state_dict(tensors, strict=True, assign=True)

@@ -11,10 +11,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from resnet_spec.data.dividing import DATA_VERSION
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.data.resize import MODES
 
 PREFIX = "resnet_spec."
+_KINDS_WITH_RULES = ("folder", "imagenet")  # of data sets that are read by rules
 MOST = 4096  # pixels or channels; limits what a file can cause to be allocated
 
 
@@ -33,6 +35,17 @@ class WeightsFacts:
     step: int
     split: tuple[float, float] = (0.2, 0.2)  # fractions of the images for validation and test, where the data have no splits
     hold_out: tuple[float, int] = (0.0, 0)  # fraction of the training images that was held out, and the seed that chose them
+    data_version: int | None = None  # of the rules by which the data were read and divided, if any was needed
+
+    @property
+    def rules(self) -> int:
+        """The version of the rules by which to read and divide data as those of the training were.
+
+        Where none is recorded, either version 0.1.0 wrote the weights, or no rule was needed, and the latest is as good as any.
+        """
+        if self.data_version is not None:
+            return self.data_version
+        return 1 if self.hold_out[0] or self.data.partition(":")[0] in _KINDS_WITH_RULES else DATA_VERSION
 
 
 def to_metadata(values: Mapping[str, str]) -> dict[str, str]:
@@ -60,6 +73,7 @@ def facts_to_metadata(facts: WeightsFacts) -> dict[str, str]:
             "step": str(facts.step),
             "split": json.dumps(facts.split),
             "hold_out": json.dumps(facts.hold_out),
+            "data_version": "" if facts.data_version is None else str(facts.data_version),
         }
     )
 
@@ -85,12 +99,14 @@ def facts_from_metadata(metadata: Mapping[str, str], name: str) -> WeightsFacts:
         step=_count(values.get("step", "0")),
         split=_split(json.loads(values.get("split", "[0.2, 0.2]"))),
         hold_out=_hold_out(json.loads(values.get("hold_out", "[0.0, 0]"))),
+        data_version=_count(values["data_version"]) if "data_version" in values else None,
     )
 
 
 def preparation_data(preparation: Preparation) -> dict[str, object]:
-    """Convert a preparation to plain data, for JSON."""
-    return {name: getattr(preparation, name) for name in Preparation.__slots__}
+    """Convert a preparation to plain data, for JSON; `levels` are left out where there are none, as in version 0.1.0."""
+    data = {name: getattr(preparation, name) for name in Preparation.__slots__}
+    return data if preparation.levels is not None else {name: value for name, value in data.items() if name != "levels"}
 
 
 def read_preparation(data: object) -> Preparation:
@@ -111,7 +127,7 @@ def read_preparation(data: object) -> Preparation:
     result = crop or (resize if isinstance(resize, tuple) else size)
     if result != size or (isinstance(resize, int) and crop is None):
         raise ValueError("resize and crop give another size")
-    return Preparation(channels, size, resize, interpolation, crop, mean, std)
+    return Preparation(channels, size, resize, interpolation, crop, mean, std, _levels(data.get("levels")))
 
 
 def read_input(data: object) -> tuple[int, int, int]:
@@ -155,6 +171,15 @@ def _numbers(value: object) -> tuple[float, ...]:
     if len(numbers) != len(value) or not all(map(math.isfinite, numbers)):
         raise ValueError("not numbers")
     return numbers
+
+
+def _levels(data: object) -> tuple[float, float] | None:
+    if data is None:
+        return None
+    levels = _numbers(data)
+    if len(levels) != 2 or levels[0] >= levels[1]:
+        raise ValueError("levels")
+    return levels[0], levels[1]
 
 
 def _split(data: object) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The benchmark tables, in Markdown: `python -m tests.benchmarks`, and with `training [DATA]` or `reading [DIR]` behind it."""
+"""The benchmark tables in Markdown: `python -m tests.benchmarks`, with `training [DATA]`, `reading [DIR]` or `listing [N]`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import resnet_spec
 from resnet_spec import api
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.language.library import shipped_path
-from tests.benchmarks import diagrams, reading, training
+from tests.benchmarks import diagrams, listing, reading, training
 from tests.benchmarks.measure import compare, process
 
 TORCHINFO = """
@@ -84,6 +84,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["reading"]:
         reading.main(sys.argv[2] if len(sys.argv) > 2 else None)
+        return
+    if sys.argv[1:2] == ["listing"]:
+        listing.main(int(sys.argv[2]) if len(sys.argv) > 2 else 300_000)
         return
     import_torchvision()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")

@@ -291,8 +291,9 @@ def test_a_shipped_recipe_where_a_spec_belongs_is_told() -> None:
     assert "use it with `train SPEC --recipe cifar-fast`" in done.stdout
 
 
+@pytest.mark.torch
 def test_a_file_for_a_folder_that_is_not_there_is_told(shell: Shell) -> None:
-    done = shell("new", "none/x.yaml")
+    done = shell("build", "cifar_resnet20", "-o", "none/x.safetensors")
     assert done.returncode == 2
     assert done.stderr.decode().strip() == "error: there is no folder none; create it first"
 

@@ -8,12 +8,14 @@ import re
 import stat
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema.validators import validator_for
 
 from resnet_spec.cli import group
+from resnet_spec.diagnostics.repairing import Repair, repair
 from resnet_spec.language.library import shipped_path
 
 TYPO = "spec: 1\nextends: resnet18\nstages: {layer1: {dept: 3}}  # three blocks\n"
@@ -197,15 +199,11 @@ def test_a_run_folder_is_not_changed(spec: Path) -> None:
 
 
 def test_a_file_that_changed_meanwhile_is_left_alone(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_spec.cli import fixing
-
-    repair = fixing.repair
-
-    def slowly(*arguments: object) -> object:
+    def slowly(*arguments: Any) -> Repair:
         spec.write_text(GOOD)
-        return repair(*arguments)  # type: ignore[arg-type]
+        return repair(*arguments)
 
-    monkeypatch.setattr(fixing, "repair", slowly)
+    monkeypatch.setattr("resnet_spec.cli.fixing.repair", slowly)
     done = check("mine.yaml", "--fix")
     assert done.exit_code == 2
     assert "changed while it was checked" in done.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -44,6 +45,47 @@ def test_a_block_of_the_library_alone() -> None:
 def test_an_argument_of_a_single_block_may_be_given_in_full() -> None:
     short = summary("block:basic", "--input", "8x4x4", "--set", "width=16", "--format", "json").output
     assert summary("block:basic", "--input", "8x4x4", "--set", "stages.basic.width=16", "--format", "json").output == short
+
+
+def test_a_block_of_a_spec_alone() -> None:
+    first = summary("resnet50", "--block", "bottleneck").output.splitlines()
+    assert first[0] == "bottleneck (layer1.0 of resnet50): 64x56x56 -> 256x56x56"
+    library = summary("block:bottleneck", "--input", "64x56x56", "--set", "width=64").output.splitlines()
+    rows = [
+        [line.split()[1:] for line in lines[3:] if line.startswith(("layer1.0.", "bottleneck."))] for lines in (first, library)
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 12
+    second = json.loads(summary("resnet50", "--block", "layer2.0", "--batch", "2", "--format", "json").output)
+    assert (second["input"], second["output"]) == ([2, 256, 56, 56], [2, 512, 28, 28])
+    assert second["params"] == sum(layer["params"] for layer in second["layers"]) == 379392
+
+
+VECTOR = """
+spec: 1
+name: x
+input: 3x8x8
+blocks: {dense: {branch: {fc: {op: linear, out_features: 7}}}}
+head: {pool: {op: adaptive_avg_pool2d, output_size: 1}, flatten: flatten, d: dense}
+"""
+
+
+def test_a_block_after_a_flatten_takes_a_vector_and_has_no_receptive_field(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(VECTOR, encoding="utf-8")
+    text = summary(str(path), "--block", "dense", "--memory").output
+    assert text.startswith("dense (d of x): 3 -> 7\n")
+    assert "\naccepts a vector of 3 numbers\n" in text
+    done = CliRunner().invoke(group, ["summary", str(path), "--block", "dense", "--field"])
+    assert done.exit_code == 2
+    assert "there are no receptive fields" in done.output
+
+
+def test_a_block_that_is_not_used_is_a_finding() -> None:
+    done = CliRunner().invoke(group, ["summary", "resnet50", "--block", "botleneck", "--message-format", "json"])
+    assert done.exit_code == 2
+    (finding,) = json.loads(done.stderr)["diagnostics"]
+    assert (finding["code"], finding["help"]) == ("unknown-block", "did you mean `bottleneck`?")
 
 
 def test_json_is_versioned_and_adds_up() -> None:

@@ -70,6 +70,8 @@ def test_a_run_says_its_plan_its_epochs_and_its_outcome(here: Path) -> None:
     assert [line[:9] for line in lines if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
     assert f"best epoch {results['best_epoch']}: validation accuracy {100 * results['best_validation_accuracy']:.2f}%" in lines
     assert f"test accuracy {100 * results['test_accuracy']:.2f}% (30 images)" in lines
+    balanced, f1, error = (100 * results[f"test_{each}"] for each in ("balanced_accuracy", "macro_f1", "calibration_error"))
+    assert f"balanced accuracy {balanced:.2f}%, macro F1 {f1:.2f}%, calibration error {error:.2f}% (test images)" in lines
     assert lines[-1] == "wrote run/report.html"
     assert "\r" not in done.output  # no terminal, no bar
 
@@ -142,11 +144,28 @@ def test_a_run_is_resumed_and_a_finished_one_is_finished(here: Path) -> None:
         (("train", "small.yaml", "--resume", "run"), 2, "run"),
         (("train", "--resume", "."), 2, "run.json"),
         (("train", "--resume", ".", "--lr", "1"), 2, "a run is continued unchanged"),
+        (("train", "--resume", ".", "--lr", "1", "--set", "a=1"), 2, "--lr and --set cannot be used with --resume"),
+        (("train", "--resume", ".", "--recipe", "quick"), 2, "--recipe cannot be used with --resume"),
+        (("train", "--resume", ".", "--out", "run"), 2, "--out cannot be used with --resume"),
+        (("train", "--resume", ".", "--seed", "0", "--data", "x"), 2, "Error: --seed cannot be used with --resume"),
+        (("train", "--resume", ".", "--spec-root", "."), 2, "--spec-root cannot be used with --resume"),
+        (("train", "--resume", ".", "--set-recipe", "epochs=9"), 2, "--set-recipe cannot be used with --resume"),
+        (("train", "small.yaml", "--resume", "."), 2, "either the SPEC small.yaml or --resume RUN"),
+        (
+            ("train", "small.yaml", "--epochs", "3", "--set-recipe", "iterations=9"),
+            *(2, "--epochs 3 contradicts --set-recipe iterations=9"),
+        ),
+        (
+            ("train", "small.yaml", "--set-recipe", "epochs=3", "--set-recipe", "iterations=9"),
+            *(2, "--set-recipe epochs=3 contradicts --set-recipe iterations=9"),
+        ),
+        (("train", "small.yaml", "--lr", "1", "--set-recipe", "optimizer.lr=2"), 2, "--lr 1.0 contradicts --set-recipe"),
+        (("train", "small.yaml", "--epochs", "1", "--set-recipe", "epochs=2"), 2, "--epochs 1 contradicts --set-recipe"),
         (("train", "nosuch.yaml"), 2, "nosuch.yaml"),
         (("train", "small.yaml", "--recipe", "cifar-fsat"), 2, "did you mean"),
         (("train", "small.yaml", "--data", "folder:nosuch", "--recipe", "quick"), 2, "does not exist"),
         (("train", "small.yaml", "--data", "cifra10:x", "--recipe", "quick"), 2, "cifar10"),
-        (("train", "small.yaml", "--data", "folder:x"), 2, "names no recipe"),
+        (("train", "small.yaml", "--data", "cifar10:x"), 2, "names no recipe"),
         (("train", "small.yaml", "--data", "synthetic:clases=3"), 2, "classes"),
         (("train", "small.yaml", "--device", "gpu"), 2, "cuda"),
         (("train", "small.yaml", "--lr", "fast"), 2, "not a valid float"),
@@ -161,6 +180,8 @@ def test_a_run_is_resumed_and_a_finished_one_is_finished(here: Path) -> None:
         (("eval", "."), 2, "run.json"),
         (("eval", "small.yaml"), 2, "small.yaml"),
         (("predict", "small.yaml", "short.yaml"), 2, "small.yaml"),
+        (("predict", "https://x.org/w.safetensors", "a.jpg"), 2, "download the weights first"),
+        (("eval", "https://x.org/w.safetensors"), 2, "https://x.org/w.safetensors is an address, but"),
         (("stats", "folder:nosuch"), 2, "does not exist"),
         (("stats", "nosuch"), 2, "nosuch"),
     ],
@@ -170,6 +191,19 @@ def test_a_mistake_is_reported_in_words(here: Path, arguments: tuple[str, ...], 
     done = run(*arguments)
     assert (done.exit_code, words in done.output) == (code, True), done.output
     assert listing(here) == before
+
+
+@pytest.mark.parametrize(
+    "patches",
+    [
+        ("--epochs", "3", "--set-recipe", "epochs=3"),
+        ("--lr", "0.10", "--set-recipe", "optimizer.lr=1e-1"),
+        ("--precision", "fp32", "--set-recipe", "precision=fp32"),
+        ("--lr", "0.1", "--set-recipe", "optimizer={op: SGD, lr: 0.2}"),
+    ],
+)
+def test_options_that_agree_are_no_contradiction(here: Path, patches: tuple[str, ...]) -> None:
+    assert run(*TRAIN, *patches, "--dry-run").exit_code == 0
 
 
 def test_findings_come_in_every_format(here: Path) -> None:
@@ -257,6 +291,9 @@ def test_eval_and_predict_tell_people_and_programs_the_same(here: Path) -> None:
     assert sum(map(sum, reported["confusion"])) == reported["images"] == 8
     text = run("eval", "run").output
     assert f"accuracy {100 * reported['accuracy']:.2f}%" in text
+    balanced, f1, error = (100 * reported[each] for each in ("balanced_accuracy", "macro_f1", "calibration_error"))
+    assert f"balanced accuracy {balanced:.2f}%  macro F1 {f1:.2f}%  calibration error {error:.2f}%" in text
+    assert sum(each["images"] for each in reported["reliability"]) == reported["images"]
     assert "true / predicted" in text
 
     found = json.loads(run("predict", "run", str(here / "data" / "test"), "--top", "1", "--format", "json").output)

@@ -406,7 +406,7 @@ def _data() -> Iterator[Situation]:
         (*dry, "flat.yaml", "--data", DATA, "--set-recipe", "resize=[9, 9]"),
         (*dry, "good.yaml", "--data", "folder:data/damaged", "--skip-bad"),
         (*dry, "good.yaml", "--data", "folder:data/dangling", "--skip-bad"),
-        ("train", "good.yaml", "--data", "folder:data/good", "--dry-run"),
+        ("train", "good.yaml", "--data", "cifar10:data/none", "--dry-run"),
         ("stats", "folder:data/damaged", "--skip-bad"),
         ("stats",),
         ("stats", DATA, "--input", "3x8"),

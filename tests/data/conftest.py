@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ Refused = Callable[..., Diagnostic]
 
 @pytest.fixture
 def opened() -> Open:
-    def run(text: str, skip_bad: bool = False, split: tuple[float, float] = (0.2, 0.2)) -> Data:
-        return open_data(text, input=(3, 32, 32), split=split, skip_bad=skip_bad)
+    def run(text: str, skip_bad: bool = False, split: tuple[float, float] = (0.2, 0.2), **options: Any) -> Data:
+        return open_data(text, input=(3, 32, 32), split=split, skip_bad=skip_bad, **options)
 
     return run
 

@@ -228,7 +228,7 @@ def test_what_is_no_image_is_a_bad_image_and_says_why(tmp_path: Path, capfd: pyt
             ("text.jpg", "not an image"),
             ("bomb.png", "more than 178956970 pixels"),
             ("large.png", "truncated"),
-            ("f.tif", "float pixels are not supported"),
+            ("f.tif", "its pixels are fractions, whose range is unknown"),
             ("none.jpg", "No such file"),
         ):
             with pytest.raises(BadImage) as error:

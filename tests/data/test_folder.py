@@ -13,7 +13,7 @@ import pytest
 
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data import Data, Split
-from resnet_spec.data.folder import split_of
+from resnet_spec.data.dividing import split_of
 from tests.data.conftest import Open, Refused, write_image
 
 
@@ -51,7 +51,8 @@ def test_train_is_what_torchvisions_image_folder_gives(tmp_path: Path, opened: O
         assert theirs.classes == list(data.classes)
         ours = {(str(tmp_path / split.name(i)), int(split.labels[i])) for i in range(len(split))}
         assert ours == set(theirs.samples)
-    assert (data.channels, data.size, data.notes) == (None, None, ())
+    assert (data.channels, data.size) == (None, None)
+    assert data.notes == ("files without the suffix of an image are not read: 1 `.txt`",)
     assert data.train is not None
     assert data.train.read(0).shape == (8, 6, 3)
 
@@ -63,21 +64,21 @@ def test_splits_but_train_may_be_missing(tmp_path: Path, opened: Open, word: str
     assert (len(names(data.train)), len(names(data.validation)), data.test) == (6, 6, None)
 
 
-def test_class_folders_are_cut_by_the_names_of_their_images(tmp_path: Path, opened: Open) -> None:
+def test_version_1_divides_by_each_name_alone(tmp_path: Path, opened: Open) -> None:
     flat(tmp_path)
-    before = every(opened(f"folder:{tmp_path}"))
+    before = every(opened(f"folder:{tmp_path}", version=1))
     assert set(Counter(before.values())) == {"train", "validation", "test"}
     assert len(before) == 40
     for number in range(100, 120):
         write_image(tmp_path / "dog" / f"{number}.png", number)
     (tmp_path / "cat" / "1.png").unlink()
-    after = every(opened(f"folder:{tmp_path}"))
+    after = every(opened(f"folder:{tmp_path}", version=1))
     assert {name: what for name, what in before.items() if name != "cat/1.png"}.items() <= after.items()
     moved = tmp_path / "elsewhere"
     moved.mkdir()
     for one in ("cat", "dog"):
         (tmp_path / one).rename(moved / one)
-    assert every(opened(f"folder:{moved}")) == after
+    assert every(opened(f"folder:{moved}", version=1)) == after
 
 
 def test_the_fractions_are_met_and_validation_never_moves_test() -> None:
@@ -164,7 +165,7 @@ def test_links_to_nothing_are_refused_or_left_out(tmp_path: Path, opened: Open, 
     assert "`cat/gone.png` (a broken link)" in found.message
     data = opened(f"folder:{tmp_path}", skip_bad=True)
     assert len(every(data)) == 6
-    assert "gone.png" in data.notes[0]
+    assert "gone.png" in data.notes[-1]
 
 
 def test_the_same_content_in_two_splits_or_classes_is_reported(tmp_path: Path, opened: Open) -> None:
@@ -234,8 +235,8 @@ def test_what_is_missing_is_reported(tmp_path: Path, opened: Open) -> None:
     assert data.classes == ("cat", "dog", "eel")
     assert data.test is None
     assert data.notes == (
-        "folders of `train` without images are not classes: `fox`",
         "`val` is the validation split; `valid` is not read",
+        "folders of `train` without images are not classes: `fox`",
         "`val` has no images of `eel`",
         "`test` has no class folders with images",
     )
@@ -249,7 +250,7 @@ def test_folders_without_classes_are_refused(tmp_path: Path, refused: Refused) -
     write_image(tmp_path / "cat" / "1.png")
     assert "only one class, `cat`" in refused(text).message
     write_image(tmp_path / "dog" / "1.png")
-    assert refused(text, split=(0.0, 0.999999)).code == "no-images"
+    assert refused(text, split=(0.0, 0.999999), version=1).code == "no-images"
 
 
 def test_splits_without_class_folders_are_refused(tmp_path: Path, refused: Refused) -> None:

@@ -61,6 +61,21 @@ def test_flat_validation_needs_a_list(tmp_path: Path, opened: Open, refused: Ref
     assert "ILSVRC2012_val_00000009.JPEG" in refused(f"imagenet:{tmp_path}").message
 
 
+def test_flat_validation_in_a_folder_of_any_name(tmp_path: Path, opened: Open, refused: Refused) -> None:
+    write(tmp_path, flat=True)
+    (tmp_path / "all").mkdir()
+    for path in (tmp_path / "val").iterdir():
+        path.rename(tmp_path / "all" / path.name)
+    (tmp_path / "all").rename(tmp_path / "val" / "all")
+    assert refused(f"imagenet:{tmp_path}").code == "flat-validation"
+    assert opened(f"imagenet:{tmp_path}", version=1).test is None
+    rows = [f"ILSVRC2012_val_{number:08},{one} 1 2 3 4 " for number, one in enumerate(WORDNET)]
+    (tmp_path / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *rows]))
+    test = opened(f"imagenet:{tmp_path}").test
+    assert test is not None
+    assert test.labels.tolist() == [0, 1, 2]
+
+
 def test_tiny_imagenet_is_read_too(tmp_path: Path, opened: Open) -> None:
     for number, one in enumerate(WORDNET):
         write_image(tmp_path / "train" / one / "images" / f"{one}_0.JPEG", number)

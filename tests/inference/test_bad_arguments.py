@@ -108,9 +108,9 @@ def test_what_both_functions_refuse(runs: dict[int, Result], images: Path, argum
 @pytest.mark.parametrize(
     ("arguments", "accepted"),
     [
-        ({"split": "val"}, "`train`, `validation` or `test`"),
-        ({"split": None}, "`train`, `validation` or `test`"),
-        ({"split": 1}, "`train`, `validation` or `test`"),
+        ({"split": "val"}, "`train`, `validation`, `test` or `all`"),
+        ({"split": True}, "`train`, `validation`, `test` or `all`"),
+        ({"split": 1}, "`train`, `validation`, `test` or `all`"),
         ({"workers": -1}, "0 or more"),
         ({"workers": "2"}, "0 or more"),
         ({"data": 5}, "folder:DIR"),
@@ -164,3 +164,43 @@ def test_a_path_that_no_file_has_is_refused(runs: dict[int, Result], path: str) 
     assert refused(lambda: evaluate(path)).code == "missing-file"
     if path != "/dev/null":
         assert refused(lambda: predict(runs[3].folder, path, device="cpu")).code == "missing-file"
+
+
+@pytest.mark.parametrize(
+    ("address", "message", "help"),
+    [
+        ("https://x.org/a.jpg", "https://x.org/a.jpg is an address", "`curl -LO https://x.org/a.jpg`"),
+        ("HTTP://x.org/a.jpg?b=c&d=e", "http://x.org/a.jpg?b=c&d=e is an address", "`curl -LO 'http://x.org/a.jpg?b=c&d=e'`"),
+        (Path("https://x.org/a.jpg"), "https://x.org/a.jpg is an address", "`curl -LO https://x.org/a.jpg`"),
+        ("s3://bucket/a.jpg", "s3://bucket/a.jpg is an address", "download the image first, and name the file"),
+        ("file:///tmp/a%20b.jpg", "a path is expected here", "write /tmp/a b.jpg"),
+    ],
+)
+def test_an_address_is_answered_with_what_to_do(
+    runs: dict[int, Result], images: Path, address: str | Path, message: str, help: str
+) -> None:
+    for given in (address, [images, address]):
+        with pytest.raises(ArgumentError) as caught:
+            predict(runs[3].folder, given, device="cpu")
+        (finding,) = caught.value.diagnostics
+        assert finding.code == "missing-file"
+        assert finding.message.startswith(message)
+        assert finding.help.endswith(help)
+
+
+def test_an_address_of_weights_is_not_opened(images: Path) -> None:
+    for attempt in (lambda: predict("https://x.org/w.safetensors", images), lambda: evaluate("https://x.org/w.safetensors")):
+        with pytest.raises(ArgumentError) as caught:
+            attempt()
+        assert "downloads nothing" in caught.value.diagnostics[0].message
+        assert caught.value.diagnostics[0].help.startswith("download the weights first")
+
+
+def test_a_file_that_is_called_like_an_address_is_read(
+    runs: dict[int, Result], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "https:").mkdir()
+    (tmp_path / "https:" / "a.png").write_bytes((images / "color.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    (found,) = predict(runs[3].folder.resolve(), "https://a.png", device="cpu")
+    assert found.problem == ""

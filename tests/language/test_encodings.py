@@ -40,9 +40,7 @@ def test_the_command_converts_the_file_to_the_text_that_was_meant(encoding: str,
     assert meant.encode(encoding).decode(words[2]).lstrip("\ufeff") == meant
 
 
-@pytest.mark.parametrize(
-    "data", [b"\xff", b"\x80\x81\x00", b"spec: 1\nname: \xc3\x28\xa0\xa1\xe2\x28\xa1\n" * 3, b"a\x00\x01\xff"]
-)
+@pytest.mark.parametrize("data", [b"\xff", b"\x80\x81\x00", b"name: \xc3\x28\xa0\xa1\xe2\x28\xa1\n" * 3, b"a\x00\x01\xff"])
 def test_without_an_idea_nothing_is_guessed(data: bytes) -> None:
     with pytest.raises(SpecError) as error:
         decode(data, "x.yaml")

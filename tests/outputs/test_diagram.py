@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar, Literal, get_args
@@ -179,7 +180,8 @@ def test_without_any_renderer_there_is_a_message_and_the_dot_file(tmp_path: Path
 
 
 def test_a_path_that_cannot_be_written_is_an_error_without_a_traceback(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "resnet_spec", "draw", "resnet18", "-o", str(tmp_path / "absent" / "picture.svg")]
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "resnet_spec", "draw", "resnet18", "-o", str(tmp_path / "file" / "picture.svg")]
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     assert ran.returncode == 2
     assert "Traceback" not in ran.stderr
@@ -353,6 +355,108 @@ def test_memory_is_in_the_units_of_the_tables_and_the_title_explains_it() -> Non
 def test_blocks_that_differ_only_in_how_often_they_drop_are_drawn_once() -> None:
     style = Style(detail="block")
     assert boxes_of(str(ZOO / "resnet50_drop_path.yaml"), style) == boxes_of("resnet50", style)
+
+
+BROKEN_LATER = "spec: 1\nextends: resnet50\nstages: {layer3: {block: {project: false}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "direction", "insets"),
+    [
+        ("resnet50", "down", ["4 blocks, such as layer1.0", "12 blocks, such as layer1.1"]),
+        ("resnet50", "right", ["4 blocks, such as layer1.0", "12 blocks, such as layer1.1"]),
+        (BROKEN, "right", ["layer1.0"]),
+        (BROKEN_LATER, "right", ["2 blocks, such as layer1.0", "5 blocks, such as layer1.1", "layer3.0"]),
+    ],
+)
+def test_the_network_comes_first_and_its_insets_are_in_order(
+    spec: str, direction: Literal["down", "right"], insets: list[str]
+) -> None:
+    axis = "x" if direction == "down" else "y"
+    texts = ElementTree.fromstring(resnet_spec.draw(spec, direction=direction)).iter(SVG + "text")
+    places = {text.text: float(text.attrib[axis]) for text in texts}
+    ordered = [places["input"], *(places[f"bottleneck: {inset}"] for inset in insets)]
+    assert ordered == sorted(ordered)
+
+
+def boxes(dot: str) -> dict[str, tuple[list[str], str]]:
+    """The boxes by their first lines: all of their lines, and their color; the first of several with the same first line."""
+    found = re.findall(r'^\t+n\d+ \[label="?(.*?)"? fillcolor="(#\w+)"', dot, re.MULTILINE)
+    return {lines.split("\\n")[0]: (lines.split("\\n"), color) for lines, color in reversed(found)}
+
+
+HEAT = ["#fff7ec", "#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59", "#ef6548", "#d7301f", "#990000"]
+
+
+@pytest.mark.parametrize(("heat", "unit"), [("params", "parameters"), ("macs", "multiply-adds"), ("memory", "B")])
+@pytest.mark.parametrize("detail", ["stage", "block"])
+def test_heat_compares_the_boxes_that_are_drawn(
+    heat: Literal["params", "macs", "memory"], unit: str, detail: Literal["stage", "block"]
+) -> None:
+    sized = resnet_spec.analyze("resnet18").sized
+
+    def cost(name: str) -> int:
+        at = [at for at, node in enumerate(sized.graph.nodes) if node.name == name or node.name.startswith(f"{name}.")]
+        match heat:
+            case "params":
+                return sum(sized.costs[position].params for position in at)
+            case "macs":
+                return sum(sized.costs[position].macs for position in at)
+            case "memory":
+                return sum(prod(sized.shapes[position]) for position in at)
+
+    drawn = boxes(dot_of("resnet18", Style(detail=detail, heat=heat, show=frozenset({"shapes"}))))
+    if detail == "stage":
+        whole = {f"layer{stage}": f"layer{stage}: 2 × basic{', /2' if stage > 1 else ''}" for stage in (1, 2, 3, 4)}  # noqa: RUF001
+        highest = max(map(cost, whole))
+    else:
+        whole = {"layer1.0": "basic", "layer2.0": "0: basic, /2", "layer2.1": "1: basic"}
+        highest = max(cost(f"layer{stage}.{block}") for stage in (1, 2, 3, 4) for block in (0, 1))
+    for name, title in {**whole, "conv1": "conv1: conv 7x7, 64, /2", "fc": "fc: linear"}.items():
+        lines, color = drawn[title]
+        assert color == HEAT[min(7, int(8 * (cost(name) / highest) ** 0.5))], name
+        assert lines[-1].endswith(unit)
+        assert len(lines) == 3  # the shape, which is shown, and what the color shows
+
+
+def test_a_box_of_several_blocks_is_as_hot_as_all_of_them() -> None:
+    dot = dot_of("plain34", Style(detail="block", heat="params"))
+    drawn = boxes(dot)
+    (hottest,) = [title for title, (_, color) in drawn.items() if color == HEAT[-1]]
+    counted = {title: lines[-1] for title, (lines, _) in drawn.items()}
+    assert hottest.startswith("1-2: 2 ")
+    assert counted[hottest] == "9.44M parameters"  # two of 2 * 512 * 512 * 9 weights
+
+
+def test_every_box_prints_what_its_color_shows_unless_it_prints_nothing() -> None:
+    drawn = boxes(dot_of("resnet18", Style(detail="op", heat="memory", show=frozenset({"shapes"}))))
+    assert drawn["bn1: batch_norm"][0] == ["bn1: batch_norm", "3.1 MiB"]
+    assert drawn["relu"][0][-1].endswith("B")
+    assert drawn["fc: linear"][0] == ["fc: linear", "1000", "3.9 KiB"]
+    assert boxes(dot_of("resnet18", Style(heat="params")))["bn1: batch_norm"][0] == ["bn1: batch_norm", "128 parameters"]
+    silent = boxes(dot_of("resnet18", Style(heat="params", show=frozenset())))
+    assert all(len(lines) == 1 for title, (lines, _) in silent.items() if title != "input")
+
+
+def test_the_title_says_what_the_colors_show() -> None:
+    assert "\\nthe darker, the more multiply-adds in a box\\n" in dot_of("resnet18", Style(heat="macs"))
+    assert "the darker, the more bytes in a box" in dot_of("resnet18", Style(heat="memory"))
+
+
+def test_a_block_of_a_network_is_drawn_as_the_block_of_the_library() -> None:
+    """But for its title, and the names in the tooltips."""
+
+    def picture(svg: str) -> list[str | None]:
+        texts = [text.text for text in ElementTree.fromstring(svg).iter(SVG + "text") if text.attrib["font-size"] == "11.00"]
+        return [*texts, ElementTree.fromstring(svg).attrib["height"]]
+
+    alone = resnet_spec.draw("resnet50", block="layer2.0", title=False)
+    library = resnet_spec.draw("block:bottleneck", input="256x56x56", set=["width=128", "stride=2"], title=False)
+    assert picture(alone) == picture(library)
+    assert "layer2.0.conv1: conv2d" in alone
+    with pytest.raises(resnet_spec.ArgumentError) as caught:
+        resnet_spec.draw("resnet50", block="basic")
+    assert caught.value.diagnostics[0].code == "unknown-block"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

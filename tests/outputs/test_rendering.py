@@ -134,6 +134,30 @@ def test_without_pygraphviz_the_program_runs_within_the_same_limits(monkeypatch:
         render_picture(replace(picture, crossings=10**9), "svg")
 
 
+NEWER = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><element-of-the-future/><cachedir>{folder}</cachedir></fontconfig>
+"""
+RENDER = "from pygraphviz import AGraph; AGraph(string='digraph {a}').draw(format='svg', prog='dot')"
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_warnings_about_newer_files_of_fonts_are_not_shown(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "fonts.conf"
+    path.write_text(NEWER.format(folder=tmp_path), encoding="utf-8")
+    environment = {**os.environ, "FONTCONFIG_FILE": str(path), "PYTHONUNBUFFERED": "1"}
+    output = tmp_path / f"x.{form}"
+
+    def errors(*command: str) -> str:
+        return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=True).stderr
+
+    assert "Fontconfig warning: " in errors("-c", RENDER)  # what pygraphviz alone writes
+    shown = errors("-m", "resnet_spec", "draw", "resnet18", "-o", str(output))
+    assert "Fontconfig warning: " not in shown
+    assert shown.endswith(f"wrote {output}: 30 boxes\n")
+
+
 def children(parent: int) -> list[int]:
     """The processes that a process has started, on Linux."""
     return [int(each) for each in Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()]

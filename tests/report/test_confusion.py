@@ -28,6 +28,8 @@ def test_figures_of_a_confusion_are_those_of_numpy(lists: list[list[int]]) -> No
     np.testing.assert_equal(matrix.accuracy, accuracy)
     for i in range(len(lists)):
         np.testing.assert_equal([matrix.recall(i), matrix.precision(i), matrix.f1(i)], [recall[i], precision[i], f1[i]])
+    means = [float(np.mean(each[~np.isnan(each)])) if counts.any() else np.nan for each in (recall, f1)]
+    np.testing.assert_allclose([matrix.balanced_accuracy, matrix.macro_f1], means)
     mistakes = matrix.mistakes(3)
     wrong = counts - np.diag(diagonal)
     assert [n for _, _, n in mistakes] == sorted(wrong[wrong > 0].tolist(), reverse=True)[:3]

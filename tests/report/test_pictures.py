@@ -10,12 +10,15 @@ import pytest
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.report import pictures
+from resnet_spec.report.page_budget import Page
 from resnet_spec.report.pictures import FinalScores, FinishedRun, report_of, write_pictures
 from tests.report.examples import a_confusion, a_run, numbered, timings
 
 CLASSES = numbered(30)
 ROWS = a_run(3)
 SCORES = FinalScores(True, 0.5, 0.875, 0.99, a_confusion(CLASSES))
+BALANCED = f"{100 * SCORES.confusion.balanced_accuracy:.2f}%"
+F1 = f"{100 * SCORES.confusion.macro_f1:.2f}%"
 RUN = FinishedRun(
     name="net",
     params=1234567,
@@ -43,7 +46,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: pictures take time, and have tests of their own."""
     monkeypatch.setattr(pictures, "draw_curves", lambda *_: b"curves")
     monkeypatch.setattr(pictures, "draw_confusion", lambda *_: b"confusion")
-    monkeypatch.setattr(pictures, "html_report", lambda report: f"<html>{report.name}\udcff</html>")
+    monkeypatch.setattr(pictures, "write_page", lambda report, read: Page(f"<html>{report.name}\udcff</html>"))
 
 
 def test_every_file_is_written(tmp_path: Path) -> None:
@@ -72,6 +75,7 @@ def test_the_page_has_what_is_known() -> None:
         ("weights", "epoch 2, the best on the validation images"),
         ("validation accuracy", f"{100 * (ROWS[1].validation_accuracy or 0):.2f}%"),
         *(("test accuracy", "87.50%"), ("test loss", "0.5000"), ("test top-5", "99.00%")),
+        *(("test balanced accuracy", BALANCED), ("test macro F1", F1)),
     )
     assert (page.test_accuracy, page.confusion_of) == (0.875, "test images, epoch 2, the best on the validation images")
     assert page.notes == ("a note", "skipped: a.png: the file is empty")
@@ -81,6 +85,9 @@ def test_the_page_has_what_is_known() -> None:
 def test_what_is_not_known_is_left_out() -> None:
     page = report_of(replace(RUN, macs=None, fingerprint="", best_epoch=0, scores=replace(SCORES, is_test=False, top5=None)))
     assert [label for label, _ in page.network] == ["input", "parameters"]
-    assert page.results == (("weights", "the last epoch"),)
+    assert page.results == (
+        ("weights", "the last epoch"),
+        *(("validation balanced accuracy", BALANCED), ("validation macro F1", F1)),
+    )
     assert (page.test_accuracy, page.confusion_of) == (None, "validation images, the last epoch")
     assert report_of(replace(RUN, scores=None)).confusion is None

@@ -4,7 +4,8 @@ KIND is `none`, `sigkill`, `sigterm` or `sigint` (at step AT), or one of the bou
 durable write: `open`, `half`, `fsync`, `replace`, at which the process is killed. `group` is a SIGTERM, `terminal` a SIGINT,
 to this process and those that read its images, as Slurm and a terminal send them. `hold-step` and `hold-write` pause it, at
 step AT or in the middle of the AT-th checkpoint: it makes FOLDER.held, and continues once that is removed. `hold-workers` is
-`hold-step` with processes that read images.
+`hold-step` with processes that read images. `folder` is `sigkill` in a run of a folder of images, with weights of classes, a
+moving average and early stopping.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 import resnet_spec
 from resnet_spec.training import checkpoints, session
@@ -54,14 +58,41 @@ augment: {random_crop: {padding: 1}, random_horizontal_flip: 0.5, random_erasing
 save: {steps: 4, keep: 2}
 """
 READ_BY_WORKERS = RECIPE.replace("random_crop", "random_rotation: 20, random_crop")
+OF_FOLDER = """
+recipe: 1
+name: folder
+epochs: 30
+batch_size: 10
+accumulate: 2
+optimizer: {op: AdamW, lr: 0.002}
+class_weights: balanced
+label_smoothing: 0.1
+resize: [12, 12]
+split: {validation: 0.25, test: 0.2}
+ema: {decay: 0.7, every: 2}
+early_stopping: {patience: 2}
+augment: {random_horizontal_flip: 0.5, random_crop: {padding: 1}, mixup: 0.2}
+save: {steps: 3, keep: 2}
+"""
 DATA = "synthetic:classes=4,size=12,train=100,validation=30,test=30"  # 7 steps an epoch, the last of 4 images
 STEPS = 21
 
 
-def begin(folder: Path, on_step: Callable[[int], None] = lambda step: None, recipe: str = RECIPE) -> None:
+def begin(folder: Path, on_step: Callable[[int], None] = lambda step: None, recipe: str = RECIPE, data: str = DATA) -> None:
     """Run from the start. Raises Interrupted as `train` does."""
     console = Console(lambda line: None, lambda epoch, step, *_: on_step(step), lambda row, timing, epochs: None)
-    resnet_spec.train(SPEC, recipe, DATA, out=folder, device="cpu", console=console, stop=Stop())
+    resnet_spec.train(SPEC, recipe, data, out=folder, device="cpu", console=console, stop=Stop())
+
+
+def write_images(root: Path) -> str:
+    """A folder of images of noise with many images of one class and few of another; the `--data` argument for it."""
+    random = np.random.default_rng(7)
+    for label, (name, count) in enumerate({"ant": 30, "bee": 14, "cat": 9, "dog": 4}.items()):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(40 * label, 40 * label + 120, (14 + number % 3, 15, 3), np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{name} {number}.png")
+    return f"folder:{root}"
 
 
 def go_on(folder: Path) -> None:
@@ -135,6 +166,8 @@ def main() -> None:
     groups = {"group": signal.SIGTERM, "terminal": signal.SIGINT}
 
     def on_step(step: int) -> None:
+        if kind == "folder" and step == at:
+            os.kill(os.getpid(), signal.SIGKILL)
         if kind in signals and step == at:
             os.kill(os.getpid(), signals[kind])
         if kind in ("hold-step", "hold-workers") and step == at:
@@ -149,7 +182,10 @@ def main() -> None:
     if kind == "hold-write":
         _hold_at_write(folder, at)
     try:
-        begin(folder, on_step, READ_BY_WORKERS if kind in (*groups, "hold-workers") else RECIPE)
+        if kind == "folder":
+            begin(folder, on_step, OF_FOLDER, f"folder:{folder.parent / 'images'}")
+        else:
+            begin(folder, on_step, READ_BY_WORKERS if kind in (*groups, "hold-workers") else RECIPE)
     except Interrupted:
         sys.exit(130)
 

@@ -510,8 +510,8 @@ def test_a_recipe_that_is_not_there_is_reported() -> None:
 
 
 def test_a_spec_without_a_recipe_asks_for_one_where_data_are_real(tmp_path: Path) -> None:
-    data = write_folder(tmp_path / "data")
-    assert refused(lambda: resnet_spec.train(SPEC, None, data, out=tmp_path / "run", device="cpu")).code == "missing-recipe"
+    found = refused(lambda: resnet_spec.train(SPEC, None, f"cifar10:{tmp_path}", out=tmp_path / "run", device="cpu"))
+    assert found.code == "missing-recipe"
 
 
 def test_images_of_a_size_that_the_network_does_not_take_are_refused() -> None:

@@ -13,16 +13,18 @@ from PIL import Image
 
 from resnet_spec._system import machine as machine_module
 from resnet_spec.data import Data, Split
+from resnet_spec.data.dataset import make_split
 from resnet_spec.data.folder import open_folder
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.training import feeding
 from resnet_spec.training.batches import Batch
 from resnet_spec.training.feeding import Feeds, Machine, feed
+from resnet_spec.training.held_out import list_held_out
 from resnet_spec.training.images import prepare
 from resnet_spec.training.randomness import order
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.sources import HeldImages, StreamedImages
-from resnet_spec.training.splits import subset, with_held_out
+from resnet_spec.training.splits import note_nothing_held_out, subset, with_held_out
 from resnet_spec.training.world import World
 from tests.data.conftest import noise
 from tests.training.small import data, from_files, in_memory, machine, one_by_one, recipe
@@ -252,10 +254,41 @@ def test_nothing_is_held_out_where_there_is_a_validation_split_or_none_is_wanted
         assert with_held_out(whole, part, 0) is whole
 
 
-@pytest.mark.parametrize(("count", "part"), [(1, 0.5), (10, 0.01), (10, 0.99)])
-def test_a_split_without_images_is_refused(count: int, part: float) -> None:
+@pytest.mark.parametrize(
+    ("count", "part", "version"), [(1, 0.5, 1), (10, 0.01, 1), (10, 0.99, 1), (1, 0.5, 2), (10, 0.01, 2), (7, 0.1, 2)]
+)
+def test_a_split_without_images_is_refused(count: int, part: float, version: int) -> None:
+    """Version 2 of the rules always leaves images to train on, since each class keeps one."""
     with pytest.raises(ValueError, match="leaves a split without any"):
-        with_held_out(data(in_memory(count)), part, 0)
+        with_held_out(data(in_memory(count)), part, 0, version)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_rule_is_recorded_with_what_it_held_out(version: int) -> None:
+    found = with_held_out(data(in_memory(40)), 0.25, 0, version)
+    assert (found.version, found.divided) == (version, ("validation",))
+    assert list(list_held_out(found)) == ["validation"]
+    assert found.validation is not None
+    names = [found.validation.name(i) for i in range(len(found.validation))]
+    assert dict(list_held_out(found)["validation"]) == dict.fromkeys(names)
+
+
+def test_each_class_has_its_share_of_what_is_held_out() -> None:
+    pixels = np.zeros((66, 4, 4, 3), np.uint8)
+    labels = np.repeat([0, 1, 2], [40, 24, 2])
+    split = make_split(pixels, labels, "train")
+    found = with_held_out(replace(data(split), classes=("cat", "dog", "eel")), 0.25, 0)
+    assert found.train is not None
+    assert found.validation is not None
+    assert np.bincount(found.validation.labels).tolist() == [10, 6]
+    assert np.bincount(found.train.labels).tolist() == [30, 18, 2]
+    assert found.notes == ("too few images of a class to hold out 0.25 of them: `eel`",)
+
+
+def test_that_nothing_is_held_out_is_reported() -> None:
+    assert "nothing is held out" in note_nothing_held_out(data(in_memory(8))).notes[0]
+    assert note_nothing_held_out(data(in_memory(8), in_memory(4))).notes == ()
+    assert note_nothing_held_out(with_held_out(data(in_memory(40)), 0.25, 0)).notes == ()
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------------

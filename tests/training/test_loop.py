@@ -18,9 +18,11 @@ from resnet_spec import build
 from resnet_spec.report.record import EpochRow
 from resnet_spec.training import loop as loops
 from resnet_spec.training.divergence import first_not_finite
+from resnet_spec.training.loop import Loop
 from resnet_spec.training.progress import epochs_without_growth
 from resnet_spec.training.randomness import Purpose, order, seed_of
 from resnet_spec.training.session import Session
+from resnet_spec.training.stop import Stop
 from tests.training.tiny import DATA, SPEC, Ear, loop_of, ready, refused, write_folder
 
 pytestmark = pytest.mark.torch
@@ -65,6 +67,27 @@ def test_ten_steps_are_those_of_a_plain_loop_to_the_bit(smoothing: float, clip: 
     assert len(losses) == 10
     assert ear.losses == losses
     assert_equal(session.subject.module, other)
+
+
+@pytest.mark.parametrize("own_labels", [False, True])
+def test_mixed_images_are_counted_by_the_class_with_the_larger_share(own_labels: bool) -> None:
+    """Runs of version 0.1.0 go on counting an image's own label, of which little may be left."""
+    session = ready(epochs=1, augment={"cutmix": 1.0})
+    feeds, module = session.feeds, copy.deepcopy(session.subject.module).train()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    right = 0
+    for number, (batch,) in enumerate(feeds.training.epoch(0)):
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * number / 4)) / 2
+        optimizer.zero_grad()
+        outputs = module(batch.images)
+        F.cross_entropy(outputs, batch.targets).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        counted = batch.labels.tolist() if own_labels else [row.index(max(row)) for row in batch.targets.tolist()]
+        right += sum(guess == label for guess, label in zip(outputs.argmax(1).tolist(), counted, strict=True))
+    ear = Ear()
+    parts = (feeds.training, feeds.validation, None)
+    Loop(session.subject.module, session.recipe, *parts, ear, session.machine.world, Stop(), own_labels=own_labels).run()
+    assert ear.rows[0].train_accuracy == right / 80
 
 
 def test_an_epochs_row_is_the_mean_over_its_images() -> None:

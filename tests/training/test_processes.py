@@ -6,6 +6,7 @@ what is refused before the first step is tested in this process, as one of two.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -41,8 +42,9 @@ name: together
 epochs: 25
 batch_size: 40
 accumulate: 2
-optimizer: {op: SGD, lr: 0.02, momentum: 0.9}
+optimizer: {op: SGD, lr: 0.005, momentum: 0.9}
 schedule: cosine
+class_weights: {disc: 1.4, cross: 0.6}
 augment: {random_crop: {padding: 1}, random_horizontal_flip: 0.5, random_erasing: {p: 0.3}, mixup: 0.2, cutmix: 1.0}
 save: {steps: 3}
 """
@@ -125,7 +127,13 @@ def test_two_processes_evaluate_every_image_once(two: Path) -> None:
     """The same weights: counts of one process and of two are equal, to the image."""
     report = json.loads(alone("eval", str(two), "--format", "json"))
     results = json.loads((two / "results.json").read_text(encoding="utf-8"))
+    with (two / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        files = [row["file"] for row in csv.DictReader(file)]
+    assert files == [f"image {i} of {split}" for split, count in (("validation", 37), ("test", 30)) for i in range(count)]
     assert report["images"] == 30
+    assert report["balanced_accuracy"] == pytest.approx(results["test_balanced_accuracy"])
+    assert report["macro_f1"] == pytest.approx(results["test_macro_f1"])
+    assert report["calibration_error"] == pytest.approx(results["test_calibration_error"], abs=1e-4)
     assert report["accuracy"] == results["test_accuracy"]
 
 

@@ -30,10 +30,8 @@ def repaired(text: str) -> Recipe:
         try:
             return read_recipe(text)
         except RecipeError as error:
-            fixes = [finding.fixes[0] for finding in error.diagnostics if finding.fixes]
-            assert fixes, [finding.message for finding in error.diagnostics]
-            (source,) = {edit.span.source for edit in fixes[0].edits}
-            text = apply_edits(source, fixes[0].edits)
+            fix = next(finding.fixes[0] for finding in error.diagnostics if finding.fixes)
+            text = apply_edits(fix.edits[0].span.source, fix.edits)
     raise AssertionError(text)
 
 

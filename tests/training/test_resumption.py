@@ -19,13 +19,14 @@ from torch import nn
 import resnet_spec
 from resnet_spec import build
 from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.report.record import read_rows
 from resnet_spec.training import checkpoints, feeding, runs, session
 from resnet_spec.training.console import Console
 from tests.training import drill, tiny
 
 pytestmark = [pytest.mark.torch, pytest.mark.training]
 ROOT = Path(__file__).parents[2]
-FILES = ("last.safetensors", "best.safetensors", "metrics.jsonl", "metrics.csv", "results.json")
+FILES = ("last.safetensors", "best.safetensors", "metrics.jsonl", "metrics.csv", "results.json", "predictions.csv")
 SIGNALS = {"sigkill": -9, "sigterm": 130, "sigint": 130}
 BOUNDARIES = ("open", "half", "fsync", "replace")
 
@@ -132,6 +133,26 @@ def drills(count: int, seed: int) -> list[tuple[str, int]]:
 def test_drill(whole: Path, tmp_path: Path, kind: str, at: int) -> None:
     assert killed(tmp_path / "run", kind, at) == SIGNALS.get(kind, -9)
     assert_ends_as(whole, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def of_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a folder with weights of classes, a moving average and early stopping; the images are next to it."""
+    folder = tmp_path_factory.mktemp("folder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "write_pictures", lambda *_: None)
+        drill.begin(folder / "whole", recipe=drill.OF_FOLDER, data=drill.write_images(folder / "images"))
+    return folder / "whole"
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("at", [8, *(pytest.param(step, marks=pytest.mark.drill) for step in (1, 3, 13, 17))])
+def test_a_killed_run_of_a_folder_ends_as_a_whole_one(of_folder: Path, at: int) -> None:
+    epochs = [row.epoch for row in read_rows((of_folder / "metrics.jsonl").read_text(encoding="utf-8"))]
+    assert 3 < epochs[-1] < 30  # it stopped early
+    folder = of_folder.with_name(f"killed-{at}")
+    assert killed(folder, "folder", at) == -9
+    assert_ends_as(of_folder, folder)
 
 
 @pytest.mark.subprocess

@@ -204,7 +204,7 @@ def test_weights_of_a_network_that_computes_something_else_are_taken_and_that_is
 
 FILES = {
     *("run.json", "spec.yaml", "recipe.yaml", "environment.json", "results.json"),
-    *("metrics.jsonl", "metrics.csv", "timing.csv", "per_class.csv"),
+    *("metrics.jsonl", "metrics.csv", "timing.csv", "per_class.csv", "predictions.csv"),
     *("curves.svg", "curves.png", "confusion.svg", "confusion.png", "confusion.csv", "diagram.svg", "report.html"),
     *("best.safetensors", "last.safetensors", "checkpoints"),
 }
@@ -259,6 +259,45 @@ def test_results_are_those_of_the_best_weights_on_the_test_images(finished: Resu
         lines = list(csv.reader(file))[1:]
     assert sum(int(line[i + 1]) for i, line in enumerate(lines)) == round(finished.test.accuracy * 30)
     assert sum(int(cell) for line in lines for cell in line[1:]) == 30
+
+
+def test_the_predictions_of_a_run_are_those_of_its_results(finished: Result) -> None:
+    results = json.loads((finished.folder / "results.json").read_text(encoding="utf-8"))
+    with (finished.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["split"] for row in rows] == ["validation"] * 24 + ["test"] * 30
+    assert rows[0]["file"] == "image 0 of validation"
+    shares = [[float(row[f"probability of {name}"]) for name in finished.classes] for row in rows]
+    assert all(sum(row) == pytest.approx(1, abs=1e-5) for row in shares)
+    assert [row["prediction"] for row in rows] == [finished.classes[row.index(max(row))] for row in shares]
+    for split, key in (("validation", "best_validation_accuracy"), ("test", "test_accuracy")):
+        right = [row["class"] == row["prediction"] for row in rows if row["split"] == split]
+        assert sum(right) / len(right) == results[key]
+    scores = {"validation": finished.validation, "test": finished.test}
+    for split, each in scores.items():
+        assert each is not None
+        recalls = [row[i] / sum(row) for i, row in enumerate(each.confusion) if sum(row)]
+        assert results[f"{split}_balanced_accuracy"] == pytest.approx(sum(recalls) / len(recalls))
+        assert results[f"{split}_macro_f1"] == each.macro_f1
+        assert results[f"{split}_calibration_error"] == each.calibration_error
+    assert finished.test_balanced_accuracy == results["test_balanced_accuracy"]
+    assert finished.test_macro_f1 == results["test_macro_f1"]
+
+
+def test_the_page_of_a_run_has_pictures_of_its_mistakes(finished: Result) -> None:
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
+    assert finished.test is not None
+    wrong = round(30 * (1 - finished.test.accuracy))
+    assert page.count("data:image/png;base64") >= wrong > 0
+    assert "no picture" not in page
+
+
+@pytest.mark.usefixtures("plain")
+def test_the_accuracy_of_mixed_images_is_reported_as_such(tmp_path: Path) -> None:
+    lines: list[str] = []
+    console = Console(lines.append, lambda *step: None, lambda *row: None)
+    resnet_spec.train(SPEC, recipe(epochs=1, augment={"mixup": 0.4}), DATA, out=tmp_path / "run", device="cpu", console=console)
+    assert [line for line in lines if "mixed images" in line]
 
 
 def test_pictures_can_be_read(finished: Result) -> None:

@@ -10,9 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnet_spec.data.preparation import Preparation
+from resnet_spec.report.predictions import Predicted
 from resnet_spec.training.batches import EvaluationBatches
 from resnet_spec.training.reading import ImageReader, Skipped
 from resnet_spec.training.scoring import Interrupted, Scores, evaluating, score
@@ -60,6 +62,52 @@ def test_scores_are_those_of_numpy(count: int, classes: int, batch_size: int) ->
     best = np.argsort(-outputs, axis=1)[:, :5]
     top5 = (best == labels[:, None]).any(axis=1).sum() / count
     assert scores.top5 == (top5 if classes > 5 else None)
+    assert scores.calibration_error == pytest.approx(calibration_error(shares, labels), abs=1e-6)
+    assert sum(scores.reliability.images) == count
+
+
+def calibration_error(shares: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Equation 3 of Guo et al. 2017: the gaps of 15 bins, ((m - 1) / 15, m / 15], weighted by their images."""
+    confidence, right = shares.max(axis=1), shares.argmax(axis=1) == labels
+    gaps = []
+    for m in range(1, 16):
+        inside = (confidence > (m - 1) / 15) & (confidence <= m / 15)
+        if inside.any():
+            gaps.append(inside.sum() / len(labels) * abs(right[inside].mean() - confidence[inside].mean()))
+    return float(sum(gaps))
+
+
+class Says(nn.Module):
+    """A network whose outputs are the logarithms of given probabilities of two classes."""
+
+    def __init__(self, probabilities: list[float]) -> None:
+        super().__init__()
+        self.rows = torch.tensor([[p, 1 - p] for p in probabilities]).log()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows[: len(x)]
+
+
+def test_a_network_that_is_right_as_often_as_it_says_is_calibrated() -> None:
+    found = replace(batches(10, 2, 10), labels=np.array([0, 0, 0, 0, 1, 0, 0, 0, 1, 1]))
+    assert scored(Says([0.8] * 5 + [0.6] * 5), found, 2).calibration_error == pytest.approx(0, abs=1e-6)
+    sure = scored(Says([0.999999] * 10), found, 2)
+    assert sure.calibration_error == pytest.approx(0.3, abs=1e-5)
+    assert [row["images"] for row in sure.reliability.rows()] == [10]
+    assert sure.reliability.rows()[0]["accuracy"] == 0.7
+
+
+def test_what_is_predicted_for_each_image_is_given_in_order() -> None:
+    module, found = network(3), batches(23, 3, 4)
+    kept: list[Predicted] = []
+    scores = score(module, found, 3, CPU, "fp32", World(), keep=kept.append)
+    assert np.concatenate([each.indices for each in kept]).tolist() == list(range(23))
+    labels, predictions = (np.concatenate([getattr(each, name) for each in kept]) for name in ("labels", "predictions"))
+    probabilities = np.concatenate([each.probabilities for each in kept])
+    assert labels.tolist() == found.labels.tolist()
+    assert predictions.tolist() == probabilities.argmax(axis=1).tolist()
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(23), abs=1e-5)
+    assert (predictions == labels).mean() == pytest.approx(scores.accuracy)
 
 
 def test_batches_of_any_size_give_the_same_counts() -> None:

@@ -4,9 +4,16 @@
 `recipe.schema.json`. `Recipe` keeps the place of every value, for errors that are only found later.
 """
 
-from resnet_spec.training.recipe.changes import OVERFIT_EPOCHS, reduce_to_one_batch, settle_precision
+from resnet_spec.training.recipe.changes import (
+    OVERFIT_EPOCHS,
+    follow_input,
+    reduce_to_one_batch,
+    set_epochs,
+    settle_precision,
+)
 from resnet_spec.training.recipe.model import (
     Augment,
+    ClassWeights,
     Interpolation,
     Precision,
     Recipe,
@@ -21,6 +28,7 @@ from resnet_spec.training.recipe.reader import read_recipe, read_recipe_source
 __all__ = [
     "OVERFIT_EPOCHS",
     "Augment",
+    "ClassWeights",
     "Interpolation",
     "Precision",
     "Recipe",
@@ -29,8 +37,10 @@ __all__ = [
     "Statistic",
     "Unit",
     "Warmup",
+    "follow_input",
     "read_recipe",
     "read_recipe_source",
     "reduce_to_one_batch",
+    "set_epochs",
     "settle_precision",
 ]

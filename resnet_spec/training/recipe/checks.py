@@ -22,9 +22,31 @@ def find_contradictions(recipe: Recipe) -> Iterator[Diagnostic]:
     yield from _batch(recipe)
     yield from _splits(recipe)
     yield from _augment(recipe)
+    yield from _levels(recipe)
     if isinstance(recipe.std, tuple) and not all(value > 0 for value in recipe.std):
         help = "to divide by nothing, write 1, or `std: none`"
         yield Diagnostic("recipe-normalize", "a standard deviation is above 0", recipe.place("normalize", "std"), help=help)
+
+
+def _levels(recipe: Recipe) -> Iterator[Diagnostic]:
+    if isinstance(recipe.levels, tuple) and recipe.levels[0] >= recipe.levels[1]:
+        least, most = recipe.levels
+        swapped = f"write the smaller value first: `levels: [{most:g}, {least:g}]`"
+        message = "the first of the levels, which becomes black, is not below the second"
+        help = swapped if most < least else "for example `levels: data`"
+        yield Diagnostic("recipe-levels", message, recipe.place("levels"), help=help)
+
+
+def find_unmeasurable(recipe: Recipe) -> Iterator[Diagnostic]:
+    """A finding where the recipe depends on a figure that it makes meaningless.
+
+    Of mixed images, a part belongs to another class, so their training error stays high however well a network has learned.
+    """
+    if recipe.warmup is not None and recipe.warmup.until is not None and recipe.augment.mixes:
+        mixing = " and ".join(f"`{name}`" for name in ("mixup", "cutmix") if getattr(recipe.augment, name))
+        message = f"`until_train_error` needs the training error, which images mixed by {mixing} do not have"
+        help = "set the `length` of the warm-up alone: `until_train_error: null`"
+        yield Diagnostic("recipe-warmup", message, recipe.place("warmup", "until_train_error"), help=help)
 
 
 def _length(recipe: Recipe) -> Iterator[Diagnostic]:
@@ -115,6 +137,13 @@ def _augment(recipe: Recipe) -> Iterator[Diagnostic]:
     if recipe.augment.resized_crop and recipe.augment.crop is not None:
         message = "`random_resized_crop` and `random_crop` cannot be combined"
         yield Diagnostic("recipe-augment", message, recipe.place("augment", "random_crop"), help="remove one of them")
+    padding = recipe.root.get("augment")
+    for key in ("random_crop", "padding"):
+        padding = padding.get(key) if isinstance(padding, MappingNode) else None
+    if isinstance(padding, ScalarNode) and isinstance(padding.value, float) and padding.value > 1 and padding.value % 1:
+        message = "`padding` of `random_crop` is a number of pixels, or below 1 a fraction of the size"
+        place = recipe.place("augment", "random_crop", "padding")
+        yield Diagnostic("recipe-augment", message, place, help=f"write `padding: {round(padding.value)}`, or `padding: 0.125`")
     yield from _ranges(recipe)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ Interpolation = Literal["bilinear", "bicubic", "nearest"]
 RecipeLike = str | Path | Mapping[str, object]  # a shipped recipe's name, a path or YAML text; or the data themselves
 StatisticWord = Literal["data", "imagenet", "half", "none"]
 Statistic = StatisticWord | tuple[float, ...]
+ClassWeights = Literal["balanced"] | dict[str, float]  # by the names of classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class Augment:
     erasing_scale: tuple[float, float] = (0.02, 0.33)
     mixup: float = 0.0
     cutmix: float = 0.0
+    crop_share: float = 0.0  # the border of `crop` as a fraction of the shorter side of the network's images
+
+    def for_images_of(self, height: int, width: int) -> Augment:
+        """The same with its border in pixels, for images of the network's size."""
+        return replace(self, crop=round(self.crop_share * min(height, width))) if self.crop_share else self
 
     @property
     def each(self) -> bool:
@@ -92,6 +98,7 @@ class Recipe:
     accumulate: int
     seed: int
     label_smoothing: float
+    class_weights: ClassWeights | None
     optimizer: str
     optimizer_arguments: dict[str, Any]
     no_decay: tuple[str, ...]
@@ -100,6 +107,7 @@ class Recipe:
     resize: int | tuple[int, int] | None
     interpolation: Interpolation
     crop: tuple[int, int] | None
+    levels: Literal["data"] | tuple[float, float] | None
     augment: Augment
     mean: Statistic
     std: Statistic

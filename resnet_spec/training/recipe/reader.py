@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, RecipeError, ResnetSpecError, Source, Span, suggestion
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
@@ -19,9 +19,10 @@ from resnet_spec.language.reader import Entry, MappingNode, ScalarNode, Sequence
 from resnet_spec.language.schemas import schema_document
 from resnet_spec.language.validation import validate_recipe
 from resnet_spec.language.writer import write_document, write_value
-from resnet_spec.training.recipe.checks import find_contradictions
+from resnet_spec.training.recipe.checks import find_contradictions, find_unmeasurable
 from resnet_spec.training.recipe.model import (
     Augment,
+    ClassWeights,
     Interpolation,
     Precision,
     Recipe,
@@ -33,6 +34,7 @@ from resnet_spec.training.recipe.model import (
     Unit,
     Warmup,
 )
+from resnet_spec.training.recipe.scaling import scale_schedule
 from resnet_spec.training.recipe.section import Section, word_of
 
 _UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -42,19 +44,28 @@ _STATISTICS: tuple[StatisticWord, ...] = get_args(StatisticWord)
 _SCHEDULES: tuple[ScheduleShape, ...] = get_args(ScheduleShape)
 
 
-def read_recipe(recipe: RecipeLike, patches: Iterable[str] = ()) -> Recipe:
+def read_recipe(recipe: RecipeLike, patches: Iterable[str] = (), *, scaled: bool = False, of_run: bool = False) -> Recipe:
     """Read a recipe and apply `patches` (`"optimizer.lr=0.05"`, or `"warmup="` to delete) to it.
 
-    A patch of `epochs` replaces `iterations`, and the other way round.
+    A patch of `epochs` replaces `iterations`, and the other way round. `scaled` scales milestones and warm-up to the length.
+    `of_run`: it is that of a run that has begun, which is not refused for what an earlier version of resnet-spec accepted.
 
     Raises:
         RecipeError: the recipe is wrong; with every finding, each at its place.
         ArgumentError: there is no such recipe, or a patch is not of the form `key.path=value`.
     """
-    return read_recipe_source(*_find(recipe), patches)
+    return read_recipe_source(*_find(recipe), patches, scaled=scaled, of_run=of_run)
 
 
-def read_recipe_source(source: Source, folder: Path | None, root: Path | None, patches: Iterable[str] = ()) -> Recipe:
+def read_recipe_source(
+    source: Source,
+    folder: Path | None,
+    root: Path | None,
+    patches: Iterable[str] = (),
+    *,
+    scaled: bool = False,
+    of_run: bool = False,
+) -> Recipe:
     """As `read_recipe`, for a text that was read before.
 
     Args:
@@ -62,7 +73,7 @@ def read_recipe_source(source: Source, folder: Path | None, root: Path | None, p
     """
     parsed = [parse_set(text, option="--set-recipe") for text in patches]
     try:
-        return _read(source, folder, root, parsed)
+        return _read(source, folder, root, parsed, scaled, of_run)
     except RecipeError as error:
         found = error.diagnostics
     if not any(finding.fixes for finding in found):
@@ -70,7 +81,7 @@ def read_recipe_source(source: Source, folder: Path | None, root: Path | None, p
 
     def check(changed: Source) -> Sequence[Diagnostic]:
         try:
-            return _read(changed, folder, root, parsed).warnings
+            return _read(changed, folder, root, parsed, scaled, of_run).warnings
         except ResnetSpecError as error:
             return error.diagnostics
 
@@ -78,7 +89,9 @@ def read_recipe_source(source: Source, folder: Path | None, root: Path | None, p
 
 
 @limit_effort()
-def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode]) -> Recipe:
+def _read(
+    source: Source, folder: Path | None, root: Path | None, parsed: Sequence[MappingNode], scaled: bool, of_run: bool
+) -> Recipe:
     """Read a recipe from its text. Its fixes are not proven."""
     tree, warnings = resolve_recipe(source, folder, root, parsed)
     patched = {key for patch in parsed for key in patch.entries}
@@ -93,9 +106,12 @@ def _read(source: Source, folder: Path | None, root: Path | None, parsed: Sequen
         raise RecipeError([*findings, *warnings])
     name = word_of(tree.get("name")) or Path(source.name).name.removesuffix(".yaml").strip("<>")
     found = recipe_of_tree(tree, name, warnings)
-    findings = list(find_contradictions(found))
+    findings = [*find_contradictions(found), *([] if of_run else find_unmeasurable(found))]
     if findings:
         raise RecipeError([*findings, *warnings])
+    if scaled and (changes := scale_schedule(found, resolve_recipe(source, folder, root)[0])):
+        entries = {key: Entry(tree.entries[key].key, value) for key, value in changes.items()}
+        found = recipe_of_tree(MappingNode({**tree.entries, **entries}, tree.span), name, warnings)
     return found
 
 
@@ -185,6 +201,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         accumulate=top.integer("accumulate"),
         seed=top.integer("seed"),
         label_smoothing=top.number("label_smoothing"),
+        class_weights=_class_weights(top),
         optimizer=optimizer,
         optimizer_arguments=arguments,
         no_decay=top.texts("no_decay"),
@@ -193,6 +210,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         resize=top.size("resize"),
         interpolation=top.word("interpolation", _INTERPOLATIONS),
         crop=(crop, crop) if isinstance(crop, int) else crop,
+        levels=_levels(top),
         augment=_augment(top.section("augment")),
         mean=_statistic(normalize, "mean"),
         std=_statistic(normalize, "std"),
@@ -210,7 +228,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         min_delta=top.section("early_stopping").number("min_delta"),
         deterministic=top.boolean("deterministic"),
         sync_batch_norm=top.boolean("sync_batch_norm"),
-        save_minutes=save.optional_number("minutes"),
+        save_minutes=None if save.is_off("minutes") else save.optional_number("minutes"),
         save_steps=save.optional_integer("steps"),
         keep=save.integer("keep"),
         text=write_document(_under_name(root, name)),
@@ -226,6 +244,12 @@ def _optimizer(node: YamlNode | None) -> tuple[str, dict[str, Any]]:
     values = {key: to_data(entry.value) for key, entry in node.entries.items() if key != "op"}
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return word_of(node.get("op")), arguments
+
+
+def _class_weights(top: Section) -> ClassWeights | None:
+    if top.has("class_weights"):
+        return top.section("class_weights").numbers_by_name()
+    return "balanced" if top.text("class_weights") else None
 
 
 def _schedule(top: Section) -> Schedule:
@@ -261,8 +285,9 @@ def _warmup(written: Section) -> Warmup:
 def _augment(written: Section) -> Augment:
     crop, resized = written.section("random_crop"), written.section("random_resized_crop")
     policy, erasing = written.section("rand_augment"), written.section("random_erasing")
+    padding = crop.number("padding")
     return Augment(
-        crop=crop.integer("padding") if written.has("random_crop") else None,
+        crop=int(padding) if written.has("random_crop") else None,
         crop_mode=crop.word("mode", ("constant", "reflect")),
         resized_crop=(*resized.pair("scale"), *resized.pair("ratio")) if written.has("random_resized_crop") else None,
         flip=written.number("random_horizontal_flip"),
@@ -273,7 +298,17 @@ def _augment(written: Section) -> Augment:
         erasing_scale=erasing.pair("scale"),
         mixup=written.number("mixup"),
         cutmix=written.number("cutmix"),
+        crop_share=padding if written.has("random_crop") and padding < 1 else 0.0,
     )
+
+
+def _levels(top: Section) -> Literal["data"] | tuple[float, float] | None:
+    match top.value("levels"):
+        case list():
+            return top.pair("levels")
+        case None:
+            return None
+    return "data"
 
 
 def _statistic(normalize: Section, key: str) -> Statistic:

@@ -32,6 +32,11 @@ class Section:
         """Whether a mapping is written for a key, be it empty."""
         return isinstance(self.node.get(key), MappingNode)
 
+    def is_off(self, key: str) -> bool:
+        """Whether `null` is written for a key, which then has no default."""
+        node = self.node.get(key)
+        return isinstance(node, ScalarNode) and node.value is None
+
     def section(self, key: str) -> Section:
         """The mapping of a key; an empty one where none is written."""
         node = self.node.get(key)
@@ -69,6 +74,10 @@ class Section:
 
     def numbers(self, key: str) -> tuple[float, ...]:
         return tuple(_as_number(item) for item in _as_list(self.value(key)))
+
+    def numbers_by_name(self) -> dict[str, float]:
+        """A mapping of numbers, by key."""
+        return {key: _as_number(to_data(entry.value)) for key, entry in self.node.entries.items()}
 
     def pair(self, key: str) -> tuple[float, float]:
         first, second = self.numbers(key)
