@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 Work = Literal["word", "slip", "place"]
-Result = TypeVar("Result")
+Outcome = TypeVar("Outcome")
 
 MOST: dict[Work, int] = {
     "word": 500,  # unknown words for which the closest known one is sought
@@ -43,7 +43,7 @@ def limit_effort() -> Iterator[None]:
         _current.reset(token)
 
 
-def try_work(kind: Work, about: Hashable, work: Callable[[], Result], otherwise: Result) -> Result:
+def try_work(kind: Work, about: Hashable, work: Callable[[], Outcome], otherwise: Outcome) -> Outcome:
     """The result of some work, or `otherwise` if too much was done for the text. The same work is done, and counted, once.
 
     Args:
@@ -58,7 +58,7 @@ def try_work(kind: Work, about: Hashable, work: Callable[[], Result], otherwise:
             return otherwise
         effort.left[kind] -= 1
         effort.done[key] = work()
-    result: Result = effort.done[key]  # type: ignore[assignment]
+    result: Outcome = effort.done[key]  # type: ignore[assignment]
     return result
 
 

@@ -51,7 +51,7 @@ class _Trials:
         self.main, self.check, self.reported = main, check, reported
         self.left = MOST_TRIALS
         self.until = time.process_time() + MOST_SECONDS
-        self.found: dict[tuple[Edit, ...], _Outcome | None] = {}  # by the edits
+        self.found: dict[tuple[Edit, ...], _Trial | None] = {}  # by the edits
 
     def works(self, finding: Diagnostic, fix: Fix, strict: bool) -> bool:
         """Whether a finding disappears with a fix, and no other error appears; if not `strict`, none but of `expect`."""
@@ -71,15 +71,15 @@ class _Trials:
             return False
         return not new.errors or (fix.applicability == "safe" and not new.is_caused(finding))
 
-    def _try(self, edits: tuple[Edit, ...]) -> _Outcome | None:
+    def _try(self, edits: tuple[Edit, ...]) -> _Trial | None:
         """Check the text with some edits; None if they change nothing."""
         text = self.main.text
         with suppress(ValueError):  # edits of equal findings that overlap
             text = apply_edits(self.main, edits)
-        return None if text == self.main.text else _Outcome(self.check(replace(self.main, text=text)), edits, self.reported)
+        return None if text == self.main.text else _Trial(self.check(replace(self.main, text=text)), edits, self.reported)
 
 
-class _Outcome:
+class _Trial:
     """What is found in a text with some edits: the number of findings of each kind, and the errors that were not there before.
 
     Many findings may have the same fix, so nothing is computed for each of them.

@@ -33,7 +33,7 @@ MOST_LINES = 50
 MOST_PLACES = 500  # of a line
 
 
-@lru_cache(maxsize=8)  # many findings about one text ask for it
+@lru_cache(maxsize=8)  # it explains many findings about one text
 def find_full_width(source: Source) -> tuple[Diagnostic, ...]:
     """A finding for each line with full-width punctuation in the place of that of YAML; for the first of very many."""
     if source.data or _ANY.search(source.text) is None:

@@ -98,7 +98,7 @@ def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
     definitions = document["definitions"]
 
     def descend_to(validator: Any, reference: str, instance: object, schema: dict[str, Any]) -> Iterator[ValidationError]:
-        """`$ref`, which jsonschema resolves anew, as a URL, for each of thousands of errors."""
+        """`$ref`, which jsonschema would resolve as a URL for each of thousands of errors."""
         yield from validator.descend(instance, definitions[reference.removeprefix("#/definitions/")])
 
     validator: Any = extend(Draft7Validator, {"allOf": _all_of, "$ref": descend_to})  # type: ignore[no-untyped-call]

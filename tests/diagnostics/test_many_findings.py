@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,8 @@ import pytest
 import resnet_spec
 from resnet_spec.diagnostics import SYNONYMS, Diagnostic, SpecError, closest, suggestion
 from resnet_spec.diagnostics.effort import MOST, limit_effort
-from resnet_spec.diagnostics.rendering import render
+from resnet_spec.diagnostics.proving import MOST_FINDINGS
+from resnet_spec.diagnostics.rendering import MessageFormat, render
 
 HEAD = "spec: 1\ninput: 3x8x8\nstem: {r: relu}\n"
 FEW, MANY = 400, 2000  # five times as many: 25 times the time where it is quadratic
@@ -106,6 +108,9 @@ def test_a_spelling_is_sought_for_the_first_of_many_unknown_words(what: str) -> 
     assert [f"`{meant}`?" in finding.help for finding in found].count(True) == MOST["word"]
 
 
+NO_FIXES = "spec: 1\ninput: 3x8x8\nstem:\n" + "".join(f"  a{n}: relu{n}x\n" for n in range(MOST_FINDINGS + 1))
+
+
 def spend_all_words() -> None:
     for number in range(MOST["word"]):
         closest(f"word{number}", ["other"])
@@ -144,6 +149,38 @@ def test_the_limits_of_a_text_end_with_an_error() -> None:
         spend_all_words()
         raise SpecError([])
     assert closest("kernel_siz", ["kernel_size"]) == "kernel_size"
+
+
+@pytest.mark.parametrize("form", ["json", "sarif"])
+def test_all_of_many_findings_are_reported(form: MessageFormat) -> None:
+    found = findings(NO_FIXES)
+    assert len({finding.span for finding in found}) == len(found) == MOST_FINDINGS + 1
+    document = json.loads(render(found, form))
+    listed = document["runs"][0]["results"] if form == "sarif" else document["diagnostics"]
+    assert [each["ruleId" if form == "sarif" else "code"] for each in listed] == ["unknown-operation"] * (MOST_FINDINGS + 1)
+
+
+def test_with_too_many_findings_there_are_no_fixes() -> None:
+    assert not any(finding.fixes for finding in findings(NO_FIXES))
+    fewer = NO_FIXES.replace(f"  a{MOST_FINDINGS}: relu{MOST_FINDINGS}x\n", "")
+    assert sum(bool(finding.fixes) for finding in findings(fewer)) >= 1
+
+
+def test_a_word_that_is_misspelled_in_many_places_is_one_finding_with_one_fix() -> None:
+    """More places than words are sought for."""
+    count = 2 * MOST["word"]
+    text = "spec: 1\ninput: 3x8x8\nstem:\n" + "".join(f"  a{n}: rellu\n" for n in range(count))
+    (finding,) = findings(text)
+    (fix,) = finding.fixes
+    assert len(fix.edits) == count
+    assert {edit.text for edit in fix.edits} == {"relu"}
+
+
+def test_a_corrected_expression_is_sought_for_the_first_of_many() -> None:
+    text = HEAD + "params:\n" + "".join(f"  a{n}: {n} && 2\n" for n in range(MOST["slip"] + 50))
+    found = findings(text)
+    assert len(found) == MOST["slip"] + 50
+    assert ["`&&` is written `and`" in finding.help for finding in found].count(True) == MOST["slip"]
 
 
 def test_of_many_missing_arguments_the_first_are_named() -> None:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import Source, Span
 from resnet_spec.diagnostics.edits import apply_edits, written_ranges
+from resnet_spec.diagnostics.effort import MOST, limit_effort
 from resnet_spec.language.editing import (
+    MOST_LINES,
     Edits,
     indent_under_sibling,
     insert_first_line,
@@ -337,3 +339,24 @@ def test_removing_an_entry_from_the_text_removes_it_from_the_data(document: Docu
     removed = [number for edit in edits for number in range(edit.span.line, edit.span.end_line)]
     gone = [comment for number in removed for comment in comments(source.line(number))]
     assert sorted([*comments(after), *gone]) == sorted(comments(document.text))
+
+
+# --- many mistakes -----------------------------------------------------------------------------------------------------------
+
+
+def test_only_so_many_places_of_a_text_are_edited() -> None:
+    count = MOST["place"] + 10
+    source = Source("x.yaml", "".join(f"a{n}: {{op: relu}}\n" for n in range(count)))
+    keys = [Span(source, n + 1, 1, n + 1, 1) for n in range(count)]
+    with limit_effort():
+        made = [bool(set_field(key, "inplace", "true")) for key in keys]
+        assert made == [True] * MOST["place"] + [False] * 10
+        assert set_field(keys[0], "inplace", "true")  # a place counts once
+    assert set_field(keys[-1], "inplace", "true")
+
+
+@pytest.mark.parametrize(("lines", "indented"), [(MOST_LINES, MOST_LINES), (MOST_LINES + 1, 0)])
+def test_only_so_many_lines_are_indented(lines: int, indented: int) -> None:
+    source = Source("x.yaml", "a:\nb:\n" + "".join(f"  c{n}: 1\n" for n in range(lines - 1)))
+    name, edits = indent_under_sibling(Span(source, 2, 1, 2, 2))
+    assert (name, len(edits)) == ("a", indented)
