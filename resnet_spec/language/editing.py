@@ -140,18 +140,17 @@ def remove_entries(keys: Sequence[Span]) -> Edits:
     if len(located) != len(keys) or len({id(each.parent) for each in located}) != 1:
         return ()
     parent, names = located[0].parent, {each.name for each in located}
-    kept = [entry for name, entry in parent.entries.items() if name not in names]
-    if not kept:
+    if len(names) == len(parent.entries):
         return ()
     if not is_flow(parent):
         found = [remove_entry(key) for key in keys]
         return tuple(edit for edits in found for edit in edits) if all(found) else ()
     edits: list[Edit] = []
-    order = list(parent.entries.values())
+    order, written = list(parent.entries.values()), list(parent.entries)
     begin = 0
     while begin < len(order):
         stop = begin
-        while stop < len(order) and order[stop] not in kept:
+        while stop < len(order) and written[stop] in names:
             stop += 1
         if stop > begin:  # a run of entries that are removed
             first, last = order[begin], order[stop - 1]

@@ -15,7 +15,7 @@ from resnet_spec.lowering.values import UnknownValueError
 
 MOST_NAMES = 3
 MOST_LINES = 12
-MOST_JOINED = 50  # equal findings that are fixed together
+MOST_JOINED = 1000  # equal findings that are fixed together
 
 _FindingKey = tuple[str, str, Span | None]
 

@@ -14,6 +14,7 @@ from resnet_spec.diagnostics import SYNONYMS, Diagnostic, SpecError, closest, su
 from resnet_spec.diagnostics.effort import MOST, limit_effort
 from resnet_spec.diagnostics.proving import MOST_FINDINGS
 from resnet_spec.diagnostics.rendering import MessageFormat, render
+from resnet_spec.lowering.findings import MOST_JOINED
 
 HEAD = "spec: 1\ninput: 3x8x8\nstem: {r: relu}\n"
 FEW, MANY = 400, 2000  # five times as many: 25 times the time where it is quadratic
@@ -168,7 +169,8 @@ def test_with_too_many_findings_there_are_no_fixes() -> None:
 
 def test_a_word_that_is_misspelled_in_many_places_is_one_finding_with_one_fix() -> None:
     """More places than words are sought for."""
-    count = 2 * MOST["word"]
+    count = MOST_JOINED
+    assert count > MOST["word"]
     text = "spec: 1\ninput: 3x8x8\nstem:\n" + "".join(f"  a{n}: rellu\n" for n in range(count))
     (finding,) = findings(text)
     (fix,) = finding.fixes
