@@ -24,7 +24,7 @@ def guess_encoding(data: bytes) -> str:
             return name
     sample = data[:MOST_BYTES]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if even + odd > len(sample) // 5:  # ASCII text in UTF-16 has a zero in every pair of bytes
+    if even + odd > len(sample) // 5 and abs(even - odd) > len(sample) // 5:  # ASCII text in UTF-16: one zero in every pair
         return "UTF-16LE" if odd > even else "UTF-16BE"
     if sample.count(0):
         return ""

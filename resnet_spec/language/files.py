@@ -85,7 +85,7 @@ def decode(data: bytes, name: str, kind: DocumentKind = "spec", origin: Origin =
         SpecError, RecipeError: they are not UTF-8.
     """
     try:
-        if data.count(b"\0") > len(data) // 4:  # ASCII text in UTF-16 without a byte order mark: valid UTF-8, but not meant so
+        if b"\0" in data and _is_utf_16(data):
             raise UnicodeDecodeError("utf-8", data, data.index(b"\0"), data.index(b"\0") + 1, "UTF-16")
         return Source(name, data.decode("utf-8-sig"), origin)
     except UnicodeDecodeError as error:
@@ -100,6 +100,13 @@ def decode(data: bytes, name: str, kind: DocumentKind = "spec", origin: Origin =
         message = f"{name} is not UTF-8{guess}: byte {error.start} is 0x{data[error.start]:02x}"
         span = Span(source, line, column, line, column + 1)
         raise document_error(kind)([Diagnostic("not-utf-8", message, span, help=help)]) from None
+
+
+def _is_utf_16(data: bytes) -> bool:
+    """Whether bytes are most likely ASCII text in UTF-16, which without a byte order mark is valid UTF-8, too."""
+    from resnet_spec.language.encodings import guess_encoding  # only files with this mistake need it
+
+    return guess_encoding(data).startswith("UTF-16")
 
 
 def display_name(path: Path) -> str:

@@ -81,7 +81,7 @@ def _finding(error: ValidationError, root: YamlNode, document: DocumentKind) -> 
             message = f"`{name}` is {written}, but must be {bound} {expected}"
             text = str(expected)
             if expected == 1 and error.validator == "maximum":  # a percentage: a probability of 1 is hardly meant
-                text = f"{written / 100:g}" if 2 <= written <= 100 else ""
+                text = f"{written / 100:g}" if 5 <= written <= 100 else ""
                 help = f"write `{text}`, a fraction of 1" if text else help
             fixes = propose(f"write {text}", replace_value(node, text)) if node is not None and text else ()
             return Diagnostic("out-of-range", message, _place(node, key), help=help, fixes=fixes)

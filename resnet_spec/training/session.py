@@ -232,7 +232,11 @@ class Session:
             with writing(path):
                 write_weights(path / LAST, module, folder.facts)
         where = (machine.device, self.recipe.precision, machine.world)
-        found = score_finally(module, feeds, self.data.classes, *where, lambda: stop.requested, path)
+        try:
+            found = score_finally(module, feeds, self.data.classes, *where, lambda: stop.requested, path)
+        except ArgumentError:  # its table of predictions cannot be written
+            folder.check_place()
+            raise
         test = found.test
         early = self._why_early(progress)
         if early:

@@ -37,7 +37,7 @@ def test_a_code_of_another_tool_is_answered_with_how_ours_look(code: str) -> Non
         ("shape_mismatch", "did you mean `shape-mismatch`?"),
         ("Unknown-Name", "did you mean `unknown-name`?"),
         ("padding", "these are about it: `padding-too-large`, `same-padding-stride`;"),
-        ("kernel", "these are about it: `kernel-too-large`;"),
+        ("kernel", "these are about it: `even-kernel`, `kernel-too-large`;"),
         ("anchor", "these are about it: `alias-cycle`"),
         ("xyzzy", "there is no code `xyzzy`; `resnet-spec explain` lists all codes"),
         ("", "there is no code ``; `resnet-spec explain` lists all codes"),

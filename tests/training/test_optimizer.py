@@ -155,5 +155,5 @@ def test_what_torch_does_not_have_is_reported_at_its_place(
 
 
 def test_all_arguments_are_reported_at_once() -> None:
-    findings = refused(nn.Linear(3, 2), {"op": "SGD", "lr": 0.1, "momentun": 0.9, "decay": 0.1, "nesterov": "yes"})
+    findings = refused(nn.Linear(3, 2), {"op": "SGD", "lr": 0.1, "momentun": 0.9, "dekai": 0.1, "nesterov": "yes"})
     assert len(findings) == 3

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import resnet_spec
-from resnet_spec.training import checkpoints, run_lock, scoring, session
+from resnet_spec.training import checkpoints, final_scores, run_lock, scoring, session
 from resnet_spec.training.console import Console
 from resnet_spec.training.run_folder import LOCK_FILE
 from resnet_spec.training.run_lock import lock_run
@@ -205,7 +205,7 @@ def test_a_folder_that_is_gone_while_the_test_images_are_scored(
         shutil.rmtree(tmp_path / "run")
         return score(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session, "score", spoil)
+    monkeypatch.setattr(final_scores, "score", spoil)
     assert refused(lambda: train(tmp_path / "run", epochs=epochs)).code == "run-removed"
     assert not (tmp_path / "run").exists()
 
