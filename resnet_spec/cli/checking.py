@@ -59,7 +59,8 @@ def check_target(name: str, target: compiler.Target, options: CheckOptions) -> C
         if find_kind(target.source.text) == "recipe":
             kind = "recipe"
             return _check_recipe(name, target)
-        if options.base is None and (patch := compiler.check_patch(target)) is not None:
+        is_alone = options.base is None and not options.sets  # `--set` changes a network, which a patch alone is not
+        if is_alone and (patch := compiler.check_patch(target)) is not None:
             return _describe_patch(name, patch)
         return _check_spec(name, replace(target, base=options.base), options)
     except ResnetSpecError as error:
