@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ FOLDER = Path(__file__).parent.parent / "invalid"
 CASES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+@cache
 def check(name: str, style: str) -> str:
     done = CliRunner().invoke(group, ["check", f"{name}.yaml", "--quiet", "--message-format", style])
     assert done.exit_code == 1, done.output
