@@ -47,7 +47,8 @@ from resnet_spec.training.schedule import find_beyond, length_of
 from resnet_spec.training.scoring import Scores
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject
-from resnet_spec.weights.file import read_weights, write_weights
+from resnet_spec.weights.file import write_weights
+from resnet_spec.weights.loading import copy_weights
 from resnet_spec.weights.metadata import WeightsFacts
 
 
@@ -227,7 +228,7 @@ class Session:
         module = loop.weights
         best = progress.best_epoch
         if best and best != len(progress.rows):
-            module.load_state_dict(read_weights(path / BEST)[0])
+            copy_weights(module, path / BEST, self.subject.name)
         elif machine.world.writes and not (path / LAST).exists():
             with writing(path):
                 write_weights(path / LAST, module, folder.facts)

@@ -47,6 +47,14 @@ def load_strictly(module: nn.Module, path: Path, name: str) -> None:
     _load(module, read_weights(path)[0], path, name)
 
 
+def copy_weights(module: nn.Module, path: Path, name: str) -> None:
+    """Copy a safetensors file into the tensors of a module called `name`, strictly. Raises as `load_weights`."""
+    tensors = read_weights(path)[0]
+    if differing := find_differences(module.state_dict(), tensors):
+        raise WeightsMismatchError([_other_weights(path, name, list(differing.values()))])
+    module.load_state_dict(tensors)
+
+
 def _load(module: nn.Module, tensors: dict[str, Tensor], path: Path, name: str) -> None:
     own = module.state_dict()
     if differing := find_differences(own, tensors):
