@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import accumulate
 
 from resnet_spec.diagnostics import Diagnostic, Fix, Label, Source, Span
+from resnet_spec.diagnostics.edits import Point, Ranges
 from resnet_spec.graph.model import BrokenNode
 from resnet_spec.lowering.context import Trail
 from resnet_spec.lowering.origins import in_library
@@ -128,38 +127,22 @@ def _joined(same: Sequence[Diagnostic]) -> tuple[Fix, ...]:
 
 def independent(findings: Iterable[Diagnostic], reported: Sequence[Diagnostic]) -> list[Diagnostic]:
     """The findings that do not overlap the places of those reported."""
-    places = _Places(finding.span for finding in reported if finding.span is not None)
+    listed: dict[Source, list[Span]] = {}
+    for finding in reported:
+        if finding.span is not None:
+            listed.setdefault(finding.span.source, []).append(finding.span)
+    places = {source: Ranges(map(_range, spans)) for source, spans in listed.items()}
+
+    def overlaps(span: Span | None) -> bool:
+        return span is not None and span.source in places and places[span.source].overlap(*_range(span))
+
     kept = []
     for finding in findings:
         own = [finding.span, *(label.span for label in finding.related)]
-        if not any(span is not None and places.overlap(span) for span in own):
+        if not any(map(overlaps, own)):
             kept.append(finding)
     return kept
 
 
-class _Places:
-    """Places, which may overlap each other, indexed so that those that overlap another place are found by bisection."""
-
-    def __init__(self, spans: Iterable[Span]) -> None:
-        by_source: dict[Source, list[Span]] = {}
-        for span in spans:
-            by_source.setdefault(span.source, []).append(span)
-        self._begins: dict[Source, list[tuple[int, int]]] = {}
-        self._ends: dict[Source, list[tuple[int, int]]] = {}  # the last end of all places that begin no later
-        for source, listed in by_source.items():
-            listed.sort(key=_begin)
-            self._begins[source] = [_begin(span) for span in listed]
-            self._ends[source] = list(accumulate((_end(span) for span in listed), max))
-
-    def overlap(self, span: Span) -> bool:
-        """Whether one of the places overlaps `span`."""
-        before = bisect_left(self._begins.get(span.source, []), _end(span))
-        return before > 0 and self._ends[span.source][before - 1] > _begin(span)
-
-
-def _begin(span: Span) -> tuple[int, int]:
-    return span.line, span.column
-
-
-def _end(span: Span) -> tuple[int, int]:
-    return span.end_line, span.end_column
+def _range(span: Span) -> tuple[Point, Point]:
+    return (span.line, span.column), (span.end_line, span.end_column)

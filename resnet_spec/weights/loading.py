@@ -50,18 +50,22 @@ def load_strictly(module: nn.Module, path: Path, name: str) -> None:
 def copy_weights(module: nn.Module, path: Path, name: str) -> None:
     """Copy a safetensors file into the tensors of a module called `name`, strictly. Raises as `load_weights`."""
     tensors = read_weights(path)[0]
-    if differing := find_differences(module.state_dict(), tensors):
-        raise WeightsMismatchError([_other_weights(path, name, list(differing.values()))])
+    _require_same(module.state_dict(), tensors, path, name)
     module.load_state_dict(tensors)
 
 
 def _load(module: nn.Module, tensors: dict[str, Tensor], path: Path, name: str) -> None:
     own = module.state_dict()
-    if differing := find_differences(own, tensors):
-        raise WeightsMismatchError([_other_weights(path, name, list(differing.values()))])
+    _require_same(own, tensors, path, name)
     for key in own:
         tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
     module.load_state_dict(tensors, strict=True, assign=True)
+
+
+def _require_same(own: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, name: str) -> None:
+    """Raise WeightsMismatchError if the tensors of a file are not, in keys and shapes, those of a module called `name`."""
+    if differing := find_differences(own, found):
+        raise WeightsMismatchError([_other_weights(path, name, list(differing.values()))])
 
 
 def start_from(module: nn.Module, analysis: Analysis, path: Path) -> str:

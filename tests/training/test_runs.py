@@ -367,7 +367,7 @@ def test_folders_without_a_name_of_their_own_are_counted(tmp_path: Path, monkeyp
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
 @pytest.mark.parametrize("name", ["results.json", "metrics.jsonl", "last.safetensors", "report.html"])
 def test_a_pipe_in_the_folder_of_a_run_is_refused(finished: Result, tmp_path: Path, name: str) -> None:
-    """Writing to one that nobody reads never ends."""
+    """Writing to a pipe that no process reads never ends."""
     run = tmp_path / "run"
     shutil.copytree(finished.folder, run)
     (run / name).unlink(missing_ok=True)
