@@ -20,12 +20,6 @@ def check(*arguments: str, input: str | None = None) -> Result:
     return CliRunner().invoke(group, ["check", *arguments], input=input)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def write(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
 

@@ -30,12 +30,6 @@ def places(finding: dict[str, object]) -> list[str]:
     return [f"{place['file']}:{place['line']}" for place in every if isinstance(place, dict)]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def write(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
 
