@@ -45,7 +45,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lowering": (
         (
             *("diagnostics", "language.spec", "language.expressions", "language.library", "language.editing"),
-            *("language.fixes", "language.restructuring", "ops", "graph", "analysis.trace"),
+            *("language.fixes", "language.restructuring", "language.reserved", "ops", "graph", "analysis.trace"),
         ),
         (),
     ),

@@ -6,7 +6,7 @@ return new objects; a graph is never modified.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +19,10 @@ RegionKind = Literal["stage", "block", "sequential"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation. `name` is dotted and prefixes its `state_dict` keys; `shape` is its output at the graph's input."""
+    """One operation. `name` is dotted and prefixes its `state_dict` keys; `shape` is its output at the graph's input.
+
+    `written` is its path in the file, where that differs from its name.
+    """
 
     name: str
     op: Operation
@@ -27,13 +30,17 @@ class Node:
     shape: Shape
     span: Span = field(compare=False)
     init: str = ""  # how its weight is initialized, where the graph's `init` does not apply
+    written: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A range of nodes under one name: a stage, a block, or a sequence. Regions nest, the outer one first.
+    """A range of nodes: a stage, a block, or a sequence. Regions nest, the outer one first; `depth` is how many are around it.
 
-    `label` is the name of the block or operation; comparisons ignore it, since it has no effect on what is computed.
+    The names of its nodes begin with its name, unless it is `inline`: then it is no module, and its name only identifies
+    it.
+    `label` is the name of the block or operation; comparisons ignore it, since it has no effect on what is computed. `written`
+    is its path in the file, where that differs from its name.
     """
 
     name: str
@@ -44,6 +51,18 @@ class Region:
     input: int
     output: int
     span: Span = field(compare=False)
+    depth: int = 0
+    inline: bool = False
+    written: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A named output. `training_only`: the network has it only in training."""
+
+    name: str
+    value: int
+    training_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +81,11 @@ _WITHIN = {"library": "in this block of the library", "shipped": "in this block 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network built for images of `input` (C, H, W)."""
+    """A network built for images of `input` (C, H, W).
+
+    Without `outputs` it returns the value `output`. With them it returns a dict, and `output` is the first one or `logits`.
+    `stem` and `head` are the positions where the stem ends and the head begins.
+    """
 
     name: str = field(compare=False)
     input: Shape
@@ -70,6 +93,32 @@ class Graph:
     regions: tuple[Region, ...]
     output: int
     init: str
+    outputs: tuple[Output, ...] = ()
+    stem: int = field(default=0, compare=False)
+    head: int = field(default=0, compare=False)
+
+    @property
+    def returned(self) -> tuple[int, ...]:
+        """The values that the network returns, in training."""
+        return tuple([output.value for output in self.outputs]) or (self.output,)
+
+    def needed_by(self, values: Iterable[int]) -> frozenset[int]:
+        """The positions of the nodes that some values depend on, their own among them."""
+        found: set[int] = set()
+        pending = list(values)
+        while pending:
+            value = pending.pop()
+            if value != INPUT and value not in found:
+                found.add(value)
+                pending.extend(self.nodes[value].inputs)
+        return frozenset(found)
+
+    def skipped_in_evaluation(self) -> frozenset[int]:
+        """The positions of the nodes that only outputs of training need."""
+        if not any(output.training_only for output in self.outputs):
+            return frozenset()
+        kept = self.needed_by(output.value for output in self.outputs if not output.training_only)
+        return self.needed_by(self.returned) - kept
 
     def shape_of(self, value: int) -> Shape:
         """The shape of a value at the graph's own input."""
@@ -143,29 +192,38 @@ class Item:
     @property
     def chain(self) -> bool:
         """Whether each item inside reads only the one before it, from the region's input to its output."""
-        value = self.inputs[0]
-        for item in self.items:
-            if item.inputs != (value,):
-                return False
-            value = item.output
-        return value == self.output
+        return is_chain(self.items, self.inputs[0], self.output)
 
 
-def tree(graph: Graph) -> tuple[Item, ...]:
-    """The graph as nested items, in order."""
-    regions = graph.regions
+def is_chain(items: Iterable[Item], entering: int, leaving: int) -> bool:
+    """Whether each item reads only the one before it, from the value `entering` to the value `leaving`."""
+    value = entering
+    for item in items:
+        if item.inputs != (value,):
+            return False
+        value = item.output
+    return value == leaving
+
+
+def tree(graph: Graph, inline: bool = True) -> tuple[Item, ...]:
+    """The graph as nested items, in order. Names are relative to the module around; those of inline regions are whole.
+
+    Without `inline`, the items of inline regions are among those around them: the modules of the network.
+    """
+    regions = graph.regions if inline else [region for region in graph.regions if not region.inline]
+    depths = _depths(regions)
     at = 0
 
-    def inside(start: int, stop: int, prefix: str) -> tuple[Item, ...]:
+    def inside(start: int, stop: int, prefix: str, depth: int) -> tuple[Item, ...]:
         nonlocal at
         found: list[Item] = []
         position = start
         while True:
             region = regions[at] if at < len(regions) else None
-            if region is not None and region.start == position and region.name.startswith(prefix):
+            if region is not None and region.start == position and depths[at] == depth:
                 at += 1
-                items = inside(region.start, region.stop, region.name + ".")
-                name = region.name[len(prefix) :]
+                name = region.name if region.inline else region.name[len(prefix) :]
+                items = inside(region.start, region.stop, prefix if region.inline else region.name + ".", depth + 1)
                 found.append(Item(name, region.start, region.stop, (region.input,), region.output, region, items))
                 position = region.stop
             elif position < stop:
@@ -175,4 +233,16 @@ def tree(graph: Graph) -> tuple[Item, ...]:
             else:
                 return tuple(found)
 
-    return inside(0, len(graph.nodes), "")
+    return inside(0, len(graph.nodes), "", 0)
+
+
+def _depths(regions: Sequence[Region]) -> list[int]:
+    """For each region, how many of them are around it."""
+    found: list[int] = []
+    around: list[Region] = []
+    for region in regions:
+        while around and around[-1].depth >= region.depth:
+            around.pop()
+        found.append(len(around))
+        around.append(region)
+    return found

@@ -13,7 +13,10 @@ def print_graph(graph: Graph) -> str:
     lines = [f"graph input {show(graph.input)} init {graph.init}"]
     for item in tree(graph):
         _print(graph, item, 1, lines)
-    lines.append(f"  output {_value(graph.output)}")
+    if not graph.outputs:
+        lines.append(f"  output {_value(graph.output)}")
+    for output in graph.outputs:
+        lines.append(f"  output {output.name}: {_value(output.value)}{' (in training only)' if output.training_only else ''}")
     return "\n".join(lines) + "\n"
 
 

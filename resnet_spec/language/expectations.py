@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from resnet_spec.diagnostics import Span
-from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
+from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.parsing_entries import scalars_in
 from resnet_spec.language.spec import Bounds, Expect
 
@@ -33,7 +33,15 @@ def read_expect(node: YamlNode | None, refuse: Refuse) -> Expect | None:
         (_count(ends[0]), None if ends[1].value is None else _count(ends[1])) if len(ends) == 2 else None,
         tuple((*_size(item), item.span) for item in scalars_in(node.get("accepts"))),
         {key: entry.value for key, entry in node.entries.items() if isinstance(entry.value, ScalarNode | SequenceNode)},
+        {
+            name: (tuple(map(_count, scalars_in(entry.value))), entry.value.span)
+            for name, entry in _entries(node.get("outputs"))
+        },
     )
+
+
+def _entries(node: YamlNode | None) -> tuple[tuple[str, Entry], ...]:
+    return tuple(node.entries.items()) if isinstance(node, MappingNode) else ()
 
 
 def _read_bounds(key: str, mapping: MappingNode, place: Span, refuse: Refuse) -> Bounds:

@@ -21,7 +21,8 @@ from resnet_spec.diagnostics.suggestions import show_suggestion
 from resnet_spec.language.nodes import ScalarNode
 
 Number = int | float | bool
-Lookup = Callable[[str], Number]
+Value = Number | tuple[int, int]  # a pair is the value of a name, and nothing can be computed with it
+Lookup = Callable[[str], Value]
 
 MAX_LENGTH = 200
 MAX_DEPTH = 20
@@ -89,6 +90,14 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Number, Number], bool]] = {
     ast.GtE: operator.ge,
 }
 _NUMBER = re.compile(r"[0-9]+|([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+")
+
+
+IN_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def expressions_in_braces(pattern: ScalarNode) -> list[ScalarNode]:
+    """The expressions in the braces of a text such as `block{index + 1}`, each at the place of the whole text."""
+    return [ScalarNode(found[1], pattern.span, found[1]) for found in IN_BRACES.finditer(pattern.text)]
 
 
 @lru_cache(maxsize=4096)
@@ -181,7 +190,7 @@ def _check(node: ast.expr, depth: int, shift: int, text: str, names: list[tuple[
         _check(child, depth + 1, shift, text, names)
 
 
-def evaluate(expression: Expression, lookup: Lookup) -> Number:
+def evaluate(expression: Expression, lookup: Lookup) -> Value:
     """Evaluate an expression. Only the names that are needed are looked up. Raises ExpressionError."""
     shift = len(expression.text) - len(expression.text.lstrip())
     return _Evaluator(expression.text, shift, lookup).value(expression.tree)
@@ -191,7 +200,7 @@ class _Evaluator:
     def __init__(self, text: str, shift: int, lookup: Lookup) -> None:
         self.text, self.shift, self.lookup = text, shift, lookup
 
-    def value(self, node: ast.expr) -> Number:
+    def value(self, node: ast.expr) -> Value:
         match node:
             case ast.Name(id=name):
                 return self.lookup(name) if name not in ("true", "false") else name == "true"
@@ -222,9 +231,9 @@ class _Evaluator:
         return self.bounded(_ARITHMETIC[type(op)](left, right), node)
 
     def compare(self, node: ast.expr, left: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> bool:
-        before = self.value(left)
+        before = self.single(left)
         for op, right in zip(ops, rest, strict=True):
-            after = self.value(right)
+            after = self.single(right)
             if isinstance(before, bool) != isinstance(after, bool) or (
                 isinstance(before, bool) and not isinstance(op, ast.Eq | ast.NotEq)
             ):
@@ -242,14 +251,21 @@ class _Evaluator:
             shown = ", ".join(map(str, arguments))
             raise self.error("expression-domain", f"`{name}({shown})` is undefined", node) from None
 
-    def number(self, node: ast.expr) -> Number:
+    def single(self, node: ast.expr) -> Number:
         value = self.value(node)
+        if isinstance(value, tuple):
+            message = f"a single value is needed, but `{self.written(node)}` is the pair {list(value)}"
+            raise self.error("expression-type", message, node, "nothing can be computed with pairs")
+        return value
+
+    def number(self, node: ast.expr) -> Number:
+        value = self.single(node)
         if isinstance(value, bool):
             raise self.error("expression-type", f"a number is needed, but `{self.written(node)}` is {str(value).lower()}", node)
         return value
 
     def boolean(self, node: ast.expr) -> bool:
-        value = self.value(node)
+        value = self.single(node)
         if not isinstance(value, bool):
             message = f"a boolean is needed, but `{self.written(node)}` is {value}"
             raise self.error("expression-type", message, node, f"write `{self.written(node)} != 0`")

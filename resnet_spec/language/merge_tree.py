@@ -30,6 +30,7 @@ DEFAULTS: dict[DocumentKind, Source] = {
 DocumentPlace = Literal[
     "root", "recipe", "operations", "stages", "operation", "entry of stages", "stage block", "block", "data"
 ]
+_ROLES: dict[str, DocumentPlace] = {"norm": "operation", "act": "operation", "roles": "operations"}
 _CHILDREN: dict[DocumentPlace, dict[str, DocumentPlace]] = {
     "root": {
         "stem": "operations",
@@ -37,12 +38,14 @@ _CHILDREN: dict[DocumentPlace, dict[str, DocumentPlace]] = {
         "head": "operations",
         "norm": "operation",
         "act": "operation",
+        "roles": "operations",
         "block": "operation",
     },
     "recipe": {"optimizer": "operation", "schedule": "operation"},
-    "operation": {"ops": "operations"},
-    "entry of stages": {"ops": "operations", "block": "stage block"},
-    "block": {"branch": "operations", "shortcut": "operations", "after": "operations", "join": "operation"},
+    "operation": {"ops": "operations", **_ROLES},
+    "entry of stages": {"ops": "operations", "block": "stage block", "stages": "stages", **_ROLES},
+    "stage block": _ROLES,
+    "block": {"branch": "operations", "shortcut": "operations", "after": "operations", "join": "operation", **_ROLES},
 }
 
 _POSITIONS = {"before": "insert_before", "after": "insert_after"}  # words that are tried, and the keys that are meant
@@ -84,11 +87,14 @@ class TreeMerger:
         entries = dict(base.entries)
         inserts: list[_Insert] = []
         for key, entry in patch.entries.items():
+            if self.strict and place in ("operations", "stages"):
+                key, entry = _longest_match(key, entry, entries)
             path = f"{within}.{key}" if within else key
             value, position = entry.value, None
             if isinstance(value, MappingNode) and place in ("operations", "stages"):
                 value, position = self._take_position(self._without_wrong_position(key, value, entries))
-            merged = self._entry(entries.get(key), Entry(entry.key, value), _child(place, key), path, base)
+            child = "entry of stages" if _is_group(value) and place == "operations" else _child(place, key)
+            merged = self._entry(entries.get(key), Entry(entry.key, value), child, path, base)
             if merged is None:
                 entries.pop(key, None)
             elif position is None:
@@ -127,7 +133,7 @@ class TreeMerger:
                 if "op" not in whole.entries and (place == "operation" or (self.strict and place != "stage block")):
                     self._report_new_patch(new, whole, path, parent)
                     return None
-                if old is None and place == "entry of stages":
+                if old is None and place == "entry of stages" and not _is_group(whole):
                     message = f"`{path}` is patched here, but it does not exist"
                     if _is_misspelled(new.key, path, whole, parent):
                         self._report_nothing("nothing-to-patch", message, new.key, path, parent)
@@ -265,6 +271,22 @@ class _Insert:
     key: str
     entry: Entry
     position: _Position
+
+
+def _is_group(node: YamlNode) -> bool:
+    """Whether an entry is a group of others, or changes one."""
+    return isinstance(node, MappingNode) and "op" not in node.entries and isinstance(node.get("stages"), MappingNode)
+
+
+def _longest_match(key: str, entry: Entry, entries: Mapping[str, Entry]) -> tuple[str, Entry]:
+    """An entry of `--set`, whose path was split at every dot, under the longest existing key that begins the path."""
+    found, name = (key, entry), key
+    while isinstance(entry.value, MappingNode) and len(entry.value.entries) == 1:
+        ((inner, entry),) = entry.value.entries.items()
+        name = f"{name}.{inner}"
+        if name in entries:
+            found = name, entry
+    return found
 
 
 def _as_mapping(node: YamlNode, place: DocumentPlace, span: Span) -> MappingNode:

@@ -6,7 +6,7 @@ reserved names, names that are used twice, and fields that an entry cannot have 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -18,9 +18,11 @@ from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import library_block, library_block_names, shipped_names
 from resnet_spec.language.merge import BlockText, Resolved
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode, mark_invalid
-from resnet_spec.language.parsing_entries import EntryParser, text_of
+from resnet_spec.language.parsing_entries import EntryParser, scalars_in, text_of
 from resnet_spec.language.reserved import STAGE_WORDS
-from resnet_spec.language.spec import ROLES, Block, Role, Spec, Stage, Use
+from resnet_spec.language.schemas import operation_names
+from resnet_spec.language.spec import ADDED_LATER, ROLES, Block, Group, OutputEntry, Spec, Stage, Use
+from resnet_spec.language.spec import Entry as SpecEntry
 from resnet_spec.language.validation import Validation, validate_block, validate_whole
 
 _BLOCK_WORDS = ("type", "block_type", "kind", "name", "layer", "module", "unit")  # what others call the block of a stage
@@ -65,7 +67,9 @@ def parse_partial(resolved: Resolved) -> ParsedSpec:
         if any(entries[key].value.invalid for key in _NEEDED_PARTS if key in entries):
             return ParsedSpec(findings, None)
         whole = "input" in entries and not entries["input"].value.invalid
-    entries_parser = EntryParser(resolved.blocks, well_formed=not findings)
+    declared = resolved.root.get("roles")
+    roles = tuple(declared.entries) if isinstance(declared, MappingNode) else ()
+    entries_parser = EntryParser(resolved.blocks, roles, well_formed=not findings)
     spec = _SpecParser(entries_parser, resolved.blocks).spec(resolved, whole)
     if not findings:  # the top-level `block` is parsed once for each stage, and its findings are reported once
         findings = tuple(dict.fromkeys(entries_parser.findings))
@@ -76,12 +80,13 @@ def parse_partial(resolved: Resolved) -> ParsedSpec:
 
 def _check_form(resolved: Resolved) -> tuple[Resolved, tuple[Diagnostic, ...]]:
     """Check the form of a document against the schema; returns it with the wrong nodes marked, and the findings."""
-    found = validate_whole(resolved.root)
+    own = ADDED_LATER & resolved.blocks.keys()
+    found = validate_whole(resolved.root, own)
     findings = list(found.findings)
     root = _mark(resolved.root, found)
     blocks: dict[str, BlockText] = {}
     for name, text in resolved.blocks.items():
-        found = validate_block(text.body)
+        found = validate_block(text.body, own)
         findings += found.findings
         blocks[name] = replace(text, body=_mark(text.body, found)) if found.findings else text
     return (replace(resolved, root=root, blocks=blocks) if findings else resolved), tuple(findings)
@@ -100,8 +105,11 @@ def parse_library_block(name: str) -> Block | None:
 
 
 class _SpecParser:
-    def __init__(self, entries: EntryParser, blocks: Collection[str]) -> None:
+    def __init__(self, entries: EntryParser, blocks: Mapping[str, BlockText]) -> None:
         self.entries, self.blocks = entries, blocks
+        self.default: Entry | None = None  # the top-level `block`
+        self.numbered: dict[str, Span] = {}  # the groups that number their entries, with the places where they are opened first
+        self.opened: dict[str, Span] = {}  # all groups
         self.blockless = False  # whether a stage without a block was reported
 
     def spec(self, resolved: Resolved, whole: bool) -> Spec:
@@ -110,12 +118,10 @@ class _SpecParser:
         size = root.get("input") if whole else None
         channels, height, width = (int(part) for part in text_of(size).split("x")) if size is not None else (1, 1, 1)
         classes, name = root.get("classes"), root.get("name")
+        self.default = root.entries.get("block")
         names: dict[str, Span] = {}
-        stem = entries.uses(root.get("stem"), names)
-        stages = self.stages(root.get("stages"), root.entries.get("block"), names)
-        head = entries.uses(root.get("head"), names)
-        for use in (*stem, *(entry for entry in stages if isinstance(entry, Use)), *head):
-            entries.no_from(use, "in stem, stages and head each operation reads the previous value")
+        stem, stages, head = (self.section(part, root.get(part), names) for part in ("stem", "stages", "head"))
+        outputs, named = self.outputs(root.entries.get("outputs"))
         return Spec(
             span=root.span,
             name=text_of(name) or _stem_of(resolved.source.name),
@@ -135,6 +141,8 @@ class _SpecParser:
             blocks={name: entries.own_block(text) for name, text in resolved.blocks.items()},
             expect=read_expect(root.get("expect"), entries.refuse) if entries.well_formed else None,
             document=resolved,
+            outputs=outputs,
+            named_outputs=named,
         )
 
     def recipe(self, node: YamlNode | None) -> str | None:
@@ -147,45 +155,99 @@ class _SpecParser:
         return name or None
 
     def roles(self, root: MappingNode) -> dict[str, Use]:
-        roles: dict[str, Use] = {role: self.role(role, root.entries[role]) for role in ROLES if role in root.entries}
-        for role in roles:
-            reached: dict[str, Use] = {}
-            pending = [role]
-            while pending:
-                for inner in _roles_in(roles[pending.pop()]):
-                    if inner.op in roles and inner.op not in reached:
-                        reached[inner.op] = inner
-                        pending.append(inner.op)
-            if role in reached:
-                message = f"the role `{role}` is used in its own definition"
-                example = "batch_norm" if role == "norm" else "relu"
-                self.entries.refuse("role-cycle", message, reached[role].op_span, f"use an operation, such as `{example}`")
+        roles = {role: self.entries.role(role, root.entries[role]) for role in ROLES if role in root.entries}
+        declared = root.get("roles")
+        for role, entry in declared.entries.items() if isinstance(declared, MappingNode) else ():
+            if role in ROLES or self.entries.is_block(role) or role in ("input", "join") or role in operation_names():
+                help = f"write `{role}: ...` at the top" if role in ROLES else "choose another name"
+                self.entries.refuse(
+                    "reserved-name", f"`{role}` already has a meaning, so a role cannot have this name", entry.key, help
+                )
+            roles[role] = self.entries.role(role, entry)
+        self.entries.refuse_cycles(roles)
         return roles
 
-    def role(self, role: Role, entry: Entry) -> Use:
-        use = self.entries.use(role, entry, None)
-        if use.op in ROLES:
-            self.entries.refuse(
-                "role-cycle", f"the role `{role}` must name an operation, but `{use.op}` is a role", use.op_span
-            )
-        for what, written in (("if", use.when), ("from", use.inputs[0] if use.inputs else None)):
-            if written is not None:
-                self.entries.refuse(
-                    "unknown-field", f"a role cannot have `{what}`", written.span, "write it where the role is used"
-                )
-        return use
+    def outputs(self, entry: Entry | None) -> tuple[tuple[OutputEntry, ...], bool]:
+        """The outputs that a spec names, and whether the module returns a dict of them."""
+        if entry is None:
+            return (), False
+        if isinstance(entry.value, ScalarNode):
+            return (OutputEntry("", entry.key, entry.value),), False
+        found: list[OutputEntry] = []
+        for name, each in entry.value.entries.items() if isinstance(entry.value, MappingNode) else ():
+            value, training_only = each.value, False
+            if isinstance(value, MappingNode):
+                flag = value.get("training_only")
+                training_only = isinstance(flag, ScalarNode) and flag.value is True
+                value = value.get("from") or ScalarNode(name, each.key, name)
+            found.append(OutputEntry(name, each.key, _scalar(value), training_only))
+        if found and all(each.training_only for each in found) and self.entries.well_formed:
+            message = "every output is `training_only`, so there would be none in evaluation"
+            self.entries.refuse("no-output", message, entry.key, "remove `training_only` from one of them")
+        return tuple(found), True
 
-    def stages(self, node: YamlNode | None, default: Entry | None, names: dict[str, Span]) -> tuple[Stage | Use, ...]:
+    def section(self, part: str, node: YamlNode | None, names: dict[str, Span]) -> tuple[SpecEntry, ...]:
+        """The entries of the stem, the stages or the head."""
         if not isinstance(node, MappingNode):
             return ()
-        found: list[Stage | Use] = []
-        for name, entry in node.entries.items():
-            if isinstance(entry.value, MappingNode) and "op" not in entry.value.entries:
-                self.entries.take(name, entry.key, names)
-                found.append(self.stage(name, entry, entry.value, default))
-            else:
-                found.append(self.entries.use(name, entry, names))
-        return tuple(found)
+        return tuple(self.entry(name, entry, (), names, part == "stages") for name, entry in node.entries.items())
+
+    def entry(self, name: str, entry: Entry, around: tuple[str, ...], names: dict[str, Span], stages: bool) -> SpecEntry:
+        """One entry of a section, or of a group in it.
+
+        Args:
+            around: the groups that it is in.
+            names: the paths of modules that are already known, with their places.
+            stages: whether an entry without `op` is a stage.
+        """
+        value = entry.value
+        *groups, last = name.split(".")
+        path = (*around, *groups)
+        is_inside_numbered = ".".join(around) in self.numbered and bool(around)
+        if is_inside_numbered:
+            self.entries.refuse_number(name, entry.key)
+        for length in range(len(around) + 1, len(path) + 1):
+            self.open_group(path[:length], entry.key, names)
+        if isinstance(value, MappingNode) and "op" not in value.entries and isinstance(value.get("stages"), MappingNode):
+            return self.group(name, entry, (*path, last), names, is_inside_numbered)
+        inline = isinstance(value, MappingNode) and value.get("inline") is not None
+        if not is_inside_numbered and not inline and not (path and ".".join(path) in self.numbered):
+            self.entries.take(".".join((*path, last)), entry.key, names)
+        if stages and isinstance(value, MappingNode) and "op" not in value.entries:
+            return self.stage(name, entry, value, self.default)
+        return self.entries.use(name, entry, None)
+
+    def open_group(self, path: tuple[str, ...], key: Span, names: dict[str, Span]) -> None:
+        """Open a group, or open it again."""
+        dotted = ".".join(path)
+        if dotted not in self.opened:
+            self.entries.take(dotted, key, names)
+            self.opened[dotted] = key
+
+    def group(self, name: str, entry: Entry, path: tuple[str, ...], names: dict[str, Span], is_item: bool) -> Group:
+        body = entry.value
+        assert isinstance(body, MappingNode)
+        for key, each in body.entries.items():
+            if key not in ("stages", "numbered", "inline"):
+                help = "a group has `stages`, with its entries, and may be `numbered` or `inline`"
+                self.entries.refuse("unknown-field", f"a group has no `{key}`", each.key, help)
+        inline, dotted = self.entries.flag(body.entries.get("inline")), ".".join(path)
+        again = dotted in self.opened
+        if not is_item and not inline:
+            self.open_group(path, entry.key, names)
+        numbered = self.entries.flag(body.entries.get("numbered"))
+        if numbered and again and dotted not in self.numbered:
+            message = f"`{dotted}` is opened again here, after entries with names"
+            first = self.opened[dotted]
+            self.entries.refuse(
+                "unknown-field", message, body.entries["numbered"].key, "write `numbered` where it is opened first", first
+            )
+        if numbered:
+            self.numbered.setdefault(dotted, entry.key)
+        inner = body.get("stages")
+        assert isinstance(inner, MappingNode)
+        made = tuple(self.entry(each, value, path, names, stages=True) for each, value in inner.entries.items())
+        return Group(name, entry.key, made, dotted in self.numbered, inline)
 
     def stage(self, name: str, entry: Entry, body: MappingNode, default: Entry | None) -> Stage:
         own = body.entries.get("block")
@@ -195,8 +257,10 @@ class _SpecParser:
             if word in arguments:
                 message = f"`{word}` belongs to a stage, not to its block"
                 self.entries.refuse("unknown-field", message, arguments.pop(word).key, f"write `{word}` in the stage")
+        special = [word for word in ("inline", "names", "roles", *ROLES) if not self.entries.takes(chosen.op, word)]
+        roles = {**chosen.roles, **self.entries.roles_in(body, special, chosen.op)}
         for key, each in body.entries.items():
-            if key in ("block", "depth", "stride"):
+            if key in ("block", "depth", "stride", "from") or key in special or key in roles:
                 continue
             if key in STAGE_WORDS:
                 help = f"only operations have `{key}`; a stage consists of blocks"
@@ -205,13 +269,18 @@ class _SpecParser:
                 continue
             arguments[key] = self.entries.argument(each)
         depth, stride = body.entries.get("depth"), body.entries.get("stride")
-        made = Use(name, entry.key, chosen.op, chosen.op_span, arguments, invalid=chosen.invalid or body.invalid)
+        invalid = chosen.invalid or body.invalid
+        made = Use(name, entry.key, chosen.op, chosen.op_span, arguments, invalid=invalid, roles=roles, inline=chosen.inline)
+        names = body.get("names") if "names" in special else None
         return Stage(
             name,
             entry.key,
             made,
             None if depth is None else _scalar(depth.value),
             None if stride is None else self.entries.argument(stride),
+            scalars_in(body.get("from")),
+            names if isinstance(names, ScalarNode) else None,
+            self.entries.flag(body.entries.get("inline")) if "inline" in special else False,
         )
 
     def block_choice(self, name: str, entry: Entry, own: Entry | None, default: Entry | None) -> Use:
@@ -240,21 +309,17 @@ class _SpecParser:
         base = self.entries.use(name, default, None)
         if own is None or not isinstance(own.value, MappingNode):
             return base
-        patch = {key: self.entries.argument(each) for key, each in own.value.entries.items()}
-        return replace(base, arguments={**base.arguments, **patch})
+        patched = self.entries.roles_in(
+            own.value, [word for word in ("roles", *ROLES) if not self.entries.takes(base.op, word)], base.op
+        )
+        keys = [key for key in own.value.entries if key not in patched and key != "roles"]
+        patch = {key: self.entries.argument(own.value.entries[key]) for key in keys}
+        return replace(base, arguments={**base.arguments, **patch}, roles={**base.roles, **patched})
 
     def _name_block(self, source: Source) -> Fixes:
         """Fixes that name a block for all stages: one of the spec's own, or of the library."""
         names = [*islice(self.blocks, MOST_BLOCKS), *library_block_names()]
         return tuple(fix for name in names for fix in propose(f"write `block: {name}`", set_path(source, ("block",), name)))
-
-
-def _roles_in(use: Use) -> Iterator[Use]:
-    """The uses of roles among the operations of a sequence."""
-    for inner in use.ops:
-        if inner.op in ROLES:
-            yield inner
-        yield from _roles_in(inner)
 
 
 def _is_patch(node: YamlNode) -> bool:

@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
 from resnet_spec.language.editing import set_field
 from resnet_spec.language.fixes import Fixes, propose
-from resnet_spec.language.library import library_block_names
+from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge import BlockText
 from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.reserved import is_reserved_variable, meaning_of_module_name
 from resnet_spec.language.schemas import operation_names
-from resnet_spec.language.spec import ROLES, Argument, Block, Use
+from resnet_spec.language.spec import ADDED_LATER, ROLES, Argument, Block, Use
 
-_NOT_ARGUMENTS = ("op", "if", "from", "init", "ops", "insert_before", "insert_after")
+_NOT_ARGUMENTS = ("op", "if", "else", "from", "init", "ops", "insert_before", "insert_after")
+_WORDS_OF_BLOCKS = ("inline", "roles")  # on a use of a block, unless the block takes an argument of this name
+_WORDS_OF_SEQUENCES = ("inline", "numbered")
 
 
 class EntryParser:
     """Parses entries, and gathers findings about names and places.
 
     Args:
-        blocks: the names of the spec's own blocks.
+        blocks: the spec's own blocks.
+        roles: the names of the roles that the spec declares.
         well_formed: whether all nodes conform to the schema. Otherwise those that do not are marked as invalid, and so is what
             is parsed from them.
     """
 
-    def __init__(self, blocks: Container[str] = (), well_formed: bool = True) -> None:
+    def __init__(
+        self, blocks: Mapping[str, BlockText] | None = None, roles: Container[str] = (), well_formed: bool = True
+    ) -> None:
         self.findings: list[Diagnostic] = []
-        self.blocks = blocks
+        self.blocks = blocks or {}
+        self.declared_roles = roles
         self.well_formed = well_formed
 
     def refuse(self, code: str, message: str, span: Span, help: str = "", first: Span | None = None, fixes: Fixes = ()) -> None:
         related = () if first is None else (Label(first, "first here"),)
         self.findings.append(Diagnostic(code, message, span, related=related, help=help, fixes=fixes))
 
-    def uses(self, node: YamlNode | None, names: dict[str, Span]) -> tuple[Use, ...]:
+    def uses(self, node: YamlNode | None, names: dict[str, Span] | None, dotted: bool = True) -> tuple[Use, ...]:
+        """Parse operations in order. `dotted`: their names may be paths."""
         if not isinstance(node, MappingNode):
             return ()
-        return tuple(self.use(name, entry, names) for name, entry in node.entries.items())
+        return tuple(self.use(name, entry, names, dotted) for name, entry in node.entries.items())
 
-    def use(self, name: str, entry: Entry, names: dict[str, Span] | None) -> Use:
+    def use(self, name: str, entry: Entry, names: dict[str, Span] | None, dotted: bool = True) -> Use:
         """Parse one operation; `names` are those that are already used in its place (None: it is not a child of a module)."""
         if names is not None:
             self.take(name, entry.key, names)
+        if not dotted:
+            self.refuse_path(name, entry.key, "`sequential`")
         before = len(self.findings)
         made = self.use_of(name, entry)
         invalid = len(self.findings) > before
@@ -62,42 +71,158 @@ class EntryParser:
         op = value.get("op")
         if op is None:
             self.refuse("missing-field", f"`{name}` does not name an operation or a block", entry.key, "add `op: ...`")
-        inputs = value.get("from")
-        when, init = value.get("if"), value.get("init")
-        if "ops" in value.entries and text_of(op) != "sequential" and self.is_known(text_of(op)):
+        word = text_of(op)
+        when, init, otherwise = value.get("if"), value.get("init"), value.get("else")
+        if "ops" in value.entries and word != "sequential" and self.is_known(word):
             self.refuse(
-                "unknown-field", f"`{text_of(op)}` has no field `ops`", value.entries["ops"].key, "only `sequential` has `ops`"
+                "unknown-field", f"`{word}` has no field `ops`", value.entries["ops"].key, "only `sequential` has `ops`"
             )
-        if "init" in value.entries and text_of(op) == "sequential":
+        if "init" in value.entries and word == "sequential":
             self.refuse("unknown-field", "`sequential` has no weight that `init` could initialize", value.entries["init"].key)
-        ops = self.uses(value.get("ops"), {})
-        for inner in ops:
-            self.no_from(inner, "in `sequential` each operation reads the previous value")
-        for word in ("insert_before", "insert_after"):  # the merge removes it from entries that have siblings
-            if word in value.entries:
-                self.refuse("unknown-field", f"`{name}` has no siblings, so `{word}` has no effect", value.entries[word].key)
+        if otherwise is not None and when is None:
+            help = "add a condition, or remove it: a present operation hands on its own output"
+            self.refuse("unknown-field", "`else` without `if` has no effect", value.entries["else"].key, help)
+        for position in ("insert_before", "insert_after"):  # the merge removes it from entries that have siblings
+            if position in value.entries:
+                message = f"`{name}` has no siblings, so `{position}` has no effect"
+                self.refuse("unknown-field", message, value.entries[position].key)
+        special = self._special_words(word)
+        numbered = self.flag(value.entries.get("numbered")) if "numbered" in special else False
+        roles = self.roles_in(value, special, word)
+        known = {*_NOT_ARGUMENTS, *special, *roles}
         return Use(
             name,
             entry.key,
-            text_of(op),
+            word,
             op.span if op is not None else entry.key,
-            {key: self.argument(each) for key, each in value.entries.items() if key not in _NOT_ARGUMENTS},
-            ops,
+            {key: self.argument(each) for key, each in value.entries.items() if key not in known},
+            self._sequence(value.get("ops"), numbered),
             when if isinstance(when, ScalarNode) else None,
-            scalars_in(inputs),
+            scalars_in(value.get("from")),
             init if isinstance(init, ScalarNode) else None,
+            like=_single(value.get("like")) if "like" in special else None,
+            otherwise=_single(otherwise),
+            roles=roles,
+            numbered=numbered,
+            inline=self.flag(value.entries.get("inline")) if "inline" in special else False,
         )
+
+    def _sequence(self, node: YamlNode | None, numbered: bool) -> tuple[Use, ...]:
+        """The operations of a `sequential`."""
+        ops = self.uses(node, None if numbered else {}, dotted=False)
+        for inner in ops:
+            self.no_from(inner, "in `sequential` each operation reads the previous value")
+            if inner.otherwise is not None:
+                help = "write a block for it"
+                self.refuse("from-not-allowed", "`else` is not allowed here, as `from` is not", inner.otherwise.span, help)
+            if numbered:
+                self.refuse_number(inner.name, inner.key)
+        return ops
+
+    def _special_words(self, op: str) -> tuple[str, ...]:
+        """The keys that are no fields or arguments of a use of `op`."""
+        if self.is_block(op):
+            return tuple(word for word in (*_WORDS_OF_BLOCKS, *ROLES) if not self.takes(op, word))
+        return _WORDS_OF_SEQUENCES if op == "sequential" else ("like",)
+
+    def is_block(self, op: str) -> bool:
+        """Whether a word means a block where the spec itself uses it."""
+        if op in self.blocks:
+            return op in ADDED_LATER or op not in operation_names()
+        return op in library_block_names()
+
+    def takes(self, block: str, name: str) -> bool:
+        """Whether a block has an argument of a name."""
+        body = self.blocks[block].body if block in self.blocks else library_block(block)
+        if body is None:
+            return False
+        args, defaults = body.get("args"), body.get("defaults")
+        listed = {text_of(item) for item in args.items} if isinstance(args, SequenceNode) else ()
+        return name in listed or (isinstance(defaults, MappingNode) and name in defaults.entries)
+
+    def roles_in(self, value: MappingNode, special: Container[str], block: str = "") -> dict[str, Use]:
+        """The roles that hold inside a block: those of the keys `norm` and `act` and of the declared roles, and of `roles`."""
+        if "roles" not in special and not block:
+            return {}
+        found: dict[str, Use] = {}
+        for key, entry in value.entries.items():
+            if (key in ROLES and key in special) or self._is_declared_role(key, block):
+                found[key] = self.role(key, entry)
+        inner = value.get("roles")
+        if "roles" in special and isinstance(inner, MappingNode):
+            for key, entry in inner.entries.items():
+                found[key] = self.role(key, entry)
+                if key not in ROLES and key not in self.declared_roles:
+                    help = f"declare it at the top of the spec: `roles: {{{key}: ...}}`"
+                    self.refuse("unknown-name", f"there is no role `{key}`", entry.key, help)
+        self.refuse_cycles(found)
+        return found
+
+    def refuse_cycles(self, roles: Mapping[str, Use]) -> None:
+        """Report roles of one place that are defined by themselves."""
+        for role in roles:
+            reached: dict[str, Use] = {}
+            pending = [role]
+            while pending:
+                for inner in _roles_in(roles[pending.pop()], roles):
+                    if inner.op in roles and inner.op not in reached:
+                        reached[inner.op] = inner
+                        pending.append(inner.op)
+            if role in reached:
+                message = f"the role `{role}` is used in its own definition"
+                example = "batch_norm" if role == "norm" else "relu"
+                self.refuse("role-cycle", message, reached[role].op_span, f"use an operation, such as `{example}`")
+
+    def _is_declared_role(self, key: str, block: str) -> bool:
+        return key in self.declared_roles and self.is_block(block) and not self.takes(block, key)
+
+    def role(self, role: str, entry: Entry) -> Use:
+        """Parse the definition of a role."""
+        use = self.use(role, entry, None)
+        if use.op in ROLES or use.op in self.declared_roles:
+            message = f"the role `{role}` must name an operation, but `{use.op}` is a role"
+            self.refuse("role-cycle", message, use.op_span)
+        for what, written in (("if", use.when), ("from", use.inputs[0] if use.inputs else None)):
+            if written is not None:
+                help = "write it where the role is used"
+                self.refuse("unknown-field", f"a role cannot have `{what}`", written.span, help)
+        return use
+
+    def flag(self, entry: Entry | None) -> bool:
+        """A key that is true or false."""
+        if entry is None:
+            return False
+        value = entry.value
+        if isinstance(value, ScalarNode) and isinstance(value.value, bool):
+            return value.value
+        self.refuse("wrong-type", "true or false is expected here", value.span)
+        return False
+
+    def refuse_path(self, name: str, key: Span, where: str) -> None:
+        """Report a name that is a path, where names are single."""
+        if "." in name:
+            message = f"`{name}` is a path, but the entries of {where} have names without dots"
+            self.refuse("invalid-name", message, key, f"write `{name.rpartition('.')[2]}`")
+
+    def refuse_number(self, name: str, key: Span) -> None:
+        """Report a whole number as the name of an entry that is numbered."""
+        self.refuse_path(name, key, "a numbered place")
+        if name.isdigit():
+            message = f"`{name}` is a number, but the entries here are `numbered`: 0, 1, 2, ... in their order"
+            self.refuse("invalid-name", message, key, "give it a name, or remove `numbered`")
 
     def is_known(self, op: str) -> bool:
         """Whether a word is the name of an operation, a role or a block; other words are reported elsewhere."""
-        return op in operation_names() or op in ROLES or op in self.blocks or op in library_block_names()
+        is_role = op in ROLES or op in self.declared_roles
+        return op in operation_names() or is_role or op in self.blocks or op in library_block_names()
 
     def argument(self, entry: Entry) -> Argument:
-        """Parse a field or argument: one value, or a list of single values."""
+        """Parse a field or argument: one value, or a list of single values or pairs."""
         value = entry.value
         items = value.items if isinstance(value, SequenceNode) else (value,)
         for item in items:
-            if not isinstance(item, ScalarNode) or item.value is None:
+            is_pair = isinstance(item, SequenceNode) and item is not value and all(map(_has_value, item.items))
+            if not _has_value(item) and not is_pair:
                 self.refuse("wrong-type", "a number, a boolean or an expression is expected here", item.span)
                 return Argument(entry.key, ScalarNode(None, item.span))
         assert not isinstance(value, MappingNode)
@@ -105,9 +230,10 @@ class EntryParser:
 
     def take(self, name: str, key: Span, names: dict[str, Span]) -> None:
         """Add a name to `names`; report it if a child of a module cannot have it, or if it is already there."""
-        if what := meaning_of_module_name(name):
-            message = f"`{name}` is {what}, so an operation cannot have this name"
-            self.refuse("reserved-name", message, key, "choose another name")
+        for part in name.split("."):
+            if what := meaning_of_module_name(part):
+                message = f"`{part}` is {what}, so an operation cannot have this name"
+                self.refuse("reserved-name", message, key, "choose another name")
         if name in names:
             message = f"the name `{name}` is used twice: stem, stages and head share their names, as do the sections of a block"
             self.refuse("duplicate-name", message, key, "rename one of them", names[name])
@@ -130,7 +256,9 @@ class EntryParser:
             self.refuse("reserved-name", f"`{name}` already has a meaning, so a {what} cannot have this name", key, "rename it")
 
     def own_block(self, text: BlockText) -> Block:
-        if text.name in ROLES or text.name in ("input", "join") or text.name in operation_names():
+        is_role = text.name in ROLES or text.name in self.declared_roles
+        is_operation = text.name in operation_names() and text.name not in ADDED_LATER
+        if is_role or text.name in ("input", "join") or is_operation:
             message = f"`{text.name}` is an operation or a role, so a block cannot have this name"
             self.refuse("reserved-name", message, text.key, "choose another name")
         elif not (text.name.isascii() and text.name.isidentifier()):
@@ -157,13 +285,19 @@ class EntryParser:
                 message = f"`{name}` is named twice among args, defaults and let"
                 self.refuse("duplicate-name", message, span, "an argument with a default is not listed in `args`", seen[name])
             seen[name] = span
-        names: dict[str, Span] = {}
+        numbered = self.flag(body.entries.get("numbered"))
+        names: dict[str, Span] | None = None if numbered else {}
+        if numbered:
+            for section in map(body.get, ("branch", "shortcut", "after")):
+                for name, entry in section.entries.items() if isinstance(section, MappingNode) else ():
+                    self.refuse_number(name, entry.key)
         branch = self.uses(body.get("branch"), names)
         shortcut = self.uses(body.get("shortcut"), names)
         join_entry = body.entries.get("join")
         join = None
         if join_entry is not None:
-            self.take("join", join_entry.key, names)
+            if names is not None:
+                self.take("join", join_entry.key, names)
             join = self.use("join", join_entry, None)
             if join.inputs:
                 self.refuse("from-not-allowed", "`join` takes the shortcut and the branch", join.inputs[0].span)
@@ -186,6 +320,8 @@ class EntryParser:
             join,
             self.uses(body.get("after"), names),
             text.everywhere,
+            roles=self.roles_in(body, (*ROLES, "roles")),
+            numbered=numbered,
         )
 
 
@@ -198,3 +334,19 @@ def scalars_in(node: YamlNode | None) -> tuple[ScalarNode, ...]:
     """The single values of a list, or a single value as a tuple of one."""
     items = () if node is None else node.items if isinstance(node, SequenceNode) else (node,)
     return tuple(item for item in items if isinstance(item, ScalarNode))
+
+
+def _roles_in(use: Use, roles: Mapping[str, Use]) -> Iterator[Use]:
+    """The uses of roles among the operations of a sequence."""
+    for inner in use.ops:
+        if inner.op in ROLES or inner.op in roles:
+            yield inner
+        yield from _roles_in(inner, roles)
+
+
+def _single(node: YamlNode | None) -> ScalarNode | None:
+    return node if isinstance(node, ScalarNode) else None
+
+
+def _has_value(node: YamlNode) -> bool:
+    return isinstance(node, ScalarNode) and node.value is not None

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from resnet_spec.diagnostics import Span
 from resnet_spec.diagnostics.text import count_text, shorten
@@ -24,8 +23,10 @@ __all__ = [
     "ArgumentValue",
     "Block",
     "Bounds",
+    "Entry",
     "Expect",
-    "Role",
+    "Group",
+    "OutputEntry",
     "ScalarNode",
     "SequenceNode",
     "Spec",
@@ -36,9 +37,15 @@ __all__ = [
 ]
 
 ArgumentValue = ScalarNode | SequenceNode
-Role = Literal["norm", "act"]
 
-ROLES: tuple[Role, ...] = ("norm", "act")
+ROLES = ("norm", "act")  # those that every spec has; `roles` declares others
+# Operations that the language got after 0.1.0: a spec may have blocks of these names.
+ADDED_LATER = frozenset(
+    """
+    upsample conv_transpose2d slice channel_shuffle pixel_shuffle pixel_unshuffle softmax log_softmax mean sum amax subtract
+    scale conv1d prelu instance_norm local_response_norm softplus hardtanh selu
+    """.split()  # noqa: SIM905
+)
 FACTS = ("in_channels", "out_channels", "first", "stage_index", "block_index", "block_count", "channels")
 
 
@@ -50,11 +57,24 @@ class Argument:
     value: ArgumentValue
 
 
+def scalars_of(argument: Argument) -> Iterator[ScalarNode]:
+    """The single values of an argument: itself, or those of a list and of the pairs in it."""
+    pending: list[object] = [argument.value]
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, ScalarNode):
+            yield node
+        elif isinstance(node, SequenceNode):
+            pending[:0] = node.items
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Use:
     """A use of an operation, a role or a block, under a name. Two uses are equal only if they are the same object.
 
-    `invalid`: a finding was reported about it, so its consequences are not checked.
+    `roles` are those that hold inside a block that is used. `numbered`: the operations of a `sequential` are called 0, 1, ...
+    `inline`: its entries are children of the module around. `invalid`: a finding was reported about it, so its consequences are
+    not checked.
     """
 
     name: str
@@ -67,17 +87,71 @@ class Use:
     inputs: tuple[ScalarNode, ...] = ()  # `from`
     init: ScalarNode | None = None
     invalid: bool = False
+    like: ScalarNode | None = None  # the value whose size an operation takes
+    otherwise: ScalarNode | None = None  # `else`: the value that it hands on where it is absent
+    roles: dict[str, Use] = field(default_factory=dict)
+    numbered: bool = False
+    inline: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """A stage: `block` already has the top-level default, the stage's own patch and the stage's arguments."""
+    """A stage: `block` already has the top-level default, the stage's own patch, and the stage's arguments and roles.
+
+    `names` is the pattern of the names of its blocks, with expressions in braces. `inline`: its blocks are children of the
+    module around.
+    """
 
     name: str
     key: Span
     block: Use
     depth: ScalarNode | None
     stride: Argument | None
+    inputs: tuple[ScalarNode, ...] = ()  # `from`
+    names: ScalarNode | None = None
+    inline: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Entries under one name, which is a part of the names of their modules. `numbered`: they are called 0, 1, 2, ..."""
+
+    name: str
+    key: Span
+    entries: tuple[Entry, ...]
+    numbered: bool = False
+    inline: bool = False
+
+
+Entry = Use | Stage | Group
+
+
+def open_groups(entries: Iterable[Entry]) -> Iterator[Use | Stage]:
+    """The operations, blocks and stages among entries and in their groups, in order."""
+    for entry in entries:
+        if isinstance(entry, Group):
+            yield from open_groups(entry.entries)
+        else:
+            yield entry
+
+
+def paths_of(entries: Iterable[Entry], within: str = "") -> Iterator[tuple[str, Use | Stage]]:
+    """As `open_groups`, each with its path in the file."""
+    for entry in entries:
+        if isinstance(entry, Group):
+            yield from paths_of(entry.entries, f"{within}{entry.name}.")
+        else:
+            yield within + entry.name, entry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputEntry:
+    """An output of the network: `value` names an entry. `training_only`: there is none in evaluation."""
+
+    name: str
+    key: Span
+    value: ScalarNode
+    training_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +175,8 @@ class Block:
     after: tuple[Use, ...]
     everywhere: bool
     invalid: bool = False
+    roles: dict[str, Use] = field(default_factory=dict)  # that hold in it, unless a use of it has others
+    numbered: bool = False  # its entries are called 0, 1, 2, ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +198,7 @@ class Expect:
     squares: tuple[int, int | None] | None  # the smallest and the largest size, in pixels
     accepts: tuple[tuple[int, int, Span], ...]  # height and width in pixels, and the place
     nodes: dict[str, ArgumentValue]
+    outputs: dict[str, tuple[tuple[int, ...], Span]] = field(default_factory=dict)  # by name: the shape, and the place
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -140,17 +217,33 @@ class Spec:
     roles: dict[str, Use]
     init: str
     recipe: str | None  # the shipped recipe that it is trained with by default
-    stem: tuple[Use, ...]
-    stages: tuple[Stage | Use, ...]
-    head: tuple[Use, ...]
+    stem: tuple[Entry, ...]
+    stages: tuple[Entry, ...]
+    head: tuple[Entry, ...]
     blocks: dict[str, Block]
     expect: Expect | None
     document: Resolved = field(compare=False)  # the document that it was parsed from
     marked: dict[str, Block] = field(default_factory=dict)  # the names of library blocks that this spec makes invalid
+    outputs: tuple[OutputEntry, ...] = ()  # none: the last value is the output
+    named_outputs: bool = False  # the module returns a dict of its outputs
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input))
         return f"<Spec of {shorten(self.name, 60)}: {size}, {count_text(len(self.stages), 'stage')}>"
+
+    @property
+    def entries(self) -> Iterator[Use | Stage]:
+        """The operations, blocks and stages of stem, stages and head, also those in groups, in order."""
+        return open_groups((*self.stem, *self.stages, *self.head))
+
+    def is_role(self, word: str, written: Span) -> bool:
+        """Whether a word means a role where it is `written`: the library does not see the roles that the spec declares."""
+        return word in ROLES or (word in self.roles and written.source.origin != "library")
+
+    def is_own(self, name: str, written: Span) -> bool:
+        """Whether the name of an operation means a block of the spec's own where it is `written`: the block wins over an
+        operation that the language got later."""
+        return name in ADDED_LATER and name in self.blocks and written.source.origin != "library"
 
     def find_block(self, name: str, written: Span) -> Block | None:
         """Find the block that a name refers to where it is `written`: the library does not see the spec's own new blocks."""

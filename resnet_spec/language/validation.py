@@ -6,7 +6,7 @@ here, must also have `input`, and contains no `null`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from resnet_spec.language.conformance import conforms, member_for
 from resnet_spec.language.editing import set_path
 from resnet_spec.language.fixes import propose
 from resnet_spec.language.nodes import MappingNode, NodePath, to_data
-from resnet_spec.language.schemas import schema_document, without_refusals
+from resnet_spec.language.schemas import schema_document, without_operations, without_refusals
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -31,9 +31,12 @@ class Validation:
     paths: tuple[NodePath, ...] = ()
 
 
-def validate_whole(root: MappingNode) -> Validation:
-    """Check the form of a merged spec. Its `blocks` are checked one by one, with `validate_block`."""
-    found = _validate("", root)
+def validate_whole(root: MappingNode, own: Set[str] = frozenset()) -> Validation:
+    """Check the form of a merged spec. Its `blocks` are checked one by one, with `validate_block`.
+
+    `own` are names of operations that mean blocks of the spec.
+    """
+    found = _validate("", root, own=frozenset(own))
     known = schema_document()["properties"]
     if "input" not in root.entries and not _has_input_elsewhere(root, known):
         message = "the spec has no input size"
@@ -60,9 +63,9 @@ def _has_input_elsewhere(root: MappingNode, known: Collection[str]) -> bool:
     return any(closest(key, ("extends", "input")) or means_input(key, entry.value) for key, entry in unknown)
 
 
-def validate_block(body: MappingNode) -> Validation:
-    """Check the form of the merged body of one block."""
-    return _validate("block", body)
+def validate_block(body: MappingNode, own: Set[str] = frozenset()) -> Validation:
+    """Check the form of the merged body of one block; `own` are names of operations that mean blocks of the spec."""
+    return _validate("block", body, own=frozenset(own))
 
 
 def validate_recipe(root: MappingNode) -> list[Diagnostic]:
@@ -70,14 +73,14 @@ def validate_recipe(root: MappingNode) -> list[Diagnostic]:
     return list(_validate("", root, "recipe").findings)
 
 
-def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -> Validation:
-    document = without_refusals(schema_document(kind))
+def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec", own: frozenset[str] = frozenset()) -> Validation:
+    document = without_operations(without_refusals(schema_document(kind)), own)
     data = to_data(node)
     if conforms(data, document["definitions"][definition] if definition else document, document["definitions"]):
         return Validation(())
     from resnet_spec.language.schema_errors import explain_schema_error  # only documents with a mistake need it
 
-    errors = list(_validator(definition, kind).iter_errors(data))
+    errors = list(_validator(definition, kind, own).iter_errors(data))
     of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     kept = [error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type]
     findings = list(dict.fromkeys(finding for error in kept for finding in explain_schema_error(error, node, kind)))
@@ -87,13 +90,13 @@ def _validate(definition: str, node: MappingNode, kind: DocumentKind = "spec") -
 
 
 @cache
-def _validator(definition: str, kind: DocumentKind = "spec") -> Any:
+def _validator(definition: str, kind: DocumentKind, own: frozenset[str]) -> Any:
     """A validator of jsonschema, which is slow to import and only needed for documents that do not conform."""
     require_packages(f"explaining the schema errors of a {kind}", "jsonschema")
     from jsonschema import Draft7Validator
     from jsonschema.validators import extend
 
-    document = without_refusals(schema_document(kind))
+    document = without_operations(without_refusals(schema_document(kind)), own)
     chosen = {"$ref": f"#/definitions/{definition}", "definitions": document["definitions"]} if definition else document
     definitions = document["definitions"]
 

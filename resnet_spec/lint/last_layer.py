@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from resnet_spec.diagnostics import Source, Span
 from resnet_spec.graph.model import Graph, Node
-from resnet_spec.language.spec import ScalarNode, Spec, Use
+from resnet_spec.language.spec import ScalarNode, Spec, Use, paths_of
 from resnet_spec.ops import fields_of
 
 
@@ -31,7 +31,7 @@ class LastLayer:
 
     def entry_of(self, node: Node) -> Use | None:
         """The entry of the head that a node is in."""
-        return self.entries.get(node.name.partition(".")[0])
+        return _entry_of(self.entries, node)
 
     def is_appended(self, entry: Use) -> bool:
         """Whether an entry behind the layer was added to a head that another file defines."""
@@ -45,20 +45,28 @@ def find_last_layer(spec: Spec, graph: Graph, layers: Collection[int]) -> LastLa
     output = graph.shape_of(graph.output)
     if len(output) != 1 or not layers:
         return None
-    position = max(layers)
-    node = graph.nodes[position]
-    if node.shape[0] != output[0]:
+    needed = graph.needed_by((graph.output,))
+    position = max((position for position in layers if position in needed), default=-1)
+    if position < 0 or graph.nodes[position].shape[0] != output[0]:
         return None
-    top = node.name.partition(".")[0]
-    sources: set[Source] = set()
-    for entry in spec.head:
-        sources.add(entry.op_span.source)
-        if entry.name == top:
-            use = _find_use(entry, node.span)
-            field, written = ("", None) if use is None else _outputs_of(use, node)
-            entries = {each.name: each for each in spec.head}
-            return LastLayer(position, node, output[0], entry, entries, frozenset(sources), field, written)
-    return None
+    node = graph.nodes[position]
+    entries = {path: use for path, use in paths_of(spec.head) if isinstance(use, Use)}
+    last = _entry_of(entries, node)
+    if last is None:
+        return None
+    before = list(entries.values())
+    sources = frozenset(entry.op_span.source for entry in before[: before.index(last) + 1])
+    use = _find_use(last, node.span)
+    field, written = ("", None) if use is None else _outputs_of(use, node)
+    return LastLayer(position, node, output[0], last, entries, sources, field, written)
+
+
+def _entry_of(entries: Mapping[str, Use], node: Node) -> Use | None:
+    """The entry that a node is in."""
+    path = node.written or node.name
+    while path and path not in entries:
+        path = path.rpartition(".")[0]
+    return entries.get(path)
 
 
 def _find_use(use: Use, key: Span) -> Use | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from resnet_spec.diagnostics import Span
 from resnet_spec.language import expressions
-from resnet_spec.language.spec import FACTS, ROLES, Argument, Block, ScalarNode, Spec, Stage, Use
+from resnet_spec.language.spec import FACTS, Argument, Block, ScalarNode, Spec, Stage, Use, scalars_of
 
 
 @dataclass(slots=True, eq=False)
@@ -48,9 +48,9 @@ class SpecReading:
         self.spec = spec
         self.names: set[str] = set()
         self.blocks: dict[Block, BlockReading] = {}
-        for use in (*spec.roles.values(), *spec.stem, *spec.head):
+        for use in spec.roles.values():
             self._add_use(use, None)
-        for entry in spec.stages:
+        for entry in spec.entries:
             if isinstance(entry, Stage):
                 self._add_stage(entry)
             else:
@@ -61,7 +61,9 @@ class SpecReading:
         self._read(_names_in_use(use), inside)
         for inner in use.ops:
             self._add_use(inner, inside)
-        if use.op in ROLES:  # the definition of the role was added at the top
+        for role in use.roles.values():
+            self._add_use(role, None)
+        if self.spec.is_role(use.op, use.op_span):  # the definition of the role was added at the top
             meaning = self.spec.roles.get(use.op)
             block = None if meaning is None else self.spec.find_block(meaning.op, meaning.op_span)
         else:
@@ -70,8 +72,14 @@ class SpecReading:
             self._give(self._add_block(block), use.arguments)
 
     def _add_stage(self, stage: Stage) -> None:
-        for scalar in (*_scalars(stage.depth), *_scalars(stage.stride)):
+        for scalar in (
+            *_scalars(stage.depth),
+            *_scalars(stage.stride),
+            *(expressions.expressions_in_braces(stage.names) if stage.names else ()),
+        ):
             self._read(_names_in(scalar), None)
+        for role in stage.block.roles.values():
+            self._add_use(role, None)
         block = self.spec.find_block(stage.block.op, stage.block.op_span)
         if block is None:
             return
@@ -100,6 +108,8 @@ class SpecReading:
                 self._read(_names_in_argument(block.out_channels), found)
             for use in (*block.branch, *block.shortcut, *((block.join,) if block.join else ()), *block.after):
                 self._add_use(use, found)
+            for role in block.roles.values():
+                self._add_use(role, None)
         return found
 
     def _read(self, names: Iterable[str], inside: BlockReading | None) -> None:
@@ -134,11 +144,10 @@ def _names_in_argument(argument: Argument) -> list[str]:
 
 def _scalars(written: Argument | ScalarNode | None) -> Iterator[ScalarNode]:
     """The single values that are written somewhere: itself, or those of a list."""
-    value = written.value if isinstance(written, Argument) else written
-    if isinstance(value, ScalarNode):
-        yield value
-    elif value is not None:
-        yield from (item for item in value.items if isinstance(item, ScalarNode))
+    if isinstance(written, ScalarNode):
+        yield written
+    elif written is not None:
+        yield from scalars_of(written)
 
 
 def _names_in(scalar: ScalarNode) -> Iterator[str]:

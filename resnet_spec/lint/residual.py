@@ -90,7 +90,7 @@ def _projects(context: LintContext, shortcut: list[int]) -> bool:
 def _where_to_project(context: LintContext, stage: str) -> str:
     """How the block of a stage is changed so that it projects only where the shape changes."""
     spec = context.spec
-    use = next(entry.block for entry in spec.stages if isinstance(entry, Stage) and entry.name == stage)
+    use = next(entry.block for entry in spec.entries if isinstance(entry, Stage) and entry.name == stage)
     block = spec.find_block(use.op, use.op_span)
     if "project" in use.arguments:
         return f"leave out `project`: by default, `{use.op}` projects only where the shape changes"

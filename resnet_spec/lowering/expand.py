@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from resnet_spec.diagnostics import Diagnostic, SpecError
-from resnet_spec.graph.model import INPUT, BrokenNode, Graph
+from resnet_spec.graph.model import INPUT, BrokenNode, Graph, Output
 from resnet_spec.language.expressions import Number
-from resnet_spec.language.spec import Block, ScalarNode, SequenceNode, Spec, Stage
+from resnet_spec.language.spec import (
+    ArgumentValue,
+    Block,
+    Entry,
+    Group,
+    ScalarNode,
+    SequenceNode,
+    Spec,
+    Stage,
+    Use,
+)
+from resnet_spec.lowering.block_names import name_block, range_names
 from resnet_spec.lowering.blocks import MAX_BLOCKS, Expander
-from resnet_spec.lowering.body import Body, Template, Val
+from resnet_spec.lowering.body import Body, Place, Template, Val
 from resnet_spec.lowering.context import ExpansionContext, Trail
 from resnet_spec.lowering.findings import Findings
 from resnet_spec.lowering.problems import check_lists
@@ -53,7 +65,10 @@ def expand_partial(spec: Spec) -> Partial:
         again = _NetworkExpansion(spec, ignore_conflicts=True)
         again.expand()
         repetitions = again.body.broken
-    graph = Graph(spec.name, spec.input, tuple(body.nodes), tuple(body.regions), output.id, spec.init)
+    named = expansion.outputs if output.shape is not None else ()
+    main = next((each.value for each in named if each.name == "logits"), named[0].value if named else output.id)
+    ends = expansion.ends
+    graph = Graph(spec.name, spec.input, tuple(body.nodes), tuple(body.regions), main, spec.init, named, *ends)
     return Partial(graph, tuple(body.broken), findings.with_repetitions(repetitions))
 
 
@@ -83,7 +98,7 @@ class _StagePosition:
             given["stride"] = Evaluated(stride, None, None)
         for name, argument in self.stage.block.arguments.items():
             written = argument.value
-            given[name] = FromStage(_scalar(written.items[number]) if isinstance(written, SequenceNode) else written)
+            given[name] = FromStage(_item(written.items[number]) if isinstance(written, SequenceNode) else written)
         return given
 
     @property
@@ -93,7 +108,8 @@ class _StagePosition:
 
 
 class _NetworkExpansion:
-    """The expansion of stem, stages and head into one body."""
+    """The expansion of stem, stages and head into one body. `outputs` are the named ones, and `ends` the numbers of nodes
+    before the end of the stem and before the head."""
 
     def __init__(self, spec: Spec, ignore_conflicts: bool = False) -> None:
         self.spec = spec
@@ -103,31 +119,71 @@ class _NetworkExpansion:
         self.depths = self._evaluate_depths()
         self.block_count = sum(self.depths.values())
         self.expander = Expander(spec, self.scope, self.findings, self.block_count, ignore_conflicts)
+        self.stages = self.blocks = 0  # that were expanded
+        self.outputs: tuple[Output, ...] = ()
+        self.ends = (0, 0)
 
     def expand(self) -> Val:
         """Expand the whole network; returns its output."""
-        spec, expander = self.spec, self.expander
-        value = Val(INPUT, spec.input)
-        context = ExpansionContext(self.body, self.scope, Trail())
-        for use in spec.stem:
-            value = expander.expand_use(use, value, context)
-        stages = blocks = 0
-        for entry in spec.stages:
-            if isinstance(entry, Stage):
-                value = self._expand_stage(entry, stages, blocks, value)
-                stages += 1
-                blocks += self.depths.get(entry.name, 0)
-            else:
-                value = expander.expand_use(entry, value, context)
-        for use in spec.head:
-            value = expander.expand_use(use, value, context)
+        spec = self.spec
+        value = start = Val(INPUT, spec.input)
+        roles, place = self.expander.roles, Place()
+        context = ExpansionContext(self.body, self.scope, Trail(), roles, place, values={"input": start})
+        value = self._expand_entries(spec.stem, value, context)
+        stem = len(self.body.nodes)
+        value = self._expand_entries(spec.stages, value, context)
+        self.ends = (stem, len(self.body.nodes))
+        value = self._expand_entries(spec.head, value, context)
+        return self._find_outputs(value, context)
+
+    def _find_outputs(self, last: Val, context: ExpansionContext) -> Val:
+        """The output of the network, which is the last value unless the spec names another; the named ones are kept."""
+        found: list[Output] = []
+        for output in self.spec.outputs:
+            value = self.expander.read(
+                output.value, Use(f"outputs.{output.name}".rstrip("."), output.key, "", output.key), context
+            )
+            if value.shape is None:
+                last = value
+            found.append(Output(output.name, value.id, output.training_only))
+            if not self.spec.named_outputs:
+                return value
+        self.outputs = tuple(found)
+        return last
+
+    def _expand_entries(self, entries: tuple[Entry, ...], value: Val, context: ExpansionContext) -> Val:
+        """Expand entries in order, each from the one before it unless it has a `from`; returns the last value."""
+        for entry in entries:
+            match entry:
+                case Group():
+                    value = self._expand_group(entry, value, context)
+                case Stage():
+                    before = self.expander.read(entry.inputs[0], entry.block, context) if entry.inputs else value
+                    value = self._expand_stage(entry, before, context)
+                    context.record(entry.name, value)
+                case Use():
+                    value = self.expander.expand_entry(entry, value, context)
         return value
 
-    def _evaluate_depths(self) -> dict[str, int]:
-        """Evaluate the depth of every stage, by name, before any block is expanded, since each may read `block_count`."""
-        depths: dict[str, int] = {}
+    def _expand_group(self, group: Group, value: Val, context: ExpansionContext) -> Val:
+        *groups, name = group.name.split(".")
+        place = self.body.open_groups(context.place, groups)
+        if not group.inline and place.numbered:
+            path = self.body.name_in(place, name, group.key)
+            place = self.body.places.setdefault(path, Place(path + ".", group.numbered))
+        elif not group.inline:
+            place = self.body.open_groups(place, (name,), group.numbered)
+        around = (*context.around, *groups, name)
+        inner = replace(context, place=place, prefix=f"{context.prefix}{group.name}.", around=around)
+        value = self._expand_entries(group.entries, value, inner)
+        context.record(group.name, value)
+        return value
+
+    def _evaluate_depths(self) -> dict[Stage, int]:
+        """Evaluate the depth of every stage before any block is expanded, since each may read `block_count`."""
+        depths: dict[Stage, int] = {}
         blocks = 0
-        for stage in self.spec.stages:
+        for stage in self.spec.entries:
             if not isinstance(stage, Stage):
                 continue
             try:
@@ -135,14 +191,18 @@ class _NetworkExpansion:
                 if blocks + depth > MAX_BLOCKS:
                     span = stage.key if stage.depth is None else stage.depth.span
                     raise refuse("too-many-blocks", f"a network has at most {MAX_BLOCKS:,} blocks", span)
-                depths[stage.name] = depth
+                depths[stage] = depth
                 blocks += depth
             except UnknownValueError as unknown:
                 self.findings.report_unknown(unknown, Trail())
         return depths
 
-    def _expand_stage(self, stage: Stage, index: int, first_block: int, value: Val) -> Val:
-        depth = self.depths.get(stage.name)
+    def _expand_stage(self, stage: Stage, value: Val, context: ExpansionContext) -> Val:
+        written = context.prefix + stage.name
+        index, first_block = self.stages, self.blocks
+        depth = self.depths.get(stage)
+        self.stages += 1
+        self.blocks += depth or 0
         block = self.spec.find_block(stage.block.op, stage.block.op_span)
         if depth is None or block is None or stage.block.invalid:
             return replace(value, shape=None)
@@ -152,37 +212,67 @@ class _NetworkExpansion:
         if wrong:
             return replace(value, shape=None)
         position = _StagePosition(stage, block, index, first_block, depth)
-        region = self.body.open(stage.name, "stage", stage.block.op, value.id, stage.key)
-        value = self._expand_blocks(position, value)
+        try:
+            place, module = context.place, written
+            if not stage.inline:
+                module = self.body.name_in(place, stage.name, stage.key)
+                place = Place(module + ".", nested=True)
+            names = self._names_of_blocks(position, place)
+        except UnknownValueError as unknown:
+            self.findings.report_unknown(unknown, Trail())
+            return replace(value, shape=None)
+        region = self.body.open(module, "stage", stage.block.op, value.id, stage.key, stage.inline, written)
+        value = self._expand_blocks(position, value, replace(context, place=place), written, names)
         self.body.close(region, value.id)
         return value
 
-    def _expand_blocks(self, position: _StagePosition, value: Val) -> Val:
-        """Expand the blocks of a stage, up to the first that fails."""
+    def _names_of_blocks(self, position: _StagePosition, place: Place) -> Sequence[str]:
+        """The names of the blocks of a stage."""
         stage = position.stage
+        if stage.names is None:
+            return range_names(position.depth)
+        if place.numbered:
+            message = f"`names` has no effect in `{stage.name}`: its blocks are children of a `numbered` place"
+            raise refuse("unknown-field", message, stage.names.span, "remove `names`, or `inline`")
+        return [
+            name_block(stage.names, self.scope, {"index": number, "block_index": position.first_block + number})
+            for number in range(position.depth)
+        ]
+
+    def _expand_blocks(
+        self, position: _StagePosition, value: Val, context: ExpansionContext, written: str, names: Sequence[str]
+    ) -> Val:
+        """Expand the blocks of a stage, up to the first that fails. `written` is the path of the stage in the file."""
+        stage, place, expander = position.stage, context.place, self.expander
         same: dict[tuple[int, Shape], Template] = {}  # blocks that depend only on their stride and input shape
         may_repeat = not position.has_lists
+        roles = expander.roles_inside(position.block, stage.block, context.roles)
+        inline = stage.block.inline
         for number in range(position.depth):
             if value.shape is None:
                 break
-            name = f"{stage.name}.{number}"
+            path = f"{written}.{names[number]}"
             try:
                 stride = self._stride(position, number, value.shape)
                 template = same.get((stride, value.shape))
                 if template is None:
                     given, facts = position.arguments(number, stride), position.facts(number, self.block_count)
-                    trail = self._trail_into(stage, name, value)
-                    template, read = self.expander.block_template(position.block, given, facts, value, trail)
+                    trail = self._trail_into(stage, path, value)
+                    template, read = expander.block_template(position.block, given, facts, value, trail, roles, inline)
                     if may_repeat and not read:
                         same[stride, value.shape] = template
-                value = self.expander.append_block(template, name, value, stage.key, self.body)
+                if inline:
+                    value = expander.append_inline(template, path, value, stage.key, self.body, place)
+                else:
+                    name = self.body.name_in(place, names[number], stage.key)
+                    value = expander.append_block(template, name, value, stage.key, self.body, path)
             except UnknownValueError as unknown:
-                self.findings.report_unknown(unknown, self._trail_into(stage, name, value))
+                self.findings.report_unknown(unknown, self._trail_into(stage, path, value))
                 value = replace(value, shape=None)
         return value
 
-    def _trail_into(self, stage: Stage, name: str, value: Val) -> Trail:
-        return Trail((stage.block,)).into(name, self.body, value.id)
+    def _trail_into(self, stage: Stage, path: str, value: Val) -> Trail:
+        return Trail((stage.block,)).into(path, self.body, value.id)
 
     def _stride(self, position: _StagePosition, number: int, entering: Shape) -> int:
         """The stride of one block: a single number applies to the first one."""
@@ -197,6 +287,12 @@ class _NetworkExpansion:
         facts = position.facts(number, self.block_count)
         scope = BlockScope(position.block, {}, facts, entering[0], self.scope)
         return integer(written, StageScope(scope), "stride", 1)
+
+
+def _item(node: object) -> ArgumentValue:
+    if not isinstance(node, ScalarNode | SequenceNode):
+        raise AssertionError("a list of a stage holds single values and pairs")
+    return node
 
 
 def _scalar(node: object) -> ScalarNode:

@@ -34,7 +34,7 @@ def likely_widths(spec: Spec) -> dict[Use, str]:
     """The widths that stages most likely have: that of the stage before it, doubled where the stage has a stride of 2."""
     found: dict[Use, str] = {}
     before = 0
-    for stage in spec.stages:
+    for stage in spec.entries:
         if not isinstance(stage, Stage):
             continue
         stride = stage.stride.value if stage.stride is not None else None

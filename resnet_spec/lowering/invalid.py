@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
-from resnet_spec.language.spec import Block, Spec, Stage, Use
+from resnet_spec.language.spec import Block, Entry, Group, Spec, Stage, Use
 
 
 def mark_invalid_uses(spec: Spec, invalid: Set[Use | Block], used: Iterable[Block]) -> Spec:
@@ -16,22 +16,38 @@ def mark_invalid_uses(spec: Spec, invalid: Set[Use | Block], used: Iterable[Bloc
     used = [block for block in used if spec.blocks.get(block.name) is not block]
     return replace(
         spec,
-        roles={role: _use(use, invalid) for role, use in spec.roles.items()},
-        stem=tuple(_use(use, invalid) for use in spec.stem),
-        stages=tuple(_entry(entry, invalid) for entry in spec.stages),
-        head=tuple(_use(use, invalid) for use in spec.head),
+        roles=_roles(spec.roles, invalid),
+        stem=_entries(spec.stem, invalid),
+        stages=_entries(spec.stages, invalid),
+        head=_entries(spec.head, invalid),
         blocks=own,
         marked={block.name: _block(block, invalid) for block in used},
     )
 
 
-def _entry(entry: Stage | Use, invalid: Set[Use | Block]) -> Stage | Use:
-    return replace(entry, block=_use(entry.block, invalid)) if isinstance(entry, Stage) else _use(entry, invalid)
+def _entries(entries: Iterable[Entry], invalid: Set[Use | Block]) -> tuple[Entry, ...]:
+    return tuple(_entry(entry, invalid) for entry in entries)
+
+
+def _entry(entry: Entry, invalid: Set[Use | Block]) -> Entry:
+    match entry:
+        case Group():
+            return replace(entry, entries=_entries(entry.entries, invalid))
+        case Stage():
+            return replace(entry, block=_use(entry.block, invalid))
+        case Use():
+            return _use(entry, invalid)
 
 
 def _use(use: Use, invalid: Set[Use | Block]) -> Use:
     ops = tuple(_use(inner, invalid) for inner in use.ops)
-    return replace(use, ops=ops, invalid=use.invalid or use in invalid) if ops or use in invalid else use
+    roles = _roles(use.roles, invalid)
+    changed = ops or roles or use in invalid
+    return replace(use, ops=ops, roles=roles, invalid=use.invalid or use in invalid) if changed else use
+
+
+def _roles(roles: Mapping[str, Use], invalid: Set[Use | Block]) -> dict[str, Use]:
+    return {role: _use(use, invalid) for role, use in roles.items()}
 
 
 def _block(block: Block, invalid: Set[Use | Block]) -> Block:
@@ -41,5 +57,6 @@ def _block(block: Block, invalid: Set[Use | Block]) -> Block:
         shortcut=tuple(_use(use, invalid) for use in block.shortcut),
         join=None if block.join is None else _use(block.join, invalid),
         after=tuple(_use(use, invalid) for use in block.after),
+        roles=_roles(block.roles, invalid),
         invalid=block.invalid or block in invalid,
     )

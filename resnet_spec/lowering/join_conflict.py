@@ -74,7 +74,7 @@ def _decisive_text(spec: Spec, when: ScalarNode, conflict: JoinConflict) -> Scal
     """The text that decided a condition: the value of an argument if the condition is only its name."""
     written = conflict.block.defaults.get(when.text)
     around = conflict.context.trail.names[-1].rpartition(".")[0]
-    for stage in spec.stages:
+    for stage in spec.entries:
         if isinstance(stage, Stage) and stage.name == around:
             written = stage.block.arguments.get(when.text, written)
     return written.value if written is not None and isinstance(written.value, ScalarNode) else when

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from resnet_spec.diagnostics import Label, Span
 from resnet_spec.language import expressions
-from resnet_spec.language.expressions import Expression, Number
+from resnet_spec.language.expressions import Expression, Value
 from resnet_spec.language.spec import ScalarNode
 
 MOST_LABELS = 4
@@ -19,11 +19,11 @@ MOST_LABELS = 4
 class Scope(Protocol):
     """Names and their values."""
 
-    def lookup(self, name: str) -> Number:
+    def lookup(self, name: str) -> Value:
         """The value of a name; raises UnknownValueError."""
         ...
 
-    def known(self, name: str) -> Number | None:
+    def known(self, name: str) -> Value | None:
         """The value of a name that was evaluated before."""
         ...
 
@@ -97,9 +97,9 @@ def _labels(scalar: ScalarNode, scope: Scope, seen: set[int]) -> Iterator[Label]
         yield from _labels(written, inner, seen)
 
 
-def _as_written(value: Number) -> str:
+def _as_written(value: Value) -> str:
     """A value as a spec writes it."""
-    return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else str(value).lower()
 
 
 def _parsed(scalar: ScalarNode) -> Expression | None:

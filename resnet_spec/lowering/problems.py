@@ -10,9 +10,9 @@ from resnet_spec.diagnostics.effort import may_edit
 from resnet_spec.diagnostics.text import count_text, join_words
 from resnet_spec.graph.model import INPUT
 from resnet_spec.language.editing import Edits, replace_value, set_field
-from resnet_spec.language.expressions import Number
+from resnet_spec.language.expressions import Value
 from resnet_spec.language.fixes import Fixes, propose, together
-from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage
+from resnet_spec.language.spec import ScalarNode, SequenceNode, Spec, Stage, Use
 from resnet_spec.lowering.body import Body, Val
 from resnet_spec.lowering.channels import channels_of, describe_channels
 from resnet_spec.lowering.context import ExpansionContext, PresentUse
@@ -50,20 +50,21 @@ def _move(spec: Spec, present: PresentUse) -> Fixes:
 
     if not may_edit(present.use.key):
         return ()
-    flat = [use for use in (*spec.stem, *spec.head) if use.op in OPERATIONS and OPERATIONS[use.op].family == "reshaping"]
+    stem, head = ([use for use in part if isinstance(use, Use)] for part in (spec.stem, spec.head))
+    flat = [use for use in (*stem, *head) if use.op in OPERATIONS and OPERATIONS[use.op].family == "reshaping"]
     if not flat:
         return ()
-    part = spec.head if present.use in spec.head else spec.stem if present.use in spec.stem else ()
+    part = head if present.use in head else stem if present.use in stem else ()
     if part and flat[0] in part:
         title = f"move `{present.use.name}` before `{flat[0].name}`"
         return propose(title, move_before(present.use.key, flat[0].key))
-    if spec.head or flat[0] not in spec.stem:
+    if spec.head or flat[0] not in stem:
         return ()
-    first = spec.stem.index(flat[0])
-    before = OPERATIONS.get(spec.stem[first - 1].op) if first else None
+    first = stem.index(flat[0])
+    before = OPERATIONS.get(stem[first - 1].op) if first else None
     if before is not None and before.family == "pooling":
         first -= 1
-    moved = spec.stem[first:]
+    moved = stem[first:]
     title = f"move {join_words([f'`{use.name}`' for use in moved], 'and')} from `stem` to `head`, which comes behind the stages"
     return propose(title, move_to_part([use.key for use in moved], "head"))
 
@@ -137,7 +138,7 @@ def _size_changes(spec: Spec, present: PresentUse) -> list[SizeChange]:
     return found
 
 
-def explain_out_channels(context: ExpansionContext, value: Val, declared: Number) -> Diagnostic:
+def explain_out_channels(context: ExpansionContext, value: Val, declared: Value) -> Diagnostic:
     """The finding for a block whose output has another number of channels than its `out_channels` declares."""
     assert context.block is not None
     assert value.shape is not None

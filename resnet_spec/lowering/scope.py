@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from resnet_spec.diagnostics import Span
-from resnet_spec.language.expressions import Number
-from resnet_spec.language.spec import Argument, Block, ScalarNode
+from resnet_spec.language.expressions import Number, Value
+from resnet_spec.language.spec import Argument, ArgumentValue, Block, ScalarNode
 from resnet_spec.lowering.origins import Scope
-from resnet_spec.lowering.values import UnknownValueError, integer, number, refuse
+from resnet_spec.lowering.values import UnknownValueError, argument_value, integer, number, refuse
 
 MAX_NAMES = 32  # in a chain of names that depend on each other
 INDEX_FACTS = ("first", "stage_index", "block_index", "block_count")
@@ -24,20 +24,20 @@ class SpecScope:
 
     def __init__(self, params: Mapping[str, Argument], classes: ScalarNode | None) -> None:
         self.params, self.classes = params, classes
-        self.values: dict[str, Number] = {}
+        self.values: dict[str, Value] = {}
         self.active: list[str] = []
 
     def __contains__(self, name: str) -> bool:
         return name in self.params or (name == "classes" and self.classes is not None)
 
-    def known(self, name: str) -> Number | None:
+    def known(self, name: str) -> Value | None:
         return self.values.get(name)
 
     def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
         written = self.classes if name == "classes" else self.params[name].value if name in self.params else None
         return (written, self) if isinstance(written, ScalarNode) else None
 
-    def lookup(self, name: str) -> Number:
+    def lookup(self, name: str) -> Value:
         if name not in self.values:
             if name not in self:  # reported already, as an unknown name
                 raise UnknownValueError
@@ -61,14 +61,14 @@ class WithChannels:
     def __init__(self, around: Scope, channels: int | None) -> None:
         self.around, self.channels = around, channels
 
-    def lookup(self, name: str) -> Number:
+    def lookup(self, name: str) -> Value:
         if name != "channels":
             return self.around.lookup(name)
         if self.channels is None:
             raise UnknownValueError
         return self.channels
 
-    def known(self, name: str) -> Number | None:
+    def known(self, name: str) -> Value | None:
         return self.channels if name == "channels" else self.around.known(name)
 
     def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:
@@ -78,37 +78,37 @@ class WithChannels:
 class Given(Protocol):
     """An argument that a use passes to a block."""
 
-    def value(self, scope: BlockScope) -> Number: ...
+    def value(self, scope: BlockScope) -> Value: ...
 
     def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
-    """An argument that was evaluated where it is written; `scalar` is None for the stride of a stage."""
+    """An argument that was evaluated where it is `written`, which is None for the stride of a stage."""
 
-    number: Number
-    scalar: ScalarNode | None
+    number: Value
+    written: ArgumentValue | None
     around: Scope | None
 
-    def value(self, scope: BlockScope) -> Number:
+    def value(self, scope: BlockScope) -> Value:
         return self.number
 
     def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None:
-        return None if self.scalar is None or self.around is None else (self.scalar, self.around)
+        return (self.written, self.around) if isinstance(self.written, ScalarNode) and self.around is not None else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FromStage:
     """An argument in a stage, which sees the spec's names and the block's facts."""
 
-    scalar: ScalarNode
+    written: ArgumentValue
 
-    def value(self, scope: BlockScope) -> Number:
-        return number(self.scalar, StageScope(scope))
+    def value(self, scope: BlockScope) -> Value:
+        return argument_value(self.written, StageScope(scope))
 
     def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None:
-        return self.scalar, StageScope(scope)
+        return (self.written, StageScope(scope)) if isinstance(self.written, ScalarNode) else None
 
 
 class BlockScope:
@@ -127,11 +127,11 @@ class BlockScope:
         around: SpecScope,
     ) -> None:
         self.block, self.given, self.facts, self.in_channels, self.around = block, given, facts, in_channels, around
-        self.values: dict[str, Number] = {}
+        self.values: dict[str, Value] = {}
         self.active: list[str] = []
         self.read: set[str] = set()
 
-    def lookup(self, name: str) -> Number:
+    def lookup(self, name: str) -> Value:
         if name in self.values:
             return self.values[name]
         if name in INDEX_FACTS:
@@ -148,7 +148,7 @@ class BlockScope:
         self.values[name] = value
         return value
 
-    def known(self, name: str) -> Number | None:
+    def known(self, name: str) -> Value | None:
         if name in self.values:
             return self.values[name]
         fact = self.in_channels if name == "in_channels" else self.facts.get(name)
@@ -168,18 +168,16 @@ class BlockScope:
             return block.out_channels
         return None if name in self.given else block.defaults.get(name) or block.let.get(name)
 
-    def _value(self, name: str, written: Argument | None) -> Number:
+    def _value(self, name: str, written: Argument | None) -> Value:
         if name in self.given:
             return self.given[name].value(self)
         if written is None:
             if name in self.around:
                 return self.around.lookup(name)
             raise refuse("unknown-name", f"`{name}` is not known in the block `{self.block.name}`", None)
-        if not isinstance(written.value, ScalarNode):
-            raise refuse("wrong-type", f"`{name}` must be a single value, not a list", written.key)
-        if name == "out_channels":
+        if name == "out_channels" and isinstance(written.value, ScalarNode):
             return integer(written.value, self, name, 1)
-        return number(written.value, self)
+        return argument_value(written.value, self)
 
     def _fact(self, name: str) -> Number:
         self.read.add(name)
@@ -195,10 +193,10 @@ class StageScope:
     def __init__(self, scope: BlockScope) -> None:
         self.scope = scope
 
-    def lookup(self, name: str) -> Number:
+    def lookup(self, name: str) -> Value:
         return self._scope(name).lookup(name)
 
-    def known(self, name: str) -> Number | None:
+    def known(self, name: str) -> Value | None:
         return self._scope(name).known(name)
 
     def origin(self, name: str) -> tuple[ScalarNode, Scope] | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resnet_spec.language import expressions
-from resnet_spec.language.spec import Block, ScalarNode, SequenceNode, Use
+from resnet_spec.language.spec import Block, ScalarNode, Spec, Use, scalars_of
+from resnet_spec.ops import OPERATIONS, Operation
+
+
+def operation_of(spec: Spec, use: Use) -> type[Operation] | None:
+    """The operation that the word of a use means; None where it means something else."""
+    return None if spec.is_own(use.op, use.op_span) else OPERATIONS.get(use.op)
 
 
 def sections_of(block: Block) -> tuple[Use, ...]:
@@ -33,6 +39,6 @@ def names_in(block: Block) -> set[str]:
         scalars.append(use.when)
         arguments += use.arguments.values()
     for argument in arguments:
-        scalars += argument.value.items if isinstance(argument.value, SequenceNode) else (argument.value,)
+        scalars += scalars_of(argument)
     parsed = [expressions.parse(each.value) for each in scalars if isinstance(each, ScalarNode) and isinstance(each.value, str)]
     return {name for each in parsed if isinstance(each, expressions.Expression) for name, _, _ in each.names}

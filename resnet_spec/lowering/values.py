@@ -10,7 +10,7 @@ from dataclasses import replace
 from resnet_spec.diagnostics import Diagnostic, Label, Span
 from resnet_spec.language import expressions
 from resnet_spec.language.editing import replace_value
-from resnet_spec.language.expressions import ExpressionError, Number
+from resnet_spec.language.expressions import ExpressionError, Number, Value
 from resnet_spec.language.fixes import Fixes, propose
 from resnet_spec.language.spec import Argument, ScalarNode, SequenceNode
 from resnet_spec.lowering.origins import Scope, calculation, literal_behind, origin_labels
@@ -33,7 +33,27 @@ def refuse(
 
 
 def number(scalar: ScalarNode, scope: Scope) -> Number:
-    """Evaluate a number, a boolean or an expression.
+    """Evaluate a number, a boolean or an expression; raises UnknownValueError, also for a pair."""
+    value = evaluate(scalar, scope)
+    if isinstance(value, tuple):
+        message = f"a single value is needed here, but this is the pair {list(value)}"
+        raise refuse("expression-type", message, scalar.span, related=origin_labels(scalar, scope))
+    return value
+
+
+def argument_value(written: ScalarNode | SequenceNode, scope: Scope) -> Value:
+    """Evaluate an argument of a block: a single value, or a pair of integers. Raises UnknownValueError."""
+    if isinstance(written, ScalarNode):
+        return evaluate(written, scope)
+    if len(written.items) != 2:
+        message = f"a pair has two values, a height and a width, but here are {len(written.items)}"
+        raise refuse("wrong-length", message, written.span, "write `[HEIGHT, WIDTH]`")
+    first, second = (integer(item, scope, "a value of a pair") for item in written.items if isinstance(item, ScalarNode))
+    return first, second
+
+
+def evaluate(scalar: ScalarNode, scope: Scope) -> Value:
+    """Evaluate a number, a boolean, an expression, or the name of a pair.
 
     Raises:
         UnknownValueError: the text is not an expression, or something in it has no value.
@@ -134,6 +154,11 @@ def field_value(field: Field, argument: Argument, scope: Scope) -> FieldValue:
         case "float":
             return _real(field, written, scope)
         case "pair":
+            value = evaluate(written, scope)
+            if isinstance(value, tuple):
+                for each in value:
+                    _check_bounds(each, field.name, written, scope, field.least, field.most)
+                return value
             size = integer(written, scope, field.name, field.least, field.most)
             return (size, size)
         case "word":

@@ -220,6 +220,8 @@ class Operation:
     nonnegative: ClassVar[bool] = False  # no output value is below zero
     removes_mean: ClassVar[bool] = False  # subtracts the mean of each channel, so that a bias before it has no effect
     keeps_output: ClassVar[bool] = False  # its backward pass reads its output, which therefore may not be overwritten
+    takes_like: ClassVar[bool] = False  # may have a second input, whose height and width its output has
+    own_tensor: ClassVar[bool] = False  # is no module: its one tensor is a parameter of the module around, under its own name
     inplace: ClassVar[bool] = False  # can write its output over its last input (of at most two), and its layer takes `inplace`
 
     # Written once here instead of generated for each class, which took a tenth of the start-up time.
@@ -312,6 +314,10 @@ class Operation:
     def tensors(self) -> tuple[Tensor, ...]:
         """Parameters and buffers, in the order of the `state_dict`."""
         return ()
+
+    def initial_value(self) -> float:
+        """The initial value of the tensor of an operation that is no module (`own_tensor`)."""
+        return 1.0
 
     def macs(self, output: Shape) -> int:
         """Multiply-adds of matrix work for one image; only convolutions and linear layers have any."""

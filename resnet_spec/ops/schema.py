@@ -50,7 +50,7 @@ def complete(document: dict[str, Any], blocks: tuple[str, ...]) -> dict[str, Any
 
 def _common(completions: list[str]) -> dict[str, Any]:
     """The keys that any operation may have."""
-    name = {"$ref": "#/definitions/name"}
+    path = {"$ref": "#/definitions/path"}
     words = {"title": "Operation", "description": _ABOUT_OP, "type": "string", "examples": completions}
     words |= _refusal()
     return {
@@ -62,9 +62,15 @@ def _common(completions: list[str]) -> dict[str, Any]:
             "default": True,
             "examples": ["stride != 1", "first", "classes == 10"],
         },
+        "else": {
+            "title": "Else",
+            "description": "The earlier value that the operation hands on where it is absent; otherwise the one before it.",
+            "type": ["string", "integer", "null"],
+            "examples": ["input"],
+        },
         "from": {
             "title": "From",
-            "description": "An earlier value of the block, or `input`, instead of the previous value; a join takes a list.",
+            "description": "An earlier value, or `input`, instead of the previous value; a join takes a list.",
             "type": ["string", "integer", "array", "null"],
             "items": {"type": ["string", "integer"]},
             "minItems": 1,
@@ -72,13 +78,13 @@ def _common(completions: list[str]) -> dict[str, Any]:
         },
         "init": {"$ref": "#/definitions/init"},
         "insert_before": {
-            **name,
+            **path,
             "title": "Insert before",
             "description": "The sibling before which a new entry is inserted.",
             "examples": ["relu"],
         },
         "insert_after": {
-            **name,
+            **path,
             "title": "Insert after",
             "description": "The sibling after which a new entry is inserted.",
             "examples": ["conv1"],
@@ -110,11 +116,21 @@ def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:
             "description": "The operations, by name and in order.",
             "examples": [{"0": {"op": "conv2d", "out_channels": 16, "kernel_size": 3}, "1": "norm", "2": "act"}],
         }
+        flag = {"type": ["boolean", "null"], "default": False, "examples": [True]}
+        keys["numbered"] = {"title": "Numbered", "description": "Whether the modules are called 0, 1, 2, ...", **flag}
+        keys["inline"] = {"title": "Inline", "description": "Whether the modules are children of the module around.", **flag}
         about, required = "a nested sequence of operations", ["ops"]
     else:
         operation: type[Operation] = OPERATIONS[name]
         fields = fields_of(operation).values()
         keys |= {field.name: _field_schema(field) for field in fields}
+        if operation.takes_like:
+            keys["like"] = {
+                "title": "Like",
+                "description": "An earlier value, whose height and width the output has.",
+                "type": ["string", "integer", "null"],
+                "examples": ["conv1"],
+            }
         about, required = (operation.__doc__ or ""), [field.name for field in fields if field.required]
     schema: dict[str, Any] = {"title": name, "description": about, "properties": keys, "additionalProperties": False}
     return schema | ({"required": required} if required else {})

@@ -1,7 +1,7 @@
 """Builds the `nn.Module` of a graph: a module tree like that of a hand-written network.
 
 The children of the module have the names of the spec, so that its `state_dict` keys are the spec's names. Sequences call their
-children in order; only a block with joins has a plan of which child reads which value. Children are looked up by name when they
+children in order; a block with joins, or a network that branches, has a plan of which child reads which value. Children are looked up by name when they
 run, so replacing one (`model.fc = nn.Linear(...)`) works as with any module.
 """
 
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from resnet_spec.graph.in_place import find_overwritten
-from resnet_spec.graph.model import Graph, Item, tree
+from resnet_spec.graph.model import INPUT, Graph, Item, Output, is_chain, tree
 from resnet_spec.ops import Operation
+from resnet_spec.ops.layers import apply_scale
 
 
 def build_module(graph: Graph, device: torch.device | str | None = None, initialize: bool = True) -> Network:
@@ -59,34 +60,85 @@ class Chain(Named):
 
 
 class Network(Chain):
-    """A whole network; the children of stem, stages and head are its direct children."""
+    """A whole network; the children of stem, stages and head are its direct children, or in groups."""
+
+
+class Names(nn.Module):
+    """A group: it only holds modules, which the module around it runs."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One call in a plan: the child, the registers that it reads, and the one that it writes."""
+    """One call in a plan: the child, the registers that it reads, and the one that it writes.
 
-    name: str
+    `path` are the names that lead to it. `parameter`: it is no module, but a factor of the value. `training_only`: it is left out
+    in evaluation.
+    """
+
+    path: tuple[str, ...]
     reads: tuple[int, ...]
     writes: int
+    parameter: bool = False
+    training_only: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The calls of a block in order, the number of registers they need, and the registers of its outputs."""
+
+    steps: tuple[Step, ...]
+    registers: int
+    outputs: tuple[int, ...]
 
 
 class Block(Named):
     """A block with joins. Register 0 holds the input at first; a register is reused once its value is no longer needed."""
 
-    def __init__(self, label: str, plan: tuple[Step, ...], registers: int, output: int) -> None:
+    def __init__(self, label: str, plan: Plan) -> None:
         super().__init__(label)
         self._plan = plan
-        self._registers = registers
-        self._output = output
 
     def forward(self, x: Tensor) -> Tensor:
-        values = [x] * self._registers
-        del x
-        for step in self._plan:
-            module = getattr(self, step.name)
-            values[step.writes] = module(*[values[register] for register in step.reads])
-        return values[self._output]
+        return _run(self, x)[self._plan.outputs[0]]
+
+
+class BranchedNetwork(Network):
+    """A network that is no chain of modules: some of them read values other than the last, or it has several outputs.
+
+    With `outputs` it returns a dict of these, without those that exist in training only if it is in evaluation mode.
+    """
+
+    _runs_in_order = False
+
+    def __init__(self, label: str, plan: Plan, outputs: tuple[Output, ...]) -> None:
+        super().__init__(label)
+        self._plan = plan
+        self._outputs = tuple((output.name, output.training_only) for output in outputs)
+
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:  # type: ignore[override]
+        values = _run(self, x)
+        if not self._outputs:
+            return values[self._plan.outputs[0]]
+        named = zip(self._outputs, self._plan.outputs, strict=True)
+        return {name: values[register] for (name, only), register in named if self.training or not only}
+
+
+def _run(module: Block | BranchedNetwork, x: Tensor) -> list[Tensor]:
+    """Run the plan of a module; returns the registers."""
+    plan = module._plan
+    values = [x] * plan.registers
+    del x
+    for step in plan.steps:
+        if step.training_only and not module.training:
+            continue
+        child: Any = module
+        for name in step.path:
+            child = getattr(child, name)
+        if step.parameter:
+            values[step.writes] = apply_scale(values[step.reads[0]], child)
+        else:
+            values[step.writes] = child(*[values[register] for register in step.reads])
+    return values
 
 
 class _Builder:
@@ -95,53 +147,86 @@ class _Builder:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.inplace = find_overwritten(graph)
+        self.skipped = graph.skipped_in_evaluation()
+        self.kept = graph.needed_by(output.value for output in graph.outputs if not output.training_only)
 
     def network(self) -> Network:
-        network = Network(_class_name(self.graph.name))
-        for item in tree(self.graph):
-            network.add_module(item.name, self.module(item))
+        graph, items = self.graph, tree(self.graph, inline=False)
+        label = _class_name(graph.name)
+        if not graph.outputs and self.is_plain(items) and is_chain(items, INPUT, graph.output):
+            network = Network(label)
+        else:
+            network = BranchedNetwork(label, self.plan(items, INPUT, graph.returned), graph.outputs)
+        self.fill(network, items)
         return network
+
+    def is_plain(self, items: Sequence[Item]) -> bool:
+        """Whether all items are modules with names of one part."""
+        return not any("." in item.name or self.is_parameter(item) for item in items)
+
+    def is_parameter(self, item: Item) -> bool:
+        return item.region is None and self.graph.nodes[item.start].op.own_tensor
+
+    def fill(self, module: nn.Module, items: Sequence[Item]) -> None:
+        """Add the modules and parameters of items to the module around them, in groups where their names are paths."""
+        for item in items:
+            *groups, name = item.name.split(".")
+            around = module
+            for group in groups:
+                if group not in around._modules:
+                    around.add_module(group, Names())
+                inner = around._modules[group]
+                assert inner is not None
+                around = inner
+            if self.is_parameter(item):
+                (tensor,) = self.graph.nodes[item.start].op.tensors()
+                around.register_parameter(name, nn.Parameter(torch.empty(tensor.shape)))
+            else:
+                around.add_module(name, self.module(item))
 
     def module(self, item: Item) -> nn.Module:
         if item.region is None:
             return self.graph.nodes[item.start].op.layer(item.start in self.inplace)
         label = _class_name(item.region.label)
         module: nn.Module
-        if not item.chain:
-            module = Block(label, *_plan(item))
+        if not (item.chain and self.is_plain(item.items)):
+            module = Block(label, self.plan(item.items, item.inputs[0], (item.output,)))
         elif item.region.kind != "block" and all(child.name.isdigit() for child in item.items):
             module = nn.Sequential()
         else:
             module = Chain(label)
-        for child in item.items:
-            module.add_module(child.name, self.module(child))
+        self.fill(module, item.items)
         return module
 
+    def plan(self, items: Sequence[Item], entering: int, leaving: Sequence[int]) -> Plan:
+        """The calls of items, from the value `entering` to the values `leaving`."""
+        last = dict.fromkeys(leaving, len(items))
+        for number, item in reversed(list(enumerate(items))):
+            for value in item.inputs:
+                last.setdefault(value, number)
+        registers = {entering: 0}
+        free: list[int] = []
+        count = 1
+        steps: list[Step] = []
+        for number, item in enumerate(items):
+            reads = tuple(registers[value] for value in item.inputs)
+            if item.output in item.inputs:  # a block that returns its input: the value stays in its register
+                steps.append(self.step(item, reads, registers[item.output]))
+                continue
+            free.extend(registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number)
+            if not free:
+                free.append(count)
+                count += 1
+            registers[item.output] = free.pop()
+            steps.append(self.step(item, reads, registers[item.output]))
+            if item.output not in last:  # nothing reads it, so its register is free again
+                free.append(registers.pop(item.output))
+        return Plan(tuple(steps), count, tuple(registers[value] for value in leaving))
 
-def _plan(block: Item) -> tuple[tuple[Step, ...], int, int]:
-    """The calls of a block in order, the number of registers they need, and the register of the result."""
-    last: dict[int, int] = {block.output: len(block.items)}
-    for number, item in reversed(list(enumerate(block.items))):
-        for value in item.inputs:
-            last.setdefault(value, number)
-    registers = {block.inputs[0]: 0}
-    free: list[int] = []
-    count = 1
-    steps: list[Step] = []
-    for number, item in enumerate(block.items):
-        reads = tuple(registers[value] for value in item.inputs)
-        if item.output in item.inputs:  # a block that returns its input: the value stays in its register
-            steps.append(Step(item.name, reads, registers[item.output]))
-            continue
-        free.extend(registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number)
-        if not free:
-            free.append(count)
-            count += 1
-        registers[item.output] = free.pop()
-        steps.append(Step(item.name, reads, registers[item.output]))
-        if item.output not in last:  # nothing reads it, so its register is free again
-            free.append(registers.pop(item.output))
-    return tuple(steps), count, registers[block.output]
+    def step(self, item: Item, reads: tuple[int, ...], writes: int) -> Step:
+        nodes = range(item.start, item.stop)
+        skipped = item.output in self.skipped and not any(at in self.kept for at in nodes)
+        return Step(tuple(item.name.split(".")), reads, writes, self.is_parameter(item), skipped)
 
 
 def _class_name(name: str) -> str:
@@ -153,7 +238,11 @@ def _class_name(name: str) -> str:
 def initialize_weights(network: nn.Module, graph: Graph) -> None:
     """Initialize every weight by the spec's `init`; biases, and layers that `init` does not apply to, as torch does."""
     modules = dict(network.named_modules())
+    parameters = dict(network.named_parameters())
     for node in graph.nodes:
+        if node.op.own_tensor:
+            nn.init.constant_(parameters[node.name], float(node.init) if node.init else node.op.initial_value())
+            continue
         layer = modules[node.name]
         reset = getattr(layer, "reset_parameters", None)
         if reset is None:
@@ -193,7 +282,7 @@ def _draw(word: str, layer: nn.Module) -> None:
         case "ones":
             nn.init.ones_(weight)
         case _:
-            raise AssertionError(f"the schema allows `init: {word}`, which is not implemented")
+            nn.init.constant_(weight, float(word))
 
 
 def measure_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str, tuple[int, ...]], str | None]:
@@ -204,6 +293,8 @@ def measure_shapes(network: nn.Module, size: tuple[int, ...]) -> tuple[dict[str,
         def hook(module: nn.Module, args: object, output: object) -> None:
             if isinstance(output, Tensor):
                 shapes[name] = tuple(output.shape)
+            elif isinstance(output, dict) and not name:
+                shapes[name] = tuple(next(iter(output.values())).shape)
 
         return hook
 
