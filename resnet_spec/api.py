@@ -18,7 +18,7 @@ from resnet_spec import compiler
 from resnet_spec._system.files import write_atomically
 from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.analysis.single_block import take_block
-from resnet_spec.compiler import Analysis, ImageSize, Sketch
+from resnet_spec.compiler import Analysis, ImageSize, Outputs, Sketch
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
 from resnet_spec.diagnostics.arguments import as_integer, quote, require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
@@ -72,6 +72,7 @@ def analyze(
     input: str | ImageSize | None = None,
     set: Patches = (),
     spec_root: str | Path | None = None,
+    outputs: Outputs | None = None,
 ) -> Analysis:
     """Compile a spec and compute shapes, parameters and multiply-adds, without torch.
 
@@ -79,6 +80,8 @@ def analyze(
         spec: as for `load`; also `"block:NAME"`, a single block of the library, with `set={"width": 64}` as its arguments.
         input: an input size other than the spec's, `"3x224x224"` or `(3, 224, 224)`: channels, height and width in pixels.
         set, spec_root: as for `load`.
+        outputs: what the network returns instead of its own output: the name of an entry of stem, stages and head, or of its
+            module, for a tensor; several names, or a mapping, for a dict of tensors. What no output needs is left out.
 
     Returns:
         Analysis: `.output` is the output shape, (F,) or (C, H, W) in pixels. `.total.params` and `.total.buffers` count
@@ -89,7 +92,7 @@ def analyze(
         ArgumentError: as for `load`; also if `input` is not a size.
         SpecError: the spec is wrong, does not satisfy its own `expect`, or does not run at `input`.
     """
-    return compiler.analyze(compiler.find(spec, input, spec_root), set, input)
+    return compiler.analyze(compiler.find(spec, input, spec_root), set, input, outputs=outputs)
 
 
 def build(
@@ -102,12 +105,14 @@ def build(
     weights: str | Path | None = None,
     any_fingerprint: bool = False,
     force: bool = False,
+    outputs: Outputs | None = None,
     initialise: bool | None = None,
 ) -> Network:
     """Build the `nn.Module` of a spec, in training mode.
 
     Its `forward` takes float images `(N, C, H, W)` and returns the output of the last operation, `(N, classes)` logits for a
-    classifier. Its `state_dict` keys are the names in the spec. The shipped ImageNet ResNets have torchvision's keys.
+    classifier. With `outputs`, in the spec or here, it returns a dict of tensors. Its `state_dict` keys are the names in the
+    spec. The shipped ImageNet ResNets have torchvision's keys.
 
     Args:
         spec: as for `load`, or the result of `analyze`.
@@ -118,6 +123,7 @@ def build(
         weights: a safetensors file to load, strictly. Its fingerprint, if it has one, must be the network's.
         any_fingerprint: load weights of a network that computes something else, as long as keys and shapes match.
         force: build the network even if its weights (4 bytes for each parameter) exceed the free memory of this machine.
+        outputs: as for `analyze`; not accepted with the result of `analyze`.
 
     Raises:
         ArgumentError: as for `load`; also if the file of weights cannot be read.
@@ -133,7 +139,10 @@ def build(
         initialize = initialise
     if isinstance(spec, Analysis) and compiler.list_patches(set):
         raise wrong_argument("`set` changes a spec, but an Analysis is already compiled", "pass `set` to `analyze`")
-    analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
+    if isinstance(spec, Analysis) and outputs is not None:
+        message = "`outputs` changes what a network returns, but an Analysis is already compiled"
+        raise wrong_argument(message, "pass `outputs` to `analyze`")
+    analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root, outputs=outputs)
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
     if weights is None:
@@ -174,11 +183,12 @@ def draw(
     heat: Literal["params", "macs", "memory"] | None = None,
     block: str | None = None,
     title: bool = True,
+    outputs: Outputs | None = None,
 ) -> Drawing:
     """Draw a network as a diagram. If the spec has a conflict, the part that works is drawn, with the conflict in red.
 
     Args:
-        spec, input, set, spec_root: as for `analyze`.
+        spec, input, set, spec_root, outputs: as for `analyze`.
         path: the file to write; the suffix selects the format: svg, png, pdf or dot. By default nothing is written.
         detail: what a box is: "stage", "block" or "op".
         expand: draw equal neighbors one by one, not as a single box with their number.
@@ -217,7 +227,7 @@ def draw(
         title,
     )
     form = "svg" if path is None else find_format(Path(path).suffix.removeprefix(".").lower()).name
-    sketch = compiler.sketch(compiler.find(spec, input, spec_root), set, input)
+    sketch = compiler.sketch(compiler.find(spec, input, spec_root), set, input, outputs)
     picture, data = _render(sketch, style, form, block)
     if path is not None:
         write_atomically(Path(path), data)
@@ -277,9 +287,12 @@ def check_shapes(analysis: Analysis, batch: int = 1) -> list[Diagnostic]:
     from resnet_spec.outputs.torch_module import build_module, measure_shapes
 
     network = build_module(analysis.graph, "meta", initialize=False).eval()
+    network.training = True  # of itself only: so that it also runs what it has in training only
     measured, failure = measure_shapes(network, (batch, *analysis.input))
     findings: list[Diagnostic] = []
     for position, (node, shape) in enumerate(zip(analysis.graph.nodes, analysis.shapes, strict=True)):
+        if node.op.own_tensor:  # no module, which could be measured
+            continue
         found: Shape | None = measured.get(node.name)
         if found != (batch, *shape) and (found is not None or failure is None):
             actual = "does not run it" if found is None else f"computes {show(found)}"

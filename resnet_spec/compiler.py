@@ -18,9 +18,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 from resnet_spec.analysis.cost import Cost, count, total
 from resnet_spec.analysis.shapes import infer
@@ -33,6 +34,7 @@ from resnet_spec.diagnostics.effort import limit_effort
 from resnet_spec.diagnostics.text import shorten
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
+from resnet_spec.graph.prune import prune
 from resnet_spec.graph.verify import verify
 from resnet_spec.language import library
 from resnet_spec.language.catalog import catalog
@@ -44,7 +46,7 @@ from resnet_spec.language.parsing import parse_partial, parse_spec
 from resnet_spec.language.patches import parse_set
 from resnet_spec.language.provenance import add_origins, place_warnings
 from resnet_spec.language.python_data import from_data
-from resnet_spec.language.spec import Spec
+from resnet_spec.language.spec import OutputEntry, ScalarNode, Spec
 from resnet_spec.language.writer import write_spec
 from resnet_spec.lint import expect as contract
 from resnet_spec.lint.rules import LintContext, lint
@@ -52,6 +54,7 @@ from resnet_spec.lowering import check_names, lower, lower_partial, more_finding
 from resnet_spec.ops import Shape, show
 
 ImageSize = tuple[int, int, int]
+Outputs = str | Iterable[str] | Mapping[str, str]  # the names of entries
 BLOCK_PREFIX = "block:"
 MOST_COLUMNS = 80  # of a name in a message
 
@@ -137,9 +140,31 @@ class Analysis:
         return tuple(place_warnings(found, self.spec.document))
 
     @property
+    def outputs(self) -> dict[str, Shape]:
+        """The shapes of the named outputs, without the batch; empty for a network that returns a single tensor."""
+        return {output.name: self.sized.shape_of(output.value) for output in self.graph.outputs}
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        """The channels and the reduction of the named outputs: for what is built on the maps of a network."""
+        return {name: Feature(shape[0], _reduction(self.input, shape)) for name, shape in self.outputs.items()}
+
+    @property
     def output(self) -> Shape:
-        """The shape of the network's output, without the batch."""
+        """The shape of the network's output, without the batch: of `logits` or of the first one, if there are several."""
         return self.input if self.graph.output < 0 else self.shapes[self.graph.output]
+
+
+class Feature(NamedTuple):
+    """A named output. `reduction` is how many input pixels there are for one of its pixels, by height and width; None for a
+    vector."""
+
+    channels: int
+    reduction: tuple[Fraction, Fraction] | None
+
+
+def _reduction(input: ImageSize, shape: Shape) -> tuple[Fraction, Fraction] | None:
+    return (Fraction(input[1], shape[1]), Fraction(input[2], shape[2])) if len(shape) == 3 else None
 
 
 def find(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
@@ -345,21 +370,26 @@ def flatten_text(target: Target, sets: Iterable[str] = (), name: str = "") -> st
 
 
 def analyze(
-    target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None, enforce_expect: bool = True
+    target: Target,
+    sets: Iterable[str] = (),
+    input: str | ImageSize | None = None,
+    enforce_expect: bool = True,
+    outputs: Outputs | None = None,
 ) -> Analysis:
     """Compile a spec and infer its shapes at `input`, or at its own size.
 
-    With `enforce_expect`, a network that does not satisfy the spec's own `expect` is an error.
+    With `enforce_expect`, a network that does not satisfy the spec's own `expect` is an error. With `outputs`, the network
+    returns these instead of its own, and does not have what they do not need.
     """
     patches = list_patches(sets)
     try:
-        return _analyze(target, patches, input, enforce_expect)
+        return _analyze(target, patches, input, enforce_expect, outputs)
     except SpecError as error:
         found = error.diagnostics
 
     def check(source: Source) -> Sequence[Diagnostic]:
         try:
-            _analyze(replace(target, source=source), patches, input, enforce_expect)
+            _analyze(replace(target, source=source), patches, input, enforce_expect, outputs)
         except ResnetSpecError as error:
             return error.diagnostics
         return ()
@@ -394,11 +424,18 @@ def _prove(findings: Sequence[Diagnostic], target: Target, check: Callable[[Sour
 
 
 @limit_effort()
-def _analyze(target: Target, sets: Sequence[str], input: str | ImageSize | None, enforce_expect: bool = True) -> Analysis:
+def _analyze(
+    target: Target,
+    sets: Sequence[str],
+    input: str | ImageSize | None,
+    enforce_expect: bool = True,
+    outputs: Outputs | None = None,
+) -> Analysis:
     spec, warnings, overridden = read_spec(target, sets)
+    if outputs is not None:
+        spec, overridden = with_outputs(spec, outputs), True
     try:
-        graph = lower(spec)
-        verify(graph)
+        graph = _lower(spec, outputs)
         size = spec.input if input is None else parse_size(input)
         shapes = infer(graph, size)
     except SpecError as error:
@@ -411,6 +448,34 @@ def _analyze(target: Target, sets: Sequence[str], input: str | ImageSize | None,
     if enforce_expect and (findings := check_expect(analysis)):
         raise SpecError([*findings, *warnings])
     return analysis
+
+
+def _lower(spec: Spec, outputs: Outputs | None) -> Graph:
+    graph = lower(spec) if outputs is None else prune(lower(spec))
+    verify(graph)
+    return graph
+
+
+def with_outputs(spec: Spec, outputs: Outputs) -> Spec:
+    """A spec whose network returns other values: one that is named, as a tensor; or several, as a dict.
+
+    Raises:
+        ArgumentError: `outputs` is neither a name, nor names, nor a mapping of names to names.
+    """
+    if isinstance(outputs, str):
+        names = {"": outputs}
+    elif isinstance(outputs, Mapping):
+        names = dict(outputs)
+    else:
+        names = {name: name for name in outputs} if isinstance(outputs, Iterable) else {}
+    if not names or not all(isinstance(each, str) and each for each in names.values()):
+        help = "for example `outputs=['layer2', 'layer4']`, with names of entries of stem, stages and head"
+        raise wrong_argument(f"`outputs` takes the name of an entry, or names of several, not {quote(outputs)}", help)
+    entries = []
+    for name, entry in names.items():
+        span = Span(Source("outputs", entry, "command line"), 1, 1, 1, len(entry) + 1)
+        entries.append(OutputEntry(str(name), span, ScalarNode(entry, span, entry)))
+    return replace(spec, outputs=tuple(entries), named_outputs=not isinstance(outputs, str))
 
 
 def check_expect(analysis: Analysis) -> list[Diagnostic]:
@@ -444,9 +509,13 @@ class Sketch:
 
 
 @limit_effort()
-def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None) -> Sketch:
-    """Compile a spec as far as possible, at `input` or at its own size."""
+def sketch(
+    target: Target, sets: Iterable[str] = (), input: str | ImageSize | None = None, outputs: Outputs | None = None
+) -> Sketch:
+    """Compile a spec as far as possible, at `input` or at its own size; `outputs` as for `analyze`."""
     spec, warnings, _ = read_spec(target, sets)
+    if outputs is not None:
+        spec = with_outputs(spec, outputs)
     try:
         partial = lower_partial(spec)
     except SpecError as error:
@@ -456,6 +525,7 @@ def sketch(target: Target, sets: Iterable[str] = (), input: str | ImageSize | No
     if partial.findings:
         size, shapes = spec.input, tuple(node.shape for node in graph.nodes)
     else:
+        graph = graph if outputs is None else prune(graph)
         verify(graph)
         size = spec.input if input is None else parse_size(input)
         shapes = infer(graph, size)

@@ -46,12 +46,17 @@ def take_block(sized: SizedGraph, name: str, broken: Sequence[BrokenNode] = ()) 
             stop=region.stop - start,
             input=inside(region.input),
             output=inside(region.output),
+            depth=region.depth - block.depth,
         )
         for region in graph.regions
-        if _is_within(region.name, block)
+        if block.start <= region.start
+        and region.stop <= block.stop
+        and region.depth >= block.depth
+        and (region is block or region.depth > block.depth)
+        and _is_within(region.name, block)
     )
     title = f"{block.label} ({block.name} of {graph.name})"
-    alone = Graph(title, graph.shape_of(block.input), nodes, regions, inside(block.output), graph.init)
+    alone = Graph(title, graph.shape_of(block.input), nodes, regions, inside(block.output), graph.init, head=stop - start)
     return SingleBlock(
         SizedGraph(alone, sized.shape_of(block.input), sized.shapes[start:stop], sized.costs[start:stop]),
         tuple(replace(part, inputs=tuple(map(inside, part.inputs))) for part in broken if _is_within(part.name, block)),

@@ -8,7 +8,15 @@ import click
 
 from resnet_spec import compiler
 from resnet_spec._system.packages import NETWORKS, require_packages
-from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, show_findings, spec_root_option
+from resnet_spec.cli.common import (
+    find_target,
+    findings_options,
+    outputs_option,
+    set_option,
+    show_error,
+    show_findings,
+    spec_root_option,
+)
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.graph.printer import print_graph
@@ -42,6 +50,7 @@ Examples:
 )
 @click.option("--force", is_flag=True, help="Write the weights even if they are larger than the free memory.")
 @click.option("--dump-ir", is_flag=True, help="Print the graph and exit.")
+@outputs_option
 @set_option
 @spec_root_option
 @findings_options
@@ -56,6 +65,7 @@ def command(
     seed: int,
     force: bool,
     dump_ir: bool,
+    outputs: compiler.Outputs | None,
     sets: tuple[str, ...],
     spec_root: str | None,
     message_format: MessageFormat,
@@ -71,7 +81,7 @@ def command(
             require_packages("writing weights", *NETWORKS)
         elif not dump_ir:
             require_packages("building a module", "torch", "numpy")
-        analysis = compiler.analyze(find_target(spec, size, spec_root), sets, size, enforce_expect=False)
+        analysis = compiler.analyze(find_target(spec, size, spec_root), sets, size, enforce_expect=False, outputs=outputs)
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
     show_findings(analysis.warnings, message_format)
@@ -84,7 +94,7 @@ def command(
     size_in, size_out = report.size_text(analysis.input, batch), report.size_text(analysis.output, batch)
     click.echo(f"{printable(analysis.spec.name)}: {size_in} -> {size_out}\n")
     click.echo(report.text_table(rows, batch))
-    click.echo(report.totals_text(analysis.total), nl=False)
+    click.echo(report.totals_text(analysis.total) + report.outputs_text(analysis.sized), nl=False)
     findings = api.check_shapes(analysis, batch or 1)
     findings += compiler.check_expect(analysis)  # after the layers, which may show the cause
     if findings:

@@ -53,6 +53,21 @@ def block_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def outputs_option(command: Decorated) -> Decorated:
+    return click.option(
+        "--outputs",
+        callback=_split_outputs,
+        metavar="NAME[,NAME...]",
+        help="Return the values of these entries, as a feature extractor: --outputs layer2,layer4.",
+    )(command)
+
+
+def _split_outputs(ctx: click.Context, option: click.Parameter, value: str | None) -> str | tuple[str, ...] | None:
+    """One name, for a network that returns a tensor, or several."""
+    names = () if value is None else tuple(name.strip() for name in value.split(","))
+    return names[0] if len(names) == 1 else names or None
+
+
 def findings_options(command: Decorated) -> Decorated:
     """How findings are shown: `--message-format`, which the command gets as `message_format`, and `--color` and
     `--all-findings`, which `show_findings` reads from the context."""

@@ -14,6 +14,7 @@ from resnet_spec.cli.common import (
     block_option,
     find_target,
     findings_options,
+    outputs_option,
     set_option,
     show_error,
     show_findings,
@@ -61,6 +62,7 @@ Examples:
 )
 @click.option("--heat", type=click.Choice(["params", "macs", "memory"]), help="Color boxes by a cost, and show it in them.")
 @click.option("--no-title", is_flag=True, help="Leave out the title, with the legends of --heat and memory.")
+@outputs_option
 @set_option
 @spec_root_option
 @findings_options
@@ -79,6 +81,7 @@ def command(
     show: str,
     heat: Heat | None,
     no_title: bool,
+    outputs: compiler.Outputs | None,
     sets: tuple[str, ...],
     spec_root: str | None,
     message_format: MessageFormat,
@@ -95,7 +98,7 @@ def command(
         raise click.UsageError(f"--show takes {', '.join(SHOWS)}, not {printable(', '.join(sorted(unknown)))}")
     style = Style(detail, expand, direction, theme, frozenset(word for word in SHOWS if word in wanted), heat, not no_title)
     try:
-        found = compiler.sketch(find_target(spec, size, spec_root), sets, size)
+        found = compiler.sketch(find_target(spec, size, spec_root), sets, size, outputs)
         if output is None:
             output = f"{_stem(spec, found.name)}{f'-{block}' if block else ''}.{chosen}"
         data, boxes = api.draw_bytes(found, style, chosen, block)

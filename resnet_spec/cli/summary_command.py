@@ -15,6 +15,7 @@ from resnet_spec.cli.common import (
     block_option,
     find_target,
     findings_options,
+    outputs_option,
     set_option,
     show_error,
     show_findings,
@@ -57,6 +58,7 @@ Examples:
 )
 @click.option("--resolved", is_flag=True, help="Print the spec as one file, with the file and line of each value as comments.")
 @click.option("--arithmetic", is_flag=True, help="Show the worked formula of each layer's size.")
+@outputs_option
 @set_option
 @spec_root_option
 @findings_options
@@ -74,6 +76,7 @@ def command(
     dtype: str,
     resolved: bool,
     arithmetic: bool,
+    outputs: compiler.Outputs | None,
     sets: tuple[str, ...],
     spec_root: str | None,
     message_format: MessageFormat,
@@ -83,7 +86,7 @@ def command(
         target = find_target(spec, size, spec_root)
         if resolved:
             click.echo(compiler.annotate_text(target, sets), nl=False)
-        analysis = compiler.analyze(target, sets, size)
+        analysis = compiler.analyze(target, sets, size, outputs=outputs)
         sized = analysis.sized if block is None else take_block(analysis.sized, block).sized
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
@@ -109,6 +112,7 @@ def command(
                 "fingerprint": fingerprint(graph),
                 "input": [*lead, *sized.input],
                 "output": [*lead, *sized.output],
+                **report.outputs_data(sized),
                 "accepts": accepted,
                 **asdict(total),
                 # `optimiser` is the old spelling of a key that programs may read.
@@ -121,7 +125,7 @@ def command(
             size_in, size_out = report.size_text(sized.input, batch), report.size_text(sized.output, batch)
             click.echo(f"{printable(name)}: {size_in} -> {size_out}\n")
             click.echo(report.text_table(rows, batch))
-            click.echo(report.totals_text(total), nl=False)
+            click.echo(report.totals_text(total) + report.outputs_text(sized), nl=False)
             click.echo(f"accepts {accepted}")
             click.echo(f"fingerprint {fingerprint(graph)}")
             if memory:

@@ -301,10 +301,12 @@ def _as_mapping(node: YamlNode, place: DocumentPlace, span: Span) -> MappingNode
 def _is_misspelled(key: Span, path: str, patch: MappingNode, parent: MappingNode) -> bool:
     """Whether a new stage is most likely a patch of an inherited one with its name misspelled: it does not say what it is made
     of, and its name is that of the other, but for a few letters. Another number at the end is another stage."""
-    if key.source.origin != "spec" or {"block", "width"} & patch.entries.keys():
-        return False
     name = path.rpartition(".")[2]
     near = closest(name, parent.entries)
+    if near is not None and re.sub("[-_]", "", near) == re.sub("[-_]", "", name):
+        return True
+    if key.source.origin != "spec" or {"block", "width"} & patch.entries.keys():
+        return False
     return near is not None and is_misspelling(name, near)
 
 

@@ -21,8 +21,7 @@ from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode,
 from resnet_spec.language.parsing_entries import EntryParser, scalars_in, text_of
 from resnet_spec.language.reserved import STAGE_WORDS
 from resnet_spec.language.schemas import operation_names
-from resnet_spec.language.spec import ADDED_LATER, ROLES, Block, Group, OutputEntry, Spec, Stage, Use
-from resnet_spec.language.spec import Entry as SpecEntry
+from resnet_spec.language.spec import ADDED_LATER, ROLES, Block, Group, OutputEntry, Spec, SpecEntry, Stage, Use
 from resnet_spec.language.validation import Validation, validate_block, validate_whole
 
 _BLOCK_WORDS = ("type", "block_type", "kind", "name", "layer", "module", "unit")  # what others call the block of a stage
@@ -181,7 +180,9 @@ class _SpecParser:
                 training_only = isinstance(flag, ScalarNode) and flag.value is True
                 value = value.get("from") or ScalarNode(name, each.key, name)
             found.append(OutputEntry(name, each.key, _scalar(value), training_only))
-        if found and all(each.training_only for each in found) and self.entries.well_formed:
+        if not found and self.entries.well_formed:
+            self.entries.refuse("no-output", "`outputs` names no output", entry.key, "name an entry: `outputs: {logits: fc}`")
+        elif all(each.training_only for each in found) and self.entries.well_formed:
             message = "every output is `training_only`, so there would be none in evaluation"
             self.entries.refuse("no-output", message, entry.key, "remove `training_only` from one of them")
         return tuple(found), True
@@ -230,7 +231,8 @@ class _SpecParser:
         for key, each in body.entries.items():
             if key not in ("stages", "numbered", "inline"):
                 help = "a group has `stages`, with its entries, and may be `numbered` or `inline`"
-                self.entries.refuse("unknown-field", f"a group has no `{key}`", each.key, help)
+                fixes = propose("remove it", remove_entry(each.key))
+                self.entries.refuse("unknown-field", f"a group has no `{key}`", each.key, help, fixes=fixes)
         inline, dotted = self.entries.flag(body.entries.get("inline")), ".".join(path)
         again = dotted in self.opened
         if not is_item and not inline:

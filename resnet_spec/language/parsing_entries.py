@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
-from resnet_spec.language.editing import set_field
+from resnet_spec.language.editing import remove_field, replace_text, set_field
 from resnet_spec.language.fixes import Fixes, propose
 from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge import BlockText
@@ -80,8 +80,9 @@ class EntryParser:
         if "init" in value.entries and word == "sequential":
             self.refuse("unknown-field", "`sequential` has no weight that `init` could initialize", value.entries["init"].key)
         if otherwise is not None and when is None:
-            help = "add a condition, or remove it: a present operation hands on its own output"
-            self.refuse("unknown-field", "`else` without `if` has no effect", value.entries["else"].key, help)
+            help = "add a condition, or remove it: a present operation passes on its own output"
+            fixes = propose("remove it", remove_field(entry.key, "else"))
+            self.refuse("unknown-field", "`else` without `if` has no effect", value.entries["else"].key, help, fixes=fixes)
         for position in ("insert_before", "insert_after"):  # the merge removes it from entries that have siblings
             if position in value.entries:
                 message = f"`{name}` has no siblings, so `{position}` has no effect"
@@ -202,7 +203,10 @@ class EntryParser:
         """Report a name that is a path, where names are single."""
         if "." in name:
             message = f"`{name}` is a path, but the entries of {where} have names without dots"
-            self.refuse("invalid-name", message, key, f"write `{name.rpartition('.')[2]}`")
+            last = name.rpartition(".")[2]
+            self.refuse(
+                "invalid-name", message, key, f"write `{last}`", fixes=propose(f"write `{last}`", replace_text(key, last))
+            )
 
     def refuse_number(self, name: str, key: Span) -> None:
         """Report a whole number as the name of an entry that is numbered."""

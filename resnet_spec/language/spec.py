@@ -23,13 +23,13 @@ __all__ = [
     "ArgumentValue",
     "Block",
     "Bounds",
-    "Entry",
     "Expect",
     "Group",
     "OutputEntry",
     "ScalarNode",
     "SequenceNode",
     "Spec",
+    "SpecEntry",
     "SpecLike",
     "Stage",
     "Use",
@@ -88,7 +88,7 @@ class Use:
     init: ScalarNode | None = None
     invalid: bool = False
     like: ScalarNode | None = None  # the value whose size an operation takes
-    otherwise: ScalarNode | None = None  # `else`: the value that it hands on where it is absent
+    otherwise: ScalarNode | None = None  # `else`: the value that it passes on where it is absent
     roles: dict[str, Use] = field(default_factory=dict)
     numbered: bool = False
     inline: bool = False
@@ -118,15 +118,15 @@ class Group:
 
     name: str
     key: Span
-    entries: tuple[Entry, ...]
+    entries: tuple[SpecEntry, ...]
     numbered: bool = False
     inline: bool = False
 
 
-Entry = Use | Stage | Group
+SpecEntry = Use | Stage | Group
 
 
-def open_groups(entries: Iterable[Entry]) -> Iterator[Use | Stage]:
+def open_groups(entries: Iterable[SpecEntry]) -> Iterator[Use | Stage]:
     """The operations, blocks and stages among entries and in their groups, in order."""
     for entry in entries:
         if isinstance(entry, Group):
@@ -135,7 +135,7 @@ def open_groups(entries: Iterable[Entry]) -> Iterator[Use | Stage]:
             yield entry
 
 
-def paths_of(entries: Iterable[Entry], within: str = "") -> Iterator[tuple[str, Use | Stage]]:
+def paths_of(entries: Iterable[SpecEntry], within: str = "") -> Iterator[tuple[str, Use | Stage]]:
     """As `open_groups`, each with its path in the file."""
     for entry in entries:
         if isinstance(entry, Group):
@@ -217,9 +217,9 @@ class Spec:
     roles: dict[str, Use]
     init: str
     recipe: str | None  # the shipped recipe that it is trained with by default
-    stem: tuple[Entry, ...]
-    stages: tuple[Entry, ...]
-    head: tuple[Entry, ...]
+    stem: tuple[SpecEntry, ...]
+    stages: tuple[SpecEntry, ...]
+    head: tuple[SpecEntry, ...]
     blocks: dict[str, Block]
     expect: Expect | None
     document: Resolved = field(compare=False)  # the document that it was parsed from

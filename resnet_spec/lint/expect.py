@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from resnet_spec.analysis.axis import Piece, describe
 from resnet_spec.analysis.cost import Cost
 from resnet_spec.analysis.sizes import Accepted
 from resnet_spec.diagnostics import Diagnostic, Edit, Fix, Span
+from resnet_spec.diagnostics.suggestions import list_known
 from resnet_spec.language.spec import Expect, ScalarNode, SequenceNode
 from resnet_spec.ops import Shape, show
 
@@ -26,6 +27,9 @@ class Facts(Protocol):
 
     @property
     def accepted(self) -> Accepted: ...
+
+    @property
+    def outputs(self) -> Mapping[str, Shape]: ...
 
 
 def check_expect(expect: Expect, facts: Facts) -> list[Diagnostic]:
@@ -49,6 +53,14 @@ def _check_exact(expect: Expect, facts: Facts) -> Iterator[Diagnostic]:
         message = f"`expect` declares an output of {show(expect.output)}, but the network has {show(facts.output)}"
         help = f"if the change is intended, write `output: {list(facts.output)}`"
         yield _broken(message, expect.nodes["output"].span, help, rewritten.get("output", ()))
+    for name, (shape, span) in expect.outputs.items():
+        actual = facts.outputs.get(name)
+        if actual is None:
+            message = f"`expect` declares an output `{name}`, which the network does not have"
+            yield _broken(message, span, list_known(facts.outputs) or "name it in `outputs`")
+        elif actual != shape:
+            message = f"`expect` declares an output `{name}` of {show(shape)}, but the network has {show(actual)}"
+            yield _broken(message, span, f"if the change is intended, write `{name}: {list(actual)}`")
     if expect.squares is not None and (found := _compare_squares(facts.accepted, *expect.squares)):
         message, help = found
         yield _broken(message, expect.nodes["squares"].span, help, rewritten.get("squares", ()))

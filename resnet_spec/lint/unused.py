@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from resnet_spec.diagnostics import Diagnostic, Label, Source, Span
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.language.editing import remove_entry
 from resnet_spec.language.fixes import propose
+from resnet_spec.language.spec import ADDED_LATER
 from resnet_spec.lint.reading import BlockReading
 from resnet_spec.lint.registry import LintContext, rule
 
@@ -29,6 +31,38 @@ def unused_definition(context: LintContext) -> Iterator[Diagnostic]:
                 fixes = propose("remove it", remove_entry(span))
                 help = "remove it, or use it"
                 yield Diagnostic("unused-definition", message, span, help=help, severity="warning", fixes=fixes)
+
+
+@rule("dead-operation")
+def dead_operation(context: LintContext) -> Iterator[Diagnostic]:
+    """Operations that no output of the network depends on: they cost parameters, memory and time."""
+    graph = context.graph
+    needed = graph.needed_by(graph.returned)
+    dead = [position for position in range(len(graph.nodes)) if position not in needed]
+    for position in dead:
+        if not context.readers[position]:
+            behind = graph.needed_by((position,)) - needed
+            tensors = [tensor for each in behind for tensor in graph.nodes[each].op.tensors()]
+            params = sum(prod(tensor.shape) for tensor in tensors if not tensor.buffer)
+            what = (
+                f"{count_text(len(behind), 'operation')} with {params:,} parameters"
+                if params
+                else count_text(len(behind), "operation")
+            )
+            message = f"no output depends on {graph.nodes[position].name}: {what} for nothing"
+            yield context.warning(
+                position, "dead-operation", message, "name it in `outputs`, read it with `from`, or remove it"
+            )
+
+
+@rule("shadowed-operation")
+def shadowed_operation(context: LintContext) -> Iterator[Diagnostic]:
+    """A block with the name of an operation that the language got later."""
+    for name, block in context.spec.blocks.items():
+        if name in ADDED_LATER and block.key.source is context.spec.span.source:
+            message = f"the block `{name}` has the name of an operation, which this file cannot use"
+            help = "give the block another name"
+            yield Diagnostic("shadowed-operation", message, block.key, help=help, severity="warning")
 
 
 @rule("unused-argument")

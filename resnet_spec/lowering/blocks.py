@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span
 from resnet_spec.graph.model import INPUT, BrokenNode, Node
@@ -30,6 +31,7 @@ from resnet_spec.ops import OPERATIONS, FieldValue, Operation, Problem, Shape, f
 MAX_BLOCKS = 20_000
 MAX_OPERATIONS = 200_000
 MAX_NESTING = 16
+MOST_TRIED = 8  # values that a suggestion for `else` tries
 
 
 class Expander:
@@ -106,8 +108,11 @@ class Expander:
         if context.block is None and (absent := context.missing.get(path)) is not None and absent.when is not None:
             message = f"`{use.name}` reads `{name.text}`, which is absent"
             related = (Label(absent.when.span, "false here"), Label(absent.key, f"`{absent.name}` is absent"))
-            help = f"add `else: NAME` to `{absent.name}`: the value that it hands on where it is absent"
-            fixes = propose("write `else: input`", set_field(absent.key, "else", "input"))
+            help = f"add `else: NAME` to `{absent.name}`: the value that it passes on where it is absent"
+            tried = dict.fromkeys(("input", *islice(context.values, MOST_TRIED)))
+            fixes = tuple(
+                fix for each in tried for fix in propose(f"write `else: {each}`", set_field(absent.key, "else", each))
+            )
             finding = Diagnostic("absent-value", message, name.span, related=related, help=help, fixes=fixes)
             self.findings.report(finding, context.trail)
             return UNKNOWN

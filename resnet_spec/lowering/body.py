@@ -70,6 +70,8 @@ class Body:
         if name in self.taken:
             message = f"two modules are called `{name}`"
             help = "rename one of them; `numbered` places count all their entries"
+            if self.taken[name] is span:
+                help = "let `names` differ for each block of the stage, such as `names: block{index}`"
             raise refuse("duplicate-name", message, span, help, (Label(self.taken[name], "first here"),))
         self.taken[name] = span
         if not place.nested:

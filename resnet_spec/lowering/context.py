@@ -51,7 +51,7 @@ class ExpansionContext:
     values: dict[str, Val] = field(default_factory=dict)
     around: tuple[str, ...] = ()
     absent: list[Use] = field(default_factory=list)  # those whose `if` was false
-    missing: dict[str, Use] = field(default_factory=dict)  # those of them that hand on the value before, by their paths
+    missing: dict[str, Use] = field(default_factory=dict)  # those of them that pass on the value before, by their paths
 
     def find(self, name: str) -> tuple[str, Val] | None:
         """The value that a name means here: in the same group, or in one around it; with its path."""

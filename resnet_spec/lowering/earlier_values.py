@@ -8,13 +8,14 @@ from itertools import islice
 
 from resnet_spec.diagnostics import Diagnostic, Label, Span, closest
 from resnet_spec.diagnostics.suggestions import list_known
-from resnet_spec.language.fixes import propose_word
-from resnet_spec.language.spec import Entry, Group, ScalarNode
+from resnet_spec.language.editing import replace_value
+from resnet_spec.language.fixes import propose, propose_word
+from resnet_spec.language.spec import Group, ScalarNode, SpecEntry
 
 MOST_EARLIER = 100  # the number of last values that an unknown one is compared with
 
 
-def paths_with_groups(entries: Iterable[Entry], within: str = "") -> Iterator[tuple[str, Span]]:
+def paths_with_groups(entries: Iterable[SpecEntry], within: str = "") -> Iterator[tuple[str, Span]]:
     """The paths of entries in the file, with the places where they are first written; groups are among them."""
     for entry in entries:
         path = within + entry.name
@@ -47,16 +48,16 @@ class EarlierValues:
         """Whether a name means a value here: in the same group, or in one around it."""
         return any(".".join((*self.around[:length], name)) in self.names for length in range(len(self.around), -1, -1))
 
-    def explain(self, name: ScalarNode, in_block: bool) -> Diagnostic:
-        """The finding about a name that means no earlier value."""
-        where = " of the block" if in_block else ""
+    def explain(self, name: ScalarNode, where: str = "") -> Diagnostic:
+        """The finding about a name that means no earlier value (of `where`, if that is given)."""
         message = f"`{name.text}` is not an earlier value{where}"
         later = self._find_later(name.text)
         related = () if later is None else (Label(later, "it is computed later, here"),)
         around = next((prefix for prefix in _prefixes(name.text) if self.knows(prefix)), None)
         if around is not None and later is None:
             message = f"`{name.text}` cannot be read from outside: it is inside `{around}`"
-            return Diagnostic("unknown-name", message, name.span, help=f"write `{around}`, which is its last value")
+            help = f"write `{around}`, which is its last value"
+            return Diagnostic("unknown-name", message, name.span, help=help, fixes=propose(help, replace_value(name, around)))
         near = closest(name.text, islice(reversed(self.names), MOST_EARLIER))
         help = list_known(self.names) if near is None else f"did you mean `{near}`?"
         if later is not None and near is None:

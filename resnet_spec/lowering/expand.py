@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from resnet_spec.diagnostics import Diagnostic, SpecError
+from resnet_spec.diagnostics import Diagnostic, Label, SpecError, closest
+from resnet_spec.diagnostics.suggestions import show_suggestion
 from resnet_spec.graph.model import INPUT, BrokenNode, Graph, Output
+from resnet_spec.language.editing import remove_entry
 from resnet_spec.language.expressions import Number
+from resnet_spec.language.fixes import propose
 from resnet_spec.language.spec import (
     ArgumentValue,
     Block,
-    Entry,
     Group,
+    OutputEntry,
     ScalarNode,
     SequenceNode,
     Spec,
+    SpecEntry,
     Stage,
     Use,
 )
 from resnet_spec.lowering.block_names import name_block, range_names
 from resnet_spec.lowering.blocks import MAX_BLOCKS, Expander
-from resnet_spec.lowering.body import Body, Place, Template, Val
+from resnet_spec.lowering.body import UNKNOWN, Body, Place, Template, Val
 from resnet_spec.lowering.context import ExpansionContext, Trail
 from resnet_spec.lowering.findings import Findings
 from resnet_spec.lowering.problems import check_lists
@@ -140,18 +144,41 @@ class _NetworkExpansion:
         """The output of the network, which is the last value unless the spec names another; the named ones are kept."""
         found: list[Output] = []
         for output in self.spec.outputs:
-            value = self.expander.read(
-                output.value, Use(f"outputs.{output.name}".rstrip("."), output.key, "", output.key), context
-            )
+            value = self._find_output(output, context)
             if value.shape is None:
                 last = value
+            same = next((other for other, each in zip(self.spec.outputs, found, strict=False) if each.value == value.id), None)
+            if same is not None and value.shape is not None:
+                message = f"the outputs `{same.name}` and `{output.name}` are the same value"
+                related, fixes = (Label(same.key, "first here"),), propose("remove one of them", remove_entry(output.key))
+                finding = Diagnostic("same-output", message, output.key, "", related, "remove one of them", fixes=fixes)
+                self.findings.report(finding, Trail())
             found.append(Output(output.name, value.id, output.training_only))
             if not self.spec.named_outputs:
                 return value
         self.outputs = tuple(found)
         return last
 
-    def _expand_entries(self, entries: tuple[Entry, ...], value: Val, context: ExpansionContext) -> Val:
+    def _find_output(self, output: OutputEntry, context: ExpansionContext) -> Val:
+        """The value of an output, which names an entry; on the command line also a module of the top level."""
+        name = output.value.text
+        if context.find(name) is None:
+            for region in self.body.regions:
+                if region.name == name and region.depth == 0 and not region.inline:
+                    return Val(
+                        region.output, self.body.nodes[region.output].shape if region.output != INPUT else self.spec.input
+                    )
+            for position, node in enumerate(self.body.nodes):
+                if node.name == name and not any(region.start <= position < region.stop for region in self.body.regions):
+                    return Val(position, node.shape)
+            finding = Diagnostic("unknown-name", f"the network has no entry `{name}`", output.value.span)
+            near = closest(name, context.values)
+            self.findings.report(replace(finding, help=show_suggestion(near, context.values)), Trail())
+            return UNKNOWN
+        use = Use(f"outputs.{output.name}".rstrip("."), output.key, "", output.key)
+        return self.expander.read(output.value, use, context)
+
+    def _expand_entries(self, entries: tuple[SpecEntry, ...], value: Val, context: ExpansionContext) -> Val:
         """Expand entries in order, each from the one before it unless it has a `from`; returns the last value."""
         for entry in entries:
             match entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
-from resnet_spec.language.spec import Block, Entry, Group, Spec, Stage, Use
+from resnet_spec.language.spec import Block, Group, Spec, SpecEntry, Stage, Use
 
 
 def mark_invalid_uses(spec: Spec, invalid: Set[Use | Block], used: Iterable[Block]) -> Spec:
@@ -25,11 +25,11 @@ def mark_invalid_uses(spec: Spec, invalid: Set[Use | Block], used: Iterable[Bloc
     )
 
 
-def _entries(entries: Iterable[Entry], invalid: Set[Use | Block]) -> tuple[Entry, ...]:
+def _entries(entries: Iterable[SpecEntry], invalid: Set[Use | Block]) -> tuple[SpecEntry, ...]:
     return tuple(_entry(entry, invalid) for entry in entries)
 
 
-def _entry(entry: Entry, invalid: Set[Use | Block]) -> Entry:
+def _entry(entry: SpecEntry, invalid: Set[Use | Block]) -> SpecEntry:
     match entry:
         case Group():
             return replace(entry, entries=_entries(entry.entries, invalid))

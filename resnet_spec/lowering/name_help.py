@@ -42,7 +42,7 @@ NOT_IN_THE_LANGUAGE: dict[str, tuple[str, str]] = {
         ("reshape", "view", "permute", "transpose", "unflatten", "rearrange", "squeeze", "unsqueeze"), ("reshaping", _SHAPES)
     ),
     **dict.fromkeys(
-        ("lstm", "gru", "rnn"), (_SEQUENCES, "write its steps as operations of a block, with a stage of that depth")
+        ("lstm", "gru", "rnn"), (_SEQUENCES, "the input is one image: use convolutions and pools, which see it as a whole")
     ),
     **dict.fromkeys(
         ("shared", "share", "tied", "tie", "weight_sharing", "reuse", "same_as"),
@@ -62,7 +62,7 @@ def explain_operation(spec: Spec, use: Use, inside: Block | None, operations: Na
     word = use.op.lower().removeprefix("torch.").removeprefix("nn.")
     if (found := NOT_IN_THE_LANGUAGE.get(word)) is not None and use.op not in operations:
         what, instead = found
-        return f"`{use.op}` is not in this language: it has no {what}", instead, ()
+        return f"not in this language: {what} (`{use.op}`)", instead, ()
     return f"there is no operation or block `{use.op}`", *_explain_word(spec, use, inside, operations)
 
 

@@ -22,10 +22,10 @@ from resnet_spec.language.spec import (
     ROLES,
     Argument,
     Block,
-    Entry,
     Group,
     ScalarNode,
     Spec,
+    SpecEntry,
     Stage,
     Use,
     library,
@@ -112,13 +112,18 @@ class _NameChecker:
         earlier = EarlierValues(dict(paths_with_groups((*spec.stem, *spec.stages, *spec.head))))
         self._check_entries((*spec.stem, *spec.stages, *spec.head), earlier)
         for output in spec.outputs:
-            self._check_source(output.value, earlier)
+            is_given = output.key.source.origin == "command line"  # it may also be the name of a module
+            if not is_given and not earlier.knows(output.value.text):
+                found = earlier.explain(output.value)
+                self._add(
+                    replace(found, message=found.message.replace("is not an earlier value", "is no entry of the network"))
+                )
         for block in spec.blocks.values():
             self.check_block(block)
         while self.pending:
             self.check_block(self.pending.pop())
 
-    def _check_entries(self, entries: Sequence[Entry], earlier: EarlierValues) -> None:
+    def _check_entries(self, entries: Sequence[SpecEntry], earlier: EarlierValues) -> None:
         """Check the entries of stem, stages and head, or of a group; `earlier` are the values that they may read."""
         for entry in entries:
             match entry:
@@ -317,7 +322,7 @@ class _NameChecker:
     def _check_source(self, name: ScalarNode, earlier: EarlierValues) -> None:
         """Check whether a name means an earlier value."""
         if not earlier.knows(name.text):
-            self._add(earlier.explain(name, self.inside is not None))
+            self._add(earlier.explain(name, " of the block" if self.inside is not None else ""))
 
     def _replaces_library_block(self, block: Block, given: Mapping[str, Argument]) -> bool:
         """Whether a new block has the name of a library block but lacks one of its arguments that is `given` here."""

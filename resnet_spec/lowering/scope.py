@@ -95,7 +95,7 @@ class Evaluated:
         return self.number
 
     def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None:
-        return (self.written, self.around) if isinstance(self.written, ScalarNode) and self.around is not None else None
+        return None if self.written is None or self.around is None else (_as_scalar(self.written), self.around)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +108,7 @@ class FromStage:
         return argument_value(self.written, StageScope(scope))
 
     def origin(self, scope: BlockScope) -> tuple[ScalarNode, Scope] | None:
-        return (self.written, StageScope(scope)) if isinstance(self.written, ScalarNode) else None
+        return _as_scalar(self.written), StageScope(scope)
 
 
 class BlockScope:
@@ -160,7 +160,7 @@ class BlockScope:
         written = self._written(name)
         if written is None:
             return self.around.origin(name)
-        return (written.value, self) if isinstance(written.value, ScalarNode) else None
+        return _as_scalar(written.value), self
 
     def _written(self, name: str) -> Argument | None:
         block = self.block
@@ -204,6 +204,11 @@ class StageScope:
 
     def _scope(self, name: str) -> Scope:
         return self.scope.around if name in self.scope.around else self.scope
+
+
+def _as_scalar(written: ArgumentValue) -> ScalarNode:
+    """The text that defines a name: its own, or the place of a pair."""
+    return written if isinstance(written, ScalarNode) else ScalarNode(None, written.span)
 
 
 def _refuse_cycle(name: str, active: list[str], span: Span | None, given: bool = False) -> None:

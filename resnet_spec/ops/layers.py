@@ -109,11 +109,6 @@ class BlurPool2d(nn.Module):
         return f"{self.channels}, kernel_size={self.kernel_size}, stride={self.stride}"
 
 
-def apply_scale(x: Tensor, factor: Tensor) -> Tensor:
-    """`(N, C, H, W)` or `(N, F)` times a factor for each channel, which has the shape (C,) or (C, 1, 1)."""
-    return x * (factor.view(-1, 1, 1) if x.ndim == 4 and factor.ndim == 1 else factor)
-
-
 def make_uninitialized(kind: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
     """Make a layer of torch with uninitialized weight and bias, which the caller initializes or loads."""
     layer: nn.Module = _without_reset(kind)(**arguments)

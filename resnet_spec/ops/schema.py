@@ -64,7 +64,7 @@ def _common(completions: list[str]) -> dict[str, Any]:
         },
         "else": {
             "title": "Else",
-            "description": "The earlier value that the operation hands on where it is absent; otherwise the one before it.",
+            "description": "The earlier value that the operation passes on where it is absent; otherwise the one before it.",
             "type": ["string", "integer", "null"],
             "examples": ["input"],
         },
@@ -76,7 +76,7 @@ def _common(completions: list[str]) -> dict[str, Any]:
             "minItems": 1,
             "examples": ["input", ["conv1", "conv2"]],
         },
-        "init": {"$ref": "#/definitions/init"},
+        "init": {"$ref": "#/definitions/weight_init"},
         "insert_before": {
             **path,
             "title": "Insert before",

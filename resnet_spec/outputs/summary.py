@@ -63,12 +63,13 @@ class _Rows:
         self.detail, self.fields = detail, fields
 
     def rows(self, item: Item, prefix: str) -> list[SummaryRow]:
-        name = prefix + item.name
+        name = item.name if item.region is not None and item.region.inline else prefix + item.name
         if item.region is None:
             return [self.operation(item, name)]
         opened = self.detail == "op" or (self.detail == "block" and item.region.kind == "stage")
         if opened:
-            return [row for each in item.items for row in self.rows(each, name + ".")]
+            below = prefix if item.region.inline else name + "."
+            return [row for each in item.items for row in self.rows(each, below)]
         return [self.group(item, name)]
 
     def operation(self, item: Item, name: str) -> SummaryRow:
@@ -237,6 +238,38 @@ def totals_text(cost: Cost) -> str:
         f"{cost.params:,} parameters, {cost.buffers:,} buffer values\n"
         f"{cost.macs:,} multiply-adds for one image (conv2d and linear), {cost.other_ops:,} other operations\n"
     )
+
+
+def outputs_text(sized: SizedGraph) -> str:
+    """A line for each named output: its shape, and for a map how many input pixels there are for one of its pixels. Then a line
+    about what only training needs."""
+    outputs = sized.graph.outputs
+    wide = max((display_width(printable(output.name)) for output in outputs), default=0)
+    lines = []
+    for output in outputs:
+        shape = sized.shape_of(output.value)
+        steps = [Fraction(whole, part) for whole, part in zip(sized.input[1:], shape[1:], strict=False)]
+        reduction = f", 1 pixel for {_pair((_plain(steps[0]), _plain(steps[1])))} of the input" if len(steps) == 2 else ""
+        only = ", in training only" if output.training_only else ""
+        lines.append(f"output {pad(printable(output.name), wide)}  {show(shape)}{reduction}{only}\n")
+    skipped = sized.graph.skipped_in_evaluation()
+    if skipped:
+        cost = total(sized.costs[position] for position in skipped)
+        lines.append(f"of all this, {cost.params:,} parameters and {cost.macs:,} multiply-adds are for training only\n")
+    return "".join(lines)
+
+
+def _plain(number: Fraction) -> int | Fraction:
+    return int(number) if number.denominator == 1 else number
+
+
+def outputs_data(sized: SizedGraph) -> dict[str, object]:
+    """The named outputs as JSON data; empty for a network that returns a single tensor."""
+    outputs = {
+        output.name: {"shape": sized.shape_of(output.value), "training_only": output.training_only}
+        for output in sized.graph.outputs
+    }
+    return {"outputs": outputs} if outputs else {}
 
 
 def memory_text(memory: Memory, batch: int, dtype: str) -> str:

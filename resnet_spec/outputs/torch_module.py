@@ -1,8 +1,8 @@
 """Builds the `nn.Module` of a graph: a module tree like that of a hand-written network.
 
 The children of the module have the names of the spec, so that its `state_dict` keys are the spec's names. Sequences call their
-children in order; a block with joins, or a network that branches, has a plan of which child reads which value. Children are looked up by name when they
-run, so replacing one (`model.fc = nn.Linear(...)`) works as with any module.
+children in order; a block with joins, or a network that branches, has a plan of which child reads which value. Children are
+looked up by name when they run, so replacing one (`model.fc = nn.Linear(...)`) works as with any module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from resnet_spec.graph.in_place import find_overwritten
 from resnet_spec.graph.model import INPUT, Graph, Item, Output, is_chain, tree
 from resnet_spec.ops import Operation
-from resnet_spec.ops.layers import apply_scale
 
 
 def build_module(graph: Graph, device: torch.device | str | None = None, initialize: bool = True) -> Network:
@@ -71,8 +70,8 @@ class Names(nn.Module):
 class Step:
     """One call in a plan: the child, the registers that it reads, and the one that it writes.
 
-    `path` are the names that lead to it. `parameter`: it is no module, but a factor of the value. `training_only`: it is left out
-    in evaluation.
+    `path` are the names that lead to it. `parameter`: it is no module, but a factor of the value. `training_only`: it is
+    left out in evaluation.
     """
 
     path: tuple[str, ...]
@@ -135,10 +134,15 @@ def _run(module: Block | BranchedNetwork, x: Tensor) -> list[Tensor]:
         for name in step.path:
             child = getattr(child, name)
         if step.parameter:
-            values[step.writes] = apply_scale(values[step.reads[0]], child)
+            values[step.writes] = _apply_factor(values[step.reads[0]], child)
         else:
             values[step.writes] = child(*[values[register] for register in step.reads])
     return values
+
+
+def _apply_factor(x: Tensor, factor: Tensor) -> Tensor:
+    """`(N, C, H, W)` or `(N, F)` times a factor for each channel, of shape (C,) or (C, 1, 1)."""
+    return x * (factor.view(-1, 1, 1) if x.ndim == 4 and factor.ndim == 1 else factor)
 
 
 class _Builder:
