@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resnet_spec.ops.convolution import Conv2d, Linear
+from resnet_spec.ops.convolution import Conv2d
 from resnet_spec.ops.definition import (
     ONE_PIXEL,
     AxisMap,
@@ -42,6 +42,7 @@ from resnet_spec.ops.elementwise import (
     Tanh,
 )
 from resnet_spec.ops.joining import Add, Concat, Multiply
+from resnet_spec.ops.linear import Linear
 from resnet_spec.ops.normalization import BatchNorm, GroupNorm, LayerNorm
 from resnet_spec.ops.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BlurPool2d, MaxPool2d
 from resnet_spec.ops.reshaping import Flatten, Pad
