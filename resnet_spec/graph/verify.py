@@ -18,7 +18,7 @@ def verify(graph: Graph) -> None:
         names.add(node.name)
         if not all(INPUT <= value < position for value in node.inputs):
             raise BrokenGraphError(f"{node.name} reads a value that is not computed before it: {node.inputs}")
-        if (len(node.inputs) > 1) != (node.op.joins is not None):
+        if (len(node.inputs) > 1) != (node.op.joins is not None) and not (node.op.takes_like and len(node.inputs) == 2):
             raise BrokenGraphError(f"{node.name} is a {node.op.name} of {len(node.inputs)} inputs")
     if not INPUT <= graph.output < len(graph.nodes):
         raise BrokenGraphError(f"the output {graph.output} is not a value of the graph")

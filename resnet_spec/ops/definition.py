@@ -26,11 +26,12 @@ Family = Literal[
     "pooling",
     "reshaping",
     "regularization",
+    "scaling",
     "identity",
     "join",
 ]
 Dependence = Literal["pointwise", "channels", "window", "whole"]
-Combination = Literal["sum", "product", "concatenation"]
+Combination = Literal["sum", "difference", "product", "concatenation"]
 FieldValue = int | float | bool | str | tuple[int, ...]
 FieldKind = Literal["int", "float", "bool", "word", "pair", "ints"]
 
@@ -105,7 +106,10 @@ def spec_field(
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A parameter or buffer: `name` is the last part of its `state_dict` key; not persistent means it has no key."""
+    """A parameter or buffer: `name` is the last part of its `state_dict` key; not persistent means it has no key.
+
+    An empty name: the key is the path of the operation itself (see `Operation.own_tensor`).
+    """
 
     name: str
     shape: Shape
@@ -140,7 +144,8 @@ class Reads:
 class Saved:
     """What autograd keeps for the backward pass of an operation, apart from parameters and buffers (on a CPU).
 
-    `values` and `indices` (64-bit) count numbers for one image, `statistics` numbers for the whole batch.
+    `values` and `indices` (64-bit) count numbers for one image, `statistics` and `weights` numbers for the whole batch. Weights
+    are computed from parameters, in evaluation too.
     """
 
     inputs: bool = False
@@ -148,6 +153,7 @@ class Saved:
     values: int = 0
     indices: int = 0
     statistics: int = 0
+    weights: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +161,14 @@ class AxisMap:
     """The output size along one axis: `size(n)` pixels for `n` input pixels, for every `n` of at least `least`.
 
     `size(n + period) == size(n) + gain` for every `n`, so the rate is the rational number `gain / period`: 1 / 2 for a stride
-    of 2, 2 / 1 for an upsampling by 2, 0 / 1 where the size is always the same.
+    of 2, 2 / 1 for an upsampling by 2, 0 / 1 where the size is always the same. Only multiples of `multiple` are accepted.
     """
 
     size: Callable[[int], int]
     period: int
     gain: int
     least: int = 1
+    multiple: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +217,14 @@ class Operation:
     family: ClassVar[Family]
     depends: ClassVar[Dependence]
     """What an output value at a pixel is computed from: the same value; all channels of the same pixel; a window of pixels (see
-    `reads`); or the whole input. The statistics of norms do not count, as in the literature on receptive fields."""
+    `reads`); or the whole input. The statistics of norms do not count, as in the literature on receptive fields. Where that
+    depends on a field, it is the last of these that a value of the field leads to, and `reads` is exact."""
 
     torch: ClassVar[str] = ""  # the name of the layer in torch.nn; empty: the class defines `layer`
     joins: ClassVar[Combination | None] = None  # how it combines two or more inputs; None: it takes one input
-    broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 may scale another of C x H x W
+    takes_like: ClassVar[bool] = False  # it may have a second input, of which only height and width are read (`like: NAME`)
+    own_tensor: ClassVar[bool] = False  # it is a parameter: its tensor has the key of the operation, and no part behind it
+    broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 or of 1 x H x W may scale another of C x H x W
     symbol: ClassVar[str] = ""  # what diagrams show instead of a name
     draws_weight: ClassVar[bool] = False  # `init` applies to its weight, which the layer leaves uninitialized
     nonnegative: ClassVar[bool] = False  # no output value is below zero
@@ -303,6 +313,10 @@ class Operation:
         size = window.dilation[axis] * (window.kernel[axis] - 1) + 1
         return Reads(size, window.stride[axis], -window.padding[axis])
 
+    def reads_between(self, axis: int, before: int, after: int) -> Reads | None:
+        """The same where `before` pixels enter along that axis and `after` leave, if it depends on them."""
+        return self.reads(axis)
+
     def channels_field(self) -> tuple[str, int] | None:
         """The field of the spec that sets the channels of the output, and the channels that enter; None if there is none."""
         return None
@@ -324,6 +338,10 @@ class Operation:
     def saved(self, x: Shape, output: Shape) -> Saved:
         """What is kept for the backward pass in training."""
         return Saved(inputs=True)
+
+    def workspace(self, x: Shape, output: Shape) -> int:
+        """The numbers for one image that are allocated in evaluation beside the output, and freed with the operation."""
+        return self.saved(x, output).values
 
     def returns_input(self, training: bool) -> bool:
         """Whether the output shares the memory of the input: it is the input, or a view of it."""
@@ -409,3 +427,16 @@ def divisors(*numbers: int) -> str:
     shown = found if len(found) <= 8 else [*found[:4], *found[-3:]]
     text = ", ".join(map(str, shown))
     return " or ".join(text.rsplit(", ", 1))
+
+
+def does_not_divide(what: str, name: str, groups: int, *numbers: int) -> Problem:
+    """The problem of a field `name` whose number of groups does not divide some numbers of channels."""
+    (wrong, *_) = [number for number in numbers if number % groups]
+    shown = " and ".join(map(str, dict.fromkeys(numbers)))
+    return Problem(
+        "groups-do-not-divide",
+        f"{what} has {groups} groups, which do not divide its {wrong} channels",
+        f"`{name}` must divide {shown}: {divisors(*numbers)}",
+        (name,),
+        proposals=(((name, str(largest_divisor(groups, *numbers))),),),
+    )
