@@ -37,9 +37,6 @@ _SIZE = re.compile(r"[1-9][0-9]*x[1-9][0-9]*x[1-9][0-9]*")
 _CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\((.*)\)")
 _ATTENTION = "attention and other matrix products over tokens are not part of the language"
 _NOT_OPERATIONS = {  # what people look for, and what there is instead
-    "softmax": "the loss of training contains it: end the head in `linear`, and take the softmax of what the module returns",
-    "log_softmax": "the loss of training contains it: end the head in `linear`",
-    "prelu": "there is no activation with a learned slope; `leaky_relu` has a fixed one",
     **dict.fromkeys(("attention", "self_attention", "multihead_attention", "transformer", "embedding", "matmul"), _ATTENTION),
     **dict.fromkeys(("reshape", "view", "permute", "transpose"), "a map stays C x H x W until `flatten` makes a vector of it"),
 }
