@@ -66,7 +66,10 @@ class Conv2d(Operation):
         "word", "how the padding is filled", "zeros", words=("zeros", "reflect", "replicate", "circular")
     )
     weight_standardization: bool = spec_field(
-        "bool", "whether each filter is normalized to mean 0 and variance 1 before it is applied (Qiao et al. 2019)", False
+        "bool",
+        "whether each filter is normalized to mean 0 and variance 1 before it is applied (Qiao et al. 2019)",
+        False,
+        added=True,
     )
 
     @classmethod

@@ -71,6 +71,7 @@ class Field:
     words: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     examples: tuple[FieldValue, ...] = ()  # where the default or the keywords are not good examples
+    added: bool = False  # after version 0.1.0, to an operation that was there: at its default, it is not printed in a graph
 
     @property
     def required(self) -> bool:
@@ -88,6 +89,7 @@ def spec_field(
     words: tuple[str, ...] = (),
     lengths: tuple[int, ...] = (),
     examples: tuple[FieldValue, ...] = (),
+    added: bool = False,
 ) -> Any:
     """Declare a dataclass field that a spec may write. `default_doc` describes the default where it is not a constant."""
     facts = {
@@ -100,6 +102,7 @@ def spec_field(
         "words": words,
         "lengths": lengths,
         "examples": examples,
+        "added": added,
     }
     return dataclasses.field(default=default, metadata={"spec": facts})
 

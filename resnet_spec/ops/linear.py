@@ -47,6 +47,7 @@ class Linear(Operation):
         "the axis: `features` is the last one; `channels` the first one of an image, as a 1x1 convolution",
         "features",
         words=("features", "channels"),
+        added=True,
     )
 
     @classmethod
