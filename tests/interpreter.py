@@ -27,5 +27,9 @@ def interpret(graph: Graph, network: nn.Module, x: Tensor) -> list[Tensor]:
         layer = naive_layer(node.op.name, written, tuple(inputs[0].shape[1:])).to(x.dtype)
         layer.train(network.get_submodule(node.name).training)
         own = {key.removeprefix(node.name + "."): tensor for key, tensor in tensors.items() if key.startswith(node.name + ".")}
+        if node.op.own_tensor:  # its key is its own name, and the naive layer has one parameter
+            (key,) = [key for key, _ in layer.named_parameters()]
+            (tensor,) = own.values() if own else [tensors[node.name]]
+            own = {key: tensor}
         values.append(functional_call(layer, own, tuple(inputs)) if own else layer(*inputs))
     return values

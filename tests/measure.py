@@ -47,8 +47,12 @@ def measure(module: nn.Module, size: tuple[int, ...], batch: int = 2, device: st
         def hook(layer: nn.Module, args: Any, output: Any) -> None:
             nonlocal macs
             layers[name] = tuple(output.shape[1:])
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):  # each number that leaves is one dot product with one filter
+            if isinstance(
+                layer, (nn.Conv2d, nn.Conv1d, nn.Linear)
+            ):  # each number that leaves is one dot product with one filter
                 macs += output[0].numel() * layer.weight[0].numel()
+            if isinstance(layer, nn.ConvTranspose2d):  # each number that enters is multiplied by one filter
+                macs += args[0][0].numel() * layer.weight[0].numel()
 
         return hook
 

@@ -61,6 +61,13 @@ class Steps:
             return NONE
         return (Piece(start, None if stop is None else stop - 1),)
 
+    def divisible(self, by: int) -> Sizes:
+        """The sizes at which the value is a multiple of `by`."""
+        period = len(self.values) * (by // gcd(self.gain, by))
+        if period > MAX_PERIOD:
+            raise UnsolvedError(f"the sizes repeat only after {period:,} pixels")
+        return simplify([Piece(1, None, period, frozenset(n % period for n in range(1, period + 1) if self.at(n) % by == 0))])
+
     def equals(self, other: Steps) -> Sizes:
         """The sizes at which two functions are equal."""
         if self == other:

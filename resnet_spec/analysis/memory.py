@@ -57,7 +57,7 @@ def measure(
     params = cost.params * number
     states = OPTIMIZER_STATES[optimizer]
     saved = saved_for_backward(graph, input, shapes, batch, number)
-    peak = batch * peak_of_inference(graph, input, shapes, number)
+    peak = peak_of_inference(graph, input, shapes, number, batch)
     return Memory(params, cost.buffers * number, params, params * states, saved, peak)
 
 
@@ -91,7 +91,7 @@ def saved_for_backward(graph: Graph, input: Shape, shapes: tuple[Shape, ...], ba
             kept.update(INPUT if value == INPUT else places[value] for value in _read_backward(node, differentiable))
         if saved.output:
             kept.add(places[position])
-        extra += batch * (saved.values * number + saved.indices * INDEX_BYTES) + saved.statistics * number
+        extra += batch * (saved.values * number + saved.indices * INDEX_BYTES) + (saved.statistics + saved.weights) * number
     return extra + batch * number * sum(prod(input if value == INPUT else shapes[value]) for value in kept)
 
 
@@ -103,7 +103,8 @@ def _differentiable(graph: Graph) -> list[bool]:
         learns = known.get(id(node.op))
         if learns is None:
             learns = known[id(node.op)] = any(not tensor.buffer for tensor in node.op.tensors())
-        found.append(learns or any(value != INPUT and found[value] for value in node.inputs))
+        read = node.inputs[:1] if node.op.takes_like else node.inputs
+        found.append(learns or any(value != INPUT and found[value] for value in read))
     return found
 
 
@@ -118,8 +119,8 @@ def _read_backward(node: Node, differentiable: Sequence[bool]) -> Iterator[int]:
             yield value
 
 
-def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], number: int) -> int:
-    """The peak of allocated bytes for one image, including the input, when the module runs without gradients.
+def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], number: int, batch: int = 1) -> int:
+    """The peak of allocated bytes for `batch` images, including them, when the module runs without gradients.
 
     A value is freed after its last reader has run. The input of a stage or block is freed after all of it has run, since the
     caller holds a reference.
@@ -142,14 +143,16 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
     for value, end in enumerate(last):
         if places[value] == value:
             ends.setdefault(end, []).append(value)
-    alive = peak = prod(input) * number
+    alive = prod(input) * number  # of one image
+    peak = batch * alive
     for position, node in enumerate(graph.nodes):
         if places[position] == position:
             alive += prod(shapes[position]) * number
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
         reused = node.op.returns_input(training=False)
         made = Saved() if reused else node.op.saved(x, shapes[position])  # allocated in evaluation too, then freed
-        peak = max(peak, alive + made.values * number + made.indices * INDEX_BYTES)
+        beside = 0 if reused else node.op.workspace(x, shapes[position]) * number + made.indices * INDEX_BYTES
+        peak = max(peak, batch * (alive + beside) + made.weights * number)
         alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
     return peak
 

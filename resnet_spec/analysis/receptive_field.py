@@ -41,6 +41,9 @@ class AxisField:
             last = self.lasts[0] + (by.start + by.size - 1) * self.shift
             return AxisField((first,), (last,), self.shift * by.step)
         step = Fraction(by.step)
+        if by.step == 0:  # every pixel reads the same
+            first, last = self.first(floor(by.start)), self.last(floor(by.start + by.size - 1))
+            return AxisField((first,), (last,), 0)
         period = len(self.firsts) * step.denominator
         period //= gcd(period, step.numerator)
         starts = [by.start + i * step for i in range(period)]
@@ -49,6 +52,11 @@ class AxisField:
             tuple([self.last(floor(start + by.size - 1)) for start in starts]),
             int(period * step) * self.shift // len(self.firsts),
         )
+
+    def over(self, count: int, span: int) -> AxisField:
+        """The same field of the pixels 0 to `count - 1`, as one period that advances by `span`."""
+        pixels = range(count)
+        return AxisField(tuple([self.first(i) for i in pixels]), tuple([self.last(i) for i in pixels]), span)
 
     def enclose(self, other: AxisField) -> AxisField:
         """The smallest field that encloses this one and another that advances at the same rate."""
@@ -106,6 +114,11 @@ class ReceptiveField:
         """How far the field of the first pixel extends beyond the image."""
         return max(0, -self.start[0]), max(0, -self.start[1])
 
+    def of_first_pixel(self) -> ReceptiveField:
+        """The field of a value that all have in common: that of the first pixel."""
+        height, width = (AxisField((axis.first(0),), (axis.last(0),), 0) for axis in (self.height, self.width))
+        return ReceptiveField(height, width, self.whole)
+
 
 _PIXEL = AxisField((0,), (0,), 1)
 _INPUT_FIELD = ReceptiveField(_PIXEL, _PIXEL)
@@ -118,44 +131,70 @@ def receptive_fields(
     height, width = (AxisField((0,), (size - 1,), 0) for size in input[1:])
     whole = ReceptiveField(height, width, whole=True)
     found: list[ReceptiveField] = []
-    reads: dict[int, tuple[Reads | None, Reads | None]] = {}
-    known: dict[tuple[int, ...], ReceptiveField] = {}
+    reads: dict[object, tuple[Reads | None, Reads | None]] = {}
+    known: dict[object, ReceptiveField] = {}
     for position, node in enumerate(graph.nodes):
-        entering = [_INPUT_FIELD if value == INPUT else found[value] for value in node.inputs]
+        op, shape = node.op, shapes[position]
+        read = node.inputs[:1] if op.takes_like else node.inputs  # of what `like` names, only the size matters
+        entering = [_INPUT_FIELD if value == INPUT else found[value] for value in read]
         if len(entering) > 1:
-            ungated = [field for value, field in zip(node.inputs, entering, strict=True) if value not in gates]
+            ungated = [field for value, field in zip(read, entering, strict=True) if value not in gates]
             if len(ungated) == 1:
                 found.append(ungated[0])
                 continue
-        op = node.op
-        key = (id(op), *map(id, entering))
+        x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
+        single: tuple[bool, ...] = ()  # for each input, whether it is a gate of one pixel, which all pixels of the output read
+        if op.broadcasts and shape[1:] != (1, 1):
+            single = tuple([(input if value == INPUT else shapes[value])[1:] == (1, 1) for value in read])
+        key = (id(op), x, shape, single, *map(id, entering))
         field = known.get(key)
         if field is None:
-            by = reads.get(id(op))
-            if by is None:
-                by = reads[id(op)] = (op.reads(0), op.reads(1))
-            x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
-            image = len(x) == len(shapes[position]) == 3
-            field = known[key] = _after(*by, entering, whole) if image else whole
+            if len(x) == len(shape) == 3:
+                sizes = (id(op), x[1:], shape[1:])
+                by = reads.get(sizes)
+                if by is None:
+                    by = reads[sizes] = (op.reads_between(0, x[1], shape[1]), op.reads_between(1, x[2], shape[2]))
+                each = entering
+                if any(single):
+                    each = [field.of_first_pixel() if one else field for one, field in zip(single, entering, strict=True)]
+                field = _after(*by, each, whole, shape[1:], input[1:])
+            else:
+                field = whole
+            known[key] = field
         found.append(field)
     return tuple(found)
 
 
 def _after(
-    height: Reads | None, width: Reads | None, inputs: Sequence[ReceptiveField], whole: ReceptiveField
+    height: Reads | None,
+    width: Reads | None,
+    inputs: Sequence[ReceptiveField],
+    whole: ReceptiveField,
+    size: Shape,
+    image: Shape,
 ) -> ReceptiveField:
-    """The field after an operation with these reads along each axis."""
+    """The field after an operation with these reads along each axis, whose output has `size` pixels for an `image`."""
     if height is None or width is None or any(field.whole for field in inputs):
         return whole
     before = inputs[0]
     for other in inputs[1:]:
-        if not (before.height.keeps_pace(other.height) and before.width.keeps_pace(other.width)):
-            return whole
-        tall = before.height.enclose(other.height)
-        same = before.height is before.width and other.height is other.width
-        before = ReceptiveField(tall, tall if same else before.width.enclose(other.width))
+        tall = _enclose(before.height, other.height, size[0], image[0])
+        same = before.height is before.width and other.height is other.width and size[0] == size[1] and image[0] == image[1]
+        before = ReceptiveField(tall, tall if same else _enclose(before.width, other.width, size[1], image[1]))
     if height is width is ONE_PIXEL:
         return before
-    tall = before.height.then(height)
-    same = before.height is before.width and height == width
-    return ReceptiveField(tall, tall if same else before.width.then(width))
+    tall = _bounded(before.height.then(height), size[0], image[0])
+    same = before.height is before.width and height == width and size[0] == size[1] and image[0] == image[1]
+    return ReceptiveField(tall, tall if same else _bounded(before.width.then(width), size[1], image[1]))
+
+
+def _enclose(first: AxisField, second: AxisField, count: int, span: int) -> AxisField:
+    """The field that encloses two of `count` pixels, for an image of `span`; pixel by pixel if their rates differ."""
+    if not first.keeps_pace(second):
+        first, second = first.over(count, span), second.over(count, span)
+    return _bounded(first.enclose(second), count, span)
+
+
+def _bounded(field: AxisField, count: int, span: int) -> AxisField:
+    """A field whose period is not longer than its `count` pixels."""
+    return field if len(field.firsts) <= max(count, 1) else field.over(count, span)

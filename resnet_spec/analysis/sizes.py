@@ -232,7 +232,9 @@ class _Solver:
         for position in range(start, len(nodes)):
             node = nodes[position]
             inputs = [first if value == INPUT else values[value] for value in node.inputs]
-            if len(inputs) > 1:
+            if len(inputs) > 1 and node.op.takes_like:
+                value = self.intern((node.shape[0], *inputs[1][1:]))
+            elif len(inputs) > 1:
                 ways = list(self.join(node, inputs, case))
                 if len(ways) > 1:
                     return [end for value, way in ways for end in self.run(position + 1, [*values, value], way)]
@@ -281,6 +283,7 @@ class _Solver:
             axes[axis] = length
         made: list[_Axis] = []
         needed: list[int | None] = [1, 1]  # height and width
+        multiples = [ALL, ALL]
         for rule in op.axes(built):
             match rule:
                 case Kept(axis):
@@ -298,17 +301,23 @@ class _Solver:
                     elif axis == 2 and axes[1] is entering and op.square():
                         made.append(made[1])
                         needed[1] = needed[0]
+                        multiples[1] = multiples[0]
                     else:
                         made.append(entering.then(by))
                         needed[axis - 1] = entering.reaches(by.least)
+                        if by.multiple > 1:
+                            multiples[axis - 1] = entering.divisible(by.multiple)
         if len(made) == 3:
             made[0] = node.shape[0]
         if needed != [1, 1]:
             conditions = replace(conditions, least=(needed[0], needed[1]))
+        if multiples != [ALL, ALL]:
+            heights, widths = intersect(conditions.heights, multiples[0]), intersect(conditions.widths, multiples[1])
+            conditions = replace(conditions, heights=heights, widths=widths)
         return self.intern(tuple(made)), None if conditions is _NOTHING else conditions
 
     def join(self, node: Node, inputs: list[_Axes], case: _Case) -> Iterator[tuple[_Axes, _Case]]:
-        """The ways in which a join can combine values: equal axes, or gates of one pixel times an image."""
+        """The ways in which a join can combine values: equal axes, or gates of one pixel or of one channel times an image."""
         first, op = inputs[0], node.op
         if all(value is first for value in inputs) and op.joins != "concatenation":
             yield first, case
@@ -318,6 +327,12 @@ class _Solver:
             return
         if not op.broadcasts:
             yield self.intern((node.shape[0], *first[1:])), _require_equal(inputs, case)
+            return
+        whole = [value for value in inputs if value[0] == node.shape[0]]
+        if len(whole) < len(inputs):  # the others are gates of 1 x H x W
+            gates = [value for value in inputs if value[0] != node.shape[0]]
+            for value, way in self.join(node, whole, case):
+                yield value, _require_equal([value, *gates], way)
             return
         images = [value for value in inputs if not _is_unit(value)]
         if len(images) < len(inputs):

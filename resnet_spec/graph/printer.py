@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from resnet_spec.graph.model import INPUT, Graph, Item, Node, tree
-from resnet_spec.ops import show
+from resnet_spec.ops import fields_of, show
 
 
 def print_graph(graph: Graph) -> str:
@@ -37,7 +37,10 @@ def _value(value: int) -> str:
 
 
 def _operation(node: Node) -> str:
-    fields = ", ".join(f"{field.name}={_plain(getattr(node.op, field.name))}" for field in dataclasses.fields(node.op))
+    known = fields_of(type(node.op))
+    values = {field.name: getattr(node.op, field.name) for field in dataclasses.fields(node.op)}
+    left_out = {name for name, field in known.items() if field.added and values[name] == field.default}
+    fields = ", ".join(f"{name}={_plain(value)}" for name, value in values.items() if name not in left_out)
     init = f" init {node.init}" if node.init else ""
     return f"{node.op.name}({', '.join(map(_value, node.inputs))}) {{{fields}}}{init}"
 

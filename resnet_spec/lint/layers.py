@@ -10,7 +10,7 @@ from resnet_spec.graph.model import INPUT, Node
 from resnet_spec.language.editing import remove_entry, set_field
 from resnet_spec.language.fixes import Fixes, propose
 from resnet_spec.lint.registry import LintContext, rule
-from resnet_spec.ops import Operation, Window, fields_of, show
+from resnet_spec.ops import Operation, Shape, Window, fields_of, show
 
 MOST_GATES = 4  # that are looked through on the way from a convolution back to a grouped one
 
@@ -128,23 +128,33 @@ def missing_activation(context: LintContext) -> Iterator[Diagnostic]:
 
 def _is_linear_in_evaluation(op: Operation) -> bool:
     """Whether an operation with one input is linear for a single image: batch norm, dropout."""
-    return op.family == "regularization" or (op.family == "normalization" and op.depends == "pointwise")
+    return op.family == "regularization" or _keeps_statistics(op)
+
+
+def _keeps_statistics(op: Operation) -> bool:
+    """Whether a norm uses the statistics of training in evaluation, as batch norm does."""
+    return any(tensor.name == "running_var" for tensor in op.tensors())
 
 
 def _is_one_map(context: LintContext, first: Node, second: Node) -> bool:
     """Whether one layer could replace two without more weights by orders of magnitude."""
     graph = context.graph
     entering, middle, leaving = graph.shape_of(first.inputs[0]), first.shape, second.shape
-    channel = 0 if first.op.family == "convolution" else -1
+    channel = _channel_axis(first, entering)
     if not (_is_dense(first, entering[channel], middle[channel]) and _is_dense(second, middle[channel], leaving[channel])):
         return False
     if middle[channel] < min(entering[channel], leaving[channel]) or _completes_grouped(context, first):
         return False
     windows = first.op.window(), second.op.window()
     if windows[0] is None or windows[1] is None:
-        return True
+        return first.op.family == "linear"  # a transposed convolution changes the size on purpose
     kernels = list(zip(windows[0].kernel, windows[1].kernel, strict=True))
     return not (any(a > 1 == b for a, b in kernels) and any(b > 1 == a for a, b in kernels))
+
+
+def _channel_axis(node: Node, entering: Shape) -> int:
+    """The axis of the channels that a layer mixes: the first one of images, also for a linear layer over channels."""
+    return 0 if node.op.family == "convolution" or 0 in node.op.fixes_size(entering) else -1
 
 
 def _completes_grouped(context: LintContext, node: Node) -> bool:
@@ -180,7 +190,7 @@ def dropout_before_batch_norm(context: LintContext) -> Iterator[Diagnostic]:
     for position in context.nodes_of("normalization"):
         node = graph.nodes[position]
         first = context.maker(node.inputs[0])
-        if first == INPUT or not (node.op.removes_mean and node.op.depends == "pointwise"):
+        if first == INPUT or not _keeps_statistics(node.op):
             continue
         before = graph.nodes[first]
         if before.op.family == "regularization" and not before.op.returns_input(training=True):
@@ -199,7 +209,7 @@ def width_not_multiple_of_8(context: LintContext) -> Iterator[Diagnostic]:
     layers = context.nodes_of("convolution", "linear")
     for position in layers:
         node = graph.nodes[position]
-        width = node.shape[0 if node.op.family == "convolution" else -1]
+        width = node.shape[_channel_axis(node, graph.shape_of(node.inputs[0]))]
         if width % 8 and position != max(layers) and position not in context.gates:
             help = f"use {max(8, (width + 4) // 8 * 8)}, or `make_divisible(..., 8)`"
             yield context.warning(

@@ -81,7 +81,7 @@ class LintContext:
         graph = self.graph
         found: set[int] = set()
         for position, node in enumerate(graph.nodes):
-            if node.shape[1:] != (1, 1) or node.op.depends == "whole":
+            if node.shape[1:] != (1, 1) or node.op.reads(0) is None:
                 continue
             entering = graph.shape_of(node.inputs[0])
             if len(entering) == 3 and entering[1:] != (1, 1):

@@ -167,7 +167,7 @@ def no_final_norm(context: LintContext) -> Iterator[Diagnostic]:
     begins = any(block.start <= each < position and each in norms for each in context.readers[block.input])
     last = context.maker(node.inputs[-1], _is_regularization)
     ends = last != INPUT and graph.nodes[last].op.family == "convolution"
-    pool = next((each for each in range(position + 1, len(graph.nodes)) if graph.nodes[each].op.depends == "whole"), None)
+    pool = next((each for each in range(position + 1, len(graph.nodes)) if graph.nodes[each].op.reads(0) is None), None)
     if begins and ends and pool is not None and any(each > position for each in context.nodes_of("linear", "convolution")):
         message = (
             f"the blocks normalize their input and not their output, and nothing normalizes {node.name}, the last sum, before"

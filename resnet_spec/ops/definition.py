@@ -26,11 +26,12 @@ Family = Literal[
     "pooling",
     "reshaping",
     "regularization",
+    "scaling",
     "identity",
     "join",
 ]
 Dependence = Literal["pointwise", "channels", "window", "whole"]
-Combination = Literal["sum", "product", "concatenation"]
+Combination = Literal["sum", "difference", "product", "concatenation"]
 FieldValue = int | float | bool | str | tuple[int, ...]
 FieldKind = Literal["int", "float", "bool", "word", "pair", "ints"]
 
@@ -70,6 +71,7 @@ class Field:
     words: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     examples: tuple[FieldValue, ...] = ()  # where the default or the keywords are not good examples
+    added: bool = False  # after version 0.1.0, to an operation that was there: at its default, it is not printed in a graph
 
     @property
     def required(self) -> bool:
@@ -87,6 +89,7 @@ def spec_field(
     words: tuple[str, ...] = (),
     lengths: tuple[int, ...] = (),
     examples: tuple[FieldValue, ...] = (),
+    added: bool = False,
 ) -> Any:
     """Declare a dataclass field that a spec may write. `default_doc` describes the default where it is not a constant."""
     facts = {
@@ -99,13 +102,17 @@ def spec_field(
         "words": words,
         "lengths": lengths,
         "examples": examples,
+        "added": added,
     }
     return dataclasses.field(default=default, metadata={"spec": facts})
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A parameter or buffer: `name` is the last part of its `state_dict` key; not persistent means it has no key."""
+    """A parameter or buffer: `name` is the last part of its `state_dict` key; not persistent means it has no key.
+
+    An empty name: the key is the path of the operation itself (see `Operation.own_tensor`).
+    """
 
     name: str
     shape: Shape
@@ -140,7 +147,8 @@ class Reads:
 class Saved:
     """What autograd keeps for the backward pass of an operation, apart from parameters and buffers (on a CPU).
 
-    `values` and `indices` (64-bit) count numbers for one image, `statistics` numbers for the whole batch.
+    `values` and `indices` (64-bit) count numbers for one image, `statistics` and `weights` numbers for the whole batch. Weights
+    are computed from parameters, in evaluation too.
     """
 
     inputs: bool = False
@@ -148,6 +156,7 @@ class Saved:
     values: int = 0
     indices: int = 0
     statistics: int = 0
+    weights: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +164,14 @@ class AxisMap:
     """The output size along one axis: `size(n)` pixels for `n` input pixels, for every `n` of at least `least`.
 
     `size(n + period) == size(n) + gain` for every `n`, so the rate is the rational number `gain / period`: 1 / 2 for a stride
-    of 2, 2 / 1 for an upsampling by 2, 0 / 1 where the size is always the same.
+    of 2, 2 / 1 for an upsampling by 2, 0 / 1 where the size is always the same. Only multiples of `multiple` are accepted.
     """
 
     size: Callable[[int], int]
     period: int
     gain: int
     least: int = 1
+    multiple: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,18 +220,19 @@ class Operation:
     family: ClassVar[Family]
     depends: ClassVar[Dependence]
     """What an output value at a pixel is computed from: the same value; all channels of the same pixel; a window of pixels (see
-    `reads`); or the whole input. The statistics of norms do not count, as in the literature on receptive fields."""
+    `reads`); or the whole input. The statistics of norms do not count, as in the literature on receptive fields. Where that
+    depends on a field, it is the last of these that a value of the field leads to, and `reads` is exact."""
 
     torch: ClassVar[str] = ""  # the name of the layer in torch.nn; empty: the class defines `layer`
     joins: ClassVar[Combination | None] = None  # how it combines two or more inputs; None: it takes one input
-    broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 may scale another of C x H x W
+    takes_like: ClassVar[bool] = False  # it may have a second input, of which only height and width are read (`like: NAME`)
+    own_tensor: ClassVar[bool] = False  # it is a parameter: its tensor has the key of the operation, and no part behind it
+    broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 or of 1 x H x W may scale another of C x H x W
     symbol: ClassVar[str] = ""  # what diagrams show instead of a name
     draws_weight: ClassVar[bool] = False  # `init` applies to its weight, which the layer leaves uninitialized
     nonnegative: ClassVar[bool] = False  # no output value is below zero
     removes_mean: ClassVar[bool] = False  # subtracts the mean of each channel, so that a bias before it has no effect
     keeps_output: ClassVar[bool] = False  # its backward pass reads its output, which therefore may not be overwritten
-    takes_like: ClassVar[bool] = False  # may have a second input, whose height and width its output has
-    own_tensor: ClassVar[bool] = False  # is no module: its one tensor is a parameter of the module around, under its own name
     inplace: ClassVar[bool] = False  # can write its output over its last input (of at most two), and its layer takes `inplace`
 
     # Written once here instead of generated for each class, which took a tenth of the start-up time.
@@ -305,6 +316,10 @@ class Operation:
         size = window.dilation[axis] * (window.kernel[axis] - 1) + 1
         return Reads(size, window.stride[axis], -window.padding[axis])
 
+    def reads_between(self, axis: int, before: int, after: int) -> Reads | None:
+        """The same where `before` pixels enter along that axis and `after` leave, if it depends on them."""
+        return self.reads(axis)
+
     def channels_field(self) -> tuple[str, int] | None:
         """The field of the spec that sets the channels of the output, and the channels that enter; None if there is none."""
         return None
@@ -317,7 +332,11 @@ class Operation:
 
     def initial_value(self) -> float:
         """The initial value of the tensor of an operation that is no module (`own_tensor`)."""
-        return 1.0
+        raise NotImplementedError(f"{self.name} has no tensor of its own")
+
+    def function(self) -> Callable[..., Any]:
+        """What an operation that is no module (`own_tensor`) computes from a value and its tensor."""
+        raise NotImplementedError(f"{self.name} is a module")
 
     def macs(self, output: Shape) -> int:
         """Multiply-adds of matrix work for one image; only convolutions and linear layers have any."""
@@ -330,6 +349,10 @@ class Operation:
     def saved(self, x: Shape, output: Shape) -> Saved:
         """What is kept for the backward pass in training."""
         return Saved(inputs=True)
+
+    def workspace(self, x: Shape, output: Shape) -> int:
+        """The numbers for one image that are allocated in evaluation beside the output, and freed with the operation."""
+        return self.saved(x, output).values
 
     def returns_input(self, training: bool) -> bool:
         """Whether the output shares the memory of the input: it is the input, or a view of it."""
@@ -415,3 +438,16 @@ def divisors(*numbers: int) -> str:
     shown = found if len(found) <= 8 else [*found[:4], *found[-3:]]
     text = ", ".join(map(str, shown))
     return " or ".join(text.rsplit(", ", 1))
+
+
+def does_not_divide(what: str, name: str, groups: int, *numbers: int) -> Problem:
+    """The problem of a field `name` whose number of groups does not divide some numbers of channels."""
+    (wrong, *_) = [number for number in numbers if number % groups]
+    shown = " and ".join(map(str, dict.fromkeys(numbers)))
+    return Problem(
+        "groups-do-not-divide",
+        f"{what} has {groups} groups, which do not divide its {wrong} channels",
+        f"`{name}` must divide {shown}: {divisors(*numbers)}",
+        (name,),
+        proposals=(((name, str(largest_divisor(groups, *numbers))),),),
+    )

@@ -64,6 +64,62 @@ class Elu(Operation):
     alpha: float = spec_field("float", "scale of the negative part; outputs are above -alpha", 1.0, least=0)
 
 
+class Selu(Operation):
+    """elu with the constants that keep mean and variance (torch.nn.SELU)"""
+
+    __slots__ = ()
+    name: ClassVar[str] = "selu"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
+    torch: ClassVar[str] = "SELU"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Softplus(Operation):
+    """log(1 + exp(beta * x)) / beta, a smooth relu (torch.nn.Softplus)"""
+
+    name: ClassVar[str] = "softplus"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
+    torch: ClassVar[str] = "Softplus"
+    nonnegative: ClassVar[bool] = True
+
+    beta: float = spec_field("float", "how sharp the bend is; above zero", 1.0, least=0)
+    threshold: float = spec_field("float", "it is x where beta * x is above this", 20.0)
+
+    def problem(self) -> Problem | None:
+        if self.beta == 0:
+            message, help = "`beta` of softplus is 0, and it divides by it", "write a positive number; the default is 1"
+            return Problem("out-of-range", message, help, ("beta",), proposals=((("beta", "1.0"),),))
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Hardtanh(Operation):
+    """min(max(x, min_val), max_val) (torch.nn.Hardtanh)"""
+
+    name: ClassVar[str] = "hardtanh"
+    family: ClassVar[Family] = "activation"
+    depends: ClassVar[Dependence] = "pointwise"
+    torch: ClassVar[str] = "Hardtanh"
+
+    min_val: float = spec_field("float", "smallest output", -1.0)
+    max_val: float = spec_field("float", "largest output", 1.0)
+
+    def problem(self) -> Problem | None:
+        if self.max_val > self.min_val:
+            return None
+        return Problem(
+            "out-of-range",
+            f"`max_val` of hardtanh is {self.max_val:g}, not larger than its `min_val` of {self.min_val:g}",
+            "exchange them, or write a larger `max_val`",
+            ("max_val", "min_val"),
+            proposals=((("min_val", repr(self.max_val)), ("max_val", repr(self.min_val))),)
+            if self.max_val < self.min_val
+            else (),
+        )
+
+
 class Silu(Operation):
     """x * sigmoid(x), also called swish (torch.nn.SiLU)"""
 

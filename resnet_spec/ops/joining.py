@@ -1,4 +1,4 @@
-"""Operations on two or more values: add, multiply, concat. Only a gate of C x 1 x 1 broadcasts, in multiply."""
+"""Operations on two or more values: add, subtract, multiply, concat. Only the gates of multiply broadcast."""
 
 from __future__ import annotations
 
@@ -46,8 +46,36 @@ class Add(Operation):
         return f"{show(x)} + {show(x)}"
 
 
+class Subtract(Operation):
+    """the first of two values of equal shape minus the second"""
+
+    __slots__ = ()
+    name: ClassVar[str] = "subtract"
+    family: ClassVar[Family] = "join"
+    depends: ClassVar[Dependence] = "pointwise"
+    joins: ClassVar[Combination | None] = "difference"
+    symbol: ClassVar[str] = "−"  # noqa: RUF001
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved()
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        if len(inputs) != 2:
+            message = f"subtract takes two inputs, the first minus the second, but it has {len(inputs)}"
+            return Problem("wrong-length", message, "add the values that are subtracted first, with `add`")
+        return inputs[0] if inputs[0] == inputs[1] else _unequal("subtract", inputs)
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.Subtract()
+
+    def arithmetic(self, x: Shape) -> str:
+        return f"{show(x)} - {show(x)}"
+
+
 class Multiply(Operation):
-    """product of values of equal shape, or of C x H x W with a gate of C x 1 x 1"""
+    """product of values of equal shape, or of C x H x W with a gate of C x 1 x 1 or of 1 x H x W"""
 
     __slots__ = ()
     name: ClassVar[str] = "multiply"
@@ -59,8 +87,8 @@ class Multiply(Operation):
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
         whole = max(inputs, key=prod)
-        gate = (whole[0], 1, 1) if len(whole) == 3 else whole
-        return whole if all(x in (whole, gate) for x in inputs) else _unequal("multiply", inputs)
+        fitting = {whole, (whole[0], 1, 1), (1, *whole[1:])} if len(whole) == 3 else {whole}
+        return whole if fitting.issuperset(inputs) else _unequal("multiply", inputs)
 
     def layer(self, inplace: bool = False) -> nn.Module:
         from resnet_spec.ops import layers

@@ -32,12 +32,19 @@ class Add(nn.Module):
 
 
 class Multiply(nn.Module):
-    """The product of values of equal shape, or of `(N, C, H, W)` with a gate of `(N, C, 1, 1)`."""
+    """The product of values of equal shape, or of `(N, C, H, W)` with a gate of `(N, C, 1, 1)` or `(N, 1, H, W)`."""
 
     def forward(self, first: Tensor, *rest: Tensor) -> Tensor:
         for value in rest:
             first = first * value
         return first
+
+
+class Subtract(nn.Module):
+    """The first value minus the second, of equal shape."""
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return first - second
 
 
 class Concat(nn.Module):
@@ -59,6 +66,136 @@ class Pad(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.padding}" + (f", mode={self.mode}" if self.mode != "constant" else "")
+
+
+class Slice(nn.Module):
+    """The channels `start` to before `stop` of `(N, C, ...)`, a view; None is the end. Refuses channels that are not there."""
+
+    def __init__(self, start: int, stop: int | None) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        stop = x.shape[1] if self.stop is None else self.stop
+        return x.narrow(1, self.start, stop - self.start)
+
+    def extra_repr(self) -> str:
+        return f"{self.start}:{'' if self.stop is None else self.stop}"
+
+
+class UpsampleLike(nn.Module):
+    """`torch.nn.functional.interpolate` of the first value `(N, C, H, W)` to the height and width of the second."""
+
+    def __init__(self, mode: str, align_corners: bool | None) -> None:
+        super().__init__()
+        self.mode, self.align_corners = mode, align_corners
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        return F.interpolate(x, size=other.shape[2:], mode=self.mode, align_corners=self.align_corners)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode}" + (", align_corners=True" if self.align_corners else "")
+
+
+class Reduction(nn.Module):
+    """`torch.mean`, `torch.sum` or `torch.amax` of `(N, C, H, W)`: over the channels `(N, 1, H, W)`, over the pixels
+    `(N, C, 1, 1)`, or `(N, C)` without `keepdim`."""
+
+    def __init__(self, name: str, over: str, keepdim: bool) -> None:
+        super().__init__()
+        self.name, self.over, self.keepdim = name, over, keepdim
+        self.axes = [1] if over == "channels" else [2, 3]
+
+    def forward(self, x: Tensor) -> Tensor:
+        match self.name:
+            case "mean":
+                return x.mean(self.axes, self.keepdim)
+            case "sum":
+                return x.sum(self.axes, self.keepdim)
+        return x.amax(self.axes, self.keepdim)
+
+    def extra_repr(self) -> str:
+        return f"{self.name} over {self.over}" + ("" if self.keepdim else ", keepdim=False")
+
+
+class OverPixels(nn.Module):
+    """A layer for `(N, C, L)`, applied to the pixels of `(N, C, H, W)` in a row."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.layer(x.flatten(2))
+        return output.view(x.shape)
+
+
+class GroupSoftmax(nn.Module):
+    """Softmax across groups of channels, for each channel of a group (`RadixSoftmax` of timm; Zhang et al. 2020, ResNeSt).
+
+    The channels of `(N, C, ...)` are ordered by cardinality, group, channel when they enter, and by group, cardinality, channel
+    when they leave.
+    """
+
+    def __init__(self, groups: int, cardinality: int) -> None:
+        super().__init__()
+        self.groups, self.cardinality = groups, cardinality
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.reshape(x.shape[0], self.cardinality, self.groups, -1).transpose(1, 2)
+        return parts.softmax(1).reshape(x.shape)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}, cardinality={self.cardinality}"
+
+
+class Scale(nn.Module):
+    """A learned factor for each channel, as a layer with a parameter `factor` of shape `(C,)` or `(C, 1, 1)`."""
+
+    def __init__(self, shape: tuple[int, ...], init_value: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.full(shape, init_value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return apply_scale(x, self.factor)
+
+
+def apply_scale(x: Tensor, factor: Tensor) -> Tensor:
+    """Multiply each channel of `(N, C, H, W)`, or each feature of `(N, F)`, by its number in `factor`, (C,) or (C, 1, 1)."""
+    return x * factor.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+class StandardizedConv2d(nn.Conv2d):
+    """A convolution whose filters are normalized to mean 0 and variance 1 (Qiao et al. 2019; `StdConv2d` of timm)."""
+
+    eps = 1e-6
+
+    def forward(self, x: Tensor) -> Tensor:
+        filters = self.weight.reshape(1, self.out_channels, -1)
+        weight = F.batch_norm(filters, None, None, training=True, momentum=0.0, eps=self.eps)
+        output: Tensor = self._conv_forward(x, weight.reshape_as(self.weight), self.bias)
+        return output
+
+
+class ChannelConv1d(nn.Conv1d):
+    """A convolution with one filter along the channels of `(N, C)`, or of each pixel of `(N, C, H, W)`."""
+
+    def __init__(self, kernel_size: int, padding: int, bias: bool) -> None:
+        super().__init__(1, 1, kernel_size, padding=padding, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 2:
+            return super().forward(x[:, None])[:, 0]
+        count, channels, height, width = x.shape
+        rows = super().forward(x.permute(0, 2, 3, 1).reshape(count * height * width, 1, channels))
+        return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+class ChannelLinear(nn.Linear):
+    """A linear layer over the channels of each pixel of `(N, C, H, W)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class LayerNorm2d(nn.LayerNorm):

@@ -1,4 +1,4 @@
-"""Norms. They keep the shape, and have a scale and a shift for each channel."""
+"""Norms. They keep the shape; most have a scale and a shift for each channel."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from resnet_spec.ops.definition import (
     Tensor,
     divisors,
     largest_divisor,
+    needs_image,
     show,
     spec_field,
 )
@@ -192,3 +193,95 @@ class LayerNorm(Operation):
 
     def tensors(self) -> tuple[Tensor, ...]:
         return _scale_and_shift(self.normalized_shape, self.bias) if self.elementwise_affine else ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class InstanceNorm(Operation):
+    """normalizes each channel of each image (torch.nn.InstanceNorm2d)"""
+
+    name: ClassVar[str] = "instance_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "pointwise"
+    torch: ClassVar[str] = "InstanceNorm2d"
+    removes_mean: ClassVar[bool] = True
+
+    num_features: int
+    eps: float = spec_field("float", "added to the variance", 1e-5, least=0)
+    momentum: float = spec_field("float", "weight of the new batch in the running statistics", 0.1, least=0, most=1)
+    affine: bool = spec_field("bool", "whether a scale and a shift are learned", False)
+    track_running_stats: bool = spec_field("bool", "whether statistics are kept for evaluation", False)
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
+        return needs_image("instance_norm", x) or {"num_features": x[0]}
+
+    def problem(self) -> Problem | None:
+        if self.eps == 0:
+            return Problem("out-of-range", "`eps` of instance_norm is 0, but torch needs a positive one to train", "", ("eps",))
+        return None
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if wrong := needs_image("instance_norm", x):
+            return wrong
+        if x[0] != self.num_features:
+            message = f"instance_norm was built for {self.num_features} channels, but its input has {x[0]}"
+            return Problem("shape-mismatch", message)
+        if not self.track_running_stats and prod(x[1:]) == 1:  # torch refuses it in evaluation too
+            return Problem(
+                "too-few-values",
+                f"instance_norm has one value in each channel of {show(x)}",
+                "move it before the pool, or use `batch_norm`",
+                by_size=True,
+                proposals=((("", "batch_norm"),),),
+            )
+        return x
+
+    def fixes_size(self, x: Shape) -> Mapping[int, int]:
+        return {0: self.num_features}
+
+    def needs_two_pixels(self, training: bool) -> bool:
+        return training or not self.track_running_stats
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        repeated = (1 if self.affine else 0) + (2 if self.track_running_stats else 0)  # for each image of the batch
+        return Saved(inputs=True, values=(2 + repeated) * self.num_features)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        learned = _scale_and_shift(self.num_features) if self.affine else ()
+        if not self.track_running_stats:
+            return learned
+        mean, var = (Tensor(f"running_{what}", (self.num_features,), buffer=True) for what in ("mean", "var"))
+        return (*learned, mean, var, Tensor("num_batches_tracked", (), buffer=True))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class LocalResponseNorm(Operation):
+    """divides each value by those of neighboring channels (torch.nn.LocalResponseNorm; Krizhevsky et al. 2012)"""
+
+    name: ClassVar[str] = "local_response_norm"
+    family: ClassVar[Family] = "normalization"
+    depends: ClassVar[Dependence] = "channels"
+    torch: ClassVar[str] = "LocalResponseNorm"
+
+    size: int = spec_field("int", "neighboring channels, itself included", least=1, examples=(5,))
+    alpha: float = spec_field("float", "factor of the mean of the squares", 1e-4)
+    beta: float = spec_field("float", "exponent of the divisor", 0.75)
+    k: float = spec_field("float", "added to the divisor before the exponent", 1.0)
+
+    @classmethod
+    def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
+        return needs_image("local_response_norm", x) or {}
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        return needs_image("local_response_norm", inputs[0]) or inputs[0]
+
+    def other_ops(self, output: Shape) -> int:
+        return prod(output) * self.size
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        padded = (x[0] + self.size - 1) * x[1] * x[2]
+        return Saved(inputs=True, values=padded + 2 * prod(x))
+
+    def workspace(self, x: Shape, output: Shape) -> int:
+        return (x[0] + self.size - 1) * x[1] * x[2]  # the squares with their padding; the mean is as large as the output

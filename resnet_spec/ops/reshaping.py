@@ -1,4 +1,4 @@
-"""Operations that only move values or add zeros: flatten, pad."""
+"""Operations that only select and move values or add zeros: flatten, pad, slice, channel_shuffle."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from resnet_spec.ops.definition import (
     Reads,
     Saved,
     Shape,
+    does_not_divide,
+    needs_image,
     show,
     spec_field,
 )
@@ -168,3 +170,96 @@ class Pad(Operation):
             if before or after
         ]
         return "; ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Slice(Operation):
+    """some of the channels, or of the features of a vector: from `start` to before `stop`, as `x[:, start:stop]`"""
+
+    name: ClassVar[str] = "slice"
+    family: ClassVar[Family] = "reshaping"
+    depends: ClassVar[Dependence] = "channels"
+
+    start: int = spec_field("int", "the first channel, counted from 0", 0, least=0, examples=(0, "channels // 2"))
+    stop: int = spec_field(
+        "int", "the channel before which it ends", 0, default_doc="the end", least=1, examples=("channels // 2", 32)
+    )
+
+    def length(self, n: int) -> int:
+        """Output channels for `n` input channels."""
+        return (self.stop or n) - self.start
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if self.stop > x[0]:
+            return Problem(
+                "out-of-range",
+                f"slice stops before channel {self.stop}, but its input has {x[0]} channels",
+                f"write `stop: {x[0]}`, or leave `stop` out for all channels up to the end",
+                ("stop",),
+                proposals=((("stop", "channels"),),) if self.start < x[0] else (),
+            )
+        if self.length(x[0]) < 1:
+            end = self.stop or x[0]
+            return Problem(
+                "out-of-range",
+                f"slice from channel {self.start} to before channel {end} is empty",
+                f"`start` must be smaller than {end}",
+                ("start", "stop"),
+                proposals=((("start", str(end - 1)),),),
+            )
+        return (self.length(x[0]), *x[1:])
+
+    def axes(self, x: Shape) -> tuple[OutputAxis, ...]:
+        others = tuple(Kept(axis) for axis in range(1, len(x)))
+        if len(x) == 3:
+            return (Kept(0), *others)
+        least = self.stop or self.start + 1
+        return (Mapped(0, AxisMap(self.length, 1, 0 if self.stop else 1, least)), *others)
+
+    def other_ops(self, output: Shape) -> int:
+        return 0
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved()
+
+    def returns_input(self, training: bool) -> bool:
+        return True
+
+    def layer(self, inplace: bool = False) -> nn.Module:
+        from resnet_spec.ops import layers
+
+        return layers.Slice(self.start, self.stop or None)
+
+    def caption(self) -> str:
+        return f"channels {self.start}:{self.stop or ''}"
+
+    def arithmetic(self, x: Shape) -> str:
+        return f"{self.stop or x[0]} - {self.start} = {self.length(x[0])} channels"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class ChannelShuffle(Operation):
+    """deals the channels of each group out to all groups (torch.nn.ChannelShuffle)"""
+
+    name: ClassVar[str] = "channel_shuffle"
+    family: ClassVar[Family] = "reshaping"
+    depends: ClassVar[Dependence] = "channels"
+    torch: ClassVar[str] = "ChannelShuffle"
+
+    groups: int = spec_field("int", "groups of channels; must divide the channels", least=1, examples=(2,))
+
+    def shape(self, *inputs: Shape) -> Shape | Problem:
+        (x,) = inputs
+        if wrong := needs_image("channel_shuffle", x):
+            return wrong
+        return does_not_divide("channel_shuffle", "groups", self.groups, x[0]) if x[0] % self.groups else x
+
+    def other_ops(self, output: Shape) -> int:
+        return 0
+
+    def saved(self, x: Shape, output: Shape) -> Saved:
+        return Saved()
+
+    def caption(self) -> str:
+        return f"channel shuffle, {self.groups} groups"

@@ -70,14 +70,15 @@ class Names(nn.Module):
 class Step:
     """One call in a plan: the child, the registers that it reads, and the one that it writes.
 
-    `path` are the names that lead to it. `parameter`: it is no module, but a factor of the value. `training_only`: it is
+    `path` are the names that lead to it. `function`: the child is no module but a tensor, and this is what
+    is computed of the value and the tensor. `training_only`: it is
     left out in evaluation.
     """
 
     path: tuple[str, ...]
     reads: tuple[int, ...]
     writes: int
-    parameter: bool = False
+    function: Callable[..., Any] | None = None
     training_only: bool = False
 
 
@@ -133,16 +134,11 @@ def _run(module: Block | BranchedNetwork, x: Tensor) -> list[Tensor]:
         child: Any = module
         for name in step.path:
             child = getattr(child, name)
-        if step.parameter:
-            values[step.writes] = _apply_factor(values[step.reads[0]], child)
+        if step.function is not None:
+            values[step.writes] = step.function(values[step.reads[0]], child)
         else:
             values[step.writes] = child(*[values[register] for register in step.reads])
     return values
-
-
-def _apply_factor(x: Tensor, factor: Tensor) -> Tensor:
-    """`(N, C, H, W)` or `(N, F)` times a factor for each channel, of shape (C,) or (C, 1, 1)."""
-    return x * (factor.view(-1, 1, 1) if x.ndim == 4 and factor.ndim == 1 else factor)
 
 
 class _Builder:
@@ -230,7 +226,8 @@ class _Builder:
     def step(self, item: Item, reads: tuple[int, ...], writes: int) -> Step:
         nodes = range(item.start, item.stop)
         skipped = item.output in self.skipped and not any(at in self.kept for at in nodes)
-        return Step(tuple(item.name.split(".")), reads, writes, self.is_parameter(item), skipped)
+        function = self.graph.nodes[item.start].op.function() if self.is_parameter(item) else None
+        return Step(tuple(item.name.split(".")), reads, writes, function, skipped)
 
 
 def _class_name(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ def _settings(layer: nn.Module) -> dict[str, object]:
     kept = {key: getattr(layer, key) for key in getattr(layer, "__constants__", ())}
     return {
         key: (value, value)
-        if type(value) is int and key in ("kernel_size", "stride", "padding", "dilation", "output_size")
+        if type(value) is int and key in ("kernel_size", "stride", "padding", "output_padding", "dilation", "output_size")
         else value
         for key, value in kept.items()
     }
@@ -65,6 +66,11 @@ def check(name: str, written: Mapping[str, Any], x: Shape, other: Shape | None =
     assert (ours.output, ours.params, ours.buffers, ours.macs) == (theirs.output, theirs.params, theirs.buffers, theirs.macs)
     assert operation.macs(shape) == theirs.macs
     tensors = operation.tensors()
+    if operation.own_tensor:
+        (tensor,) = tensors
+        assert tensor.name == ""
+        assert [tensor.shape] == [tuple(parameter.shape) for parameter in layer.parameters()]
+        tensors = (replace(tensor, name="factor"),)  # the layer of the tests gives it a name
     state = {key: tuple(tensor.shape) for key, tensor in layer.state_dict().items()}
     assert [(tensor.name, tensor.shape) for tensor in tensors if tensor.persistent] == list(state.items())
     parameters = [key for key, _ in layer.named_parameters()]

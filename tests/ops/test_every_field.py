@@ -24,7 +24,7 @@ from tests.naive_layers import naive_layer
 pytestmark = pytest.mark.torch
 
 SINGLE = sorted(name for name, operation in OPERATIONS.items() if not operation.joins)
-MANY_FIELDS = ["conv2d"] * 8 + ["max_pool2d", "avg_pool2d", "blur_pool2d", "pad"] * 3
+MANY_FIELDS = ["conv2d"] * 8 + ["max_pool2d", "avg_pool2d", "blur_pool2d", "pad", "conv_transpose2d", "upsample", "softmax"] * 3
 SIZES = st.sampled_from([(1, 1), (1, 3), (2, 2), (4, 5), (7, 7), (9, 6)])
 
 
@@ -85,7 +85,7 @@ def runs(name: str, written: dict[str, Any], size: tuple[int, int], built: tuple
         return None
 
 
-@settings(max_examples=250)
+@settings(max_examples=400)
 @given(operations(), SIZES, SIZES)
 def test_analysis_and_torch_agree(operation: tuple[str, dict[str, Any]], size: tuple[int, int], other: tuple[int, int]) -> None:
     name, written = operation

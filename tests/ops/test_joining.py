@@ -32,9 +32,8 @@ def torchs(name: str, inputs: list[Shape]) -> Shape | None:
 
 
 def is_gate(inputs: list[Shape]) -> bool:
-    """Whether everything is one image, or one number for each of its channels."""
-    whole = max(inputs, key=lambda x: x[1:])
-    return len(whole) == 3 and all(x in (whole, (whole[0], 1, 1)) for x in inputs)
+    """Whether everything is one image, or one number for each of its channels or for each of its pixels."""
+    return any(len(x) == 3 and all(each in (x, (x[0], 1, 1), (1, x[1], x[2])) for each in inputs) for x in inputs)
 
 
 @given(SHAPES)

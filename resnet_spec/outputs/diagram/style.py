@@ -87,6 +87,7 @@ BOX_LOOKS: dict[BoxKind, _BoxLook] = {
     "pooling": _BoxLook("#8fd3bd", "box3d"),
     "reshaping": _OTHER,
     "regularization": _OTHER,
+    "scaling": _OTHER,
     "identity": _OTHER,
     "join": _BoxLook("#ffffff", "circle", on_paper=True, more={"color": SHORTCUT, "penwidth": "2", "margin": "0.02"}),
     "stage": _BoxLook("#cfe3f3", "box", rounded=True, more={"penwidth": "1.5"}),
