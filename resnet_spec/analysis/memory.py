@@ -151,8 +151,8 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
         reused = node.op.returns_input(training=False)
         made = Saved() if reused else node.op.saved(x, shapes[position])  # allocated in evaluation too, then freed
-        beside = 0 if reused else node.op.workspace(x, shapes[position]) * number + made.indices * INDEX_BYTES
-        peak = max(peak, batch * (alive + beside) + made.weights * number)
+        working = 0 if reused else node.op.workspace(x, shapes[position]) * number + made.indices * INDEX_BYTES
+        peak = max(peak, batch * (alive + working) + made.weights * number)
         alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
     return peak
 

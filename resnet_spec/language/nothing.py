@@ -16,7 +16,7 @@ from resnet_spec.language.restructuring import indent_following
 from resnet_spec.language.schemas import operation_fields, operation_names, schema_document
 
 OP_WORDS = ("type", "layer", "kind", "module", "class", "_target_", "operation", "operator", "func", "fn", "layer_type")
-_GENERAL = ("op", "if", "from", "init", "insert_before", "insert_after")
+_GENERAL = ("op", "if", "else", "from", "init", "insert_before", "insert_after")
 
 
 def explain_deletion(new: Entry, path: str) -> Diagnostic | None:
@@ -53,7 +53,7 @@ def explain_deletion(new: Entry, path: str) -> Diagnostic | None:
 
 @cache
 def _field_names() -> frozenset[str]:
-    return operation_fields() | {"op", "if", "from", "init"}
+    return operation_fields() | {"op", "if", "else", "from", "init"}
 
 
 def _list_without_brackets(parent: MappingNode, name: str) -> Diagnostic | None:

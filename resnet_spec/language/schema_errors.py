@@ -203,7 +203,7 @@ def _unknown_keys(
     """A finding for each key that a mapping cannot have. `use` is the key of the mapping."""
     schema: Any = error.schema
     written: Any = error.instance
-    general = ("op", "if", "from", "init")  # listed after the operation's own fields
+    general = ("op", "if", "else", "from", "init")  # listed after the operation's own fields
     known = [key for key in schema["properties"] if not key.startswith("insert_")]
     known.sort(key=lambda key: "op" in written and key in general)
     at_top = not name and any(word in schema.get("required", ()) for word in ("spec", "recipe"))

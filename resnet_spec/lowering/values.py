@@ -37,7 +37,8 @@ def number(scalar: ScalarNode, scope: Scope) -> Number:
     value = evaluate(scalar, scope)
     if isinstance(value, tuple):
         message = f"a single value is needed here, but this is the pair {list(value)}"
-        raise refuse("expression-type", message, scalar.span, related=origin_labels(scalar, scope))
+        help = "write a single value; only a stage takes a list, with a value for each of its blocks"
+        raise refuse("expression-type", message, scalar.span, help, origin_labels(scalar, scope))
     return value
 
 

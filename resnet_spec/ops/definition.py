@@ -351,7 +351,7 @@ class Operation:
         return Saved(inputs=True)
 
     def workspace(self, x: Shape, output: Shape) -> int:
-        """The numbers for one image that are allocated in evaluation beside the output, and freed with the operation."""
+        """The numbers for one image that are allocated in evaluation besides the output, and freed with the operation."""
         return self.saved(x, output).values
 
     def returns_input(self, training: bool) -> bool:

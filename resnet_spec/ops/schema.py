@@ -127,7 +127,7 @@ def _fields_schema(name: str, common: dict[str, Any]) -> dict[str, Any]:
         if operation.takes_like:
             keys["like"] = {
                 "title": "Like",
-                "description": "An earlier value, whose height and width the output has.",
+                "description": "An earlier value, whose height and width the output has (default: none).",
                 "type": ["string", "integer", "null"],
                 "examples": ["conv1"],
             }

@@ -11,18 +11,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resnet_spec.diagnostics import Source
-from resnet_spec.language.expressions import Expression, ExpressionError, Number, diagnose, evaluate, make_divisible, parse
+from resnet_spec.language.expressions import Expression, ExpressionError, Value, diagnose, evaluate, make_divisible, parse
 from resnet_spec.language.reader import MappingNode, ScalarNode
 from resnet_spec.language.reader import parse as parse_yaml
 
-NAMES: dict[str, Number] = {"width": 64, "stride": 2, "ratio": 0.25, "first": True, "zero": 0}
+NAMES: dict[str, Value] = {"width": 64, "stride": 2, "ratio": 0.25, "first": True, "zero": 0}
 
 
-def lookup(name: str) -> Number:
+def lookup(name: str) -> Value:
     return NAMES[name]
 
 
-def value(text: str, names: Callable[[str], Number] = lookup) -> Number:
+def value(text: str, names: Callable[[str], Value] = lookup) -> Value:
     parsed = parse(text)
     assert isinstance(parsed, Expression), parsed
     return evaluate(parsed, names)
@@ -119,7 +119,7 @@ def test_expressions_have_the_value_that_python_gives_them(text: str) -> None:
         ("00", 0),
     ],
 )
-def test_values(text: str, expected: Number) -> None:
+def test_values(text: str, expected: Value) -> None:
     found = value(text)
     assert (found, type(found)) == (expected, type(expected))
 
@@ -280,7 +280,7 @@ def test_what_is_not_needed_is_not_evaluated(text: str) -> None:
 def test_names_are_asked_for_only_on_the_path_taken() -> None:
     asked: list[str] = []
 
-    def asking(name: str) -> Number:
+    def asking(name: str) -> Value:
         asked.append(name)
         return NAMES[name]
 

@@ -43,7 +43,7 @@ def test_a_use_of_the_wrong_form_is_marked() -> None:
     found = parsed("stem:\n  good: relu\n  bad: {op: conv2d, out_channels: 8}\n")
     assert [finding.code for finding in found.findings] == ["missing-field"]
     assert found.spec is not None
-    assert [(use.name, use.invalid) for use in found.spec.stem] == [("good", False), ("bad", True)]
+    assert [(use.name, use.invalid) for use in found.spec.entries if isinstance(use, Use)] == [("good", False), ("bad", True)]
 
 
 def test_a_stage_whose_top_level_block_is_invalid_is_marked_whatever_it_changes() -> None:
@@ -57,7 +57,9 @@ def test_a_use_in_a_library_block_is_marked_for_the_spec_that_breaks_it_only() -
     assert found.spec is not None
     findings, spec = check_names(found.spec)
     assert [finding.code for finding in findings] == ["unknown-field"]
-    assert spec.stem[0].invalid
+    (use,) = spec.entries
+    assert isinstance(use, Use)
+    assert use.invalid
     findings, spec = check_names(without_norm("block: basic\nstages: {a: {width: 8}}\n"))
     assert {finding.code for finding in findings} == {"unknown-name"}
     block = spec.find_block("basic", spec.span)

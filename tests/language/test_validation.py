@@ -123,7 +123,8 @@ CONV = {"op": "conv2d", "out_channels": 8, "kernel_size": 3}
         ({"spec": 1, "stem": {"c": {"op": 3}}}, False),
         ({"spec": 1, "stem": {"c": 3}}, False),
         ({"spec": 1, "stem": {"c": "relu"}}, True),
-        ({"spec": 1, "stem": {"c.d": "relu"}}, False),
+        ({"spec": 1, "stem": {"c.d": "relu", "e-f.0.g": "relu"}}, True),
+        ({"spec": 1, "stem": {"c..d": "relu"}}, False),
         ({"spec": 1, "stem": {"c\n": "relu"}}, False),
         ({"spec": 1, "stem": {"": "relu"}}, False),
         ({"spec": 1, "stem": {"01": "relu"}}, False),
@@ -160,7 +161,22 @@ _PIECES: list[object] = [
     *({}, {"op": "relu"}, {"op": "conv2d"}, {"op": 1}, {"op": "basic", "width": 1}, {"a": 1}, {"0": "relu"}, {"a b": "relu"}),
     *(CONV, {"op": "sequential", "ops": {"0": CONV, "1": {"op": "linear"}}}, {"depth": 2}, {"stride": [0]}, {"ops": {}}),
 ]
-_NEW_KEYS = ["op", "if", "from", "init", "ops", "depth", "stride", "width", "nonsense", "a b", "7", "bias", "output_size"]
+_NEW_KEYS = [
+    "op",
+    "if",
+    "else",
+    "from",
+    "init",
+    "ops",
+    "depth",
+    "stride",
+    "width",
+    "nonsense",
+    "a b",
+    "7",
+    "bias",
+    "output_size",
+]
 
 
 @st.composite

@@ -93,7 +93,7 @@ def test_what_an_absent_operation_hands_on_has_its_name() -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("stem: {a: relu, b: {op: relu, from: a}}", "from-not-allowed"),
+        ("stem: {a: {op: relu, from: b}, b: relu}", "unknown-name"),
         ("stem: {a: {op: sequential, ops: {0: relu, 1: {op: relu, from: 0}}}}", "from-not-allowed"),
         ("stem: {join: add}", "missing-field"),
         ("blocks: {b: {branch: {a: {op: add, from: [input]}}}}\nblock: b\nstages: {s: {}}", "missing-field"),

@@ -9,7 +9,7 @@ from torch import nn
 import resnet_spec
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.language.reserved import MODULE_ATTRIBUTES
-from resnet_spec.outputs.torch_module import Block, Chain, Network
+from resnet_spec.outputs.torch_module import Block, BranchedNetwork, Chain, Network
 
 pytestmark = pytest.mark.torch
 
@@ -18,6 +18,7 @@ spec: 1
 input: 2x4x4
 stem: {first: {op: basic, width: 4}, second: {op: projection, width: 4}}
 """
+BRANCHED = SPEC + "outputs: {a: second, b: first}\n"
 
 
 def attributes(module: nn.Module) -> set[str]:
@@ -26,16 +27,16 @@ def attributes(module: nn.Module) -> set[str]:
 
 
 def test_every_attribute_of_a_module_is_refused_as_a_name() -> None:
-    network = resnet_spec.build(SPEC)
-    kinds = {type(module): module for module in network.modules()}
-    assert {Network, Block, Chain} <= set(kinds)
-    for module in (nn.Module(), *(kinds[kind] for kind in (Network, Block, Chain))):
+    modules = [module for text in (SPEC, BRANCHED) for module in resnet_spec.build(text).modules()]
+    kinds = {type(module): module for module in modules}
+    assert {Network, BranchedNetwork, Block, Chain} <= set(kinds)
+    for module in (nn.Module(), *(kinds[kind] for kind in (Network, BranchedNetwork, Block, Chain))):
         assert attributes(module) - MODULE_ATTRIBUTES == set(), type(module).__name__
 
 
 def test_no_other_name_is_refused() -> None:
-    network = resnet_spec.build(SPEC)
-    known = set().union(*(attributes(module) for module in (nn.Module(), *network.modules())))
+    modules = [module for text in (SPEC, BRANCHED) for module in resnet_spec.build(text).modules()]
+    known = set().union(*(attributes(module) for module in (nn.Module(), *modules)))
     extra = {name for name in MODULE_ATTRIBUTES if name not in known}
     assert extra == set()
 
