@@ -123,9 +123,10 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
     """The peak of allocated bytes for `batch` images, including them, when the module runs without gradients.
 
     A value is freed after its last reader has run. The input of a stage or block is freed after all of it has run, since the
-    caller holds a reference.
+    caller holds a reference. What only outputs of training need does not run.
     """
     places = storages(graph, training=False)
+    skipped = graph.skipped_in_evaluation()
     last = list(range(len(graph.nodes)))
 
     def hold(value: int, until: int) -> None:
@@ -133,12 +134,15 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
             last[places[value]] = max(last[places[value]], until)
 
     for position, node in enumerate(graph.nodes):
-        for value in node.inputs:
+        for value in node.inputs if position not in skipped else ():
             hold(value, position)
         hold(position, position)
     for region in graph.regions:
-        hold(region.input, region.stop - 1)
-    hold(graph.output, len(graph.nodes) - 1)
+        if not region.inline and region.stop - 1 not in skipped:
+            hold(region.input, region.stop - 1)
+    for value in graph.returned:
+        if value not in skipped:
+            hold(value, len(graph.nodes) - 1)
     ends: dict[int, list[int]] = {}
     for value, end in enumerate(last):
         if places[value] == value:
@@ -146,6 +150,8 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
     alive = prod(input) * number  # of one image
     peak = batch * alive
     for position, node in enumerate(graph.nodes):
+        if position in skipped:
+            continue
         if places[position] == position:
             alive += prod(shapes[position]) * number
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]

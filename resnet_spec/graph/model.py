@@ -6,7 +6,7 @@ return new objects; a graph is never modified.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -210,8 +210,7 @@ def tree(graph: Graph, inline: bool = True) -> tuple[Item, ...]:
 
     Without `inline`, the items of inline regions are among those around them: the modules of the network.
     """
-    regions = graph.regions if inline else [region for region in graph.regions if not region.inline]
-    depths = _depths(regions)
+    nested = [(region, depth) for region, depth in _depths(graph.regions, inline) if inline or not region.inline]
     at = 0
 
     def inside(start: int, stop: int, prefix: str, depth: int) -> tuple[Item, ...]:
@@ -219,8 +218,8 @@ def tree(graph: Graph, inline: bool = True) -> tuple[Item, ...]:
         found: list[Item] = []
         position = start
         while True:
-            region = regions[at] if at < len(regions) else None
-            if region is not None and region.start == position and depths[at] == depth:
+            region, its_depth = nested[at] if at < len(nested) else (None, 0)
+            if region is not None and region.start == position and its_depth == depth:
                 at += 1
                 name = region.name if region.inline else region.name[len(prefix) :]
                 items = inside(region.start, region.stop, prefix if region.inline else region.name + ".", depth + 1)
@@ -236,13 +235,10 @@ def tree(graph: Graph, inline: bool = True) -> tuple[Item, ...]:
     return inside(0, len(graph.nodes), "", 0)
 
 
-def _depths(regions: Sequence[Region]) -> list[int]:
-    """For each region, how many of them are around it."""
-    found: list[int] = []
+def _depths(regions: Iterable[Region], inline: bool) -> Iterator[tuple[Region, int]]:
+    """Each region with the number of regions around it; without `inline`, those that are inline do not count."""
     around: list[Region] = []
     for region in regions:
-        while around and around[-1].depth >= region.depth:
-            around.pop()
-        found.append(len(around))
+        del around[region.depth :]
+        yield region, sum(inline or not each.inline for each in around)
         around.append(region)
-    return found

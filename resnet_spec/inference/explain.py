@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.drawn import encode_png, enlarge
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable, suggestion
+from resnet_spec.training.outputs import main_output
 
 _SIDE = 224  # pixels that the shorter side of an explanation has at least
 _OPACITY = 0.65
@@ -45,7 +46,7 @@ class GradCam:
         hook = self.module.get_submodule(self.layer).register_forward_hook(keep)
         try:
             with torch.enable_grad():
-                outputs = self.module(images)
+                outputs = main_output(self.module(images))
                 chosen = outputs.gather(1, classes[:, None]).sum()
                 (gradient,) = torch.autograd.grad(chosen, kept)
         finally:

@@ -13,20 +13,21 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 from torch.fx.proxy import TraceError
 
+from resnet_spec.training.outputs import main_output
 from resnet_spec.training.recipe import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Inference(nn.Module):
-    """A network of any precision that takes float32 images `(N, C, H, W)` and returns float32."""
+    """A network of any precision that takes float32 images `(N, C, H, W)` and returns its main output in float32."""
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.network, self.dtype = network, dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.network(x.to(self.dtype, memory_format=torch.channels_last))
+        output = main_output(self.network(x.to(self.dtype, memory_format=torch.channels_last)))
         return output.to(torch.float32)
 
 

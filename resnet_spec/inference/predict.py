@@ -29,6 +29,7 @@ from resnet_spec.inference.explain import GradCam, draw_explanation
 from resnet_spec.inference.folding import prepare_for_inference
 from resnet_spec.inference.given import GivenImage, ImageLike, paths_in, split_images
 from resnet_spec.inference.trained import Trained, load_trained, refuse_not_finite
+from resnet_spec.training.outputs import main_output
 from resnet_spec.training.recipe import Precision
 
 
@@ -112,7 +113,7 @@ class Predictor:
         if good:
             x = normalize(np.stack(good), self.trained.facts.preparation, self.trained.device, True)
             with torch.inference_mode():
-                outputs = self.module(x)
+                outputs = main_output(self.module(x))
                 probabilities = outputs.softmax(1)
             if not bool(torch.isfinite(outputs).all()):
                 raise refuse_not_finite(self.trained, self.precision)

@@ -157,7 +157,7 @@ class _SpecParser:
         roles = {role: self.entries.role(role, root.entries[role]) for role in ROLES if role in root.entries}
         declared = root.get("roles")
         for role, entry in declared.entries.items() if isinstance(declared, MappingNode) else ():
-            if role in ROLES or self.entries.is_block(role) or role in ("input", "join") or role in operation_names():
+            if role in ROLES or role in library_block_names() or role in ("input", "join") or role in operation_names():
                 help = f"write `{role}: ...` at the top" if role in ROLES else "choose another name"
                 self.entries.refuse(
                     "reserved-name", f"`{role}` already has a meaning, so a role cannot have this name", entry.key, help

@@ -14,8 +14,8 @@ MODULE_ATTRIBUTES = frozenset(
     _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs
     _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _label _load_from_state_dict
     _load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules
-    _named_members _non_persistent_buffers_set _outputs _parameters _plan _register_load_state_dict_pre_hook
-    _runs_in_order _register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward
+    _named_members _non_persistent_buffers_set _outputs _parameters _parts _plan _register_load_state_dict_pre_hook
+    _runs_in_order _register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _sequence _slow_forward
     _state_dict_hooks _state_dict_pre_hooks _version _wrapped_call_impl add_module apply bfloat16 buffers
     call_super_init children compile cpu cuda double dump_patches eval extra_repr float forward get_buffer
     get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia named_buffers named_children

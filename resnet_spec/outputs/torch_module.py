@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -59,7 +59,12 @@ class Chain(Named):
 
 
 class Network(Chain):
-    """A whole network; the children of stem, stages and head are its direct children, or in groups."""
+    """A whole network; the children of stem, stages and head are its direct children, or in groups.
+
+    `_parts` are the names of the modules in stem, stages and head, and in stages and blocks that are no modules.
+    """
+
+    _parts: Mapping[str, tuple[str, ...]]
 
 
 class Names(nn.Module):
@@ -110,9 +115,11 @@ class BranchedNetwork(Network):
 
     _runs_in_order = False
 
-    def __init__(self, label: str, plan: Plan, outputs: tuple[Output, ...]) -> None:
+    def __init__(self, label: str, plan: Plan, outputs: tuple[Output, ...], sequence: tuple[str, ...]) -> None:
+        """`sequence` are the names of its modules if it runs them one after the other."""
         super().__init__(label)
         self._plan = plan
+        self._sequence = sequence
         self._outputs = tuple((output.name, output.training_only) for output in outputs)
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:  # type: ignore[override]
@@ -153,12 +160,34 @@ class _Builder:
     def network(self) -> Network:
         graph, items = self.graph, tree(self.graph, inline=False)
         label = _class_name(graph.name)
-        if not graph.outputs and self.is_plain(items) and is_chain(items, INPUT, graph.output):
+        in_order = not graph.outputs and is_chain(items, INPUT, graph.output) and not any(map(self.is_parameter, items))
+        if in_order and self.is_plain(items):
             network = Network(label)
         else:
-            network = BranchedNetwork(label, self.plan(items, INPUT, graph.returned), graph.outputs)
+            sequence = tuple(item.name for item in items) if in_order else ()
+            network = BranchedNetwork(label, self.plan(items, INPUT, graph.returned), graph.outputs, sequence)
         self.fill(network, items)
+        network._parts = self.parts()
         return network
+
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """See `Network`."""
+        graph = self.graph
+        sections = {"stem": (0, graph.stem), "stages": (graph.stem, graph.head), "head": (graph.head, len(graph.nodes))}
+        ranges = {name: bounds for name, bounds in sections.items() if bounds[0] < bounds[1]}
+        ranges |= {region.name: (region.start, region.stop) for region in graph.regions if region.inline}
+        found: dict[str, tuple[str, ...]] = {}
+        regions = [region for region in graph.regions if not region.inline]
+        for name, (start, stop) in ranges.items():
+            modules: list[str] = []
+            at = start
+            for region in regions:
+                if at <= region.start and region.stop <= stop and region.start < region.stop:
+                    modules += [node.name for node in graph.nodes[at : region.start]]
+                    modules.append(region.name)
+                    at = region.stop
+            found[name] = (*modules, *(node.name for node in graph.nodes[at:stop]))
+        return found
 
     def is_plain(self, items: Sequence[Item]) -> bool:
         """Whether all items are modules with names of one part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -14,17 +15,25 @@ from resnet_spec.training.segments import Segmented
 
 
 def freeze(module: nn.Module, recipe: Recipe) -> list[nn.Module]:
-    """Freeze the parts of a module that the recipe names: they get no gradients. Returns them.
+    """Freeze the parts of a module that the recipe names: they get no gradients. Returns those that are modules.
 
+    A part is a module by its name; or `stem`, `stages`, `head` or an inline stage of a spec, which are no modules of their own.
     Their statistics stay as they are only while they are in evaluation mode. Raises RecipeError for an unknown part.
     """
     modules = dict(module.named_modules())
+    parameters = dict(module.named_parameters())
+    parts: Mapping[str, Sequence[str]] = getattr(module, "_parts", {})
     frozen = []
     for name in recipe.freeze:
-        if name not in modules or not name:
+        if not name or not (name in modules or name in parameters or name in parts):
             message = f"the network has no part `{name}` to freeze"
-            raise recipe.refuse("recipe-freeze", message, "freeze", help=suggestion(name, [each for each in modules if each]))
-        frozen.append(modules[name].requires_grad_(False))
+            known = [each for each in (*modules, *parts) if each]
+            raise recipe.refuse("recipe-freeze", message, "freeze", help=suggestion(name, known))
+        for each in (name,) if name in modules or name in parameters else parts[name]:
+            if each in modules:
+                frozen.append(modules[each].requires_grad_(False))
+            else:
+                parameters[each].requires_grad_(False)
     return frozen
 
 

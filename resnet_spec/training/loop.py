@@ -22,6 +22,7 @@ from resnet_spec.training.batches import Batch, EvaluationBatches, TrainingBatch
 from resnet_spec.training.divergence import DivergenceCheck
 from resnet_spec.training.fitting import cut_into_segments, freeze, make_average
 from resnet_spec.training.optimizer import make_optimizer
+from resnet_spec.training.outputs import main_output
 from resnet_spec.training.progress import EpochSums, Progress, epochs_without_growth, make_row
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import Recipe
@@ -86,11 +87,12 @@ class Loop:
         assert isinstance(averaged, nn.Module)
         return averaged
 
-    def _forward(self) -> Callable[[Tensor], Tensor]:
+    def _forward(self) -> Callable[[Tensor], Tensor | dict[str, Tensor]]:
         forward = cut_into_segments(self.module, self.recipe) if self.recipe.segments else self.module
         if self.world.size > 1:
             devices = [self.device.index] if self.device.type == "cuda" else None
-            forward = nn.parallel.DistributedDataParallel(forward, devices)
+            unused = len(getattr(self.module, "_outputs", ())) > 1 + len(self.recipe.auxiliary)  # outputs without a loss
+            forward = nn.parallel.DistributedDataParallel(forward, devices, find_unused_parameters=unused)
         return torch.compile(forward) if self.recipe.compile else forward
 
     def release(self) -> None:
@@ -193,8 +195,12 @@ class Loop:
         share = len(part.labels) / self._batch_size(step)
         with self._syncing(last):
             with autocast(self.device, recipe.precision):
-                outputs = self.forward(part.images)
+                returned = self.forward(part.images)
+                outputs = main_output(returned)
                 loss = self._loss(step, outputs.float(), part)
+                for name, weight in recipe.auxiliary.items():
+                    assert not isinstance(returned, Tensor)
+                    loss = loss + weight * self._loss(step, returned[name].float(), part)
             self.divergence.check_part(step, loss, part)
             scaled = loss if share == 1 else loss * (share * self.world.size)
             self.scaler.scale(scaled).backward()  # type: ignore[no-untyped-call]

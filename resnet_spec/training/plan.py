@@ -12,7 +12,9 @@ from resnet_spec.diagnostics import printable
 from resnet_spec.training.amounts import count_text, megabytes
 from resnet_spec.training.feeding import Feeds, Machine, workers_of
 from resnet_spec.training.memory import MemoryEstimate
+from resnet_spec.training.outputs import main_name
 from resnet_spec.training.recipe import Augment, Recipe
+from resnet_spec.training.subject import Subject
 
 if TYPE_CHECKING:
     from resnet_spec.training.session import Session
@@ -31,6 +33,8 @@ def describe_plan(session: Session) -> str:
         f"augment   {describe_augment(recipe.augment)}",
         f"machine   {_machine(session.machine, recipe)}",
     ]
+    if subject.named_outputs:
+        lines.insert(1, f"outputs   {_losses(subject, recipe)}")
     if frozen := _frozen(subject.module, recipe):
         lines.insert(1, f"trained   {frozen}")
     needed = MemoryEstimate(subject, recipe, session.machine).needed(recipe.batch_size)
@@ -44,6 +48,15 @@ def describe_plan(session: Session) -> str:
         lines.append("choice    the last epoch, since nothing is held out")
     lines += [f"note      {note}" for note in _notes(session)]
     return "\n".join(lines)
+
+
+def _losses(subject: Subject, recipe: Recipe) -> str:
+    """What the loss is computed of, where there are several outputs."""
+    main = main_name(tuple(subject.named_outputs))
+    weighed = [f"{weight:g} {printable(name)}" for name, weight in recipe.auxiliary.items()]
+    others = [printable(name) for name in subject.named_outputs if name != main and name not in recipe.auxiliary]
+    unused = f"; without a loss: {', '.join(others)} (`auxiliary` in the recipe gives them one)" if others else ""
+    return f"the loss is that of {' + '.join([printable(main), *weighed])}; figures are those of {printable(main)}{unused}"
 
 
 def _frozen(module: nn.Module, recipe: Recipe) -> str:

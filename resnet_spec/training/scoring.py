@@ -14,6 +14,7 @@ from resnet_spec.report.calibration import BINS, Reliability, reliability_of
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.predictions import Predicted
 from resnet_spec.training.batches import Batch, EvaluationBatches
+from resnet_spec.training.outputs import main_output
 from resnet_spec.training.recipe import Precision
 from resnet_spec.training.world import World
 
@@ -121,7 +122,7 @@ def score(
                     world.gathered(None)
                 continue
             with autocast(device, precision):
-                outputs: Tensor = module(batch.images)
+                outputs = main_output(module(batch.images))
             outputs = outputs.float()
             probabilities, predictions = outputs.softmax(1), outputs.argmax(1)
             confidence = probabilities.gather(1, predictions[:, None])[:, 0]

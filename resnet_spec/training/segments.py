@@ -18,8 +18,11 @@ from torch.utils.checkpoint import checkpoint
 def layers_in_order(module: nn.Module) -> list[nn.Module]:
     """The modules that `module` runs one after the other, nested sequences flattened; itself where it is not a sequence.
 
-    A sequence is an `nn.Sequential`, or a module with a true attribute `_runs_in_order`.
+    A sequence is an `nn.Sequential`, a module with a true attribute `_runs_in_order`, or one with the names of its sequence in
+    `_sequence`.
     """
+    if sequence := getattr(module, "_sequence", ()):
+        return [layer for name in sequence for layer in layers_in_order(module.get_submodule(name))]
     plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     if not plain and not getattr(module, "_runs_in_order", False):
         return [module]

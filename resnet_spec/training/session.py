@@ -38,6 +38,7 @@ from resnet_spec.training.lengthening import FREE_OF_LENGTH
 from resnet_spec.training.loop import Loop
 from resnet_spec.training.memory import MemoryEstimate
 from resnet_spec.training.norms import check_norms
+from resnet_spec.training.outputs import check_auxiliary
 from resnet_spec.training.progress import Progress
 from resnet_spec.training.recipe import Recipe
 from resnet_spec.training.run_folder import BEST, LAST, RunFolder, identify_folder, read_environment, refuse_special, writing
@@ -344,6 +345,7 @@ def open_session(
         raise recipe.refuse("recipe-precision", "this GPU does not compute in bf16", "precision", help="`--precision fp16`")
     if recipe.augment.each:
         require_packages("the augmentation in this recipe", "torchvision")
+    check_auxiliary(recipe, subject.named_outputs, subject.outputs)
     check_recipe(subject.module, recipe)  # it also freezes parts, on which the layout depends
     if recipe.channels_last and machine.device.type == "cpu":
         reason = reason_against_channels_last(subject.module, subject.input)

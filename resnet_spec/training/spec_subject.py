@@ -115,6 +115,7 @@ def subject_of_spec(spec: CompiledSpec, recipe: Recipe, preparation: Preparation
         fingerprint=analysis.fingerprint,
         memory=lambda batch: _training_memory(sized, batch, recipe),
         diagram=lambda is_cancelled: _draw(analysis, is_cancelled),
+        named_outputs={output.name: sized.shape_of(output.value) for output in analysis.graph.outputs},
     )
 
 

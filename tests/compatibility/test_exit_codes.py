@@ -56,10 +56,10 @@ CHANGED_GOLDEN: dict[str, dict[str, list[Any]]] = {
     "recipe_where_a_spec_belongs": {"check": [1, ["error recipe-length"]]},
     "from_in_the_stem": {
         "check": [0, ["warning doubled-operation", "warning unused-classes"]],
-        **dict.fromkeys(("summary", "draw", "build"), [0, []]),
+        **{key: [0, []] for key in ("summary", "draw", "build")},
     },
-    "name_with_a_dot": {"check": [0, ["warning unused-classes"]], **dict.fromkeys(("summary", "draw", "build"), [0, []])},
-    "list_for_a_nested_block": dict.fromkeys(("check", "summary", "draw", "build"), [1, ["error expression-type"]]),
+    "name_with_a_dot": {"check": [0, ["warning unused-classes"]], **{key: [0, []] for key in ("summary", "draw", "build")}},
+    "list_for_a_nested_block": {key: [1, ["error expression-type"]] for key in ("check", "summary", "draw", "build")},
 }
 
 

@@ -99,6 +99,7 @@ class Recipe:
     seed: int
     label_smoothing: float
     class_weights: ClassWeights | None
+    auxiliary: dict[str, float]
     optimizer: str
     optimizer_arguments: dict[str, Any]
     no_decay: tuple[str, ...]

@@ -202,6 +202,7 @@ def recipe_of_tree(root: MappingNode, name: str, warnings: tuple[Diagnostic, ...
         seed=top.integer("seed"),
         label_smoothing=top.number("label_smoothing"),
         class_weights=_class_weights(top),
+        auxiliary=top.section("auxiliary").numbers_by_name() if top.has("auxiliary") else {},
         optimizer=optimizer,
         optimizer_arguments=arguments,
         no_decay=top.texts("no_decay"),
