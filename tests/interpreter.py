@@ -25,7 +25,8 @@ def interpret(graph: Graph, network: nn.Module, x: Tensor) -> list[Tensor]:
         inputs = [x if value == INPUT else values[value] for value in node.inputs]
         written = {name: getattr(node.op, name) for name in fields_of(type(node.op))}
         layer = naive_layer(node.op.name, written, tuple(inputs[0].shape[1:])).to(x.dtype)
-        layer.train(network.get_submodule(node.name).training)
+        module = node.name.rpartition(".")[0] if node.op.own_tensor else node.name
+        layer.train(network.get_submodule(module).training)
         own = {key.removeprefix(node.name + "."): tensor for key, tensor in tensors.items() if key.startswith(node.name + ".")}
         if node.op.own_tensor:  # its key is its own name, and the naive layer has one parameter
             (key,) = [key for key, _ in layer.named_parameters()]

@@ -163,20 +163,26 @@ class _NetworkExpansion:
         """The value of an output, which names an entry; on the command line also a module of the top level."""
         name = output.value.text
         if context.find(name) is None:
-            for region in self.body.regions:
-                if region.name == name and region.depth == 0 and not region.inline:
-                    return Val(
-                        region.output, self.body.nodes[region.output].shape if region.output != INPUT else self.spec.input
-                    )
-            for position, node in enumerate(self.body.nodes):
-                if node.name == name and not any(region.start <= position < region.stop for region in self.body.regions):
-                    return Val(position, node.shape)
+            if (value := self._find_module(name)) is not None:
+                return value
             finding = Diagnostic("unknown-name", f"the network has no entry `{name}`", output.value.span)
             near = closest(name, context.values)
             self.findings.report(replace(finding, help=show_suggestion(near, context.values)), Trail())
             return UNKNOWN
         use = Use(f"outputs.{output.name}".rstrip("."), output.key, "", output.key)
         return self.expander.read(output.value, use, context)
+
+    def _find_module(self, name: str) -> Val | None:
+        """The value of a module of the top level: no other module is around it."""
+        modules = [region for region in self.body.regions if not region.inline]
+        for region in modules:
+            around = (each for each in modules if each.depth < region.depth and each.start <= region.start < each.stop)
+            if region.name == name and region.output != INPUT and not any(around):
+                return Val(region.output, self.body.nodes[region.output].shape)
+        for position, node in enumerate(self.body.nodes):
+            if node.name == name and not any(region.start <= position < region.stop for region in modules):
+                return Val(position, node.shape)
+        return None
 
     def _expand_entries(self, entries: tuple[SpecEntry, ...], value: Val, context: ExpansionContext) -> Val:
         """Expand entries in order, each from the one before it unless it has a `from`; returns the last value."""

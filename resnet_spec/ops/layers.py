@@ -6,7 +6,7 @@ This is the one module of `ops` that imports torch. The layer factories of the o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -150,19 +150,26 @@ class GroupSoftmax(nn.Module):
 
 
 class Scale(nn.Module):
-    """A learned factor for each channel, as a layer with a parameter `factor` of shape `(C,)` or `(C, 1, 1)`."""
+    """`function` of a value and a learned factor, as a module of its own. In a network the factor is a parameter of the module
+    around."""
 
-    def __init__(self, shape: tuple[int, ...], init_value: float) -> None:
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], shape: tuple[int, ...], init_value: float) -> None:
         super().__init__()
+        self.function = function
         self.factor = nn.Parameter(torch.full(shape, init_value))
 
     def forward(self, x: Tensor) -> Tensor:
-        return apply_scale(x, self.factor)
+        return self.function(x, self.factor)
 
 
-def apply_scale(x: Tensor, factor: Tensor) -> Tensor:
-    """Multiply each channel of `(N, C, H, W)`, or each feature of `(N, F)`, by its number in `factor`, (C,) or (C, 1, 1)."""
-    return x * factor.reshape(-1, *(1,) * (x.ndim - 2))
+def scale_channels(x: Tensor, factor: Tensor) -> Tensor:
+    """Each channel of `(N, C, H, W)` times its number in `factor`, (C,)."""
+    return x * factor.view(-1, 1, 1)
+
+
+def scale_values(x: Tensor, factor: Tensor) -> Tensor:
+    """`(N, C, H, W)` times a factor of (C, 1, 1), or `(N, F)` times one of (F,)."""
+    return x * factor
 
 
 class StandardizedConv2d(nn.Conv2d):

@@ -66,6 +66,7 @@ class Scale(Operation):
     own_tensor: ClassVar[bool] = True
 
     num_channels: int
+    rank: int  # axes without the batch
     init_value: float = spec_field("float", "factors before training", 1.0, examples=(1.0, 1e-6))
     tensor_shape: str = spec_field(
         "word",
@@ -76,7 +77,7 @@ class Scale(Operation):
 
     @classmethod
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
-        return {"num_channels": x[0]}
+        return {"num_channels": x[0], "rank": len(x)}
 
     def shape(self, *inputs: Shape) -> Shape | Problem:
         (x,) = inputs
@@ -99,10 +100,10 @@ class Scale(Operation):
     def function(self) -> Callable[..., Any]:
         from resnet_spec.ops import layers
 
-        return layers.apply_scale
+        return layers.scale_channels if self.rank == 3 and self.tensor_shape == "vector" else layers.scale_values
 
     def layer(self, inplace: bool = False) -> nn.Module:
         from resnet_spec.ops import layers
 
         (tensor,) = self.tensors()
-        return layers.Scale(tensor.shape, self.init_value)
+        return layers.Scale(self.function(), tensor.shape, self.init_value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
 import resnet_spec
+from resnet_spec.compiler import Feature
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.graph.model import INPUT
 
@@ -183,8 +185,8 @@ head: {p: {op: adaptive_avg_pool2d, output_size: 1}, v: flatten}
 """
     analysis = analyzed(text, outputs=["s", "t", "v"])
     assert analysis.outputs == {"s": (4, 8, 8), "t": (8, 4, 4), "v": (8,)}
-    assert analysis.features["t"] == (8, (4, 4))
-    assert analysis.features["v"] == (8, None)
+    assert analysis.features["t"] == Feature(8, (Fraction(4), Fraction(4)))
+    assert analysis.features["v"] == Feature(8, None)
 
 
 def test_logits_is_the_main_output_or_else_the_first() -> None:

@@ -69,7 +69,7 @@ stages:
       s2: {width: 8, depth: 1, inline: true}
       last: {width: 8, depth: 1}
 """
-    assert keys(text) == ["features.0", "features.2", "features.5", "features.7.0"]
+    assert keys(text) == ["features.0", "features.2", "features.5", "features.7.conv"]
 
 
 def test_a_stage_in_a_numbered_group_has_blocks_with_their_own_numbers_and_an_inline_one_shares_those_of_the_group() -> None:
