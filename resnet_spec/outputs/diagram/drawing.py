@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from resnet_spec.analysis.cost import Cost
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.diagnostics import printable
-from resnet_spec.graph.model import INPUT, BrokenNode, Item, tree
+from resnet_spec.graph.model import INPUT, BrokenNode, Item, Output, tree
 from resnet_spec.ops import Pair, show
 
 from .captions import TIMES, fact_lines, item_caption, operation_caption, short_count, stride_caption, wrap
@@ -23,6 +23,7 @@ from .grouping import (
     sections,
     shortcut_arrows,
     shortcut_of,
+    skip_arrows,
     stride_of,
     strides_of_kind,
 )
@@ -65,7 +66,7 @@ class _Drawing:
         self.colors = THEMES[style.theme]
         title = self.title() if style.title else []
         self.writer = DotWriter(title, style.direction, self.colors, insets=not broken)
-        self.shortcuts = shortcut_arrows(self.graph)
+        self.shortcuts = skip_arrows(self.graph) | shortcut_arrows(self.graph)
         self.highest, self.hottest = highest, 0
 
     def draw(self) -> None:
@@ -82,6 +83,8 @@ class _Drawing:
                 self.inset_item(item, level, "")
         else:
             self.sections(items, level)
+        for output in self.graph.outputs:
+            self.output(output, level)
         for blocks in () if upwards else insets:
             self.inset(level.dot, blocks)
         for conflict in self.broken:
@@ -100,7 +103,7 @@ class _Drawing:
 
     def sections(self, items: Sequence[Item], level: _Level) -> None:
         """Draw stem, stages and head in frames."""
-        for title, section in sections(items):
+        for title, section in sections(self.graph, items):
             with self.writer.frame(level.dot, title, style="rounded", fontsize="12") as frame:
                 self.items(section, _Level(frame, level.boxes))
 
@@ -127,6 +130,13 @@ class _Drawing:
     def tip(self, name: str, what: str, item: Item, output: int) -> str:
         entering, leaving = show(self.sized.shape_of(item.inputs[0])), show(self.sized.shape_of(output))
         return f"{name}: {what}, {entering} to {leaving}, {self.sized.total(item.start, item.stop).params:,} parameters"
+
+    def output(self, output: Output, level: _Level) -> None:
+        """Draw a named output."""
+        lines = [printable(output.name), *(["in training only"] if output.training_only else [])]
+        size = show(self.sized.shape_of(output.value))
+        name = self.box(level.dot, lines, "output", f"output {printable(output.name)}: {size}")
+        self.writer.arrow(level.boxes[output.value], name)
 
     # --- items ----------------------------------------------------------------------------------------------------------
 
@@ -172,9 +182,12 @@ class _Drawing:
             lines += fact_lines(self.style.all_shown, shape, cost, prod(shape))
         tip = self.tip(node.name, op.name, item, item.start)
         name = self.box(level.dot, lines, op.family, tip, self.heat_of(cost, prod(shape)))
-        for value in node.inputs:
+        for place, value in enumerate(node.inputs):
             kind = self.shortcuts.get((value, item.start))
-            self.writer.arrow(level.boxes[value], name, **({} if kind is None else shortcut_attributes(kind)))
+            looks = {} if kind is None else shortcut_attributes(kind)
+            if op.takes_like and place:
+                looks = {"style": "dotted", "tooltip": "its size"}
+            self.writer.arrow(level.boxes[value], name, **looks)
         level.boxes[item.start] = name
 
     def closed(self, item: Item, prefix: str, level: _Level, times: int = 1) -> None:

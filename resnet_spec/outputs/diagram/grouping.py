@@ -19,11 +19,12 @@ def is_block(item: Item) -> bool:
     return item.region is not None and item.region.kind == "block"
 
 
-def sections(items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
-    """The top level of a network as stem, stages and head: the stages extend from the first stage or block to the last."""
-    inner = [at for at, item in enumerate(items) if item.region is not None and item.region.kind != "sequential"]
-    first, last = (inner[0], inner[-1] + 1) if inner else (len(items), len(items))
-    for title, section in (("stem", items[:first]), ("stages", items[first:last]), ("head", items[last:])):
+def sections(graph: Graph, items: Sequence[Item]) -> Iterator[tuple[str, Sequence[Item]]]:
+    """The top level of a network as stem, stages and head."""
+    parts: dict[str, list[Item]] = {"stem": [], "stages": [], "head": []}
+    for item in items:
+        parts["head" if item.start >= graph.head else "stages" if item.start >= graph.stem else "stem"].append(item)
+    for title, section in parts.items():
         if section:
             yield title, section
 
@@ -119,6 +120,17 @@ def shortcut_arrows(graph: Graph) -> dict[tuple[int, int], ShortcutKind]:
         while value >= block.start and value not in branch:
             value, reader = graph.nodes[value].inputs[0], value
             found[value, reader] = kind
+    return found
+
+
+def skip_arrows(graph: Graph) -> dict[tuple[int, int], ShortcutKind]:
+    """The arrows (value, reader) into joins of the top level that come from further back than the last value they read."""
+    modules = [region for region in graph.regions if region.kind != "stage"]
+    found: dict[tuple[int, int], ShortcutKind] = {}
+    for position, node in enumerate(graph.nodes):
+        if node.op.joins and not any(region.start <= position < region.stop for region in modules):
+            last = max(node.inputs)
+            found.update(((value, position), "skip") for value in node.inputs if value != last)
     return found
 
 

@@ -16,16 +16,17 @@ Show = Literal["shapes", "params", "macs", "memory"]
 SHOWS: tuple[Show, ...] = get_args(Show)
 
 Attributes = dict[str, str]  # of Graphviz
-BoxKind = Family | Literal["stage", "input", "broken"]
-ShortcutKind = Literal["identity", "transformed"]
+BoxKind = Family | Literal["stage", "input", "output", "broken"]
+ShortcutKind = Literal["identity", "transformed", "skip"]
 
 SHORTCUT = "#d55e00"
+SKIP = "#0072b2"  # across stages
 BROKEN = "#c00000"
 _DARK_TEXT, _LIGHT_TEXT = "#222222", "#ffffff"
 _HEAT = ("#fff7ec", "#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59", "#ef6548", "#d7301f", "#990000")
 _LIGHT_TEXT_FROM = 5  # this entry of _HEAT on
 HEAT_LABELS: dict[Heat, str] = {"params": "parameters", "macs": "multiply-adds", "memory": "bytes"}
-_SHORTCUT_LINES: dict[ShortcutKind, str] = {"identity": "bold", "transformed": "dashed"}
+_SHORTCUT_LINES: dict[ShortcutKind, str] = {"identity": "bold", "transformed": "dashed", "skip": "bold"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ BOX_LOOKS: dict[BoxKind, _BoxLook] = {
     "join": _BoxLook("#ffffff", "circle", on_paper=True, more={"color": SHORTCUT, "penwidth": "2", "margin": "0.02"}),
     "stage": _BoxLook("#cfe3f3", "box", rounded=True, more={"penwidth": "1.5"}),
     "input": _BoxLook("#ffffff", "oval", on_paper=True),
+    "output": _BoxLook("#ffffff", "oval", on_paper=True),
     "broken": _BoxLook("#ffd6d6", "box", more={"color": BROKEN, "penwidth": "2.5"}),
 }
 
@@ -110,5 +112,8 @@ def box_attributes(kind: BoxKind, theme: DiagramTheme, heat: float | None = None
 
 
 def shortcut_attributes(kind: ShortcutKind) -> Attributes:
-    """The attributes of the arrow of a shortcut: thick and orange, dashed if the shortcut transforms its input."""
-    return {"color": SHORTCUT, "penwidth": "2", "tooltip": f"shortcut ({kind})", "style": _SHORTCUT_LINES[kind]}
+    """The attributes of the arrow of a shortcut: thick and orange, dashed if the shortcut transforms its input; blue if it
+    leads across stages."""
+    tip = "skip connection" if kind == "skip" else f"shortcut ({kind})"
+    color = SKIP if kind == "skip" else SHORTCUT
+    return {"color": color, "penwidth": "2", "tooltip": tip, "style": _SHORTCUT_LINES[kind]}
