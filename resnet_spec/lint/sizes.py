@@ -52,13 +52,16 @@ def linear_over_width(context: LintContext) -> Iterator[Diagnostic]:
 
 @rule("small-receptive-field")
 def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
-    """A receptive field smaller than the image, at the input of the first operation that depends on all pixels."""
-    graph, gates = context.graph, context.gates
+    """A receptive field smaller than the image, at the input of the first operation that depends on all pixels.
+
+    Heads that exist in training only read the features of middle layers on purpose (Szegedy et al. 2015, section 5).
+    """
+    graph, aside = context.graph, context.aside
     if any(_is_covered(context, position) for position in _sample(_cuts(context))):
         return
     last = None
     for position, (node, field) in enumerate(zip(graph.nodes, _fields(context, len(graph.nodes)), strict=True)):
-        if position in gates:
+        if position in aside:
             continue
         if field.whole:
             if last is not None and any(size < n for size, n in zip(last.size, graph.input[1:], strict=True)):
@@ -101,7 +104,7 @@ def _is_covered(context: LintContext, cut: int) -> bool:
     """Whether the field at a cut covers the image, and with it the field of each later pixel. Most networks are decided here,
     by their first nodes."""
     fields = _fields(context, cut + 1)
-    if any(field.whole for position, field in enumerate(fields) if position not in context.gates):
+    if any(field.whole for position, field in enumerate(fields) if position not in context.aside):
         return False
     field, image = fields[cut], context.graph.input[1:]
     return len(field.height.firsts) == len(field.width.firsts) == 1 and all(

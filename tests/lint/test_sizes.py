@@ -84,3 +84,20 @@ def test_a_receptive_field_is_the_same_whether_it_is_decided_by_the_first_nodes_
         lines = "".join(f"  c{n}: {{op: conv2d, out_channels: 3, kernel_size: 3, padding: 1}}\n" for n in range(count))
         found = find(spec(f"stem:\n{lines}", "3x129x129"), "small-receptive-field")
         assert [f"{2 * count + 1}x{2 * count + 1} pixels" in each.message for each in found] == ([True] if few else [])
+
+
+AUXILIARY = """
+  aux:
+    op: sequential
+    ops: {pool: {op: adaptive_avg_pool2d, output_size: 1}, flatten: flatten, fc: {op: linear, out_features: classes}}
+  deep: {op: conv2d, from: conv, out_channels: 8, kernel_size: 33, stride: 2, padding: 16}
+"""
+
+
+@pytest.mark.parametrize("training_only", [True, False])
+def test_an_auxiliary_head_may_see_a_part_of_the_image(training_only: bool) -> None:
+    """As in Szegedy et al. 2015, section 5: it exists in training only, and reads a middle layer on purpose."""
+    flag = ", training_only: true" if training_only else ""
+    text = spec(SMALL_STEM + f"stages: {AUXILIARY}outputs: {{logits: fc, aux: {{from: aux{flag}}}}}\n")
+    found = find(text, "small-receptive-field")
+    assert len(found) == (0 if training_only else 1)
