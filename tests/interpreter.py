@@ -25,7 +25,7 @@ def interpret(graph: Graph, network: nn.Module, x: Tensor) -> list[Tensor]:
         inputs = [x if value == INPUT else values[value] for value in node.inputs]
         written = {name: getattr(node.op, name) for name in fields_of(type(node.op))}
         layer = naive_layer(node.op.name, written, tuple(inputs[0].shape[1:])).to(x.dtype)
-        layer.train(network.get_submodule(node.name).training)
+        layer.train(network.training if node.op.own_tensor else network.get_submodule(node.name).training)
         own = {key.removeprefix(node.name + "."): tensor for key, tensor in tensors.items() if key.startswith(node.name + ".")}
         if node.op.own_tensor:  # its key is its own name, and the naive layer has one parameter
             (key,) = [key for key, _ in layer.named_parameters()]
