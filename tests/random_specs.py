@@ -468,6 +468,7 @@ def wild_operations(draw: DrawFn) -> tuple[str, Spec]:
     d = Drawer(draw)
     name = d.one_of(
         *("conv2d", "conv2d", "max_pool2d", "avg_pool2d", "group_norm", "pad", "blur_pool2d", "linear", "flatten"),
+        *("group_norm", "pad"),
         *("conv_transpose2d", "slice", "softmax", "pixel_shuffle", "pixel_unshuffle", "conv1d", "prelu", "instance_norm"),
     )
     pair = st.one_of(st.integers(1, 7), st.lists(st.integers(1, 7), min_size=2, max_size=2))

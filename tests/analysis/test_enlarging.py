@@ -142,7 +142,7 @@ def _value_of(model: nn.Module, graph: Graph, position: int) -> Any:
     return value
 
 
-ENLARGING = {
+ENLARGING: dict[str, list[dict[str, Any]]] = {
     "upsample bilinear": [{"op": "upsample", "scale_factor": 2, "mode": "bilinear"}],
     "upsample bilinear by 3": [{"op": "upsample", "scale_factor": 3, "mode": "bilinear"}],
     "upsample bicubic": [{"op": "upsample", "scale_factor": [2, 4], "mode": "bicubic"}],
@@ -343,6 +343,11 @@ blocks:
       sum: {op: add, from: [relu, tanh]}
       less: {op: subtract, from: [sum, right]}
       shuffle: {op: channel_shuffle, groups: 2}
+      part: {op: slice, start: 1}
+      norm: {op: group_norm, num_groups: 1}
+      more: {op: conv2d, out_channels: 5, kernel_size: 1, from: part}
+      other: {op: slice, stop: 4}
+      instance: instance_norm
   spatial:
     branch:
       conv: {op: conv2d, out_channels: 4, kernel_size: 3, padding: 1, weight_standardization: true}
