@@ -237,9 +237,17 @@ def _softmax(over: str = "channels", groups: int = 1, cardinality: int = 1) -> C
 
 
 def _log_softmax(over: str = "channels") -> Callable[[Tensor], Tensor]:
-    if over == "groups":
+    if over not in ("channels", "pixels"):
         raise ValueError(over)
-    return lambda x: torch.log(_softmax(over)(x))
+
+    def log_softmax(x: Tensor) -> Tensor:
+        if over == "pixels":
+            require_image(x)
+        rows = x if over == "channels" else x.reshape(x.shape[0], -1, x.shape[2] * x.shape[3]).transpose(1, 2)
+        logs = rows - torch.logsumexp(rows, 1, keepdim=True)
+        return logs if over == "channels" else logs.transpose(1, 2).reshape(x.shape)
+
+    return log_softmax
 
 
 def _reduce(name: str, over: str, keepdim: bool = True) -> Callable[[Tensor], Tensor]:
@@ -248,15 +256,25 @@ def _reduce(name: str, over: str, keepdim: bool = True) -> Callable[[Tensor], Te
         if over not in ("channels", "pixels") or (over == "channels" and not keepdim):
             raise ValueError(over)
         rows = x.transpose(1, 2).transpose(2, 3) if over == "channels" else x.flatten(2)
-        values = rows.max(-1).values if name == "amax" else rows.sum(-1) / (rows.shape[-1] if name == "mean" else 1)
+        if name == "amax":  # equal ones share the gradient
+            largest = (rows == rows.detach().max(-1, keepdim=True).values).to(rows.dtype)
+            values = (rows * largest).sum(-1) / largest.sum(-1)
+        else:
+            values = rows.sum(-1) / (rows.shape[-1] if name == "mean" else 1)
         return values[:, None] if over == "channels" else values[..., None, None] if keepdim else values
 
     return reduce
 
 
 def _only_images(layer: nn.Module) -> nn.Module:
-    """A layer of torch that refuses a batch of rows, `(N, C, L)`, which it would take for one image."""
+    """A layer of torch that refuses a batch of rows, `(N, C, L)`, which it would take for one image, and an empty output."""
+
+    def refuse_nothing(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.numel() == 0:  # some backends of torch do, others return it
+            raise ValueError("nothing is left")
+
     layer.register_forward_pre_hook(lambda module, inputs: require_image(inputs[0]))
+    layer.register_forward_hook(refuse_nothing)
     return layer
 
 

@@ -16,9 +16,30 @@ from hypothesis.strategies import DrawFn
 Spec = dict[str, Any]
 Image = tuple[int, int, int]  # C, H, W
 
-ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "mish", "hardswish", "hardsigmoid", "sigmoid", "tanh")
+ACTIVATIONS = (
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "silu",
+    "gelu",
+    "mish",
+    "hardswish",
+    "hardsigmoid",
+    "sigmoid",
+    "tanh",
+    "hardtanh",
+    "prelu",
+    "selu",
+    "softplus",
+)
 NORMS = ("batch_norm", "group_norm", "layer_norm")
-JOINS = ("add", "multiply", "concat")
+JOINS = ("add", "subtract", "multiply", "concat")
+MORE_KEEPING = (
+    *("softmax", "log_softmax", "instance_norm", "local_response_norm"),
+    *("scale", "channel_shuffle", "conv1d", "linear", "conv2d"),
+)
+MORE_CHANGING = (*("slice", "mean", "sum", "amax", "upsample", "pixel_shuffle", "pixel_unshuffle", "conv_transpose2d"),)
 WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "blur_pool2d", "pad")
 
 
@@ -63,6 +84,9 @@ class Drawer:
             "leaky_relu": {"negative_slope": 0.2},
             "elu": {"alpha": 0.5},
             "gelu": {"approximate": "tanh"},
+            "hardtanh": {"min_val": self.one_of(-1, 0), "max_val": "3 / 2"},
+            "prelu": {"num_parameters": "channels", "init_value": 0.1},
+            "softplus": {"beta": 2.5, "threshold": 3},
         }
         return {"op": name, **fields[name]} if name in fields and self.chance(50) else name
 
@@ -104,6 +128,84 @@ class Drawer:
             case "pad":
                 return {"op": "pad", "padding": [0, 0, 0, 0]}
         return "identity"
+
+    def further_keeping(self, channels: int) -> Any:
+        """Further operations that keep the shape of an image; `channels` of 1 divides any number of channels."""
+        name = self.one_of(*MORE_KEEPING)
+        groups = self.one_of(*divisors(channels))
+        match name:
+            case "softmax":
+                if groups > 1:
+                    inner = self.one_of(*divisors(channels // groups))
+                    return {"op": name, "over": "groups", "groups": groups, "cardinality": inner}
+                return {"op": name, "over": self.one_of("channels", "pixels")}
+            case "log_softmax":
+                return {"op": name, "over": self.one_of("channels", "pixels")}
+            case "instance_norm":
+                return {"op": name, "affine": self.chance(50), "track_running_stats": self.chance(50)}
+            case "local_response_norm":
+                return {"op": name, "size": self.number(1, 5), "alpha": 0.01}
+            case "scale":
+                return {"op": name, "init_value": 0.5, "tensor_shape": self.one_of("vector", "map")}
+            case "channel_shuffle":
+                return {"op": name, "groups": groups}
+            case "conv1d":
+                return {"op": name, "kernel_size": 3, "padding": 1, "bias": self.chance(50)}
+            case "linear":
+                return {"op": name, "out_features": "channels", "over": "channels", "bias": self.chance(50)}
+            case "conv2d":
+                fields = {"out_channels": "channels", "kernel_size": 3, "padding": 1, "bias": self.chance(50)}
+                return {"op": name, **fields, "weight_standardization": True}
+        return name
+
+    def further_changing(self, x: Image) -> tuple[Any, Image]:
+        """Further operations that may change the shape of an image, and the shape they give."""
+        c, h, w = x
+        name = self.one_of(*MORE_CHANGING)
+        match name:
+            case "slice":
+                start = self.number(0, c - 1)
+                stop = self.number(start + 1, c)
+                return {"op": name, "start": start, "stop": self.written(stop)}, (stop - start, h, w)
+            case "mean" | "sum" | "amax":
+                over = "channels" if h * w == 1 or self.chance(80) else "pixels"
+                return {"op": name, "over": over}, (1, h, w) if over == "channels" else (c, 1, 1)
+            case "upsample":
+                mode, tall, wide = self.one_of("nearest", "nearest-exact", "bilinear", "bicubic"), h, w
+                op: Spec = {"op": name, "mode": mode}
+                if h * w < 200 and self.chance(60):
+                    factors = [self.number(1, 2), self.number(1, 2)]
+                    op["scale_factor"] = factors
+                    tall, wide = h * factors[0], w * factors[1]
+                else:
+                    tall, wide = self.number(1, 9), self.number(1, 9)
+                    op["size"] = [tall, wide]
+                if not mode.startswith("nearest"):
+                    op["align_corners"] = self.chance(40)
+                return op, (c, tall, wide)
+            case "pixel_shuffle":
+                factor = self.one_of(*[r for r in (1, 2) if c % r**2 == 0])
+                return {"op": name, "upscale_factor": factor}, (c // factor**2, h * factor, w * factor)
+            case "pixel_unshuffle":
+                factor = self.one_of(*[r for r in (1, 2, 3) if h % r == w % r == 0])
+                return {"op": name, "downscale_factor": factor}, (c * factor**2, h // factor, w // factor)
+        k, s, d = self.number(1, 3), self.number(1, 2), self.number(1, 2)
+        more = self.number(0, max(s, d) - 1)
+        out, groups = self.one_of(*[(out, g) for out in (2, 4) for g in divisors(c) if out % g == 0])
+        fields = {"out_channels": out, "kernel_size": k, "stride": s, "dilation": d, "output_padding": more, "groups": groups}
+        tall, wide = ((n - 1) * s + d * (k - 1) + 1 + more for n in (h, w))
+        return {"op": "conv_transpose2d", **fields, "bias": self.chance(50)}, (out, tall, wide)
+
+    def further(self, x: Image, count: int) -> tuple[Spec, Image]:
+        """Further operations in order."""
+        ops: Spec = {}
+        for _ in range(count):
+            if self.chance(40):
+                op, x = self.further_changing(x)
+            else:
+                op = self.further_keeping(x[0])
+            ops[self.name("more")] = op
+        return ops, x
 
     def changing(self, x: Image) -> tuple[Any, Image]:
         """An operation that may change the shape, and the shape it gives."""
@@ -175,7 +277,9 @@ class Drawer:
                 block["branch"] = {"conv_a": conv, "norm_a": "norm", **self.keepers(x, 2)}
                 block["let"] = {"project": "stride != 1 or in_channels != out_channels"}
                 block["shortcut"] = {"down": {"op": "projection", "if": "project", "width": "width", "stride": "stride"}}
-                block["join"] = self.one_of("add", "multiply", {"op": "add", "if": self.one_of(True, "not project", "first")})
+                block["join"] = self.one_of(
+                    "add", "subtract", "multiply", {"op": "add", "if": self.one_of(True, "not project", "first")}
+                )
                 block["after"] = self.keepers(x, self.number(0, 2))
             case "preact":
                 block["branch"] = {"norm_a": "norm", "act_a": self.activation(), "conv_a": conv, **self.keepers(x, 1)}
@@ -209,7 +313,34 @@ class Drawer:
                 names = self.one_of(["conv_a", "act_a"], ["act_a", "act_a"], ["norm_a", "conv_a", "act_a"], ["norm_a", "act_a"])
                 block["branch"] |= {
                     "joined": {"op": self.one_of("add", "add", "multiply"), "from": names},
+                    "less": {"op": "subtract", "from": [*names[:1], "joined"]},
                     **self.keepers(x, 1),
+                }
+            case "halves":  # views of one value, of which only some are written over
+                block["branch"] = {
+                    "conv_a": {**conv, "out_channels": "width * 2"},
+                    "left_a": {"op": "slice", "stop": "width", "from": "conv_a"},
+                    "act_a": self.activation(),
+                    "right_a": {"op": "slice", "start": self.one_of("width", "width // 2"), "from": "conv_a"},
+                    "right_b": {"op": "slice", "stop": "width"},
+                    "act_b": self.one_of("relu", self.activation()),
+                    "joined": {
+                        "op": self.one_of("add", "subtract", "multiply"),
+                        "from": self.one_of(
+                            ["left_a", "act_b"], ["act_a", "right_b"], ["act_a", "act_b"], ["right_b", "left_a"]
+                        ),
+                    },
+                }
+                block["after"] = {"shuffled": {"op": "channel_shuffle", "groups": self.one_of(1, "width // 2")}}
+            case "spatial":  # a gate of one channel
+                block["branch"] = {
+                    "conv_a": conv,
+                    "mean_a": {"op": "mean", "over": "channels"},
+                    "max_a": {"op": "amax", "over": "channels", "from": "conv_a"},
+                    "both_a": {"op": "concat", "from": ["mean_a", "max_a"]},
+                    "gate_a": {"op": "conv2d", "out_channels": 1, "kernel_size": 3, "padding": 1},
+                    "gate_b": "sigmoid",
+                    "out_a": {"op": "multiply", "from": self.one_of(["conv_a", "gate_b"], ["gate_b", "conv_a"])},
                 }
             case "uneven":  # the two sides agree on some sizes only
                 pool = {"op": "avg_pool2d", "if": "stride == 2", "kernel_size": 2, "ceil_mode": self.chance(30)}
@@ -227,7 +358,7 @@ class Drawer:
                 block["shortcut"] = {
                     "inner_b": {"op": self.one_of("projection", "plain"), "width": "width", "stride": "stride"}
                 }
-                block["join"] = self.one_of("add", "multiply")
+                block["join"] = self.one_of("add", "subtract", "multiply")
         return block
 
     def keepers(self, x: Image, count: int) -> Spec:
@@ -271,7 +402,7 @@ class Drawer:
         ops, x = self.sequence(x, self.number(0, 2), 20)
         fc = {"op": "linear", "out_features": "classes", "bias": self.chance(70)}
         noise = {"op": "dropout", "p": 0.2} if self.chance(40) else self.activation()
-        match self.one_of("none", "pool", "pool", "flat", "rows", "conv"):
+        match self.one_of("none", "pool", "pool", "flat", "rows", "conv", "mean"):
             case "pool":
                 pool = {"op": self.one_of("adaptive_avg_pool2d", "adaptive_max_pool2d"), "output_size": self.number(1, 2)}
                 return {**ops, "pool": pool, "flat": "flatten", "noise": noise, "fc": fc}
@@ -279,6 +410,10 @@ class Drawer:
                 return {**ops, "flat": {"op": "flatten", "end_dim": 3}, "norm_last": self.one_of(*NORMS[::2]), "fc": fc}
             case "rows":
                 return {**ops, "flat": {"op": "flatten", "start_dim": 2}, "norm_last": self.one_of(*NORMS[::2]), "fc": fc}
+            case "mean":
+                mean = {"op": self.one_of("mean", "sum", "amax"), "over": "pixels", "keepdim": False}
+                across = {"op": "conv1d", "kernel_size": 3, "padding": 1}
+                return {**ops, "mean": mean, "across": across, "noise": noise, "fc": fc}
             case "conv":
                 return {**ops, "conv_last": {"op": "conv2d", "out_channels": "classes", "kernel_size": 1}}
         return ops
@@ -288,7 +423,9 @@ class Drawer:
         kinds = [
             "residual",
             "gate",
-            *self.one_of(("preact", "split"), ("dense", "sums"), ("nested", "split"), ("nested", "dense")),
+            *self.one_of(
+                ("preact", "split"), ("dense", "sums"), ("nested", "split"), ("nested", "dense"), ("halves", "spatial")
+            ),
             "uneven",
         ]
         spec: Spec = {"spec": 1, "name": "random", "input": "x".join(map(str, x)), "classes": self.number(2, 5)}
@@ -299,6 +436,9 @@ class Drawer:
         spec["stem"] |= {self.name("op_"): self.activation() for _ in range(3)}
         if self.chance(50):
             spec["stem"] |= {self.name("noise"): self.noise()}
+        if self.chance(80):
+            more, x = self.further(x, self.number(2, 6))
+            spec["stem"] |= more
         if self.chance(10):
             name, fields = self.draw(wild_operations())
             spec["stem"]["wild"] = {"op": name, **fields}
@@ -326,7 +466,11 @@ def random_specs(draw: DrawFn, least: int = 8, most: int = 20) -> Spec:
 def wild_operations(draw: DrawFn) -> tuple[str, Spec]:
     """One operation with a geometry that may well be refused: its name, and the fields it writes."""
     d = Drawer(draw)
-    name = d.one_of("conv2d", "conv2d", "max_pool2d", "avg_pool2d", "group_norm", "pad", "blur_pool2d", "linear", "flatten")
+    name = d.one_of(
+        *("conv2d", "conv2d", "max_pool2d", "avg_pool2d", "group_norm", "pad", "blur_pool2d", "linear", "flatten"),
+        *("group_norm", "pad"),
+        *("conv_transpose2d", "slice", "softmax", "pixel_shuffle", "pixel_unshuffle", "conv1d", "prelu", "instance_norm"),
+    )
     pair = st.one_of(st.integers(1, 7), st.lists(st.integers(1, 7), min_size=2, max_size=2))
     padding = st.one_of(st.integers(0, 5), st.lists(st.integers(0, 5), min_size=2, max_size=2))
     match name:
@@ -347,5 +491,23 @@ def wild_operations(draw: DrawFn) -> tuple[str, Spec]:
         case "blur_pool2d":
             return name, {"kernel_size": d.number(2, 9), "stride": d.number(1, 3), "mode": d.one_of("reflect", "constant")}
         case "linear":
-            return name, {"out_features": d.number(1, 6)}
+            return name, {"out_features": d.number(1, 6), "over": d.one_of("features", "features", "channels")}
+        case "conv_transpose2d":
+            fields = {"out_channels": d.number(1, 6), "kernel_size": draw(pair), "stride": d.number(1, 3)}
+            fields |= {"padding": draw(padding), "dilation": d.number(1, 3), "output_padding": d.number(0, 3)}
+            return name, {**fields, "groups": d.number(1, 3)}
+        case "slice":
+            return name, {"start": d.number(0, 5), "stop": d.number(1, 8)}
+        case "softmax":
+            return name, {"over": d.one_of("groups", "pixels"), "groups": d.number(1, 4), "cardinality": d.number(1, 2)}
+        case "pixel_shuffle":
+            return name, {"upscale_factor": d.number(1, 3)}
+        case "pixel_unshuffle":
+            return name, {"downscale_factor": d.number(1, 3)}
+        case "conv1d":
+            return name, {"kernel_size": d.number(1, 7), "padding": d.number(0, 2)}
+        case "prelu":
+            return name, {"num_parameters": d.number(1, 6)}
+        case "instance_norm":
+            return name, {"affine": d.chance(50), "track_running_stats": d.chance(50)}
     return name, {"start_dim": d.number(1, 3), "end_dim": d.number(-2, 3)}

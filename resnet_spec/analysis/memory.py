@@ -87,12 +87,23 @@ def saved_for_backward(graph: Graph, input: Shape, shapes: tuple[Shape, ...], ba
             continue
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
         saved = node.op.saved(x, shapes[position])
-        if saved.inputs:
+        if saved.inputs and batch > 1 and _is_part(node, places, input, shapes):
+            extra += batch * prod(x) * number  # of one image, the channels of a part are in a row
+        elif saved.inputs:
             kept.update(INPUT if value == INPUT else places[value] for value in _read_backward(node, differentiable))
         if saved.output:
             kept.add(places[position])
         extra += batch * (saved.values * number + saved.indices * INDEX_BYTES) + (saved.statistics + saved.weights) * number
     return extra + batch * number * sum(prod(input if value == INPUT else shapes[value]) for value in kept)
+
+
+def _is_part(node: Node, places: Sequence[int], input: Shape, shapes: tuple[Shape, ...]) -> bool:
+    """Whether an operation copies its input, since that is a part of a larger value."""
+    value = node.inputs[0]
+    if not node.op.copies_parts or value == INPUT:
+        return False
+    whole = places[value]
+    return prod(shapes[value]) != prod(input if whole == INPUT else shapes[whole])
 
 
 def _differentiable(graph: Graph) -> list[bool]:
@@ -158,6 +169,8 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
         reused = node.op.returns_input(training=False)
         made = Saved() if reused else node.op.saved(x, shapes[position])  # allocated in evaluation too, then freed
         working = 0 if reused else node.op.workspace(x, shapes[position]) * number + made.indices * INDEX_BYTES
+        if batch > 1 and _is_part(node, places, input, shapes):
+            working += prod(x) * number
         peak = max(peak, batch * (alive + working) + made.weights * number)
         alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
     return peak

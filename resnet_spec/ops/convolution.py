@@ -246,7 +246,7 @@ class ConvTranspose2d(Operation):
             return Problem(
                 "padding-too-large",
                 f"conv_transpose2d has an `output_padding` of {show(self.output_padding)}, and a stride of {show(self.stride)}",
-                f"`output_padding` must be smaller than the stride or the dilation: {show(most)} at most",
+                f"`output_padding` must be smaller than the stride or the dilation: {pair_text(most)} at most",
                 ("output_padding", "stride"),
                 proposals=((("output_padding", pair_text(most)),),),
             )
@@ -271,7 +271,7 @@ class ConvTranspose2d(Operation):
             return Problem(
                 "padding-too-large",
                 f"conv_transpose2d removes {show(self.padding)} on each side of {show(full)} pixels, so nothing is left",
-                f"`padding` may be {show(most)} at most here",
+                f"`padding` may be {pair_text(most)} at most here",
                 ("padding",),
                 by_size=True,
                 proposals=((("padding", pair_text(most)),),),

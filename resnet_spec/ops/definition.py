@@ -233,6 +233,7 @@ class Operation:
     nonnegative: ClassVar[bool] = False  # no output value is below zero
     removes_mean: ClassVar[bool] = False  # subtracts the mean of each channel, so that a bias before it has no effect
     keeps_output: ClassVar[bool] = False  # its backward pass reads its output, which therefore may not be overwritten
+    copies_parts: ClassVar[bool] = False  # copies an input that is a part of a larger value, such as a slice of its channels
     inplace: ClassVar[bool] = False  # can write its output over its last input (of at most two), and its layer takes `inplace`
 
     # Written once here instead of generated for each class, which took a tenth of the start-up time.

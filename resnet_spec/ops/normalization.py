@@ -103,6 +103,7 @@ class GroupNorm(Operation):
     family: ClassVar[Family] = "normalization"
     depends: ClassVar[Dependence] = "channels"
     torch: ClassVar[str] = "GroupNorm"
+    copies_parts: ClassVar[bool] = True
 
     num_groups: int = spec_field("int", "groups; must divide the channels", least=1, examples=(32, "channels // 16"))
     num_channels: int
@@ -203,6 +204,7 @@ class InstanceNorm(Operation):
     family: ClassVar[Family] = "normalization"
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "InstanceNorm2d"
+    copies_parts: ClassVar[bool] = True
     removes_mean: ClassVar[bool] = True
 
     num_features: int

@@ -15,9 +15,9 @@ ROLES = ("norm", "act")
 # Layers that people write as they know them from torch or Keras, besides those that operations declare. Words that a spec
 # may well give to a block of its own are not among them, such as `BasicBlock` or `conv`.
 OTHER_NAMES = (
-    *("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm2d", "LayerNorm", "LocalResponseNorm"),
-    *("Conv1d", "Conv3d", "ConvTranspose2d", "LazyConv2d", "Bilinear", "Sequential", "ModuleList", "ZeroPad2d", "Unflatten"),
-    *("MaxPool1d", "AvgPool1d", "MaxPool3d", "AvgPool3d", "PReLU", "Softmax", "LogSoftmax", "Relu", "RELU", "Swish"),
+    *("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNormalization", "LayerNorm", "Upsample", "UpSampling2D"),
+    *("Conv1d", "Conv3d", "Conv2DTranspose", "LazyConv2d", "Bilinear", "Sequential", "ModuleList", "ZeroPad2d", "Unflatten"),
+    *("MaxPool1d", "AvgPool1d", "MaxPool3d", "AvgPool3d", "Softmax", "Softmax2d", "LogSoftmax", "Relu", "RELU", "Swish"),
     *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "BatchNormalization", "LayerNormalization", "ZeroPadding2D"),
     *("MaxPool2D", "MaxPooling2D", "AvgPool2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
     *("BatchNorm", "MaxPool", "AvgPool", "Concat", "Concatenate"),

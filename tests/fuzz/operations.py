@@ -114,7 +114,7 @@ class Operations:
 
 GEOMETRY = {
     *("shape-mismatch", "kernel-too-large", "padding-too-large", "groups-do-not-divide", "wrong-rank", "wrong-axis"),
-    *("too-few-values", "same-padding-stride"),
+    *("too-few-values", "same-padding-stride", "size-not-divisible", "conflicting-fields"),
 }
 
 

@@ -24,10 +24,12 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "dropout": {"p": PROBABILITY},
     "dropout2d": {"p": PROBABILITY},
     "drop_path": {"p": PROBABILITY},
+    "softplus": {"beta": st.floats(0.1, 5), "threshold": st.floats(0, 30)},
+    "hardtanh": {"min_val": st.floats(-3, 0.5), "max_val": st.floats(1, 3)},
 }
 NAMES = (
     *("relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "mish", "hardswish", "hardsigmoid", "sigmoid", "tanh"),
-    *("dropout", "dropout2d", "drop_path", "identity"),
+    *("selu", "softplus", "hardtanh", "dropout", "dropout2d", "drop_path", "identity"),
 )
 
 
@@ -84,3 +86,11 @@ def test_drop_path_of_one_drops_everything() -> None:
     result = bound("drop_path", {"p": 1.0}, (2, 3, 3))
     assert not isinstance(result, Problem)
     assert torch.equal(result[0].layer()(torch.ones(5, 2, 3, 3)), torch.zeros(5, 2, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("softplus", {"beta": 0.0}), ("hardtanh", {"min_val": 2.0}), ("hardtanh", {"min_val": 1.0, "max_val": 1.0})],
+)
+def test_numbers_that_torch_divides_by_or_forbids_are_refused(name: str, written: dict[str, Any]) -> None:
+    assert check(name, written, (3, 4, 5)) == "out-of-range"

@@ -97,6 +97,8 @@ def test_analysis_and_torch_agree(operation: tuple[str, dict[str, Any]], size: t
         return
     assert analysis.output == expected, f"{name} {written} at {size}"
     assert (other in analysis.accepted) == (runs(name, written, other, size) is not None), f"{name} {written}: {other}"
+    if name == "instance_norm" and size == (1, 1):
+        return  # torch refuses to train it on one pixel, with any batch
     found = memory(analysis.graph, analysis.input, analysis.shapes, analysis.total, batch=2).saved
     assert found == saved_by_autograd(resnet_spec.build(analysis).train(), torch.rand(2, 2, *size)), (
         f"{name} {written} at {size}"

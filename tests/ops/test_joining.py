@@ -1,4 +1,4 @@
-"""add, multiply and concat beside torch's functions, which broadcast where we refuse."""
+"""add, subtract, multiply and concat beside torch's functions, which broadcast where we refuse."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ SHAPES = st.one_of(
     st.tuples(SHAPE, st.integers(2, 4)).map(lambda drawn: [drawn[0]] * drawn[1]),
     st.tuples(st.integers(1, 3), st.integers(1, 3), st.booleans()).map(  # an image and its gate, in either order
         lambda drawn: [(drawn[0], drawn[1], 2), (drawn[0], 1, 1)][:: -1 if drawn[2] else 1]
+    ),
+    st.tuples(st.integers(1, 3), st.integers(1, 3), st.booleans()).map(  # and a gate of one channel
+        lambda drawn: [(drawn[0], drawn[1], 2), (1, drawn[1], 2)][:: -1 if drawn[2] else 1]
     ),
 )
 
@@ -58,8 +61,17 @@ def test_concat_has_torchs_shape_or_is_refused_by_both(inputs: list[Shape]) -> N
     assert (None if isinstance(result, Problem) else result) == torchs("concat", inputs)
 
 
-@pytest.mark.parametrize("name", ["add", "multiply", "concat"])
-@pytest.mark.parametrize("count", [2, 3])
+@given(SHAPES)
+def test_subtract_takes_two_equal_shapes_only(inputs: list[Shape]) -> None:
+    result = OPERATIONS["subtract"]().shape(*inputs)
+    assert isinstance(result, Problem) == (len(set(inputs)) > 1 or len(inputs) != 2)
+    if isinstance(result, Problem):
+        assert result.code == ("wrong-length" if len(inputs) != 2 else "shape-mismatch")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("subtract", 2), *((name, count) for name in ("add", "multiply", "concat") for count in (2, 3))]
+)
 def test_the_layer_computes_what_the_function_does(name: str, count: int) -> None:
     values = [torch.randn(2, 3, 4, 5) for _ in range(count)]
     copies = [value.clone() for value in values]
@@ -71,6 +83,14 @@ def test_a_gate_scales_each_channel() -> None:
     image, gate = torch.randn(2, 3, 4, 5), torch.rand(2, 3, 1, 1)
     layer = OPERATIONS["multiply"]().layer()
     expected = torch.einsum("nchw,nc->nchw", image, gate[:, :, 0, 0])
+    torch.testing.assert_close(layer(image, gate), expected)
+    torch.testing.assert_close(layer(gate, image), expected)
+
+
+def test_a_gate_of_one_channel_scales_each_pixel() -> None:
+    image, gate = torch.randn(2, 3, 4, 5), torch.rand(2, 1, 4, 5)
+    layer = OPERATIONS["multiply"]().layer()
+    expected = torch.einsum("nchw,nhw->nchw", image, gate[:, 0])
     torch.testing.assert_close(layer(image, gate), expected)
     torch.testing.assert_close(layer(gate, image), expected)
 

@@ -23,6 +23,9 @@ BATCH_NORM = fields(
     {}, {"eps": EPS, "momentum": st.floats(0, 1), "affine": st.booleans(), "track_running_stats": st.booleans()}
 )
 GROUP_NORM = fields({"num_groups": st.integers(1, 6)}, {"eps": EPS, "affine": st.booleans()})
+INSTANCE_NORM = fields(
+    {}, {"eps": EPS, "momentum": st.floats(0, 1), "affine": st.booleans(), "track_running_stats": st.booleans()}
+)
 LAYER_NORM = fields({}, {"eps": EPS, "elementwise_affine": st.booleans(), "bias": st.booleans()})
 
 
@@ -79,3 +82,49 @@ def test_layer_norm_normalises_over_the_channels(written: dict[str, Any]) -> Non
     ours.load_state_dict(naive.state_dict())
     x = torch.randn(2, 6, 5, 4) * 3 + 1
     torch.testing.assert_close(ours(x), naive(x))
+
+
+@given(INSTANCE_NORM, anything(), st.tuples(st.integers(1, 3), st.integers(1, 3)))
+@example({}, (4, 1, 1), (1, 2))
+@example({"track_running_stats": True}, (4, 1, 1), (1, 2))
+def test_instance_norm_owns_what_torchs_does_or_is_refused_by_both(
+    written: dict[str, Any], x: tuple[int, ...], other: tuple[int, int]
+) -> None:
+    event(check("instance_norm", written, x, (x[0], *other)))
+
+
+@pytest.mark.parametrize("written", [{}, {"affine": True}, {"affine": True, "track_running_stats": True, "eps": 0.5}])
+@pytest.mark.parametrize("training", [True, False])
+def test_instance_norm_computes_what_torchs_does(written: dict[str, Any], training: bool) -> None:
+    result = bound("instance_norm", written, (3, 4, 5))
+    assert not isinstance(result, Problem)
+    ours, naive = result[0].layer().train(training), torch.nn.InstanceNorm2d(3, **written).train(training)
+    x = torch.randn(2, 3, 4, 5) * 3 + 1
+    assert torch.equal(ours(x), naive(x))
+
+
+@given(
+    fields(
+        {"size": st.integers(1, 7)},
+        {"alpha": st.floats(0, 1), "beta": st.floats(0, 2), "k": st.floats(0.5, 2)},
+    ),
+    anything(),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_local_response_norm_keeps_the_shape_or_is_refused_by_both(
+    written: dict[str, Any], x: tuple[int, ...], other: tuple[int, int]
+) -> None:
+    event(check("local_response_norm", written, x, (x[0], *other)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_local_response_norm_divides_by_the_neighbors(size: int) -> None:
+    """By the formula of Krizhevsky et al. 2012, section 3.3, with the mean in place of the sum, as torch has it."""
+    result = bound("local_response_norm", {"size": size, "alpha": 0.5, "beta": 0.75, "k": 2.0}, (6, 4, 5))
+    assert not isinstance(result, Problem)
+    x = torch.randn(2, 6, 4, 5)
+    expected = torch.empty_like(x)
+    for channel in range(6):
+        near = x[:, max(0, channel - size // 2) : channel + (size - 1) // 2 + 1]
+        expected[:, channel] = x[:, channel] / (2 + 0.5 / size * near.square().sum(1)) ** 0.75
+    torch.testing.assert_close(result[0].layer()(x), expected)

@@ -1,4 +1,4 @@
-"""flatten and pad beside torch's."""
+"""flatten, pad, slice and channel_shuffle beside torch's."""
 
 from __future__ import annotations
 
@@ -77,3 +77,56 @@ def test_pad_adds_the_values_that_torchs_does(mode: str, padding: tuple[int, ...
 def test_pad_takes_no_negative_numbers() -> None:
     metadata = OPERATIONS["pad"].__dataclass_fields__["padding"].metadata["spec"]
     assert metadata["least"] == 0
+
+
+@settings(max_examples=300)
+@given(fields({}, {"start": st.integers(0, 6), "stop": st.integers(1, 9)}), anything(), st.integers(0, 2))
+def test_slice_takes_the_channels_that_an_index_does_or_is_refused_by_both(
+    written: dict[str, Any], x: tuple[int, ...], more: int
+) -> None:
+    event(check("slice", written, x, (x[0] + more, *x[1:])))
+
+
+@pytest.mark.parametrize("x", [(6,), (6, 4, 5)])
+@pytest.mark.parametrize(("start", "stop"), [(0, 3), (2, 5), (3, None), (0, None)])
+def test_a_slice_is_a_view_of_some_channels(x: tuple[int, ...], start: int, stop: int | None) -> None:
+    result = bound("slice", {"start": start} | ({} if stop is None else {"stop": stop}), x)
+    assert not isinstance(result, Problem)
+    values = torch.randn(2, *x)
+    part = result[0].layer()(values)
+    assert torch.equal(part, values[:, start:stop])
+    assert part.untyped_storage().data_ptr() == values.untyped_storage().data_ptr()
+    assert result[0].returns_input(training=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"stop": 9}, "slice stops before channel 9, but its input has 6 channels"),
+        ({"start": 6}, "slice from channel 6 to before channel 6 is empty"),
+        ({"start": 4, "stop": 3}, "slice from channel 4 to before channel 3 is empty"),
+    ],
+)
+def test_a_slice_says_why_it_is_refused(written: dict[str, int], message: str) -> None:
+    result = bound("slice", written, (6, 4, 5))
+    assert isinstance(result, Problem)
+    assert (result.code, result.message) == ("out-of-range", message)
+    ((name, text),) = result.proposals[0]
+    assert not isinstance(bound("slice", written | {name: 6 if text == "channels" else int(text)}, (6, 4, 5)), Problem)
+
+
+@given(st.integers(1, 5), anything(), st.tuples(sizes(), sizes()))
+def test_channel_shuffle_keeps_the_shape_or_is_refused_by_both(groups: int, x: tuple[int, ...], other: tuple[int, int]) -> None:
+    if len(x) == 2:
+        result = bound("channel_shuffle", {"groups": groups}, x)
+        assert isinstance(result, Problem)  # torch takes it for an image of one row
+        return
+    event(check("channel_shuffle", {"groups": groups}, x, (x[0], *other)))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+def test_channel_shuffle_deals_as_torchs_does(groups: int) -> None:
+    x = torch.randn(2, 6, 4, 5)
+    result = bound("channel_shuffle", {"groups": groups}, (6, 4, 5))
+    assert not isinstance(result, Problem)
+    assert torch.equal(result[0].layer()(x), naive_layer("channel_shuffle", {"groups": groups}, (6, 4, 5))(x))
