@@ -41,7 +41,7 @@ class LintContext:
 
     @cached_property
     def aside(self) -> frozenset[int]:
-        """The nodes that are beside the path from the image to the outputs: gates, and what only outputs of training need."""
+        """The nodes that are not on the path from the image to the outputs: gates, and what only outputs of training need."""
         return self.gates | self.graph.skipped_in_evaluation()
 
     @cached_property
