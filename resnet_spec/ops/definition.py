@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
-from math import gcd, prod
+from math import gcd, isqrt, prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
@@ -344,7 +344,7 @@ class Operation:
         return Saved(inputs=True)
 
     def workspace(self, x: Shape, output: Shape) -> int:
-        """The numbers for one image that are allocated in evaluation beside the output, and freed with the operation."""
+        """The numbers for one image that are allocated in evaluation besides the output, and freed with the operation."""
         return self.saved(x, output).values
 
     def returns_input(self, training: bool) -> bool:
@@ -384,6 +384,7 @@ class Operation:
 
 
 ONE_PIXEL = Reads(1, 1, 0)
+MOST_TRIED = 50_000  # numbers that are tried as divisors
 
 
 def fields_of(operation: type[Operation]) -> dict[str, Field]:
@@ -419,9 +420,13 @@ def needs_image(what: str, x: Shape) -> Problem | None:
 
 
 def largest_divisor(most: int, *numbers: int) -> int:
-    """The largest common divisor of some numbers that is at most `most`."""
+    """The largest common divisor of some numbers that is at most `most`.
+
+    For huge numbers only those divisors are considered that are small, or that leave a small quotient.
+    """
     common = gcd(*numbers)
-    return next(n for n in range(min(most, common), 0, -1) if common % n == 0)
+    small = [n for n in range(1, min(isqrt(common), MOST_TRIED) + 1) if common % n == 0]
+    return max(n for n in (*small, *(common // n for n in small)) if n <= most)
 
 
 def divisors(*numbers: int) -> str:

@@ -300,7 +300,7 @@ def test_every_family_of_operations_has_a_look_of_its_own_or_shares_the_plainest
     assert set(get_args(Family)) < set(BOX_LOOKS)
     assert {op.family for op in OPERATIONS.values()} == set(get_args(Family))
     shared = [family for family in get_args(Family) if BOX_LOOKS[family] == BOX_LOOKS["identity"]]
-    assert shared == ["reshaping", "regularization", "identity"]
+    assert shared == ["reshaping", "regularization", "scaling", "identity"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
