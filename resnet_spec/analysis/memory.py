@@ -168,10 +168,10 @@ def peak_of_inference(graph: Graph, input: Shape, shapes: tuple[Shape, ...], num
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
         reused = node.op.returns_input(training=False)
         made = Saved() if reused else node.op.saved(x, shapes[position])  # allocated in evaluation too, then freed
-        working = 0 if reused else node.op.workspace(x, shapes[position]) * number + made.indices * INDEX_BYTES
+        scratch = 0 if reused else node.op.workspace(x, shapes[position]) * number + made.indices * INDEX_BYTES
         if batch > 1 and _is_part(node, places, input, shapes):
-            working += prod(x) * number
-        peak = max(peak, batch * (alive + working) + made.weights * number)
+            scratch += prod(x) * number
+        peak = max(peak, batch * (alive + scratch) + made.weights * number)
         alive -= sum(prod(shapes[value]) for value in ends.get(position, ())) * number
     return peak
 

@@ -2,7 +2,9 @@
 
 Along one axis, pixel `i` depends on the input pixels from `first(i)` to `last(i)`; those before 0 or past the end are padding
 (Araujo et al. 2019, Computing Receptive Fields of Convolutional Neural Networks). Both are step functions of `i`. Without
-operations that enlarge they are lines: `start + i * jump` and `start + i * jump + size - 1`.
+operations that enlarge they are lines: `start + i * jump` and `start + i * jump + size - 1`. Where a value was enlarged to a
+given size, and where values of different rates are joined, they are listed for each pixel; for more than MAX_PERIOD, the field
+is taken for the whole image.
 """
 
 from __future__ import annotations
@@ -14,6 +16,18 @@ from math import floor, gcd, lcm
 
 from resnet_spec.graph.model import INPUT, Graph
 from resnet_spec.ops import ONE_PIXEL, Pair, Reads, Shape
+
+MAX_PERIOD = 1024
+
+
+class _TooManyPhasesError(Exception):
+    """A field has more different phases than are worth listing."""
+
+
+def _limited(period: int) -> int:
+    if period > MAX_PERIOD:
+        raise _TooManyPhasesError
+    return period
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class AxisField:
             return AxisField((first,), (last,), 0)
         period = len(self.firsts) * step.denominator
         period //= gcd(period, step.numerator)
-        starts = [by.start + i * step for i in range(period)]
+        starts = [by.start + i * step for i in range(_limited(period))]
         return AxisField(
             tuple([self.first(floor(start)) for start in starts]),
             tuple([self.last(floor(start + by.size - 1)) for start in starts]),
@@ -55,7 +69,7 @@ class AxisField:
 
     def over(self, count: int, span: int) -> AxisField:
         """The same field of the pixels 0 to `count - 1`, as one period that advances by `span`."""
-        pixels = range(count)
+        pixels = range(_limited(count))
         return AxisField(tuple([self.first(i) for i in pixels]), tuple([self.last(i) for i in pixels]), span)
 
     def enclose(self, other: AxisField) -> AxisField:
@@ -63,7 +77,7 @@ class AxisField:
         if len(self.firsts) == len(other.firsts) == 1:
             return AxisField((min(self.firsts[0], other.firsts[0]),), (max(self.lasts[0], other.lasts[0]),), self.shift)
         period = lcm(len(self.firsts), len(other.firsts))
-        phases = range(period)
+        phases = range(_limited(period))
         return AxisField(
             tuple([min(self.first(i), other.first(i)) for i in phases]),
             tuple([max(self.last(i), other.last(i)) for i in phases]),
@@ -157,7 +171,10 @@ def receptive_fields(
                 each = entering
                 if any(single):
                     each = [field.of_first_pixel() if one else field for one, field in zip(single, entering, strict=True)]
-                field = _after(*by, each, whole, shape[1:], input[1:])
+                try:
+                    field = _after(*by, each, whole, shape[1:], input[1:])
+                except _TooManyPhasesError:
+                    field = whole
             else:
                 field = whole
             known[key] = field

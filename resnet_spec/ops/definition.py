@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
-from math import gcd, prod
+from math import gcd, isqrt, prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
@@ -392,6 +392,7 @@ class Operation:
 
 
 ONE_PIXEL = Reads(1, 1, 0)
+MOST_TRIED = 50_000  # numbers that are tried as divisors
 
 
 def fields_of(operation: type[Operation]) -> dict[str, Field]:
@@ -427,9 +428,13 @@ def needs_image(what: str, x: Shape) -> Problem | None:
 
 
 def largest_divisor(most: int, *numbers: int) -> int:
-    """The largest common divisor of some numbers that is at most `most`."""
+    """The largest common divisor of some numbers that is at most `most`.
+
+    For huge numbers only those divisors are considered that are small, or that leave a small quotient.
+    """
     common = gcd(*numbers)
-    return next(n for n in range(min(most, common), 0, -1) if common % n == 0)
+    small = [n for n in range(1, min(isqrt(common), MOST_TRIED) + 1) if common % n == 0]
+    return max(n for n in (*small, *(common // n for n in small)) if n <= most)
 
 
 def divisors(*numbers: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import prod
+from math import isqrt, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_spec.ops.definition import (
+    MOST_TRIED,
     AxisMap,
     Dependence,
     Family,
@@ -209,7 +210,7 @@ class PixelShuffle(Operation):
         if wrong := needs_image("pixel_shuffle", x):
             return wrong
         if x[0] % factor**2:
-            fits = max(n for n in range(1, factor + 1) if x[0] % n**2 == 0)
+            fits = max(n for n in range(1, min(factor, isqrt(x[0]), MOST_TRIED) + 1) if x[0] % n**2 == 0)
             return Problem(
                 "groups-do-not-divide",
                 f"pixel_shuffle by {factor} makes one channel of {factor**2}, which does not divide its {x[0]} channels",

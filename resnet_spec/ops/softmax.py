@@ -19,6 +19,7 @@ from resnet_spec.ops.definition import (
     Saved,
     Shape,
     divisors,
+    largest_divisor,
     needs_image,
     spec_field,
 )
@@ -78,12 +79,14 @@ class Softmax(Operation):
         parts = self.groups * self.cardinality
         if x[0] % parts == 0:
             return None
+        fits = largest_divisor(self.groups, x[0] // self.cardinality) if x[0] % self.cardinality == 0 else 1
         product = f"{self.groups} * {self.cardinality} = {parts}" if self.cardinality > 1 else str(parts)
         return Problem(
             "groups-do-not-divide",
             f"softmax across {product} groups, which do not divide its {x[0]} channels",
             f"`groups` times `cardinality` must divide {x[0]}: {divisors(x[0])}",
             ("groups", "cardinality"),
+            proposals=((("groups", str(fits)),),) if fits > 1 else (),
         )
 
     def axes(self, x: Shape) -> tuple[OutputAxis, ...]:

@@ -169,3 +169,21 @@ def test_widths_that_are_not_multiples_of_8_on_request(lines: tuple[str, ...], p
     text = stem(*lines)
     assert find(text, "width-not-multiple-of-8") == []
     assert [marked(each) for each in find(text, "width-not-multiple-of-8", select=True)] == places
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("score: {op: conv2d, out_channels: 8, kernel_size: 1}", "up: {op: conv_transpose2d, out_channels: 8, kernel_size: 4}"),
+        ("a: {op: linear, out_features: 8, over: channels}", "act: relu", "b: {op: linear, out_features: 8, over: channels}"),
+        ("drop: {op: dropout, p: 0.1}", "norm: instance_norm"),
+    ],
+)
+def test_transposed_convolutions_products_over_channels_and_norms_of_one_image_are_no_mistakes(lines: tuple[str, ...]) -> None:
+    for code in ("missing-activation", "linear-over-width", "dropout-before-batch-norm"):
+        assert find(stem(*lines), code) == []
+
+
+def test_two_products_over_channels_without_an_activation() -> None:
+    lines = [f"{name}: {{op: linear, out_features: 8, over: channels}}" for name in ("a", "b")]
+    assert marked(only(stem(*lines), "missing-activation")) == "b"
