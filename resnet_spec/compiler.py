@@ -31,7 +31,7 @@ from resnet_spec.analysis.table import Layer, make_frame, make_table
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Edit, ResnetSpecError, Source, Span, SpecError, suggestion
 from resnet_spec.diagnostics.arguments import quote, require_patches, require_size, wrong_argument
 from resnet_spec.diagnostics.effort import limit_effort
-from resnet_spec.diagnostics.text import shorten
+from resnet_spec.diagnostics.text import join_words, shorten
 from resnet_spec.graph.fingerprint import fingerprint
 from resnet_spec.graph.model import BrokenNode, Graph
 from resnet_spec.graph.prune import prune
@@ -224,6 +224,11 @@ def _missing(target: str) -> Diagnostic:
     if target in library.shipped_names("recipe"):
         help = f"use it with `train SPEC --recipe {target}`"
         return Diagnostic("missing-file", f"`{target}` is a recipe, but a spec is expected here", None, help=help)
+    if several := library.ambiguous_names(target):
+        help = f"name one of them: {join_words([f'`{name}`' for name in several], 'or')}"
+        return Diagnostic(
+            "ambiguous-name", f"`{shorten(target, MOST_COLUMNS)}` is the name of several shipped specs", None, help=help
+        )
     looks_like_path = "/" in target or target.endswith((".yaml", ".yml"))
     what = "there is no file" if looks_like_path else "there is no file or shipped spec"
     help = suggestion(Path(target).name.removesuffix(".yaml"), library.shipped_names(), most=0) or "see `resnet-spec list`"

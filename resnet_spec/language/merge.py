@@ -21,7 +21,7 @@ from resnet_spec.language.merge_tree import DEFAULTS, TreeMerger
 from resnet_spec.language.nodes import MappingNode, ScalarNode, YamlNode
 from resnet_spec.language.reader import parse
 
-NOT_INHERITED = ("name", "about", "source", "expect")
+NOT_INHERITED = ("name", "about", "source", "weights", "expect")
 RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")
 
 

@@ -21,7 +21,18 @@ from resnet_spec.language.nodes import Entry, MappingNode, ScalarNode, YamlNode,
 from resnet_spec.language.parsing_entries import EntryParser, scalars_in, text_of
 from resnet_spec.language.reserved import STAGE_WORDS
 from resnet_spec.language.schemas import operation_names
-from resnet_spec.language.spec import ADDED_LATER, ROLES, Block, Group, OutputEntry, Spec, SpecEntry, Stage, Use
+from resnet_spec.language.spec import (
+    ADDED_LATER,
+    ROLES,
+    Block,
+    Group,
+    OutputEntry,
+    PublishedWeights,
+    Spec,
+    SpecEntry,
+    Stage,
+    Use,
+)
 from resnet_spec.language.validation import Validation, validate_block, validate_whole
 
 _BLOCK_WORDS = ("type", "block_type", "kind", "name", "layer", "module", "unit")  # what others call the block of a stage
@@ -141,6 +152,7 @@ class _SpecParser:
             expect=read_expect(root.get("expect"), entries.refuse) if entries.well_formed else None,
             document=resolved,
             outputs=outputs,
+            weights=self.weights(root.entries.get("weights")),
             named_outputs=named,
         )
 
@@ -165,6 +177,19 @@ class _SpecParser:
             roles[role] = self.entries.role(role, entry)
         self.entries.refuse_cycles(roles)
         return roles
+
+    def weights(self, entry: Entry | None) -> PublishedWeights | None:
+        """Where weights of the network are published."""
+        if entry is None or not isinstance(entry.value, MappingNode) or not self.entries.well_formed:
+            return None
+        kinds = [kind for kind in ("torchvision", "hf") if kind in entry.value.entries]
+        if len(kinds) != 1:
+            help = "write `{torchvision: ResNet50_Weights.IMAGENET1K_V2}` or `{hf: timm/resnet50d.ra2_in1k}`"
+            self.entries.refuse("missing-field", "`weights` names one place where weights are published", entry.key, help)
+            return None
+        top1 = entry.value.get("top1")
+        accuracy = float(top1.value) if isinstance(top1, ScalarNode) and isinstance(top1.value, int | float) else None
+        return PublishedWeights(kinds[0], text_of(entry.value.get(kinds[0])), accuracy)
 
     def outputs(self, entry: Entry | None) -> tuple[tuple[OutputEntry, ...], bool]:
         """The outputs that a spec names, and whether the module returns a dict of them."""

@@ -26,6 +26,7 @@ __all__ = [
     "Expect",
     "Group",
     "OutputEntry",
+    "PublishedWeights",
     "ScalarNode",
     "SequenceNode",
     "Spec",
@@ -201,6 +202,15 @@ class Expect:
     outputs: dict[str, tuple[tuple[int, ...], Span]] = field(default_factory=dict)  # by name: the shape, and the place
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedWeights:
+    """Where weights of a network are published: `kind` is `torchvision` or `hf`. `top1` is their published accuracy, in percent."""
+
+    kind: str
+    name: str
+    top1: float | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Spec:
     """A network as written: `input` is (C, H, W) in pixels. It can be passed wherever a spec is accepted."""
@@ -225,6 +235,7 @@ class Spec:
     document: Resolved = field(compare=False)  # the document that it was parsed from
     marked: dict[str, Block] = field(default_factory=dict)  # the names of library blocks that this spec makes invalid
     outputs: tuple[OutputEntry, ...] = ()  # none: the last value is the output
+    weights: PublishedWeights | None = None
     named_outputs: bool = False  # the module returns a dict of its outputs
 
     def __repr__(self) -> str:

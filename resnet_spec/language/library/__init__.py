@@ -65,13 +65,35 @@ def shipped_name(path: Path, kind: DocumentKind = "spec") -> str:
 
 
 def shipped_path(name: str, kind: DocumentKind = "spec") -> Path | None:
-    """The file of a shipped spec, mixin or recipe, named with or without `.yaml`; None for an unknown name."""
+    """The file of a shipped spec, mixin or recipe, named with or without `.yaml`; None for an unknown name.
+
+    A network is also found without its folder, unless several folders have one of its name (`ambiguous_names`).
+    """
     root = shipped_root(kind)
     parts = name.removesuffix(".yaml").split("/")
     if any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts):
         return None
     path = root.joinpath(*parts[:-1], parts[-1] + ".yaml")
-    return path if is_file(path) else None
+    if is_file(path):
+        return path
+    found = _in_folders(kind).get(name, ())
+    return root / f"{found[0]}.yaml" if len(found) == 1 else None
+
+
+def ambiguous_names(name: str, kind: DocumentKind = "spec") -> tuple[str, ...]:
+    """The shipped networks of several folders that a name without a folder may mean; empty where it means one, or none."""
+    found = _in_folders(kind).get(name.removesuffix(".yaml"), ())
+    return found if len(found) > 1 and not is_file(shipped_root(kind) / f"{name.removesuffix('.yaml')}.yaml") else ()
+
+
+@cache
+def _in_folders(kind: DocumentKind) -> dict[str, tuple[str, ...]]:
+    """The names of shipped networks in folders, by their last part."""
+    found: dict[str, list[str]] = {}
+    for name in shipped_names(kind):
+        if "/" in name:
+            found.setdefault(name.rpartition("/")[2], []).append(name)
+    return {short: tuple(names) for short, names in found.items()}
 
 
 def is_file(path: Path) -> bool:
