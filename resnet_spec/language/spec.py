@@ -204,7 +204,7 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class PublishedWeights:
-    """Where weights of a network are published: `kind` is `torchvision` or `hf`. `top1` is their published accuracy, in percent."""
+    """Where weights of a network are published: `kind` is `torchvision` or `hf`. `top1`: their accuracy, in percent."""
 
     kind: str
     name: str
