@@ -55,8 +55,6 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
     if crop is not None and smaller is not None and (crop[0] > smaller[0] or crop[1] > smaller[1]):
         message = f"a crop of {crop[0]}x{crop[1]} pixels out of images of {smaller[0]}x{smaller[1]}"
         raise recipe.refuse("recipe-crop", message, "crop", help="resize to more, or crop less")
-    if size != network:
-        notes.append(f"the network is built for {height}x{width} and is given {size[0]}x{size[1]}")
     mean, std = _constants(recipe, "mean", recipe.mean, channels), _constants(recipe, "std", recipe.std, channels)
     levels = None
     if recipe.levels is None:
