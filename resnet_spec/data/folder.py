@@ -230,8 +230,8 @@ class _Opening:
             self.notes.append(f"the folder has no splits, so each class is divided: {shares} (`split` in the recipe)")
             if any(len(each.folders) > 1 for each in found.values()):
                 self.notes.append(
-                    "images of one folder in a class may come into several splits: where they are alike, as frames of a video are, "
-                    "put whole folders into `train/CLASS`, `val/CLASS` and `test/CLASS`"
+                    "images of one folder in a class may come into several splits: where they are alike, like frames of "
+                    "a video, put whole folders into `train/CLASS`, `val/CLASS` and `test/CLASS`"
                 )
         if few:
             self.notes.append(f"too few images of a class: {join_first(few)}")

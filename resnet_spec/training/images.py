@@ -47,8 +47,8 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
     notes += _note_conversions(sample, channels) if data.channels is None else []
     resize, crop = _choose_sizes(recipe, data.size, network)
     if resize is not None and recipe.resize is None and crop is None:
-        was = "of different sizes" if data.size is None else f"{data.size[0]}x{data.size[1]}"
-        notes.append(f"images are {was}, and are resized to the network's {height}x{width}")
+        was = "have the sizes of their files" if data.size is None else f"are {data.size[0]}x{data.size[1]}"
+        notes.append(f"images {was}, and are resized to the network's {height}x{width}")
     size = crop or (resize if isinstance(resize, tuple) else data.size)
     assert size is not None
     smaller = (resize, resize) if isinstance(resize, int) else resize or data.size

@@ -236,7 +236,7 @@ FILES = from_files(4)
         ({"resize": [10, 12]}, (8, 6), (10, 12), None, (10, 12), []),
         ({"resize": 10, "crop": [8, 6]}, (8, 6), 10, (8, 6), (8, 6), []),
         # images of many sizes
-        ({}, None, (8, 6), None, (8, 6), ["images are of different sizes, and are resized to the network's 8x6"]),
+        ({}, None, (8, 6), None, (8, 6), ["images have the sizes of their files, and are resized to the network's 8x6"]),
         ({"resize": 7}, None, 7, (7, 7), (7, 7), []),
         ({"resize": 9, "crop": [8, 6]}, None, 9, (8, 6), (8, 6), []),
         ({"crop": [8, 6]}, None, 8, (8, 6), (8, 6), []),
