@@ -76,7 +76,7 @@ figcaption small { display: block; margin-top: .2rem; color: var(--faint); overf
 .key .ideal { height: 0; border-top: 2px dashed var(--ink); vertical-align: middle; }
 @media (max-width: 32rem) { body { padding: 1rem .75rem 3rem; } .grid { grid-template-columns: repeat(2, 1fr); gap: .5rem; }
   .bar { display: block; width: auto; margin: 0 0 .15rem; } table { font-size: 14px; }
-  th, td { padding: .3rem; } .share { min-width: 0; } .wide img { min-width: 40rem; }
+  th, td { padding: .3rem .2rem; } .share { min-width: 0; } .wide img { min-width: 40rem; }
   .names th, .scroll td:first-child, .matrix .corner { white-space: normal; } .scroll td:first-child { min-width: 4.5rem; }
   .matrix th[scope=row], .matrix .corner { max-width: 7rem; } }
 summary { cursor: pointer; color: var(--faint); } details { margin: .6rem 0; }
