@@ -65,6 +65,14 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
     return Preparation(channels, size, resize, recipe.interpolation, crop, mean, std, levels), tuple(notes)
 
 
+def find_final_size(recipe: Recipe, network: PixelSize) -> PixelSize:
+    """The size of the images that a network built for `network` (height, width) gets, whatever the data are."""
+    resize = recipe.resize
+    if recipe.crop is not None or recipe.augment.resized_crop is not None:
+        return recipe.crop or network
+    return (resize, resize) if isinstance(resize, int) else resize or network
+
+
 def _measure_levels(data: Data) -> Levels | None:
     return None if data.home is None or data.train is None else measure_levels(data.home, data.train)
 

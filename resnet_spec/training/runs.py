@@ -25,7 +25,7 @@ from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
 from resnet_spec.training.feeding import Machine
 from resnet_spec.training.held_out import HeldOut, list_held_out, write_held_out
-from resnet_spec.training.images import prepare
+from resnet_spec.training.images import find_final_size, prepare
 from resnet_spec.training.lengthening import check_length, keep_recipe, lengthen
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.recipe import Recipe, follow_input, read_recipe, reduce_to_one_batch, settle_precision
@@ -216,11 +216,12 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     followed = ""
     if any(patch.partition("=")[0].strip() == "input" for patch in options.set):
         recipe, followed = follow_input(recipe, spec.analysis.input[1:])
+    size = find_final_size(recipe, spec.analysis.input[1:])
+    check_size(spec.analysis, size)
+    spec, sized = fit_input(spec, recipe, size)
     data = _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options)
     spec, adapted = fit_classes(spec, data)
     preparation, notes = prepare(recipe, data, spec.analysis.input)
-    check_size(spec.analysis, preparation)
-    spec, sized = fit_input(spec, recipe, preparation.size)
     if not options.force:
         refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)

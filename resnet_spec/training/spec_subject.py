@@ -79,12 +79,12 @@ def note_activated_logits(analysis: Analysis) -> tuple[str, ...]:
     return tuple(each.message for each in analysis.lints if each.code == "activation-on-logits")
 
 
-def check_size(analysis: Analysis, preparation: Preparation) -> None:
+def check_size(analysis: Analysis, size: tuple[int, int]) -> None:
     """Raise DataError where the network does not run on images of the size to which they are prepared."""
-    size = (analysis.spec.input[0], *preparation.size)
-    if not analysis.accepted.unsolved and preparation.size not in analysis.accepted:
+    if not analysis.accepted.unsolved and size not in analysis.accepted:
         height, width = analysis.input[1:]
-        message = f"{analysis.spec.name} does not run on {show(size)}; it accepts {analysis.accepted.describe()}"
+        given = show((analysis.spec.input[0], *size))
+        message = f"{analysis.spec.name} does not run on {given}; it accepts {analysis.accepted.describe()}"
         help = f"`--set-recipe 'resize=[{height}, {width}]'` resizes them to the size that it is built for"
         raise DataError([Diagnostic("data-size", message, None, help=help)])
 

@@ -19,7 +19,7 @@ from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data.dataset import Pixels
 from resnet_spec.data.preparation import Preparation, normalize
 from resnet_spec.diagnostics import ResnetSpecError
-from resnet_spec.training.images import COLUMNS, Each, bordered, cut, erase, prepare
+from resnet_spec.training.images import COLUMNS, Each, bordered, cut, erase, find_final_size, prepare
 from resnet_spec.training.randomness import draws
 from resnet_spec.training.recipe import Augment
 from tests.data.conftest import noise
@@ -256,6 +256,7 @@ def test_sizes(
 ) -> None:
     found, reported = prepare(recipe(**fields), data(FILES, size=size), INPUT)
     assert (found.resize, found.crop, found.size) == (resize, crop, final)
+    assert find_final_size(recipe(**fields), INPUT[1:]) == final
     assert list(reported) == notes
     for height, width in ((8, 6), (9, 9), (50, 7)):
         if size in (None, (height, width)):
