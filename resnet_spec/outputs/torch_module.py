@@ -73,7 +73,7 @@ class Names(nn.Module):
 
 @dataclass(frozen=True)
 class Step:
-    """One call in a plan: the child, the registers that it reads, and the one that it writes.
+    """One call in a plan: the child, the registers that it reads, the one that it writes, and those that are not needed after.
 
     `path` are the names that lead to it. `function`: the child is no module but a tensor, and this is what
     is computed of the value and the tensor. `training_only`: it is
@@ -83,6 +83,7 @@ class Step:
     path: tuple[str, ...]
     reads: tuple[int, ...]
     writes: int
+    frees: tuple[int, ...] = ()
     function: Callable[..., Any] | None = None
     training_only: bool = False
 
@@ -133,7 +134,8 @@ class BranchedNetwork(Network):
 def _run(module: Block | BranchedNetwork, x: Tensor) -> list[Tensor]:
     """Run the plan of a module; returns the registers."""
     plan = module._plan
-    values = [x] * plan.registers
+    values: list[Tensor | None] = [None] * plan.registers
+    values[0] = x
     del x
     for step in plan.steps:
         if step.training_only and not module.training:
@@ -145,7 +147,9 @@ def _run(module: Block | BranchedNetwork, x: Tensor) -> list[Tensor]:
             values[step.writes] = step.function(values[step.reads[0]], child)
         else:
             values[step.writes] = child(*[values[register] for register in step.reads])
-    return values
+        for register in step.frees:
+            values[register] = None
+    return values  # type: ignore[return-value]
 
 
 class _Builder:
@@ -240,23 +244,26 @@ class _Builder:
         for number, item in enumerate(items):
             reads = tuple(registers[value] for value in item.inputs)
             if item.output in item.inputs:  # a block that returns its input: the value stays in its register
-                steps.append(self.step(item, reads, registers[item.output]))
+                steps.append(self.step(item, reads, registers[item.output], ()))
                 continue
-            free.extend(registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number)
+            dead = [registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number]
+            free.extend(dead)
             if not free:
                 free.append(count)
                 count += 1
-            registers[item.output] = free.pop()
-            steps.append(self.step(item, reads, registers[item.output]))
+            writes = registers[item.output] = free.pop()
+            frees = [register for register in dead if register != writes]
             if item.output not in last:  # nothing reads it, so its register is free again
                 free.append(registers.pop(item.output))
+                frees.append(writes)
+            steps.append(self.step(item, reads, writes, tuple(frees)))
         return Plan(tuple(steps), count, tuple(registers[value] for value in leaving))
 
-    def step(self, item: Item, reads: tuple[int, ...], writes: int) -> Step:
+    def step(self, item: Item, reads: tuple[int, ...], writes: int, frees: tuple[int, ...]) -> Step:
         nodes = range(item.start, item.stop)
         skipped = item.output in self.skipped and not any(at in self.kept for at in nodes)
         function = self.graph.nodes[item.start].op.function() if self.is_parameter(item) else None
-        return Step(tuple(item.name.split(".")), reads, writes, function, skipped)
+        return Step(tuple(item.name.split(".")), reads, writes, frees, function, skipped)
 
 
 def _class_name(name: str) -> str:
@@ -292,7 +299,7 @@ def _word_for(word: str, op: Operation) -> str:
 
 def _draw(word: str, layer: nn.Module) -> None:
     """Initialize the weight of a layer by a value of `init`, and its bias as torch does (uniform; zero for norms)."""
-    weight, bias = layer.weight, layer.bias
+    weight, bias = layer.weight, getattr(layer, "bias", None)
     assert isinstance(weight, nn.Parameter)
     if isinstance(bias, nn.Parameter):
         bound = 1 / math.sqrt(weight[0].numel()) if weight.ndim > 1 else 0.0
