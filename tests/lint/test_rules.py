@@ -15,6 +15,12 @@ DESERVED_BY_SHIPPED = {
     "examples/resnet50_fpn": {"depth-in-name"},
     "timm/hrnet_w18_small": {"redundant-bias", "relu-before-sum"},
     "timm/resnest14d": {"redundant-bias", "small-receptive-field"},
+    "torchvision/alexnet": {"small-receptive-field"},
+    "torchvision/squeezenet1_0": {"small-receptive-field"},
+    "torchvision/squeezenet1_1": {"small-receptive-field"},
+    **{f"torchvision/vgg{depth}": {"small-receptive-field"} for depth in (11, 13, 16)},
+    **{f"torchvision/vgg{depth}_bn": {"redundant-bias", "small-receptive-field"} for depth in (11, 13, 16)},
+    "torchvision/vgg19_bn": {"redundant-bias"},
 }
 CANONICAL = [
     name for name in shipped_names() if not name.startswith(("variants/", "pokemon")) and name not in DESERVED_BY_SHIPPED
