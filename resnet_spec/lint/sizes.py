@@ -52,23 +52,30 @@ def linear_over_width(context: LintContext) -> Iterator[Diagnostic]:
 
 @rule("small-receptive-field")
 def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
-    """A receptive field smaller than the image, at the input of the first operation that depends on all pixels."""
+    """A receptive field smaller than the image, at the input of the first operation that depends on all pixels.
+
+    Only where all paths lead through it: an auxiliary head reads the features of a middle layer on purpose (Szegedy et al.
+    2015, section 5), and global context in one of two paths (Cao et al. 2019) lets all that follows see the image.
+    """
     graph, gates = context.graph, context.gates
     if any(_is_covered(context, position) for position in _sample(_cuts(context))):
         return
-    last = None
-    for position, (node, field) in enumerate(zip(graph.nodes, _fields(context, len(graph.nodes)), strict=True)):
+    last, cuts = None, set(_cuts(context))
+    fields = _fields(context, len(graph.nodes))
+    for position, (node, field) in enumerate(zip(graph.nodes, fields, strict=True)):
         if position in gates:
             continue
-        if field.whole:
-            if last is not None and any(size < n for size, n in zip(last.size, graph.input[1:], strict=True)):
+        if not field.whole:
+            last = field
+        elif position in cuts:
+            is_first = not any(fields[value].whole for value in node.inputs if value != INPUT)
+            if is_first and last is not None and any(size < n for size, n in zip(last.size, graph.input[1:], strict=True)):
                 message = (
                     f"each input pixel of {node.name} depends on {show(last.size)} pixels of the {show(graph.input[1:])} image"
                 )
                 help = "add strides, pools or blocks if it should depend on the whole image"
                 yield context.warning(position, "small-receptive-field", message, help)
             return
-        last = field
 
 
 def _fields(context: LintContext, count: int) -> tuple[ReceptiveField, ...]:

@@ -84,3 +84,34 @@ def test_a_receptive_field_is_the_same_whether_it_is_decided_by_the_first_nodes_
         lines = "".join(f"  c{n}: {{op: conv2d, out_channels: 3, kernel_size: 3, padding: 1}}\n" for n in range(count))
         found = find(spec(f"stem:\n{lines}", "3x129x129"), "small-receptive-field")
         assert [f"{2 * count + 1}x{2 * count + 1} pixels" in each.message for each in found] == ([True] if few else [])
+
+
+AUXILIARY = """
+  aux:
+    op: sequential
+    ops: {pool: {op: adaptive_avg_pool2d, output_size: 1}, flatten: flatten, fc: {op: linear, out_features: classes}}
+  deep: {op: conv2d, from: conv, out_channels: 8, kernel_size: 33, stride: 2, padding: 16}
+"""
+
+
+@pytest.mark.parametrize("flag", [", training_only: true", ""])
+def test_an_auxiliary_head_may_see_a_part_of_the_image(flag: str) -> None:
+    """As in Szegedy et al. 2015, section 5: it reads a middle layer on purpose."""
+    outputs = f"outputs: {{logits: fc, aux: {{from: aux{flag}}}}}\n"
+    assert find(spec(f"{SMALL_STEM}stages: {AUXILIARY}{outputs}"), "small-receptive-field") == []
+    shallow = AUXILIARY.replace("kernel_size: 33, stride: 2, padding: 16", "kernel_size: 3, padding: 1")
+    found = only(spec(f"{SMALL_STEM}stages: {shallow}{outputs}"), "small-receptive-field")
+    assert found.message.startswith("each input pixel of avgpool depends on 5x5 pixels")
+
+
+def test_after_global_context_every_pixel_sees_the_whole_image() -> None:
+    context = """
+  weights: {op: conv2d, from: conv, out_channels: 1, kernel_size: 1}
+  softmax: {op: softmax, over: pixels}
+  weighted: {op: multiply, from: [conv, softmax]}
+  context: {op: sum, over: pixels}
+  spread: {op: upsample, like: conv}
+  total: {op: add, from: [conv, spread]}
+"""
+    assert find(spec(f"{SMALL_STEM}stages: {context}"), "small-receptive-field") == []
+    assert only(spec(SMALL_STEM), "small-receptive-field").message.startswith("each input pixel of avgpool depends on 3x3")
