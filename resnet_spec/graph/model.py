@@ -210,8 +210,7 @@ def tree(graph: Graph, inline: bool = True) -> tuple[Item, ...]:
 
     Without `inline`, the items of inline regions are among those around them: the modules of the network.
     """
-    regions = graph.regions if inline else [region for region in graph.regions if not region.inline]
-    depths = _depths(regions)
+    regions, depths = _with_depths(graph.regions, inline)
     at = 0
 
     def inside(start: int, stop: int, prefix: str, depth: int) -> tuple[Item, ...]:
@@ -236,13 +235,16 @@ def tree(graph: Graph, inline: bool = True) -> tuple[Item, ...]:
     return inside(0, len(graph.nodes), "", 0)
 
 
-def _depths(regions: Sequence[Region]) -> list[int]:
-    """For each region, how many of them are around it."""
-    found: list[int] = []
+def _with_depths(regions: Sequence[Region], inline: bool) -> tuple[list[Region], list[int]]:
+    """The regions, without the inline ones unless `inline`, and for each how many of them are around it."""
+    found: list[Region] = []
+    depths: list[int] = []
     around: list[Region] = []
     for region in regions:
         while around and around[-1].depth >= region.depth:
             around.pop()
-        found.append(len(around))
+        if inline or not region.inline:
+            found.append(region)
+            depths.append(sum(inline or not each.inline for each in around))
         around.append(region)
-    return found
+    return found, depths

@@ -24,7 +24,7 @@ def test_outputs_have_names_of_modules(name: str) -> None:
     assert {key: tuple(value.shape) for key, value in outputs.items()} == {name: (1, 4, 8, 8), "pool": (1, 8, 8, 8)}
 
 
-@pytest.mark.parametrize("name", ["01", "a b", "'a..b'"])
+@pytest.mark.parametrize("name", ["a b", "'a..b'"])
 def test_other_texts_are_no_names_of_outputs(name: str) -> None:
     with pytest.raises(resnet_spec.SpecError, match="is not a valid name"):
         resnet_spec.analyze(TWO % name)
