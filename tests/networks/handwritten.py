@@ -1,7 +1,8 @@
-"""The tutorials' networks as plain torch modules, written from their descriptions with the names their authors published."""
+"""Networks as plain torch modules: those of tutorials, with the names their authors published, and a U-Net."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
@@ -190,6 +191,45 @@ class Net96(nn.Module):
         for number in range(1, 6):
             x = getattr(self, f"block{number}")(x)
         return self.classifier(nn.functional.avg_pool2d(x, 3).flatten(1))  # type: ignore[no-any-return]
+
+
+class UNet(nn.Module):
+    """Ronneberger et al. 2015, Fig. 1: five levels, with norms, padding, and nearest upsampling before a 3x3 convolution."""
+
+    def __init__(self, width: int = 64, classes: int = 2) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(5)]
+        self.level1 = self.two(3, width)
+        for level in range(2, 6):
+            before, after = widths[level - 2 : level]
+            self.add_module(f"level{level}", nn.ModuleDict({"convs": self.two(before, after)}))
+        for level in range(4, 0, -1):
+            after, before = widths[level - 1 : level + 1]
+            self.add_module(f"up{level}", nn.ModuleDict({"conv": self.conv(before, after)}))
+            self.add_module(f"merge{level}", self.two(before, after))
+        self.mask = nn.Conv2d(width, classes, 1)
+
+    @staticmethod
+    def conv(inp: int, out: int) -> nn.Module:
+        layers = {"conv": conv3x3(inp, out), "norm": nn.BatchNorm2d(out), "act": nn.ReLU()}
+        return nn.Sequential(OrderedDict(layers))
+
+    @classmethod
+    def two(cls, inp: int, out: int) -> nn.Module:
+        return nn.Sequential(cls.conv(inp, out), cls.conv(out, out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = [self.level1(x)]
+        for level in range(2, 6):
+            lower = nn.functional.max_pool2d(values[-1], 2)
+            values.append(self.get_submodule(f"level{level}.convs")(lower))
+        x = values.pop()
+        for level in range(4, 0, -1):
+            upper = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+            upper = self.get_submodule(f"up{level}.conv")(upper)
+            x = self.get_submodule(f"merge{level}")(torch.cat([values.pop(), upper], 1))
+        mask: Tensor = self.mask(x)
+        return mask
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
