@@ -76,6 +76,9 @@ def resnet50_fpn() -> nn.Module:
 WITH_HEADS: dict[str, Any] = {"aux_logits": True, "transform_input": False, "init_weights": False}
 TWINS: dict[str, Twin] = {
     "examples/unet": Twin(UNet, sizes=((64, 32), (16, 48))),
+    "torchvision/googlenet": Twin(
+        torchvision_model("googlenet", **WITH_HEADS), sizes=((64, 64), (95, 70)), outputs=("logits", "aux2", "aux1")
+    ),
 }
 
 
