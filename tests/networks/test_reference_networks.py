@@ -76,6 +76,7 @@ def resnet50_fpn() -> nn.Module:
 WITH_HEADS: dict[str, Any] = {"aux_logits": True, "transform_input": False, "init_weights": False}
 TWINS: dict[str, Twin] = {
     "examples/unet": Twin(UNet, sizes=((64, 32), (16, 48))),
+    "examples/resnet50_fpn": Twin(resnet50_fpn, sizes=((64, 64), (75, 107))),
     "torchvision/googlenet": Twin(
         torchvision_model("googlenet", **WITH_HEADS), sizes=((64, 64), (95, 70)), outputs=("logits", "aux2", "aux1")
     ),
