@@ -81,6 +81,7 @@ TWINS: dict[str, Twin] = {
         torchvision_model("googlenet", **WITH_HEADS), sizes=((64, 64), (95, 70)), outputs=("logits", "aux2", "aux1")
     ),
     "torchvision/convnext_tiny": Twin(torchvision_model("convnext_tiny"), sizes=((64, 64), (75, 110)), onednn=False),
+    "torchvision/shufflenet_v2_x1_0": Twin(torchvision_model("shufflenet_v2_x1_0")),
 }
 
 
