@@ -82,6 +82,7 @@ TWINS: dict[str, Twin] = {
     ),
     "torchvision/convnext_tiny": Twin(torchvision_model("convnext_tiny"), sizes=((64, 64), (75, 110)), onednn=False),
     "torchvision/shufflenet_v2_x1_0": Twin(torchvision_model("shufflenet_v2_x1_0")),
+    "torchvision/mobilenet_v3_small": Twin(torchvision_model("mobilenet_v3_small")),
 }
 
 
