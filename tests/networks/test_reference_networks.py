@@ -84,6 +84,7 @@ TWINS: dict[str, Twin] = {
     "torchvision/shufflenet_v2_x1_0": Twin(torchvision_model("shufflenet_v2_x1_0")),
     "torchvision/mobilenet_v3_small": Twin(torchvision_model("mobilenet_v3_small")),
     "timm/res2net50_26w_4s": Twin(timm_model("res2net50_26w_4s"), sizes=((64, 64), (75, 45))),
+    "timm/repvgg_a0": Twin(timm_model("repvgg_a0")),
 }
 
 
