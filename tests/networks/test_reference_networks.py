@@ -82,6 +82,9 @@ TWINS: dict[str, Twin] = {
     ),
     "torchvision/convnext_tiny": Twin(torchvision_model("convnext_tiny"), sizes=((64, 64), (75, 110)), onednn=False),
     "torchvision/shufflenet_v2_x1_0": Twin(torchvision_model("shufflenet_v2_x1_0")),
+    "torchvision/inception_v3": Twin(
+        torchvision_model("inception_v3", **WITH_HEADS), sizes=((299, 299),), outputs=("logits", "aux")
+    ),
     "torchvision/mobilenet_v3_small": Twin(torchvision_model("mobilenet_v3_small")),
     "timm/res2net50_26w_4s": Twin(timm_model("res2net50_26w_4s"), sizes=((64, 64), (75, 45))),
     "timm/repvgg_a0": Twin(timm_model("repvgg_a0")),
