@@ -93,6 +93,7 @@ TWINS: dict[str, Twin] = {
     "timm/res2net50_26w_4s": Twin(timm_model("res2net50_26w_4s"), sizes=((64, 64), (75, 45))),
     "timm/repvgg_a0": Twin(timm_model("repvgg_a0")),
     "timm/hrnet_w18_small": Twin(timm_model("hrnet_w18_small"), sizes=((64, 64), (61, 32), (96, 125))),
+    "timm/ghostnet_100": Twin(timm_model("ghostnet_100")),
 }
 
 
