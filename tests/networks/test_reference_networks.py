@@ -94,6 +94,11 @@ TWINS: dict[str, Twin] = {
     "timm/repvgg_a0": Twin(timm_model("repvgg_a0")),
     "timm/hrnet_w18_small": Twin(timm_model("hrnet_w18_small"), sizes=((64, 64), (61, 32), (96, 125))),
     "timm/ghostnet_100": Twin(timm_model("ghostnet_100")),
+    "timm/gcresnext26ts": Twin(
+        timm_model("gcresnext26ts"),
+        tolerance=1e-13,  # of the mean of pixels with weights, which is a product of matrices in the reference
+        products=2 * sum(width * (256 // stride) ** 2 for width, stride in ((64, 4), (128, 8), (256, 16), (512, 32))),
+    ),
 }
 
 
