@@ -99,6 +99,7 @@ TWINS: dict[str, Twin] = {
         tolerance=1e-13,  # of the mean of pixels with weights, which is a product of matrices in the reference
         products=2 * sum(width * (256 // stride) ** 2 for width, stride in ((64, 4), (128, 8), (256, 16), (512, 32))),
     ),
+    "timm/resnest14d": Twin(timm_model("resnest14d"), sizes=((64, 64), (75, 45))),
 }
 
 
