@@ -67,17 +67,17 @@ class Network(Chain):
     _parts: Mapping[str, tuple[str, ...]]
 
 
-class Names(nn.Module):
+class ModuleGroup(nn.Module):
     """A group: it only holds modules, which the module around it runs."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One call in a plan: the child, the registers that it reads, the one that it writes, and those that are not needed after.
+    """One call in a plan: the child, the registers that it reads, and the one that it writes.
 
-    `path` are the names that lead to it. `function`: the child is no module but a tensor, and this is what
-    is computed of the value and the tensor. `training_only`: it is
-    left out in evaluation. `clears` are the registers whose values nothing needs afterwards, so that their memory is freed.
+    `path` are the names that lead to the child. `function`: the child is no module but a tensor, and this is what is computed
+    of the value and the tensor. `training_only`: it is left out in evaluation. `clears` are the registers whose values nothing
+    needs afterwards, so that their memory is freed.
     """
 
     path: tuple[str, ...]
@@ -208,7 +208,7 @@ class _Builder:
             around = module
             for group in groups:
                 if group not in around._modules:
-                    around.add_module(group, Names())
+                    around.add_module(group, ModuleGroup())
                 inner = around._modules[group]
                 assert inner is not None
                 around = inner
