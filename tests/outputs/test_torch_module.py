@@ -146,7 +146,7 @@ def test_one_forward_keeps_no_more_than_it_needs(images: Tensor) -> None:
     spec = {"spec": 1, "input": "2x4x4", "blocks": {"own": block}, "stem": {"own": "own"}}
     own = resnet_spec.build(spec, device="meta").get_submodule("own")
     assert isinstance(own, Block)
-    assert own._registers == 2
+    assert own._plan.registers == 2
 
 
 # --- how it looks -----------------------------------------------------------------------------------------------------------
