@@ -55,7 +55,7 @@ def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
     """A receptive field smaller than the image, at the input of the first operation that depends on all pixels.
 
     Only where all paths lead through it: an auxiliary head reads the features of a middle layer on purpose (Szegedy et al.
-    2015, section 5), and global context beside another path (Cao et al. 2019) lets all that follows see the image.
+    2015, section 5), and global context in one of two paths (Cao et al. 2019) lets all that follows see the image.
     """
     graph, gates = context.graph, context.gates
     if any(_is_covered(context, position) for position in _sample(_cuts(context))):

@@ -7,7 +7,7 @@ from resnet_spec.language.library import shipped_names, shipped_root
 # Folders of specs/ whose networks are compared with a reference: all in test_table.py, some in test_reference_networks.py too
 REFERENCED = ("examples/", "torchvision/", "timm/")
 # Folders of whole families
-FAMILIES = ("torchvision/", "timm/")
+FAMILIES = ("torchvision/", "timm/", "cifar/")
 
 
 def different_networks() -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import textwrap
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -146,7 +148,7 @@ def test_one_forward_keeps_no_more_than_it_needs(images: Tensor) -> None:
     spec = {"spec": 1, "input": "2x4x4", "blocks": {"own": block}, "stem": {"own": "own"}}
     own = resnet_spec.build(spec, device="meta").get_submodule("own")
     assert isinstance(own, Block)
-    assert own._registers == 2
+    assert own._plan.registers == 2
 
 
 # --- how it looks -----------------------------------------------------------------------------------------------------------
@@ -365,3 +367,30 @@ def test_measured_shapes_report_so_too_where_torch_raises_a_value_error() -> Non
     assert shapes == {}
     assert failure is not None
     assert "more than 1 value per channel" in failure
+
+
+def test_a_branched_network_frees_values_that_nothing_needs_any_more() -> None:
+    """The last layer runs when the two values before the sum are gone; `c` is the memory of the sum itself."""
+    spec = """
+    spec: 1
+    input: 2x4x4
+    stem:
+      a: {op: conv2d, out_channels: 2, kernel_size: 1}
+      b: {op: conv2d, from: a, out_channels: 2, kernel_size: 1}
+      c: {op: conv2d, from: a, out_channels: 2, kernel_size: 1}
+      sum: {op: add, from: [b, c]}
+      unread: {op: conv2d, out_channels: 2, kernel_size: 1}
+      last: {op: conv2d, from: sum, out_channels: 2, kernel_size: 1}
+    outputs: {last: last, aux: {from: unread, training_only: true}}
+    """
+    network = resnet_spec.build(textwrap.dedent(spec)).eval()
+    alive: list[weakref.ref[Tensor]] = []
+    for name in "ab":
+        network.get_submodule(name).register_forward_hook(lambda module, args, output: alive.append(weakref.ref(output)))
+    seen: list[int] = []
+    network.get_submodule("last").register_forward_pre_hook(
+        lambda module, args: seen.append(sum(each() is not None for each in alive))
+    )
+    with torch.no_grad():
+        network(torch.zeros(1, 2, 4, 4))
+    assert seen == [0]
