@@ -287,7 +287,11 @@ def naive_layer(name: str, written: Mapping[str, Any], x: Shape) -> nn.Module:
             fields = {key: value for key, value in written.items() if key != "weight_standardization"}
             return (StandardizedConv if written.get("weight_standardization") else nn.Conv2d)(x[0], **fields)
         case "conv_transpose2d":
-            return _only_images(nn.ConvTranspose2d(x[0], **written))
+            layer = nn.ConvTranspose2d(x[0], **written)
+            steps = zip(layer.output_padding, layer.stride, layer.dilation, strict=True)
+            if any(more >= max(stride, dilation) for more, stride, dilation in steps):
+                raise ValueError("torch's backends refuse it, and its meta device does not")
+            return _only_images(layer)
         case "conv1d":
             return RowConv(**written)
         case "linear":
@@ -337,8 +341,8 @@ def naive_layer(name: str, written: Mapping[str, Any], x: Shape) -> nn.Module:
             return ChannelNorm(x[0], **written) if len(x) == 3 else nn.LayerNorm(x[-1], **written)
         case "blur_pool2d":
             words = {"kernel_size": "filt_size", "mode": "pad_mode"}
-            layer: nn.Module = BlurPool2d(x[0], **{words.get(key, key): value for key, value in written.items()})
-            return layer
+            blur: nn.Module = BlurPool2d(x[0], **{words.get(key, key): value for key, value in written.items()})
+            return blur
         case "drop_path":
             drop: nn.Module = DropPath(written.get("p", 0.0))
             return drop
