@@ -12,7 +12,7 @@ PARALLEL ?= --numprocesses auto --dist worksteal
 FUZZ_SECONDS ?= 900
 FUZZ_SEED    ?= $(shell date +%s)
 
-.PHONY: demo quick lint format suite test fuzz drill soak bench evidence schema pictures findings clean
+.PHONY: demo quick lint format suite test fuzz drill zoo soak bench evidence schema pictures findings clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,7 @@ demo: $(VENV)/installed  ## install, build a real network, check every layer aga
 	$(BIN)/resnet-spec train specs/cifar_resnet20.yaml --data synthetic --recipe quick --out demo-out/run
 
 quick: $(VENV)/installed  ## what takes under a minute: nothing is trained, no process is started
-	$(BIN)/python -m pytest $(PARALLEL) -q -m 'not slow and not training and not subprocess and not drill'
+	$(BIN)/python -m pytest $(PARALLEL) -q -m 'not slow and not training and not subprocess and not drill and not zoo'
 
 lint: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
@@ -39,7 +39,7 @@ format: $(VENV)/installed  ## style, put right where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-suite: $(VENV)/installed  ## every test but the drills
+suite: $(VENV)/installed  ## every test but the drills and the table of the zoo
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test: $(VENV)/installed  ## lint and the whole suite, beside each other
@@ -50,6 +50,9 @@ fuzz: $(VENV)/installed  ## inputs that are almost right, of every kind: FUZZ_SE
 
 drill: $(VENV)/installed  ## kill training processes 20 times, at random steps and in writes, and resume them; measure how work grows
 	$(BIN)/python -m pytest $(PARALLEL) -m drill
+
+zoo: $(VENV)/installed  ## compare every shipped network of other people with its reference, in numbers, and print a table
+	$(BIN)/python -m tests.networks.table
 
 soak: $(VENV)/installed  ## the same 200 times
 	DRILLS=200 $(BIN)/python -m pytest $(PARALLEL) -m drill tests/training

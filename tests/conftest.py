@@ -75,6 +75,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
         "tests/networks/test_golden.py::test_every_layer",
         "tests/networks/test_golden.py::test_imagenet",
         "tests/networks/test_golden.py::test_the_module",
+        "tests/networks/test_table.py",
         "tests/networks/test_torchvision.py",
         "tests/networks/test_variants.py",
         "tests/networks/test_zoo.py",

@@ -1,13 +1,11 @@
-"""Shipped networks of other people: the same keys and shapes, and the same bits in evaluation, in training and in gradients.
+"""Some networks of other people at several sizes: the same bits in evaluation, in training and in gradients, and their figures.
 
-The references are torchvision's and timm's own modules, and modules that are written by hand here.
+The references are torchvision's and timm's own modules, and modules that are written by hand here. `test_table.py` has all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -15,108 +13,26 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import resnet_spec
-from resnet_spec._system.torchvision_import import import_torchvision
-from resnet_spec.language.library import shipped_names
 from resnet_spec.outputs.torch_module import measure_shapes
 from tests.measure import owned
-from tests.networks import REFERENCED
 from tests.networks.handwritten import UNet
+from tests.networks.references import draw_state, named_outputs, references, run, shapes_of_state
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Twin:
-    """How a reference is made, and the sizes of images at which it is compared: not those of ImageNet, to save time.
-
-    `outputs` are the names of the reference's outputs in training, if it returns a tuple. `onednn`: whether torch may use
-    oneDNN, whose GELU rounds differently from torch's own; torch calls it for values that are contiguous in memory.
-    """
-
-    make: Callable[[], nn.Module]
-    sizes: tuple[Size, ...] = ((64, 64),)
-    outputs: tuple[str, ...] = ()
-    onednn: bool = True
-
-
-def torchvision_model(name: str, **arguments: Any) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        import_torchvision()
-        from torchvision import models
-
-        model: nn.Module = getattr(models, name)(**arguments)
-        return model
-
-    return make
-
-
-def timm_model(name: str, **arguments: Any) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        import_torchvision()
-        import timm
-
-        model: nn.Module = timm.create_model(name, **arguments)
-        return model
-
-    return make
-
-
-def resnet50_fpn() -> nn.Module:
-    import_torchvision()
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-
-    model: nn.Module = resnet_fpn_backbone(
-        backbone_name="resnet50", weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
-    )
-    return model
-
-
-WITH_HEADS: dict[str, Any] = {"aux_logits": True, "transform_input": False, "init_weights": False}
-TWINS: dict[str, Twin] = {
-    "examples/unet": Twin(UNet, sizes=((64, 32), (16, 48))),
-    "examples/resnet50_fpn": Twin(resnet50_fpn, sizes=((64, 64), (75, 107))),
-    "torchvision/googlenet": Twin(
-        torchvision_model("googlenet", **WITH_HEADS), sizes=((64, 64), (95, 70)), outputs=("logits", "aux2", "aux1")
-    ),
-    "torchvision/convnext_tiny": Twin(torchvision_model("convnext_tiny"), sizes=((64, 64), (75, 110)), onednn=False),
-    "torchvision/shufflenet_v2_x1_0": Twin(torchvision_model("shufflenet_v2_x1_0")),
-    "torchvision/inception_v3": Twin(
-        torchvision_model("inception_v3", **WITH_HEADS), sizes=((299, 299),), outputs=("logits", "aux")
-    ),
-    "torchvision/mobilenet_v3_small": Twin(torchvision_model("mobilenet_v3_small")),
-    "timm/res2net50_26w_4s": Twin(timm_model("res2net50_26w_4s"), sizes=((64, 64), (75, 45))),
-    "timm/repvgg_a0": Twin(timm_model("repvgg_a0")),
+# The sizes of images at which a network is compared: not those of ImageNet, to save time.
+SIZES: dict[str, tuple[tuple[int, int], ...]] = {
+    "examples/unet": ((64, 32), (16, 48)),
+    "examples/resnet50_fpn": ((64, 64), (75, 107)),
+    "torchvision/googlenet": ((64, 64), (95, 70)),
+    "torchvision/convnext_tiny": ((64, 64), (75, 110)),
+    "torchvision/shufflenet_v2_x1_0": ((64, 64),),
+    "torchvision/inception_v3": ((299, 299),),
+    "torchvision/mobilenet_v3_small": ((64, 64),),
+    "timm/res2net50_26w_4s": ((64, 64), (75, 45)),
+    "timm/repvgg_a0": ((64, 64),),
 }
-
-
-def draw_state(model: nn.Module) -> None:
-    """Draw all parameters and statistics anew, so that none is zero, one, or so small that its branch would not be seen."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1 and parameter[0].numel() > 1:
-                parameter.normal_(std=(2 / parameter[0].numel()) ** 0.5)
-            else:
-                parameter.uniform_(0.5, 1.5)
-        for buffer in model.buffers():
-            if buffer.is_floating_point():
-                buffer.uniform_(0.5, 1.5)
-
-
-def named_outputs(result: object, names: tuple[str, ...]) -> dict[str, Tensor]:
-    """What a network returned, by name; a single tensor is called `output`."""
-    if isinstance(result, Tensor):
-        return {names[0] if names else "output": result}
-    if isinstance(result, Mapping):
-        return dict(result)
-    assert isinstance(result, tuple)
-    return dict(zip(names, result, strict=True))
-
-
-def run(model: nn.Module, x: Tensor, names: tuple[str, ...], training: bool) -> dict[str, Tensor]:
-    torch.manual_seed(2)  # of dropout
-    return named_outputs(model.train(training)(x), names)
+TWINS = {reference.spec: reference for reference in references().values() if reference.spec in SIZES}
 
 
 def gradients(model: nn.Module, results: dict[str, Tensor]) -> dict[str, Tensor | None]:
@@ -146,19 +62,18 @@ def test_keys_outputs_and_gradients_are_those_of_the_reference(name: str) -> Non
     theirs = twin.make()
     draw_state(theirs)
     ours = resnet_spec.build(name, initialize=False)
-    expected = {key: tensor.shape for key, tensor in theirs.state_dict().items()}
-    assert {key: tensor.shape for key, tensor in ours.state_dict().items()} == expected
+    assert shapes_of_state(ours) == shapes_of_state(theirs)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     with torch.backends.mkldnn.flags(enabled=twin.onednn):
-        for size in twin.sizes:
+        for size in SIZES[name]:
             torch.manual_seed(1)
             x = torch.randn(2, 3, *size)
             for training in (False, True):
                 where = f"{size}, training={training}"
-                results = [run(model, x, twin.outputs, training) for model in (theirs, ours)]
-                assert_same_bits(*results, f"outputs at {where}")
+                expected, found = (run(model, x, twin.outputs, training) for model in (theirs, ours))
+                assert_same_bits(expected, found, f"outputs at {where}")
                 if training:
-                    assert_same_bits(*map(gradients, (theirs, ours), results), f"gradients at {where}")
+                    assert_same_bits(gradients(theirs, expected), gradients(ours, found), f"gradients at {where}")
     assert_same_bits(theirs.state_dict(), ours.state_dict(), "statistics after training")
 
 
@@ -176,7 +91,7 @@ def test_a_convnext_with_onednn_differs_by_the_rounding_of_gelu() -> None:
 
 @pytest.mark.parametrize("name", TWINS)
 def test_the_figures_of_a_spec_are_those_of_the_reference(name: str) -> None:
-    """Parameters and buffers that it owns, and multiply-adds that torch counts in it; the smallest image that it is trained on."""
+    """Parameters and buffers that it owns, multiply-adds that torch counts in it, the smallest image that it is trained on."""
     twin, analysis = TWINS[name], resnet_spec.analyze(name)
     expect = analysis.spec.expect
     assert expect is not None
@@ -211,12 +126,8 @@ def test_every_layer_has_the_shape_that_torch_gives(name: str) -> None:
 def test_the_initial_weights_have_finite_outputs(name: str) -> None:
     model = resnet_spec.build(name).eval()
     with torch.no_grad():
-        results = named_outputs(model(torch.randn(1, 3, *TWINS[name].sizes[0])), ())
+        results = named_outputs(model(torch.randn(1, 3, *SIZES[name][0])), ())
     assert all(torch.isfinite(result).all() and result.std() > 0 for result in results.values())
-
-
-def test_every_network_of_other_people_is_compared() -> None:
-    assert {name for name in shipped_names() if name.startswith(REFERENCED)} == set(TWINS)
 
 
 def test_a_unet_accepts_the_multiples_of_16() -> None:
