@@ -56,7 +56,7 @@ class Location:
 class ExtendsChain:
     """A document and those it extends, in the order in which they are merged: `documents[-1]` is the one that was read.
 
-    `leads`: for each shipped file that was read, the place of the `extends` in a file of the user that leads there.
+    `leads`: for each shipped file that is extended, the place that leads there, in a file of the user or the document itself.
     """
 
     documents: tuple[MappingNode, ...]
@@ -82,7 +82,7 @@ def read_chain(source: Source, kind: DocumentKind, location: Location | None, ba
     Raises:
         SpecError, RecipeError: at the first document that cannot be read, or that extends what it may not.
     """
-    reader = _ChainReader(kind)
+    reader = _ChainReader(kind, source)
     reader.size.bytes = _bytes(source) + (0 if base is None else _bytes(base.source))
     if base is not None:
         if base.source.origin == "shipped":
@@ -121,7 +121,7 @@ def list_extended(source: Source, kind: DocumentKind, location: Location | None)
 
     They are found as far as the documents can be read.
     """
-    reader = _ChainReader(kind)
+    reader = _ChainReader(kind, source)
     with suppress(ResnetSpecError):
         reader.collect(reader.read(source), location, ())
     return tuple(dict.fromkeys(reader.named))
@@ -140,8 +140,9 @@ class _Found:
 
 
 class _ChainReader:
-    def __init__(self, kind: DocumentKind) -> None:
+    def __init__(self, kind: DocumentKind, main: Source) -> None:
         self.kind = kind
+        self.main = main
         self.documents: list[MappingNode] = []
         self.warnings: list[Diagnostic] = []
         self.leads: dict[Source, Span] = {}
@@ -208,9 +209,9 @@ class _ChainReader:
         self.documents.append(document)
 
     def _lead(self, item: ScalarNode) -> Span | None:
-        """The place in a file of the user that leads to what `item` names; None if none does."""
+        """The place that leads to what `item` names, in a file of the user or the one that is read; None if none does."""
         source = item.span.source
-        return self.leads.get(source) if source.origin == "shipped" else item.span
+        return self.leads.get(source) if source.origin == "shipped" and source is not self.main else item.span
 
     def _read_extended(self, found: _Found, item: ScalarNode) -> MappingNode:
         """Read the document that an `extends` names. All documents together have the limits of a single one."""

@@ -26,20 +26,23 @@ def add_origins(findings: Iterable[Diagnostic], resolved: Resolved) -> list[Diag
 def place_warnings(warnings: Iterable[Diagnostic], resolved: Resolved) -> list[Diagnostic]:
     """Put the place in the author's own text first in each warning; those that a comment suppresses, here or there, are left
     out."""
-    placed = [_at_the_cause(warning, resolved) for warning in warnings if not _is_known(warning)]
+    placed = [_at_the_cause(warning, resolved) for warning in warnings if not _is_known(warning, resolved)]
     return [warning for warning in placed if not warning.suppressed]
 
 
-def _is_known(warning: Diagnostic) -> bool:
+def _is_known(warning: Diagnostic, resolved: Resolved) -> bool:
     """Whether a comment suppresses a warning, also one in the shipped file whose line leads to it."""
-    shipped = (label.span for label in warning.related if label.span.source.origin in ("shipped", "library"))
-    return warning.suppressed or any(warning.code in span.source.suppressions.get(span.line, ()) for span in shipped)
+    places = [label.span for label in warning.related if label.span.source.origin in ("shipped", "library")]
+    if warning.span is not None and (lead := resolved.leads.get(warning.span.source)) is not None:
+        places.append(lead)
+    return warning.suppressed or any(warning.code in span.source.suppressions.get(span.line, ()) for span in places)
 
 
 def _at_the_cause(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
     """A finding in an extended file, with its cause in the author's file as the primary place.
 
-    For a finding in a shipped file, that is the `extends` that leads there, unless a value of the author's causes it.
+    For a finding in a shipped file, that is the `extends` that leads there, unless a value of the author's causes it. Where a
+    shipped file is checked itself, the finding stays where it is.
     """
     main = resolved.source
     span = finding.span
@@ -49,7 +52,7 @@ def _at_the_cause(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
         if _near(label.span, main):
             others = (*finding.related[:number], *finding.related[number + 1 :])
             return replace(finding, span=label.span, label=label.text, related=(Label(span, finding.label), *others))
-    if (lead := resolved.leads.get(span.source)) is not None:
+    if (lead := resolved.leads.get(span.source)) is not None and lead.source.origin != "shipped":
         related = (Label(span, finding.label), *finding.related)
         return replace(finding, span=lead, label="extended here", related=related)
     return finding

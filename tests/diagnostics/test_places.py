@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import resnet_spec
 from resnet_spec.cli import group
+from resnet_spec.language.library import shipped_root
 
 SELECT = ("--select", "strided-projection")  # off by default, so no shipped file suppresses it
 
@@ -83,6 +85,13 @@ def test_a_value_of_the_user_is_the_cause_where_there_is_one(folder: Path) -> No
 def test_a_shipped_spec_that_is_checked_itself_keeps_its_places() -> None:
     (finding,) = findings("variants/resnet18_biased_shortcut")
     assert places(finding) == ["specs/mixins/biased_shortcut.yaml:4"]
+
+
+def test_a_comment_at_the_extends_of_a_shipped_spec_suppresses_one_of_its_base() -> None:
+    """Its field is smaller than the image, and the pool that reads it is its base's."""
+    text = (shipped_root() / "timm" / "resnet26d.yaml").read_text()
+    assert [finding.code for finding in resnet_spec.analyze(text.partition("#")[0] + "\n").lints] == ["small-receptive-field"]
+    assert resnet_spec.analyze("timm/resnet26d").lints == ()
 
 
 @pytest.mark.parametrize("style", ["github", "sarif", "json", "concise"])

@@ -145,15 +145,19 @@ def references() -> dict[str, Reference]:
 
 
 def draw_state(model: nn.Module) -> None:
-    """Draw all parameters and statistics anew, so that none is zero, one, or so small that its branch would not be seen."""
+    """Draw all parameters and statistics anew, so that none is zero, one, or so small that its branch would not be seen.
+
+    Buffers that are no part of the state, such as the filter of a blur, are constants.
+    """
+    stored = model.state_dict()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1 and parameter[0].numel() > 1:
                 parameter.normal_(std=(2 / parameter[0].numel()) ** 0.5)
             else:
                 parameter.uniform_(0.5, 1.5)
-        for buffer in model.buffers():
-            if buffer.is_floating_point():
+        for name, buffer in model.named_buffers():
+            if name in stored and buffer.is_floating_point():
                 buffer.uniform_(0.5, 1.5)
 
 
