@@ -20,10 +20,12 @@ from resnet_spec.diagnostics import (
     document_error,
 )
 from resnet_spec.diagnostics.suggestions import list_known, show_suggestion
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.editing import insert_first_line, replace_value
 from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import (
+    ambiguous_names,
     is_file,
     is_folder,
     shipped_mixins,
@@ -283,6 +285,11 @@ class _ChainReader:
             return _Found(path, name, here.root, shipped_file, real)
         if (shipped := shipped_path(text, self.kind)) is not None:
             return _Found(shipped, shipped_name(shipped, self.kind), shipped_root(self.kind), True, shipped.resolve())
+        if several := ambiguous_names(text, self.kind):
+            message = f"`{item.text}` is the name of several shipped {self.kind}s"
+            help = f"name one of them: {join_words([f'`{name}`' for name in several], 'or')}"
+            fixes = tuple(fix for name in several for fix in propose(f"write `{name}`", replace_value(item, name), "hint"))
+            raise self._refuse("ambiguous-name", message, item.span, help, fixes=fixes)
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
         if here.root is None:
             near = closest(text, names)
