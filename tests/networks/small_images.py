@@ -36,7 +36,7 @@ class PreBasic(nn.Module):
         shortcut = (y if self.first else x)[:, :, :: self.stride, :: self.stride]
         if self.added:
             shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.added))
-        return shortcut + self.conv2(torch.relu(self.bn2(self.conv1(y))))
+        return shortcut + self.conv2(torch.relu(self.bn2(self.conv1(y))))  # type: ignore[no-any-return]
 
 
 class PreBottleneck(nn.Module):
