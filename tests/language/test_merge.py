@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, SpecError
 from resnet_spec.language import library
 from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.library import library_block, shipped_root
@@ -318,6 +318,15 @@ def test_a_name_of_several_shipped_specs_is_refused(tmp_path: Path, monkeypatch:
     assert [fix.edits[0].text for fix in finding.fixes] == ["timm/twin", "torchvision/twin"]
     assert finding.span is not None
     assert finding.span.line == 2
+
+
+def test_of_several_shipped_specs_a_shipped_one_extends_that_of_its_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = ("cifar/wrn_16_4", "mnist/lenet5")
+    monkeypatch.setattr(library, "_in_folders", lambda kind: {"lenet5": several, "wrn_16_4": several})
+    folder = shipped_root() / "mnist"
+    resolved = resolve(Source("specs/mnist/x.yaml", "spec: 1\nextends: lenet5\n", "shipped"), folder, shipped_root())
+    assert to_data(resolved.root)["input"] == "1x28x28"  # type: ignore[index]
+    assert {source.name for source in resolved.leads} == set()
 
 
 def test_a_file_wins_over_a_shipped_name(tmp_path: Path) -> None:
