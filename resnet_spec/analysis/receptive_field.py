@@ -9,7 +9,7 @@ is taken for the whole image.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, gcd, lcm
@@ -142,6 +142,13 @@ def receptive_fields(
     graph: Graph, input: Shape, shapes: tuple[Shape, ...], gates: Collection[int] = ()
 ) -> tuple[ReceptiveField, ...]:
     """The field of each node's output, for images of `input` (C, H, W); dependence through the nodes in `gates` is ignored."""
+    return tuple(iterate_fields(graph, input, shapes, gates))
+
+
+def iterate_fields(
+    graph: Graph, input: Shape, shapes: tuple[Shape, ...], gates: Collection[int] = ()
+) -> Iterator[ReceptiveField]:
+    """As `receptive_fields`, one after another: for callers that need those of the first nodes only."""
     height, width = (AxisField((0,), (size - 1,), 0) for size in input[1:])
     whole = ReceptiveField(height, width, whole=True)
     found: list[ReceptiveField] = []
@@ -155,6 +162,7 @@ def receptive_fields(
             ungated = [field for value, field in zip(read, entering, strict=True) if value not in gates]
             if len(ungated) == 1:
                 found.append(ungated[0])
+                yield ungated[0]
                 continue
         x = input if node.inputs[0] == INPUT else shapes[node.inputs[0]]
         single: tuple[bool, ...] = ()  # for each input, whether it is a gate of one pixel, which all pixels of the output read
@@ -179,7 +187,7 @@ def receptive_fields(
                 field = whole
             known[key] = field
         found.append(field)
-    return tuple(found)
+        yield field
 
 
 def _after(

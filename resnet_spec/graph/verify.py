@@ -46,17 +46,16 @@ def _verify_regions(graph: Graph, names: set[str]) -> None:
         if region.name in names:
             raise BrokenGraphError(f"a region and something else are called {region.name}")
         names.add(region.name)
+        prefix = region.name and region.name + "."
         for node in graph.nodes[region.start : region.stop]:
-            if not _inside(node.name, region.name):
+            if not node.name.startswith(prefix):
                 raise BrokenGraphError(f"{node.name} is inside {region.name}, but its name has another prefix")
 
 
 def _verify_values(graph: Graph, region: Region) -> None:
     """Raise BrokenGraphError if a region is not a function of one value: something in it reads another one from outside."""
-    for node in graph.nodes[region.start : region.stop]:
-        if any(value < region.start and value != region.input for value in node.inputs):
-            raise BrokenGraphError(f"{node.name} reads a value outside {region.name} that is not its input")
-
-
-def _inside(name: str, region: str) -> bool:
-    return not region or name.startswith(region + ".")
+    start, input = region.start, region.input
+    for node in graph.nodes[start : region.stop]:
+        for value in node.inputs:
+            if value < start and value != input:
+                raise BrokenGraphError(f"{node.name} reads a value outside {region.name} that is not its input")

@@ -36,7 +36,7 @@ from resnet_spec.language.library import (
 )
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.punctuation import find_full_width
-from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse
+from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse, parse_again
 
 MAX_CHAIN = 64
 MAX_FILES = 256
@@ -153,9 +153,9 @@ class _ChainReader:
         self.done: set[Path] = set()
         self.size = DocumentSize()
 
-    def read(self, source: Source) -> MappingNode:
-        """Read one document, which must declare the version of the language."""
-        node, warnings = parse(source, kind=self.kind, size=self.size)
+    def read(self, source: Source, again: bool = False) -> MappingNode:
+        """Read one document, which must declare the version of the language; `again`: several others may extend it."""
+        node, warnings = (parse_again if again else parse)(source, kind=self.kind, size=self.size)
         self.warnings.extend(warnings)
         document = require_mapping(node, self.kind)
         version = document.entries.get(self.kind)
@@ -225,7 +225,7 @@ class _ChainReader:
             if self.size.bytes > MAX_BYTES:
                 message = f"with {name}, more than {MAX_BYTES:,} bytes are extended"
                 raise self._refuse("too-large", message, item.span, help)
-        document = self.read(source)
+        document = self.read(source, again=True)
         if self.size.nodes > MAX_NODES:
             message = f"with {name}, there are more than {MAX_NODES:,} values"
             raise self._refuse("too-many-nodes", message, item.span, help)

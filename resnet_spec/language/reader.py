@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
 
-from resnet_spec.diagnostics import Diagnostic, DocumentKind, Edit, Fix, ResnetSpecError, Source, Span, document_error
+from resnet_spec.diagnostics import (
+    Diagnostic,
+    DocumentKind,
+    Edit,
+    Fix,
+    Origin,
+    ResnetSpecError,
+    Source,
+    Span,
+    document_error,
+)
 from resnet_spec.language.nodes import (
     Entry,
     MappingNode,
@@ -33,6 +44,7 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 50_000
 MAX_EXPANDED = 200_000
+MAX_KEPT = 16 * 1024  # characters of a text whose tree is kept
 
 _PAIR_IN_PARENTHESES = re.compile(r"\(\s*([0-9]{1,4})\s*,\s*([0-9]{1,4})\s*\)")
 
@@ -88,6 +100,23 @@ def parse(
         position = getattr(problem, "position", 0)
         place = _after(source, position if isinstance(position, int) else 0)
         raise error([Diagnostic("yaml-syntax", f"not YAML: {getattr(problem, 'reason', problem)}", place)]) from None
+
+
+def parse_again(source: Source, kind: DocumentKind, size: DocumentSize) -> tuple[YamlNode, tuple[Diagnostic, ...]]:
+    """As `parse`, for a text that is often read: the trees of the last short ones are kept, with the source of the first."""
+    if len(source.text) > MAX_KEPT or source.data:
+        return parse(source, kind=kind, size=size)
+    root, warnings, nodes, expanded = _parse_short(source.name, source.text, source.origin, kind)
+    size.nodes += nodes
+    size.expanded += expanded
+    return root, warnings
+
+
+@lru_cache(maxsize=64)
+def _parse_short(name: str, text: str, origin: Origin, kind: DocumentKind) -> tuple[YamlNode, tuple[Diagnostic, ...], int, int]:
+    size = DocumentSize()
+    root, warnings = parse(Source(name, text, origin), kind=kind, size=size)
+    return root, warnings, size.nodes, size.expanded
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import prod
 
 from resnet_spec.diagnostics import Diagnostic
@@ -131,6 +132,7 @@ def _is_linear_in_evaluation(op: Operation) -> bool:
     return op.family == "regularization" or _keeps_statistics(op)
 
 
+@lru_cache(maxsize=1024)  # equal layers are one object, and every path asks for them
 def _keeps_statistics(op: Operation) -> bool:
     """Whether a norm uses the statistics of training in evaluation, as batch norm does."""
     return any(tensor.name == "running_var" for tensor in op.tensors())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
-from resnet_spec.analysis.receptive_field import ReceptiveField, receptive_fields
+from resnet_spec.analysis.receptive_field import ReceptiveField, iterate_fields
 from resnet_spec.diagnostics import Diagnostic, Label
 from resnet_spec.graph.model import INPUT
 from resnet_spec.lint.fixed_size import join_that_fixes_the_size
 from resnet_spec.lint.registry import LintContext, rule
-from resnet_spec.ops import show
+from resnet_spec.ops import Shape, show
 
 LARGEST_SMALL_IMAGE = 64  # pixels: above it, a stem that divides the size by 4 leaves enough
 STEM_OF_LARGE_IMAGES = 4
@@ -58,10 +59,17 @@ def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
     2015, section 5), and global context in one of two paths (Cao et al. 2019) lets all that follows see the image.
     """
     graph, gates = context.graph, context.gates
-    if any(_is_covered(context, position) for position in _sample(_cuts(context))):
-        return
+    following = iterate_fields(graph, graph.input, tuple([node.shape for node in graph.nodes]), gates)
+    fields: list[ReceptiveField] = []
+    for cut in _sample(_cuts(context)):
+        begin = len(fields)
+        fields += islice(following, cut + 1 - begin)
+        if any(field.whole for position, field in enumerate(fields[begin:], begin) if position not in gates):
+            break
+        if _covers(fields[cut], graph.input):
+            return
+    fields += following
     last, cuts = None, set(_cuts(context))
-    fields = _fields(context, len(graph.nodes))
     for position, (node, field) in enumerate(zip(graph.nodes, fields, strict=True)):
         if position in gates:
             continue
@@ -76,12 +84,6 @@ def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
                 help = "add strides, pools or blocks if it should depend on the whole image"
                 yield context.warning(position, "small-receptive-field", message, help)
             return
-
-
-def _fields(context: LintContext, count: int) -> tuple[ReceptiveField, ...]:
-    """The fields of the first `count` nodes."""
-    graph = replace(context.graph, nodes=context.graph.nodes[:count], regions=())
-    return receptive_fields(graph, graph.input, tuple([node.shape for node in graph.nodes]), context.gates)
 
 
 def _cuts(context: LintContext) -> Iterator[int]:
@@ -104,15 +106,11 @@ def _sample(positions: Iterator[int]) -> Iterator[int]:
             least = 2 * position
 
 
-def _is_covered(context: LintContext, cut: int) -> bool:
+def _covers(field: ReceptiveField, input: Shape) -> bool:
     """Whether the field at a cut covers the image, and with it the field of each later pixel. Most networks are decided here,
     by their first nodes."""
-    fields = _fields(context, cut + 1)
-    if any(field.whole for position, field in enumerate(fields) if position not in context.gates):
-        return False
-    field, image = fields[cut], context.graph.input[1:]
     return len(field.height.firsts) == len(field.width.firsts) == 1 and all(
-        size >= n for size, n in zip(field.size, image, strict=True)
+        size >= n for size, n in zip(field.size, input[1:], strict=True)
     )
 
 

@@ -629,3 +629,18 @@ def test_a_deleted_block_is_the_library_again(tmp_path: Path) -> None:
 )
 def test_blocks_that_cannot_be_merged(tmp_path: Path, text: str, code: str) -> None:
     assert [finding.code for finding in refusals(tmp_path, {"x.yaml": text + "\n"})] == [code]
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    assert merged(tmp_path, {"base.yaml": "classes: 3\n", "x.yaml": "extends: base.yaml\n"}) == {"classes": 3}
+    assert merged(tmp_path, {"base.yaml": "classes: 4\n", "x.yaml": "extends: base.yaml\n"}) == {"classes": 4}
+
+
+def test_a_file_that_is_extended_again_counts_again(tmp_path: Path) -> None:
+    """Trees of files are kept, and the limits are those of each spec with everything it extends."""
+    values = ", ".join(["1"] * 4000)
+    files = {f"b{i}.yaml": f"about: '{i}'\nexpect: {{output: [{values}]}}\n" for i in range(13)}
+    extends = ", ".join(files)
+    for name in ("x.yaml", "y.yaml"):
+        (finding,) = refusals(tmp_path, {**files, name: f"extends: [{extends}]\n"})
+        assert finding.code == "too-many-nodes", name

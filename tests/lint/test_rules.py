@@ -12,6 +12,8 @@ from resnet_spec.language.library import shipped_names
 from resnet_spec.lint.rules import LintContext, lint
 
 DESERVED_BY_SHIPPED = {
+    "cifar/vgg16_bn_32px": {"redundant-bias", "fixed-input-size"},
+    "mnist/lenet5": {"fixed-input-size", "small-receptive-field"},
     "examples/resnet50_fpn": {"depth-in-name"},
     "timm/hrnet_w18_small": {"redundant-bias", "relu-before-sum"},
     "timm/resnest14d": {"redundant-bias", "small-receptive-field"},
