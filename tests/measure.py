@@ -38,6 +38,11 @@ def owned(module: nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in parameters.values()), sum(t.numel() for k, t in stored.items() if k not in parameters)
 
 
+def main(output: Tensor | dict[str, Tensor]) -> Tensor:
+    """The only output of a module, or the first of several."""
+    return output if isinstance(output, Tensor) else next(iter(output.values()))
+
+
 def measure(module: nn.Module, size: tuple[int, ...], batch: int = 2, device: str = "meta") -> Measured:
     """Run `module` on an empty batch of `size` and write down what it did. The module is left in the mode it was in."""
     layers: dict[str, tuple[int, ...]] = {}
@@ -46,7 +51,7 @@ def measure(module: nn.Module, size: tuple[int, ...], batch: int = 2, device: st
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(layer: nn.Module, args: Any, output: Any) -> None:
             nonlocal macs
-            layers[name] = tuple(output.shape[1:])
+            layers[name] = tuple(main(output).shape[1:])
             if isinstance(
                 layer, (nn.Conv2d, nn.Conv1d, nn.Linear)
             ):  # each number that leaves is one dot product with one filter
@@ -59,7 +64,7 @@ def measure(module: nn.Module, size: tuple[int, ...], batch: int = 2, device: st
     hooks = [layer.register_forward_hook(watch(name)) for name, layer in module.named_modules()]
     try:
         with torch.no_grad():
-            output: Tensor = module(torch.empty((batch, *size), device=device))
+            output = main(module(torch.empty((batch, *size), device=device)))
     finally:
         for handle in hooks:
             handle.remove()

@@ -15,6 +15,7 @@ from hypothesis.strategies import DrawFn
 
 Spec = dict[str, Any]
 Image = tuple[int, int, int]  # C, H, W
+Values = list[tuple[str, Image]]  # values of the top level, by name
 
 ACTIVATIONS = (
     "relu",
@@ -420,6 +421,7 @@ class Drawer:
 
     def network(self, least: int, most: int) -> Spec:
         x: Image = (self.number(1, 4), self.number(least, most), self.number(least, most))
+        image = x
         kinds = [
             "residual",
             "gate",
@@ -442,15 +444,84 @@ class Drawer:
         if self.chance(10):
             name, fields = self.draw(wild_operations())
             spec["stem"]["wild"] = {"op": name, **fields}
+        made: Values = [("input", image), (next(reversed(spec["stem"])), x)]
         stages: Spec = {}
         for number in range(self.number(1, 3)):
             stages[f"layer{number}"], x = self.stage(x, spec["blocks"])
+            if self.chance(20):
+                stages[f"layer{number}"]["act"] = self.activation_role()
+            made.append((f"layer{number}", x))
             if self.chance(50):
                 between, x = self.sequence(x, self.number(1, 2), 30)
                 stages |= between
+                made.append((next(reversed(stages)), x))
+        if self.chance(40):
+            crossing, x = self.crossing(x, made)
+            stages |= crossing
+            made.append((next(reversed(stages)), x))
         spec["stages"] = stages
         spec["head"] = self.head(x)
+        if self.chance(30):
+            self.add_outputs(spec, made)
+        if self.chance(30):
+            self.group(spec)
         return spec
+
+    # --- connections across stages -------------------------------------------------------------------------------------
+
+    def crossing(self, x: Image, made: Values) -> tuple[Spec, Image]:
+        """Entries that read an earlier value, and join it with the last one."""
+        name, (c, h, w) = self.one_of(*made)
+        last = made[-1][0]
+        if not h * w <= 400 or name == last:
+            return {"cross": {"op": "identity", "from": name}}, (c, h, w)
+        up: Spec = {"op": "upsample", "like": name, "mode": self.one_of("nearest", "bilinear"), "from": last}
+        match self.one_of("concat", "add", "side", "stage", "same"):
+            case "concat":
+                order = self.one_of(["up", name], [name, "up"])
+                return {"up": up, "cross": {"op": "concat", "from": order}}, (c + x[0], h, w)
+            case "add":
+                fit = {"op": "conv2d", "out_channels": x[0], "kernel_size": 1, "from": name}
+                joined = {"op": self.one_of("add", "subtract", "multiply"), "from": ["fit", "up"]}
+                return {"fit": fit, "up": up, "cross": joined}, (x[0], h, w)
+            case "side":  # an entry that is absent passes on what its `else` names
+                absent = {"op": "relu", "if": self.one_of(False, "classes < 0"), "else": name}
+                return {"up": up, "absent": absent, "cross": {"op": "concat", "from": ["absent", "up"]}}, (c + x[0], h, w)
+            case "stage":
+                stage = {"block": "plain", "width": 4, "from": name, "names": "b{index + 1}", "depth": self.number(1, 2)}
+                return {"side": {**stage, "inline": self.chance(50)}}, (4, h, w)
+        return {"same": {"op": "tanh", "from": last}, "cross": {"op": "add", "from": ["same", last]}}, x
+
+    def add_outputs(self, spec: Spec, made: Values) -> None:
+        """Name several outputs; one may be for training only."""
+        names = [name for name, _ in made if name != "input"]
+        chosen = list(dict.fromkeys([self.one_of(*names), self.one_of(*names)]))
+        spec["outputs"] = {f"out{number}": name for number, name in enumerate(chosen)}
+        spec["head"]["extra"] = {"op": "mean", "over": "channels", "from": names[0]}
+        spec["outputs"]["extra"] = {"from": "extra", "training_only": self.chance(60)}
+
+    def group(self, spec: Spec) -> None:
+        """Put the stem, and perhaps the first of the head, into a group."""
+        numbered = not any(name.isdigit() for name in (*spec["stem"], *spec["head"])) and self.chance(70)
+        named = set(spec["stem"])
+        spec["stem"] = {"grouped": {"stages": spec["stem"], **({"numbered": True} if numbered else {})}}
+        if spec["head"] and self.chance(50):
+            first = next(iter(spec["head"]))
+            if "from" not in (spec["head"][first] if isinstance(spec["head"][first], dict) else {}):
+                moved = {"grouped": {"stages": {first: spec["head"].pop(first)}}}
+                spec["head"] = {**moved, **spec["head"]}
+                named.add(first)
+
+        def renamed(value: Any) -> Any:
+            return f"grouped.{value}" if isinstance(value, str) and value in named else value
+
+        for entry in (*spec["stages"].values(), *spec["head"].values(), *spec.get("outputs", {}).values()):
+            for key in ("from", "like", "else") if isinstance(entry, dict) else ():
+                if key in entry:
+                    value = entry[key]
+                    entry[key] = [renamed(each) for each in value] if isinstance(value, list) else renamed(value)
+        if "outputs" in spec:
+            spec["outputs"] = {key: renamed(value) for key, value in spec["outputs"].items()}
 
     def activation_role(self) -> Any:
         return self.one_of("relu", "relu", "silu", "relu6", {"op": "leaky_relu", "negative_slope": 0.1})

@@ -71,7 +71,12 @@ def _specs() -> list[dict[str, object]]:
 
 
 def _family(name: str) -> str:
-    """The common name of networks that differ only in depth: `resnet` for `resnet18` to `resnet152`."""
+    """The common name of networks that differ only in depth: `resnet` for `resnet18` to `resnet152`.
+
+    Networks of other people, in folders of their own, keep their names (`torchvision/inception_v3`).
+    """
+    if "/" in name and not name.startswith("variants/"):
+        return name
     return re.sub(r"(?<=[a-z])\d+", "", name)
 
 

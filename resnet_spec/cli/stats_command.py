@@ -76,7 +76,9 @@ def _text(data: str, summary: DataSummary) -> str:
     shape = "images in the sizes of their files" if size is None else f"images of {channels or 'several'}x{size[0]}x{size[1]}"
     lines = [f"{printable(data)}: {len(classes)} classes, {shape}"]
     for split, counts in summary.counts.items():
-        lines.append(f"{split:<11} {sum(counts):>9,} images, {min(counts):,} to {max(counts):,} of a class")
+        least, most = min(counts), max(counts)
+        each = f"{least:,} of each class" if least == most else f"{least:,} to {most:,} of a class"
+        lines.append(f"{split:<11} {sum(counts):>9,} images, {each}")
     if summary.measured != "train":
         lines.append(f"mean and std are of the {summary.measured} images, since there are no training images")
     lines.append(f"mean: [{', '.join(f'{value:.4f}' for value in summary.mean)}]")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resnet_spec.data.dataset import BadImage
 from resnet_spec.data.decode import look_at
-from resnet_spec.data.layout import find_splits, is_split_name
+from resnet_spec.data.layout import find_images_and_masks, find_splits, is_split_name
 from resnet_spec.data.listing import Contents, Listing
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import ResnetSpecError, printable
@@ -40,6 +40,13 @@ def check_classes(listing: Listing, shown: str, place: str, contents: Mapping[st
     if len(full) == 1:
         _refuse_one_too_high(listing, shown, place, *next(iter(full.items())))
     _refuse_same_folders(listing, shown, place, full)
+    if both := find_images_and_masks(list(full)):
+        message = (
+            f"{quote_all(both) if len(both) < 4 else quote_first(both)} look like images and their masks, not like classes"
+        )
+        raise refuse(
+            "unclear-layout", message, "put the images of each class into a separate folder; rename these, if they are classes"
+        )
     nested = [
         f"`{printable(name)}` ({quote_first(list(found.folders))})" for name, found in full.items() if len(found.folders) > 1
     ]

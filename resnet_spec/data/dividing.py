@@ -2,8 +2,16 @@
 
 Version 2 of the rules divides each class by itself: its images with the greatest hashes are for validation, those with the
 smallest for testing, as many as the fractions say. So a class has its share of every split, and adding an image moves at most
-one other of its class into or out of each split. (No rule can promise one in all, if both are held out: a new image may replace
-one of the test split just when the validation split grows by one.)
+one other of its class into or out of each split: one in all where one split is held out, and where both are, two in about
+2 * validation * test of all additions (a new image may replace one of the test split just when the validation split grows).
+
+No rule can promise one in all where both are held out and every split grows. By Ramsey's theorem there are arbitrarily many
+names among which the rule decides by their ranks alone: n of them have the splits w(n)[0], ..., w(n)[n - 1] in the order of
+the names. Taking one name out may change one of the others, so u = w(n + 1) without any one of its entries differs from w(n)
+in one place at most. Without its first, and without its last entry, u differs from itself in as many places as its neighbors
+differ, so in two at most: u is three blocks, one for each split. Without an entry of the first, the middle and the last
+block, these are three words; w(n) is one change from each only if it is the second. So only the split of the middle block
+ever grows. (`tests/data/test_dividing.py` looks for such a rule and finds none.)
 
 Version 1, of resnet-spec 0.1.0, decides about each image alone. Runs and weights without a version were made by it.
 """

@@ -93,7 +93,7 @@ class _Opening:
             return
         if len(classes) == 1:
             message = f"there is only one class, `{printable(classes[0])}`; a classifier needs at least two"
-            raise refuse("no-classes", message)
+            raise refuse("no-classes", message, f"{_SEPARATE}; classes that a file lists are not read")
         if not splits[0].names:
             message = f"no image of `{self.shown}` is left for training"
             raise refuse("no-images", message, "give smaller fractions to the other splits")
@@ -222,12 +222,22 @@ class _Opening:
             lacks = [what for what, part in zip(SPLITS[1:], split, strict=True) if part and SPLITS.index(what) not in chosen]
             if version > 1 and lacks:
                 few.append(f"`{printable(one)}` ({count_text(len(images), 'image')}) has none for {join_words(lacks, 'and')}")
+        divided = tuple(what for what in SPLITS[1:] if names[what])
+        if version > 1 and divided and self.purpose == "train":
+            shares = join_words(
+                [f"{part:.3g} of it for {what}" for what, part in zip(SPLITS[1:], split, strict=True) if part], "and"
+            )
+            self.notes.append(f"the folder has no splits, so each class is divided: {shares} (`split` in the recipe)")
+            if any(len(each.folders) > 1 for each in found.values()):
+                self.notes.append(
+                    "images of one folder in a class may come into several splits: where they are alike, like frames of "
+                    "a video, put whole folders into `train/CLASS`, `val/CLASS` and `test/CLASS`"
+                )
         if few:
             self.notes.append(f"too few images of a class: {join_first(few)}")
         trained = set(labels["train"])
         if lacking := [one for label, one in enumerate(classes) if label not in trained]:
             self.notes.append(f"the split leaves no training image of {quote_first(lacking)}")
-        divided = tuple(what for what in SPLITS[1:] if names[what])
         return classes, [Listed(what, names[what], labels[what]) for what in SPLITS], divided
 
     def _note_empty(self, names: list[str], place: str) -> None:

@@ -20,6 +20,11 @@ PLAIN = ("train", "val", "valid", "validation", "test")  # names that need no ex
 _NEUTRAL = frozenset(
     ("set", "data", "dataset", "images", "image", "imgs", "img", "pictures", "photos", "split", "folder", "dir")
 )
+# Folders of images, and of what was drawn over these images to label their pixels: a data set for another task.
+_IMAGES = frozenset(("image", "images", "img", "imgs", "jpegimages", "picture", "pictures", "photo", "photos"))
+_DRAWN = frozenset(
+    ("mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "gt", "groundtruth")
+)
 _WORD = re.compile(r"[^\W\d_]+")
 _COMPOUND = re.compile(rf"({'|'.join(sorted(_SPLIT_OF, key=len, reverse=True))})({'|'.join(sorted(_NEUTRAL))})")
 
@@ -61,6 +66,14 @@ def name_same_class_in_splits(names: Sequence[str]) -> list[str]:
     """Names that are those of several splits, such as `train_cat` and `test_cat`; none if there are no such names."""
     named = [each for each in _name_splits(names).values() if each]
     return sorted(name for each in named for name in each) if len(named) > 1 else []
+
+
+def find_images_and_masks(names: Sequence[str]) -> list[str]:
+    """The names of a folder of images, and of folders of the masks of these images; none if there are not both."""
+    words = {name: set(_words_of(name)) for name in names}
+    images = [name for name in names if words[name] and words[name] <= _IMAGES]
+    masks = [name for name in names if words[name] & _DRAWN]
+    return [*images, *masks] if images and masks else []
 
 
 def is_split_name(name: str) -> bool:

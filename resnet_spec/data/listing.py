@@ -15,12 +15,14 @@ from resnet_spec.data.decode import SUFFIXES_1, Levels, image_suffixes, read_ima
 from resnet_spec.data.dividing import DATA_VERSION
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import printable
-from resnet_spec.diagnostics.text import join_first
+from resnet_spec.diagnostics.text import join_first, quote_first
 
 DEEPEST = 1000  # folders in folders: paths have at most 4,096 bytes on most systems
 _EVERY = 4096  # images between two reports of progress
 # What file managers and archives leave between images; like names that begin with a dot, in lower case.
 _LEFT_BY_OTHERS = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found"))
+# The files by which a folder is known as that of a run: a run may be in the folder of its data, and its pictures are no images.
+RUN_FILES = frozenset(("run.json", "recipe.yaml"))
 
 ReportCount = Callable[[str, int, int | None], None]  # what is done, how many images so far, and of how many if that is known
 
@@ -50,7 +52,8 @@ class Listing:
 
     Links are followed, each folder once, except links to a folder that contains them. Hidden files and folders (names that
     begin with a dot, and what file managers leave), and files without the suffix of an image, are left out. Folders and links
-    that cannot be read are collected in `unreadable`. `version` is that of the rules by which data are read.
+    that cannot be read are collected in `unreadable`, folders of runs, which are left out, in `runs`. `version` is that of the
+    rules by which data are read.
     """
 
     root: Path
@@ -58,6 +61,7 @@ class Listing:
     progress: ReportCount | None = None
     deepest: int = DEEPEST  # folders below the one that is listed
     unreadable: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
     listed: int = 0  # images
     _is_image: dict[str, bool] = field(default_factory=dict)  # by suffix, as it is written
 
@@ -135,6 +139,9 @@ class Listing:
                         others.append((entry, suffix))
         except OSError as error:
             self._note_unreadable(folder, error)
+        if self.version > 1 and len(RUN_FILES.intersection(entry.name for entry, _ in others)) == len(RUN_FILES):
+            self.runs.append(folder)
+            return [], []
         self.listed += len(images)
         if report is not None:
             report("listing", self.listed, None)
@@ -153,12 +160,14 @@ class Listing:
         self.unreadable.append(f"`{printable(place or str(self.root))}` ({why})")
 
     def check(self, skip_bad: bool) -> tuple[str, ...]:
-        """Raise ArgumentError if something could not be read; with `skip_bad`, return a note on it."""
+        """Raise ArgumentError if something could not be read; return notes on what is left out."""
+        runs = list(dict.fromkeys(self.runs))
+        notes = (f"folders of runs are left out: {quote_first(runs)}",) if runs else ()
         if not self.unreadable:
-            return ()
+            return notes
         shown = join_first(list(dict.fromkeys(self.unreadable)))
         if skip_bad:
-            return (f"left out because they cannot be read: {shown}",)
+            return (*notes, f"left out because they cannot be read: {shown}")
         raise refuse("unreadable-file", f"cannot be read: {shown}", "`--skip-bad` leaves them out")
 
 

@@ -13,6 +13,8 @@ from resnet_spec.data.listing import ReportCount
 from resnet_spec.data.refusal import refuse
 from resnet_spec.diagnostics import DataError, ResnetSpecError, printable, suggestion
 
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
 
 def open_data(
     text: str,
@@ -90,7 +92,9 @@ def _require_folder(kind: DataKind, options: str) -> None:
     path = os.path.expanduser(options)
     if not os.path.isdir(path):
         why = "is not a folder" if os.path.exists(path) else "does not exist"
-        raise refuse("missing-data", f"`{printable(options)}` {why}")
+        is_archive = options.lower().endswith(_ARCHIVES)
+        help = "unpack it, and name the folder of its files" if is_archive else ""
+        raise refuse("missing-data", f"`{printable(options)}` {why}", help)
 
 
 def _refuse_kind(text: str, name: str) -> ResnetSpecError:

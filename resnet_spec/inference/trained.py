@@ -70,7 +70,7 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False, mo
     if module is not None:
         return Trained(facts, None, _load_into(module, file, facts).to(where).eval(), where)
     analysis = _analyze(file, facts)
-    check_size(analysis, facts.preparation)
+    check_size(analysis, facts.preparation.size)
     if not force:
         refuse_beyond_memory(analysis)
     network = build_module(analysis.graph, None, initialize=False)

@@ -40,11 +40,6 @@ class LintContext:
         return self.graph.gates()
 
     @cached_property
-    def aside(self) -> frozenset[int]:
-        """The nodes that are not on the path from the image to the outputs: gates, and what only outputs of training need."""
-        return self.gates | self.graph.skipped_in_evaluation()
-
-    @cached_property
     def reading(self) -> SpecReading:
         """Which names the expressions of the spec read."""
         return SpecReading(self.spec)

@@ -15,12 +15,15 @@ from resnet_spec.ops import Operation, Window, show
 
 @rule("relu-before-sum")
 def relu_before_sum(context: LintContext) -> Iterator[Diagnostic]:
-    """A residual branch that ends in an activation without negative values (He et al. 2016b, section 4.1)."""
+    """A residual branch that ends in an activation without negative values (He et al. 2016b, section 4.1).
+
+    A value that others read too is no branch, but what branches are added to, as in HRNet.
+    """
     graph = context.graph
     for position in context.sums:
         node = graph.nodes[position]
         branch = node.inputs[-1]
-        if branch != INPUT and graph.nodes[branch].op.nonnegative:
+        if branch != INPUT and graph.nodes[branch].op.nonnegative and len(context.readers[branch]) == 1:
             message = (
                 f"{node.name} adds the output of {graph.nodes[branch].name}, which is never negative: the sum can only grow"
             )

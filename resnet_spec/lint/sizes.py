@@ -54,24 +54,28 @@ def linear_over_width(context: LintContext) -> Iterator[Diagnostic]:
 def small_receptive_field(context: LintContext) -> Iterator[Diagnostic]:
     """A receptive field smaller than the image, at the input of the first operation that depends on all pixels.
 
-    Heads that exist in training only read the features of middle layers on purpose (Szegedy et al. 2015, section 5).
+    Only where all paths lead through it: an auxiliary head reads the features of a middle layer on purpose (Szegedy et al.
+    2015, section 5), and global context in one of two paths (Cao et al. 2019) lets all that follows see the image.
     """
-    graph, aside = context.graph, context.aside
+    graph, gates = context.graph, context.gates
     if any(_is_covered(context, position) for position in _sample(_cuts(context))):
         return
-    last = None
-    for position, (node, field) in enumerate(zip(graph.nodes, _fields(context, len(graph.nodes)), strict=True)):
-        if position in aside:
+    last, cuts = None, set(_cuts(context))
+    fields = _fields(context, len(graph.nodes))
+    for position, (node, field) in enumerate(zip(graph.nodes, fields, strict=True)):
+        if position in gates:
             continue
-        if field.whole:
-            if last is not None and any(size < n for size, n in zip(last.size, graph.input[1:], strict=True)):
+        if not field.whole:
+            last = field
+        elif position in cuts:
+            is_first = not any(fields[value].whole for value in node.inputs if value != INPUT)
+            if is_first and last is not None and any(size < n for size, n in zip(last.size, graph.input[1:], strict=True)):
                 message = (
                     f"each input pixel of {node.name} depends on {show(last.size)} pixels of the {show(graph.input[1:])} image"
                 )
                 help = "add strides, pools or blocks if it should depend on the whole image"
                 yield context.warning(position, "small-receptive-field", message, help)
             return
-        last = field
 
 
 def _fields(context: LintContext, count: int) -> tuple[ReceptiveField, ...]:
@@ -104,7 +108,7 @@ def _is_covered(context: LintContext, cut: int) -> bool:
     """Whether the field at a cut covers the image, and with it the field of each later pixel. Most networks are decided here,
     by their first nodes."""
     fields = _fields(context, cut + 1)
-    if any(field.whole for position, field in enumerate(fields) if position not in context.aside):
+    if any(field.whole for position, field in enumerate(fields) if position not in context.gates):
         return False
     field, image = fields[cut], context.graph.input[1:]
     return len(field.height.firsts) == len(field.width.firsts) == 1 and all(

@@ -65,5 +65,5 @@ def describe_channels(block: Block, body: Body, value: int, scope: Scope) -> str
         if node.op.joins == "concatenation":
             parts = [describe_channels(block, body, each, scope) for each in node.inputs]
             return " + ".join(parts) if all(parts) else ""
-        value = node.inputs[-1]
+        value = node.inputs[0] if node.op.takes_like else node.inputs[-1]
     return "in_channels"

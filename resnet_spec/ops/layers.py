@@ -167,6 +167,11 @@ def scale_channels(x: Tensor, factor: Tensor) -> Tensor:
     return x * factor.view(-1, 1, 1)
 
 
+def scale_rows(x: Tensor, factor: Tensor) -> Tensor:
+    """Each channel of `(N, C, F)` times its number in `factor`, (C,)."""
+    return x * factor.view(-1, 1)
+
+
 def scale_values(x: Tensor, factor: Tensor) -> Tensor:
     """`(N, C, H, W)` times a factor of (C, 1, 1), or `(N, F)` times one of (F,)."""
     return x * factor

@@ -100,7 +100,9 @@ class Scale(Operation):
     def function(self) -> Callable[..., Any]:
         from resnet_spec.ops import layers
 
-        return layers.scale_channels if self.rank == 3 and self.tensor_shape == "vector" else layers.scale_values
+        if self.tensor_shape == "map":
+            return layers.scale_values
+        return {1: layers.scale_values, 2: layers.scale_rows, 3: layers.scale_channels}[self.rank]
 
     def layer(self, inplace: bool = False) -> nn.Module:
         from resnet_spec.ops import layers

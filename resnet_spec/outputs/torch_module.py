@@ -67,7 +67,7 @@ class Network(Chain):
     _parts: Mapping[str, tuple[str, ...]]
 
 
-class Names(nn.Module):
+class ModuleGroup(nn.Module):
     """A group: it only holds modules, which the module around it runs."""
 
 
@@ -75,9 +75,9 @@ class Names(nn.Module):
 class Step:
     """One call in a plan: the child, the registers that it reads, and the one that it writes.
 
-    `path` are the names that lead to it. `function`: the child is no module but a tensor, and this is what
-    is computed of the value and the tensor. `training_only`: it is
-    left out in evaluation.
+    `path` are the names that lead to the child. `function`: the child is no module but a tensor, and this is what is computed
+    of the value and the tensor. `training_only`: it is left out in evaluation. `clears` are the registers whose values nothing
+    needs afterwards, so that their memory is freed.
     """
 
     path: tuple[str, ...]
@@ -85,6 +85,7 @@ class Step:
     writes: int
     function: Callable[..., Any] | None = None
     training_only: bool = False
+    clears: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class Block(Named):
         self._plan = plan
 
     def forward(self, x: Tensor) -> Tensor:
-        return _run(self, x)[self._plan.outputs[0]]
+        output: Tensor = _run(self, x)[self._plan.outputs[0]]
+        return output
 
 
 class BranchedNetwork(Network):
@@ -125,26 +127,29 @@ class BranchedNetwork(Network):
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:  # type: ignore[override]
         values = _run(self, x)
         if not self._outputs:
-            return values[self._plan.outputs[0]]
+            output: Tensor = values[self._plan.outputs[0]]
+            return output
         named = zip(self._outputs, self._plan.outputs, strict=True)
         return {name: values[register] for (name, only), register in named if self.training or not only}
 
 
-def _run(module: Block | BranchedNetwork, x: Tensor) -> list[Tensor]:
-    """Run the plan of a module; returns the registers."""
+def _run(module: Block | BranchedNetwork, x: Tensor) -> list[Any]:
+    """Run the plan of a module; returns the registers, of which those of its outputs are tensors."""
     plan = module._plan
-    values = [x] * plan.registers
+    values: list[Any] = [None] * plan.registers
+    values[0] = x
     del x
     for step in plan.steps:
-        if step.training_only and not module.training:
-            continue
-        child: Any = module
-        for name in step.path:
-            child = getattr(child, name)
-        if step.function is not None:
-            values[step.writes] = step.function(values[step.reads[0]], child)
-        else:
-            values[step.writes] = child(*[values[register] for register in step.reads])
+        if module.training or not step.training_only:
+            child: Any = module
+            for name in step.path:
+                child = getattr(child, name)
+            if step.function is not None:
+                values[step.writes] = step.function(values[step.reads[0]], child)
+            else:
+                values[step.writes] = child(*[values[register] for register in step.reads])
+        for register in step.clears:
+            values[register] = None
     return values
 
 
@@ -203,7 +208,7 @@ class _Builder:
             around = module
             for group in groups:
                 if group not in around._modules:
-                    around.add_module(group, Names())
+                    around.add_module(group, ModuleGroup())
                 inner = around._modules[group]
                 assert inner is not None
                 around = inner
@@ -242,21 +247,24 @@ class _Builder:
             if item.output in item.inputs:  # a block that returns its input: the value stays in its register
                 steps.append(self.step(item, reads, registers[item.output]))
                 continue
-            free.extend(registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number)
+            clears = {registers.pop(value) for value in dict.fromkeys(item.inputs) if last[value] == number}
+            free.extend(sorted(clears))
             if not free:
                 free.append(count)
                 count += 1
-            registers[item.output] = free.pop()
-            steps.append(self.step(item, reads, registers[item.output]))
+            writes = registers[item.output] = free.pop()
+            clears.discard(writes)
             if item.output not in last:  # nothing reads it, so its register is free again
                 free.append(registers.pop(item.output))
+                clears.add(writes)
+            steps.append(self.step(item, reads, writes, tuple(sorted(clears))))
         return Plan(tuple(steps), count, tuple(registers[value] for value in leaving))
 
-    def step(self, item: Item, reads: tuple[int, ...], writes: int) -> Step:
+    def step(self, item: Item, reads: tuple[int, ...], writes: int, clears: tuple[int, ...] = ()) -> Step:
         nodes = range(item.start, item.stop)
         skipped = item.output in self.skipped and not any(at in self.kept for at in nodes)
         function = self.graph.nodes[item.start].op.function() if self.is_parameter(item) else None
-        return Step(tuple(item.name.split(".")), reads, writes, function, skipped)
+        return Step(tuple(item.name.split(".")), reads, writes, function, skipped, clears)
 
 
 def _class_name(name: str) -> str:
@@ -292,7 +300,7 @@ def _word_for(word: str, op: Operation) -> str:
 
 def _draw(word: str, layer: nn.Module) -> None:
     """Initialize the weight of a layer by a value of `init`, and its bias as torch does (uniform; zero for norms)."""
-    weight, bias = layer.weight, layer.bias
+    weight, bias = layer.weight, getattr(layer, "bias", None)
     assert isinstance(weight, nn.Parameter)
     if isinstance(bias, nn.Parameter):
         bound = 1 / math.sqrt(weight[0].numel()) if weight.ndim > 1 else 0.0

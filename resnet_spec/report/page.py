@@ -7,6 +7,7 @@ the page's content security policy blocks what an escape might miss.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -81,6 +82,9 @@ class RunReport:
     most_text: int = 200_000
 
 
+_CODE = re.compile(r"`([^`]+)`")
+
+
 def html_report(facts: RunReport) -> str:
     """Write the text of the page. Equal content results in equal text."""
     title = html_text(f"{facts.name} on {facts.data_text}")
@@ -116,7 +120,9 @@ def _worst(facts: RunReport) -> str:
 
 
 def _notes(notes: Sequence[str]) -> str:
-    return "".join(["<ul>", *(f"<li>{html_text(note)}</li>" for note in notes), "</ul>"]) if notes else ""
+    """A list; what is written between backticks, as on the terminal, is code."""
+    lines = (_CODE.sub(r"<code>\1</code>", html_text(note)) for note in notes)
+    return "".join(["<ul>", *(f"<li>{line}</li>" for line in lines), "</ul>"]) if notes else ""
 
 
 def _pairs(pairs: Pairs) -> str:
@@ -145,13 +151,16 @@ def _cards(facts: RunReport) -> str:
         cards.append(("validation accuracy", percent_text(chosen.validation_accuracy), f"epoch {chosen.epoch}, the best"))
     if facts.confusion is not None and facts.confusion.images:
         balanced, f1 = facts.confusion.balanced_accuracy, facts.confusion.macro_f1
-        cards.append(("balanced accuracy", percent_text(balanced), f"macro F1 {percent_text(f1)}"))
+        of = "" if facts.images is None else f", {html_text(facts.images.of)}"
+        cards.append(("balanced accuracy", percent_text(balanced), f"macro F1 {percent_text(f1)}{of}"))
     of = f"epoch {last.epoch}, the last" + (", of mixed images" if facts.mixed else "")
     cards.append(("training accuracy", percent_text(last.train_accuracy), of))
-    cards.append(("epochs", f"{last.epoch:,}", f"{last.step:,} steps"))
     if facts.timings:
         speed = sorted(timing.images_per_second for timing in facts.timings)[len(facts.timings) // 2]
-        cards.append(("time", clock_text(facts.timings[-1].total_seconds), f"{speed:,.0f} images/s"))
+        length = f"{last.epoch:,} epochs" if last.epoch != 1 else "1 epoch"
+        cards.append((length, clock_text(facts.timings[-1].total_seconds), f"{last.step:,} steps, {speed:,.0f} images/s"))
+    else:
+        cards.append(("epochs", f"{last.epoch:,}", f"{last.step:,} steps"))
     shown = "".join(f"<div><b>{value}</b><span>{of}</span><small>{more}</small></div>" for of, value, more in cards)
     return f'<div class="cards">{shown}</div>'
 
@@ -234,8 +243,8 @@ def _curves(facts: RunReport) -> str:
 def _picture(draw: Callable[[ChartTheme], bytes], alt: str) -> str:
     """A picture for light and for dark pages. An SVG in an `img` runs no script and loads nothing."""
     return (
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{_data_uri(draw("dark"))}">'
-        f'<img alt="{alt}" src="{_data_uri(draw("light"))}"></picture>'
+        f'<div class="wide"><picture><source media="(prefers-color-scheme: dark)" srcset="{_data_uri(draw("dark"))}">'
+        f'<img alt="{alt}" src="{_data_uri(draw("light"))}"></picture></div>'
     )
 
 

@@ -35,7 +35,7 @@ def calibration_html(reliability: Reliability) -> str:
 
 
 def _diagram(reliability: Reliability) -> str:
-    """Bars of accuracy, each with its gap to the mean confidence; below, the share of images in each bin."""
+    """Bars that end in a line at the accuracy, with the gap to the mean confidence; below, the share of images in each bin."""
     count, step = len(reliability.images), _SIDE / len(reliability.images)
     floor = _TOP + _SIDE
     base = floor + 34 + _COUNTS
@@ -54,6 +54,7 @@ def _diagram(reliability: Reliability) -> str:
         high, low = max(confidence, accuracy), min(confidence, accuracy)
         parts.append(_box("hit", x, floor, step - 2, accuracy * _SIDE))
         parts.append(_box("gap", x, floor - low * _SIDE, step - 2, (high - low) * _SIDE))
+        parts.append(_box("hit", x, floor - accuracy * _SIDE + 1.5, step - 2, 3))
         parts.append(_box("count", x, base, step - 2, max(1.0, images / most * _COUNTS)))
     parts.append(f'<line class="ideal" x1="{_LEFT}" x2="{_LEFT + _SIDE}" y1="{floor}" y2="{_TOP}"/>')
     parts.append(f'<text x="{_LEFT}" y="{base + 16}">images at each probability</text>')

@@ -18,7 +18,7 @@ from resnet_spec.report.page_parts import bar, class_name, folded, table
 from resnet_spec.report.tables import percent_text
 
 MOST_CELLS = 40  # classes up to which the matrix is a table, whose cells can be opened
-FIRST = 12  # mistakes that are shown at once
+FIRST = 10  # mistakes that are shown at once: whole rows of two and of five
 FEW_PAIRS, MOST_PAIRS = 10, 100  # mistakes that are listed after a table, and where there are too many classes for one
 _KEY = "&#10007; what it predicts, &#10003; what is true, each with its probability"
 _GAMMA, _TOP = 0.65, 0.5  # small shares are amplified, as in the picture of the matrix
@@ -49,7 +49,7 @@ def worst_mistakes(matrix: ConfusionMatrix, images: ShownImages) -> str:
     if not worst:
         return ""
     wrong = matrix.images - matrix.correct
-    which = f"All {wrong:,}" if wrong == len(worst) else f"The {len(worst):,} of {wrong:,}"
+    which = f"All {wrong:,}" if wrong == len(worst) else f"{len(worst):,} of the {wrong:,}"
     hint = f"{which} wrong {html_text(images.of)}, those first that the network is surest of: {_KEY}." + _rest_hint()
     first, rest = worst[:FIRST], worst[FIRST:]
     more = folded(f"{len(rest)} more", _grid(matrix, images, rest)) if rest else ""

@@ -21,7 +21,7 @@ h3 { font-size: 1rem; margin: 1.6rem 0 .6rem; }
 .cards span, .cards small { display: block; } .cards small { color: var(--faint); }
 img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 img.paper { background: #ffffff; border-radius: 6px; padding: .5rem; }
-picture { display: block; margin-bottom: 1.2rem; }
+.wide { overflow-x: auto; margin-bottom: 1.2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); unicode-bidi: isolate; }
 th:first-child, td:first-child { text-align: left; }
@@ -40,7 +40,7 @@ pre { overflow: auto; max-height: 36rem; margin: .5rem 0 1rem; padding: .8rem 1r
   font: 13px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 a { color: var(--blue); }
 code { font: 13px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .75rem; margin: .75rem 0 1.2rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .75rem; margin: .75rem 0 1.2rem; }
 figure { margin: 0; background: var(--soft); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
 .frame { height: 9rem; display: grid; place-items: center; background: color-mix(in srgb, var(--line) 45%, transparent); }
 .frame img { width: 100%; height: 9rem; object-fit: contain; } .frame .none { color: var(--faint); font-size: .85rem; }
@@ -69,13 +69,16 @@ figcaption small { display: block; margin-top: .2rem; color: var(--faint); overf
 .reliability { display: block; width: 100%; max-width: 24rem; height: auto; font: 11px system-ui, sans-serif; }
 .reliability text { fill: var(--faint); } .reliability .rule { stroke: var(--line); }
 .reliability .ideal { stroke: var(--ink); stroke-dasharray: 4 4; } .reliability .hit { fill: var(--blue); }
-.reliability .gap { fill: var(--gap); fill-opacity: .35; stroke: var(--gap); } .reliability .count { fill: var(--faint); }
+.reliability .gap { fill: color-mix(in srgb, var(--gap) 40%, var(--paper)); } .reliability .count { fill: var(--faint); }
 .key { margin: .2rem 0 .8rem; color: var(--faint); font-size: .84rem; }
 .key i { display: inline-block; width: .9rem; height: .6rem; margin: 0 .35rem 0 .8rem; } .key i:first-child { margin-left: 0; }
-.key .hit { background: var(--blue); } .key .gap { background: color-mix(in srgb, var(--gap) 40%, transparent); }
+.key .hit { background: var(--blue); } .key .gap { background: color-mix(in srgb, var(--gap) 40%, var(--paper)); }
 .key .ideal { height: 0; border-top: 2px dashed var(--ink); vertical-align: middle; }
 @media (max-width: 32rem) { body { padding: 1rem .75rem 3rem; } .grid { grid-template-columns: repeat(2, 1fr); gap: .5rem; }
-  .bar { width: 3rem; } th, td { padding: .3rem .45rem; } .matrix th[scope=row], .matrix .corner { max-width: 7rem; } }
+  .bar { display: block; width: auto; margin: 0 0 .15rem; } table { font-size: 14px; }
+  th, td { padding: .3rem .2rem; } .share { min-width: 0; } .wide img { min-width: 40rem; }
+  .names th, .scroll td:first-child, .matrix .corner { white-space: normal; } .scroll td:first-child { min-width: 4.5rem; }
+  .matrix th[scope=row], .matrix .corner { max-width: 7rem; } }
 summary { cursor: pointer; color: var(--faint); } details { margin: .6rem 0; }
 @media print { .tall, pre { max-height: none; } thead th { position: static; } section { break-inside: avoid-page; } }
 """

@@ -47,16 +47,14 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
     notes += _note_conversions(sample, channels) if data.channels is None else []
     resize, crop = _choose_sizes(recipe, data.size, network)
     if resize is not None and recipe.resize is None and crop is None:
-        was = "of different sizes" if data.size is None else f"{data.size[0]}x{data.size[1]}"
-        notes.append(f"images are {was}, and are resized to the network's {height}x{width}")
+        was = "have the sizes of their files" if data.size is None else f"are {data.size[0]}x{data.size[1]}"
+        notes.append(f"images {was}, and are resized to the network's {height}x{width}")
     size = crop or (resize if isinstance(resize, tuple) else data.size)
     assert size is not None
     smaller = (resize, resize) if isinstance(resize, int) else resize or data.size
     if crop is not None and smaller is not None and (crop[0] > smaller[0] or crop[1] > smaller[1]):
         message = f"a crop of {crop[0]}x{crop[1]} pixels out of images of {smaller[0]}x{smaller[1]}"
         raise recipe.refuse("recipe-crop", message, "crop", help="resize to more, or crop less")
-    if size != network:
-        notes.append(f"the network is built for {height}x{width} and is given {size[0]}x{size[1]}")
     mean, std = _constants(recipe, "mean", recipe.mean, channels), _constants(recipe, "std", recipe.std, channels)
     levels = None
     if recipe.levels is None:
@@ -65,6 +63,14 @@ def prepare(recipe: Recipe, data: Data, input: tuple[int, int, int]) -> tuple[Pr
         levels = recipe.levels if recipe.levels != "data" else _measure_levels(data)
         notes.append(f"levels: {levels[0]:g} becomes black and {levels[1]:g} white" if levels else _NO_LEVELS)
     return Preparation(channels, size, resize, recipe.interpolation, crop, mean, std, levels), tuple(notes)
+
+
+def find_final_size(recipe: Recipe, network: PixelSize) -> PixelSize:
+    """The size of the images that a network built for `network` (height, width) gets, whatever the data are."""
+    resize = recipe.resize
+    if recipe.crop is not None or recipe.augment.resized_crop is not None:
+        return recipe.crop or network
+    return (resize, resize) if isinstance(resize, int) else resize or network
 
 
 def _measure_levels(data: Data) -> Levels | None:

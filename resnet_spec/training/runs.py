@@ -25,7 +25,7 @@ from resnet_spec.training.device import find_device
 from resnet_spec.training.environment import describe_environment
 from resnet_spec.training.feeding import Machine
 from resnet_spec.training.held_out import HeldOut, list_held_out, write_held_out
-from resnet_spec.training.images import prepare
+from resnet_spec.training.images import find_final_size, prepare
 from resnet_spec.training.lengthening import check_length, keep_recipe, lengthen
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.recipe import Recipe, follow_input, read_recipe, reduce_to_one_batch, settle_precision
@@ -40,6 +40,7 @@ from resnet_spec.training.spec_subject import (
     check_size,
     compile_spec,
     fit_classes,
+    fit_input,
     note_activated_logits,
     set_init,
     subject_of_spec,
@@ -198,13 +199,16 @@ def _prepare_module(options: TrainOptions, machine: Machine) -> _Parts:
         message = f"the module returns {subject.outputs} values, and the data have {len(data.classes)} classes"
         raise DataError([Diagnostic("data-classes", message, None)])
     preparation, notes = prepare(recipe, data, input)
+    if preparation.size != input[1:]:
+        (height, width), given = input[1:], preparation.size
+        notes = (*notes, f"the network is built for {height}x{width} and is given {given[0]}x{given[1]}")
     if recipe.init is not None:
         notes = (*notes, "the recipe's `init` is for specs; the module keeps the weights it has")
     return _Parts(subject, recipe, data, preparation, notes)
 
 
 def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
-    """The parts of a run of a spec. It is compiled once, and again only for another number of classes."""
+    """The parts of a run of a spec. It is compiled once, and again only for another number of classes or another size."""
     assert not isinstance(options.spec, nn.Module)
     spec = compile_spec(compiler.find(options.spec, None, options.spec_root), options.set)
     recipe = _recipe_for_machine(_read_recipe(spec.analysis, options), options, machine)
@@ -212,16 +216,18 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     followed = ""
     if any(patch.partition("=")[0].strip() == "input" for patch in options.set):
         recipe, followed = follow_input(recipe, spec.analysis.input[1:])
+    size = find_final_size(recipe, spec.analysis.input[1:])
+    check_size(spec.analysis, size)
+    spec, sized = fit_input(spec, recipe, size)
     data = _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options)
     spec, adapted = fit_classes(spec, data)
     preparation, notes = prepare(recipe, data, spec.analysis.input)
-    check_size(spec.analysis, preparation)
     if not options.force:
         refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)
     loaded = () if options.weights is None else (start_from(subject.module, spec.analysis, options.weights),)
     following = (followed,) if followed else ()
-    notes = (*adapted, *following, *note_activated_logits(spec.analysis), *notes, *loaded)
+    notes = (*adapted, *following, *sized, *note_activated_logits(spec.analysis), *notes, *loaded)
     return _Parts(subject, recipe, data, preparation, notes)
 
 

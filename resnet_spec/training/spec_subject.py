@@ -14,7 +14,7 @@ from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.compiler import Analysis, Target, analyze, flatten_text
 from resnet_spec.data import Data
 from resnet_spec.data.preparation import Preparation
-from resnet_spec.diagnostics import DataError, Diagnostic, Source
+from resnet_spec.diagnostics import DataError, Diagnostic, Source, SpecError
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.randomness import Purpose, seed_of
@@ -79,14 +79,37 @@ def note_activated_logits(analysis: Analysis) -> tuple[str, ...]:
     return tuple(each.message for each in analysis.lints if each.code == "activation-on-logits")
 
 
-def check_size(analysis: Analysis, preparation: Preparation) -> None:
+def check_size(analysis: Analysis, size: tuple[int, int]) -> None:
     """Raise DataError where the network does not run on images of the size to which they are prepared."""
-    size = (analysis.spec.input[0], *preparation.size)
-    if not analysis.accepted.unsolved and preparation.size not in analysis.accepted:
+    if not analysis.accepted.unsolved and size not in analysis.accepted:
         height, width = analysis.input[1:]
-        message = f"{analysis.spec.name} does not run on {show(size)}; it accepts {analysis.accepted.describe()}"
+        given = show((analysis.spec.input[0], *size))
+        message = f"{analysis.spec.name} does not run on {given}; it accepts {analysis.accepted.describe()}"
         help = f"`--set-recipe 'resize=[{height}, {width}]'` resizes them to the size that it is built for"
         raise DataError([Diagnostic("data-size", message, None, help=help)])
+
+
+def fit_input(spec: CompiledSpec, recipe: Recipe, size: tuple[int, int]) -> tuple[CompiledSpec, tuple[str, ...]]:
+    """The spec with the input size to which its recipe prepares images, and a note where the spec has another.
+
+    So a run has one size: in its spec, its diagram and its figures. `size` is accepted (see `check_size`). Raises RecipeError
+    where layers of the spec depend on its input: they would be others.
+    """
+    analysis = spec.analysis
+    if analysis.input[1:] == size:
+        return spec, ()
+    old, new = (show((analysis.input[0], *each)) for each in (analysis.input[1:], size))
+    key = "resize" if recipe.crop is None else "crop"
+    try:
+        adapted = compile_spec(spec.target, (*spec.patches, f"input={new}"))
+    except SpecError:
+        adapted = None
+    if adapted is None or adapted.analysis.fingerprint != analysis.fingerprint:
+        message = f"`{key}` of the recipe gives images of {new}, and {analysis.spec.name} is built for {old}"
+        help = f"`--set input={old}` fits the recipe to the network, `--set input={new}` builds a network for these images"
+        raise recipe.refuse("recipe-crop", message, key, help=help)
+    note = f"the network takes {new}, as `{key}` of the recipe says; the spec has {old} (`--set input={old}` keeps that)"
+    return adapted, (note,)
 
 
 def subject_of_spec(spec: CompiledSpec, recipe: Recipe, preparation: Preparation, *, prove: bool = True) -> Subject:
@@ -114,7 +137,7 @@ def subject_of_spec(spec: CompiledSpec, recipe: Recipe, preparation: Preparation
         spec=text,
         fingerprint=analysis.fingerprint,
         memory=lambda batch: _training_memory(sized, batch, recipe),
-        diagram=lambda is_cancelled: _draw(analysis, is_cancelled),
+        diagram=lambda is_cancelled: _draw(sized, is_cancelled),
         named_outputs={output.name: sized.shape_of(output.value) for output in analysis.graph.outputs},
     )
 
@@ -145,9 +168,9 @@ def _optimizer_states(recipe: Recipe) -> str:
     return "adam"
 
 
-def _draw(analysis: Analysis, is_cancelled: Callable[[], bool]) -> bytes:
+def _draw(sized: SizedGraph, is_cancelled: Callable[[], bool]) -> bytes:
     """The diagram of a network as SVG. Raises SpecError if it is too large, ArgumentError if a package for it is missing."""
     from resnet_spec.outputs.diagram import Style, draw_graph
     from resnet_spec.outputs.render_dot import render_picture
 
-    return render_picture(draw_graph(analysis.sized, Style()), "svg", is_cancelled=is_cancelled)
+    return render_picture(draw_graph(sized, Style()), "svg", is_cancelled=is_cancelled)

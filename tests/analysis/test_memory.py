@@ -12,12 +12,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import resnet_spec
 from resnet_spec.analysis.memory import measure
-from resnet_spec.language.library import shipped_names
+from tests.networks import different_networks
 
 pytestmark = pytest.mark.torch
 ZOO = Path(__file__).parent.parent / "networks" / "zoo"
 NETWORKS = [
-    *(name for name in shipped_names() if "1202" not in name and "152" not in name),
+    *(name for name in different_networks() if "1202" not in name and "152" not in name),
     *(
         str(ZOO / f"{name}.yaml")
         for name in ("seresnet50", "resnetblur50", "resnet50_gn", "densenet121", "mobilenet_v2", "vgg16_bn")

@@ -14,8 +14,8 @@ from resnet_spec.analysis.single_block import take_block
 from resnet_spec.analysis.sized import SizedGraph
 from resnet_spec.graph.model import Region, tree
 from resnet_spec.graph.verify import verify
-from resnet_spec.language.library import shipped_names
 from tests.interpreter import interpret
+from tests.networks import different_networks
 
 ZOO = Path(__file__).parent.parent / "networks" / "zoo"
 
@@ -80,7 +80,7 @@ def test_a_block_of_a_network_is_that_of_the_library_with_its_arguments(
     assert content(alone, f"{region.name}.") == content(library, f"{region.label}.")
 
 
-@pytest.mark.parametrize("name", [*shipped_names(), *(str(path) for path in sorted(ZOO.glob("*.yaml")))])
+@pytest.mark.parametrize("name", [*different_networks(), *(str(path) for path in sorted(ZOO.glob("*.yaml")))])
 def test_every_block_of_every_network_is_a_network(name: str) -> None:
     sized = network(name)
     blocks = blocks_of(sized)

@@ -12,8 +12,8 @@ import resnet_spec
 from resnet_spec.analysis.axis import IDENTITY, Piece, Steps, contains, describe, simplify
 from resnet_spec.analysis.sizes import accepted_sizes
 from resnet_spec.graph.model import INPUT, Graph
-from resnet_spec.language.library import shipped_names
 from resnet_spec.ops import OPERATIONS, Problem, Shape
+from tests.networks import different_networks
 
 ZOO = sorted((Path(__file__).parent.parent / "networks" / "zoo").glob("*.yaml"))
 MOST = 512
@@ -32,7 +32,7 @@ def runs(graph: Graph, height: int, width: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", [*(name for name in shipped_names() if "1202" not in name and "110" not in name), *map(str, ZOO)]
+    "name", [*(name for name in different_networks() if "1202" not in name and "110" not in name), *map(str, ZOO)]
 )
 def test_squares_are_those_that_brute_force_finds(name: str) -> None:
     graph = resnet_spec.analyze(name).graph

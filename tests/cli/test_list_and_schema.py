@@ -22,6 +22,8 @@ def test_list_names_every_shipped_spec_with_the_papers_counts() -> None:
     assert set(rows) == set(shipped_names())
     assert (rows["resnet50"]["parameters"], rows["resnet50"]["multiply-adds"]) == (25557032, 4089184256)
     assert rows["resnet50"]["about"].startswith("ImageNet ResNet-50")
+    names = "resnet152", "variants/resnet18_96px", "torchvision/inception_v3"
+    assert [rows[name]["family"] for name in names] == ["resnet", "variants/resnet_96px", "torchvision/inception_v3"]
 
 
 def test_every_shipped_spec_has_a_row_in_the_table() -> None:

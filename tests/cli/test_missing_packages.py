@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +34,40 @@ class Finder(importlib.metadata.MetadataPathFinder):
 sys.meta_path[:] = [Finder, *(finder for finder in sys.meta_path if not hasattr(finder, "find_distributions")),
     *(type("Plain", (), {"find_spec": finder.find_spec}) for finder in sys.meta_path if hasattr(finder, "find_distributions"))]
 """
-COMMAND = BLOCKED + "from resnet_spec.cli import main\nmain()\n"
+# One process starts all others as its copies, after the imports that every command has in common, for which all packages are
+# blocked. Each blocks its own instead, and runs a command (or a program) with its output in files.
+COPIES = """
+import json, os, traceback
+from resnet_spec.cli import group, main
+for name in group.list_commands(None):
+    group.get_command(None, name)
+assert not blocked & {name.partition(".")[0] for name in sys.modules}
+for line in sys.stdin:
+    folder, packages, arguments, program = json.loads(line)
+    copy = os.fork()
+    if copy == 0:
+        os.chdir(folder)
+        os.environ["PATH"] = folder  # without Graphviz's own program
+        for stream, number in (("stdout", 1), ("stderr", 2)):
+            os.dup2(os.open(os.path.join(folder, f".{stream}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        code = 1
+        try:
+            sys.argv[:] = ["resnet-spec", *arguments]
+            blocked.clear()
+            blocked.update(packages.split(","))
+            exec(program or "main()", {"main": main})
+            code = 0
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code or 0)
+    print(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]), flush=True)
+"""
+ROOT = Path(__file__).parents[2]
 RUN = Path(__file__).parents[1] / "compatibility" / "runs" / "finished"
 OTHERS = ("torchvision", "graphviz", "pygraphviz", "jsonschema", "simplejpeg")
 ALL = (*TRAINING, *OTHERS)
@@ -67,6 +103,16 @@ NEEDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Ran]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
@@ -78,15 +124,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, blocked: str, arguments: list[str], program: str = COMMAND) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": str(folder)}  # without Graphviz's own program
-    command = [sys.executable, "-c", program, blocked, *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+@pytest.fixture(scope="module", autouse=True)
+def copies() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", BLOCKED + COPIES, ",".join(ALL)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture
+def run(copies: subprocess.Popen[str]) -> Run:
+    def run(folder: Path, blocked: str, arguments: list[str], program: str = "") -> Ran:
+        assert copies.stdin is not None
+        assert copies.stdout is not None
+        copies.stdin.write(json.dumps([str(folder), blocked, arguments, program]) + "\n")
+        copies.stdin.flush()
+        code = int(copies.stdout.readline())
+        return Ran(code, *((folder / f".{stream}").read_text(encoding="utf-8") for stream in ("stdout", "stderr")))
+
+    return run
+
+
+def visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.name[0] != "."}
 
 
 @pytest.mark.parametrize(("name", "package"), [(name, package) for name, (_, needs) in NEEDS.items() for package in needs])
-def test_a_command_exits_with_2_and_prints_how_to_install_what_it_needs(name: str, package: str, folder: Path) -> None:
-    before = sorted(path.name for path in folder.iterdir())
+def test_a_command_exits_with_2_and_prints_how_to_install_what_it_needs(
+    name: str, package: str, folder: Path, run: Run
+) -> None:
+    before = visible(folder)
     ran = run(folder, package, NEEDS[name][0])
     assert ran.returncode == 2, ran.stderr
     printed = ran.stdout + ran.stderr  # the findings of `check` are its output
@@ -95,12 +163,12 @@ def test_a_command_exits_with_2_and_prints_how_to_install_what_it_needs(name: st
     assert "Traceback" not in printed
     assert "epoch" not in ran.stdout  # nothing was trained
     instead = {"new.dot"} if name == "draw svg" and package == "pygraphviz" else set()
-    assert {path.name for path in folder.iterdir()} - set(before) == instead
+    assert visible(folder) - before == instead
     for made in instead:
         (folder / made).unlink()
 
 
-def test_watching_needs_a_package_and_says_so_before_it_checks(folder: Path) -> None:
+def test_watching_needs_a_package_and_says_so_before_it_checks(folder: Path, run: Run) -> None:
     ran = run(folder, "watchfiles", ["check", "wrong.yaml", "--watch"])
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "error[missing-package]: --watch needs the package watchfiles, which is not installed\n" in ran.stderr
@@ -108,7 +176,7 @@ def test_watching_needs_a_package_and_says_so_before_it_checks(folder: Path) -> 
 
 
 @pytest.mark.parametrize("name", [name for name, (_, needs) in NEEDS.items() if len(needs) < 3])
-def test_a_command_works_without_all_the_packages_that_it_does_not_need(name: str, folder: Path) -> None:
+def test_a_command_works_without_all_the_packages_that_it_does_not_need(name: str, folder: Path, run: Run) -> None:
     """All at once: none of them takes the place of another."""
     arguments, needs = NEEDS[name]
     ran = run(folder, ",".join(package for package in ALL if package not in needs), arguments)
@@ -120,7 +188,7 @@ def test_a_command_works_without_all_the_packages_that_it_does_not_need(name: st
 
 @pytest.mark.training
 @pytest.mark.parametrize("name", ["train", "eval", "predict", "stats"])
-def test_a_command_with_torch_works_without_the_packages_that_it_does_not_need(name: str, tmp_path: Path) -> None:
+def test_a_command_with_torch_works_without_the_packages_that_it_does_not_need(name: str, tmp_path: Path, run: Run) -> None:
     """`train` without metadata of torchvision, and without a picture of the network."""
     os.symlink(RUN, tmp_path / "run")
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "image.png")
@@ -134,14 +202,14 @@ def test_a_command_with_torch_works_without_the_packages_that_it_does_not_need(n
         assert "which is not installed" in (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
 
 
-def test_several_missing_packages_are_one_finding(folder: Path) -> None:
+def test_several_missing_packages_are_one_finding(folder: Path, run: Run) -> None:
     ran = run(folder, ",".join(ALL), TRAIN)
     assert ran.returncode == 2
     assert "`pip install torch numpy pillow safetensors matplotlib`" in ran.stderr
     assert ran.stderr.count("error[") == 1
 
 
-def test_a_package_that_is_not_checked_before_is_reported_too(folder: Path) -> None:
+def test_a_package_that_is_not_checked_before_is_reported_too(folder: Path, run: Run) -> None:
     """Such as one that torch needs, and that is broken."""
     ran = run(folder, "typing_extensions", ["build", "cifar_resnet20"])
     assert ran.returncode == 2
@@ -149,8 +217,8 @@ def test_a_package_that_is_not_checked_before_is_reported_too(folder: Path) -> N
     assert "Traceback" not in ran.stderr
 
 
-def test_the_package_is_imported_without_any_of_them(folder: Path) -> None:
-    program = BLOCKED + "import resnet_spec\nassert resnet_spec.analyze('resnet18').output == (1000,)\n"
+def test_the_package_is_imported_without_any_of_them(folder: Path, run: Run) -> None:
+    program = "import resnet_spec\nassert resnet_spec.analyze('resnet18').output == (1000,)\n"
     for call in (
         "build('resnet18')",
         "draw('resnet18')",

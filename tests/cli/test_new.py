@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import resnet_spec
 from resnet_spec.cli import group
-from resnet_spec.language.library import shipped_names
+from tests.networks import different_networks
 
 NAMES = [  # the name of the file, and that of the network in it
     ("my_network", "my_network"),
@@ -106,7 +106,7 @@ def new_from(base: str, path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("base", shipped_names())
+@pytest.mark.parametrize("base", different_networks())
 def test_a_spec_from_another_is_the_same_network(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is written, and also if every line that is a comment is made one of the spec."""
     monkeypatch.chdir(tmp_path)

@@ -134,6 +134,8 @@ def test_hidden_files_and_others_are_passed_over(tmp_path: Path, opened: Open) -
     assert data.notes == (
         "folders without images are not classes: `empty`",
         "images outside the class folders are not read: `loose.png`",
+        "the folder has no splits, so each class is divided: 0.2 of it for validation and 0.2 of it for test "
+        "(`split` in the recipe)",
     )
 
 

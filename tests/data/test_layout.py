@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, features
 
 from resnet_spec.data import Data
+from resnet_spec.data.listing import RUN_FILES
 from tests.data.conftest import Open, Refused, noise, write_image
 from tests.data.test_folder import names
 
@@ -140,6 +141,55 @@ def test_a_class_with_several_folders_is_noted(tmp_path: Path, opened: Open) -> 
         "the images in folders of a class are all of that class: `dog` (`beagle`, `poodle`)"
         in opened(f"folder:{tmp_path}").notes
     )
+
+
+def test_that_alike_images_may_come_into_several_splits_is_noted_where_the_program_divides(
+    tmp_path: Path, opened: Open
+) -> None:
+    write(tmp_path / "alone", "cat/one", "cat/two", "dog/three", "dog/four", count=5)
+    write(tmp_path / "divided", *(f"{part}/{one}" for part in ("train", "val") for one in ("cat/one", "cat/two", "dog/three")))
+    shares = "the folder has no splits, so each class is divided: 0.2 of it for validation and 0.2 of it for test"
+    alike = "images of one folder in a class may come into several splits"
+    for place, expected in (("alone", [shares, alike]), ("divided", [])):
+        notes = opened(f"folder:{tmp_path}/{place}").notes
+        assert [start for start in (shares, alike) if any(note.startswith(start) for note in notes)] == expected
+    assert not any(note.startswith(shares) for note in opened(f"folder:{tmp_path}/alone", purpose="evaluate").notes)
+    assert any("divided: 0.3 of it for test (" in note for note in opened(f"folder:{tmp_path}/alone", split=(0, 0.3)).notes)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("images", "masks"),
+        ("train/images", "train/masks", "val/images", "val/masks"),
+        ("JPEGImages", "SegmentationClass", "SegmentationObject"),
+        ("imgs", "Ground truth", "gt"),
+    ],
+)
+def test_images_and_their_masks_are_not_classes(tmp_path: Path, refused: Refused, places: tuple[str, ...]) -> None:
+    write(tmp_path, *places)
+    found = refused(f"folder:{tmp_path}")
+    assert found.code == "unclear-layout"
+    assert "look like images and their masks" in found.message
+
+
+@pytest.mark.parametrize("places", [("mask", "no_mask"), ("photos", "drawings"), ("label", "cat")])
+def test_classes_that_are_called_like_masks_or_images_are_classes(
+    tmp_path: Path, opened: Open, places: tuple[str, str]
+) -> None:
+    write(tmp_path, *places)
+    assert opened(f"folder:{tmp_path}").classes == tuple(sorted(places))
+
+
+def test_a_run_in_the_folder_of_its_data_is_not_a_class(tmp_path: Path, opened: Open) -> None:
+    write(tmp_path, "cat", "dog", "runs/mine", "runs/mine/images")
+    assert opened(f"folder:{tmp_path}").classes == ("cat", "dog", "runs")
+    for name in RUN_FILES:
+        (tmp_path / "runs" / "mine" / name).touch()
+    data = opened(f"folder:{tmp_path}")
+    assert data.classes == ("cat", "dog")
+    assert "folders of runs are left out: `runs/mine`" in data.notes
+    assert opened(f"folder:{tmp_path}", version=1).classes == ("cat", "dog", "runs")  # as runs of 0.1.0 began
 
 
 def test_a_folder_that_is_a_split_of_the_one_above_is_noted(tmp_path: Path, opened: Open) -> None:

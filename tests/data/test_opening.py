@@ -41,6 +41,7 @@ def test_a_kind_with_files_needs_a_folder_that_exists(refused: Refused, tmp_path
     assert "does not exist" in refused(f"{kind}:{tmp_path}/nowhere\x1b").message
     (tmp_path / "file").touch()
     assert "is not a folder" in refused(f"{kind}:{tmp_path}/file").message
+    assert refused(f"{kind}:{tmp_path}/Images.ZIP").help == "unpack it, and name the folder of its files"
     assert refused(f"{kind}:{tmp_path}").code in ("missing-data", "no-images")
 
 

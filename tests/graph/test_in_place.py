@@ -13,11 +13,27 @@ from torch import Tensor, nn
 import resnet_spec
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.graph.in_place import find_overwritten
+from resnet_spec.graph.model import Graph
 from resnet_spec.ops.layers import DropPath
 from tests.interpreter import interpret
 from tests.random_specs import Spec, random_specs
 
 pytestmark = pytest.mark.torch
+
+
+def returned(graph: Graph, values: list[Tensor], training: bool) -> Tensor | list[Tensor]:
+    """What a network returns of all values of its graph."""
+    if not graph.outputs:
+        return values[graph.output]
+    return [values[output.value] for output in graph.outputs if training or not output.training_only]
+
+
+def joined(output: Tensor | list[Tensor] | dict[str, Tensor]) -> Tensor:
+    """All outputs as one tensor."""
+    if isinstance(output, Tensor):
+        return output
+    outputs = output.values() if isinstance(output, dict) else output
+    return torch.cat([each.flatten() for each in outputs])
 
 
 def both_ways(analysis: resnet_spec.Analysis, training: bool) -> None:
@@ -33,10 +49,10 @@ def both_ways(analysis: resnet_spec.Analysis, training: bool) -> None:
     before = images.clone()
     results: list[tuple[Tensor, list[Tensor | None]]] = []
     stored = {key: buffer.clone() for key, buffer in network.named_buffers()}
-    for run in (lambda x: interpret(analysis.graph, network, x)[analysis.graph.output], network):
+    for run in (lambda x: returned(analysis.graph, interpret(analysis.graph, network, x), training), network):
         x = images.clone().requires_grad_()
-        output = run(x * 1)  # no leaf, which nobody may write over anyway
-        (output * torch.linspace(0, 1, output.numel(), dtype=output.dtype).view_as(output)).sum().backward()
+        output = joined(run(x * 1))  # no leaf, which nobody may write over anyway
+        (output * torch.linspace(0, 1, output.numel(), dtype=output.dtype).view_as(output)).sum().backward()  # type: ignore[no-untyped-call]
         gradients = [x.grad, *[parameter.grad for parameter in network.parameters()]]
         results.append((output.detach(), gradients))
         network.zero_grad()

@@ -13,7 +13,8 @@ from resnet_spec import compiler
 from resnet_spec.cli import group
 from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import Source
-from resnet_spec.language.library import shipped_mixins, shipped_names, shipped_root
+from resnet_spec.language.library import shipped_mixins, shipped_root
+from tests.networks import different_networks
 
 BLOCKS = Path(compiler.__file__).parent / "language" / "library" / "blocks"
 PATCHES: list[tuple[str, ...]] = [
@@ -34,7 +35,7 @@ def alone(text: str) -> compiler.Analysis:
     return compiler.analyze(Target(Source("x", text), None, None))
 
 
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize("name", different_networks())
 def test_it_is_the_same_network_with_the_same_expect(name: str) -> None:
     whole = compiler.analyze(compiler.find(name))
     again = alone(compiler.annotate_text(compiler.find(name)))

@@ -10,7 +10,7 @@ import pytest
 import resnet_spec
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "language.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+EXAMPLES: list[str] = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 BLOCKS = """
   double: {args: [width], branch: {conv: {op: conv2d, out_channels: width, kernel_size: 3, padding: 1}, relu: act}}
   down: {args: [width], branch: {pool: {op: max_pool2d, kernel_size: 2}, conv: {op: double, width: width}}}

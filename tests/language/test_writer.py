@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from resnet_spec import compiler
 from resnet_spec.compiler import Target
 from resnet_spec.diagnostics import Source
-from resnet_spec.language.library import shipped_names, shipped_root
+from resnet_spec.language.library import shipped_root
 from resnet_spec.language.merge import resolve
 from resnet_spec.language.reader import MappingNode, from_data, parse, to_data
 from resnet_spec.language.writer import write_document, write_value
+from tests.networks import different_networks
 
 MIXINS = sorted(path.stem for path in (shipped_root() / "mixins").glob("*.yaml"))
 TOGETHER = [mixin for mixin in MIXINS if mixin != "aa"]  # which does in another way what `blur` does
@@ -42,7 +43,7 @@ def alone(text: str) -> compiler.Analysis:
     return compiler.analyze(Target(Source("flat", text), None, None))
 
 
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize("name", different_networks())
 def test_a_shipped_spec_written_flat_is_the_same_network(name: str) -> None:
     text, whole = flat(compiler.find(name))
     again = alone(text)
@@ -52,7 +53,7 @@ def test_a_shipped_spec_written_flat_is_the_same_network(name: str) -> None:
     assert again.warnings == ()
 
 
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize("name", different_networks())
 def test_writing_flat_what_is_flat_changes_nothing(name: str) -> None:
     text, _ = flat(compiler.find(name))
     again, _ = flat(Target(Source("flat", text), None, None))

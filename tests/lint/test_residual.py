@@ -148,3 +148,11 @@ def test_a_projection_with_a_stride_on_request() -> None:
     assert "1 pixel in 4" in finding.message
     assert find("spec: 1\nname: mine\nextends: [resnet50, mixins/d]\n", code, select=True) == []
     assert find("spec: 1\nname: mine\nextends: resnet50\n", code) == []
+
+
+def test_a_value_that_others_read_too_is_no_branch() -> None:
+    """As the branches of HRNet, to which those of other resolutions are added; the sum may become smaller."""
+    more = "  other: {op: conv2d, from: relu, out_channels: 16, kernel_size: 1}\n  total: {op: add, from: [other, relu]}\n"
+    assert find(spec(f"{STEM}stages:\n{more}"), "relu-before-sum") == []
+    again = "  last: {op: relu}\n  sum: {op: add, from: [other, last]}\n"
+    assert marked(only(spec(f"{STEM}stages:\n{more.splitlines()[0]}\n{again}"), "relu-before-sum")) == "last"

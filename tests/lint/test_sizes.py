@@ -94,10 +94,24 @@ AUXILIARY = """
 """
 
 
-@pytest.mark.parametrize("training_only", [True, False])
-def test_an_auxiliary_head_may_see_a_part_of_the_image(training_only: bool) -> None:
-    """As in Szegedy et al. 2015, section 5: it exists in training only, and reads a middle layer on purpose."""
-    flag = ", training_only: true" if training_only else ""
-    text = spec(SMALL_STEM + f"stages: {AUXILIARY}outputs: {{logits: fc, aux: {{from: aux{flag}}}}}\n")
-    found = find(text, "small-receptive-field")
-    assert len(found) == (0 if training_only else 1)
+@pytest.mark.parametrize("flag", [", training_only: true", ""])
+def test_an_auxiliary_head_may_see_a_part_of_the_image(flag: str) -> None:
+    """As in Szegedy et al. 2015, section 5: it reads a middle layer on purpose."""
+    outputs = f"outputs: {{logits: fc, aux: {{from: aux{flag}}}}}\n"
+    assert find(spec(f"{SMALL_STEM}stages: {AUXILIARY}{outputs}"), "small-receptive-field") == []
+    shallow = AUXILIARY.replace("kernel_size: 33, stride: 2, padding: 16", "kernel_size: 3, padding: 1")
+    found = only(spec(f"{SMALL_STEM}stages: {shallow}{outputs}"), "small-receptive-field")
+    assert found.message.startswith("each input pixel of avgpool depends on 5x5 pixels")
+
+
+def test_after_global_context_every_pixel_sees_the_whole_image() -> None:
+    context = """
+  weights: {op: conv2d, from: conv, out_channels: 1, kernel_size: 1}
+  softmax: {op: softmax, over: pixels}
+  weighted: {op: multiply, from: [conv, softmax]}
+  context: {op: sum, over: pixels}
+  spread: {op: upsample, like: conv}
+  total: {op: add, from: [conv, spread]}
+"""
+    assert find(spec(f"{SMALL_STEM}stages: {context}"), "small-receptive-field") == []
+    assert only(spec(SMALL_STEM), "small-receptive-field").message.startswith("each input pixel of avgpool depends on 3x3")

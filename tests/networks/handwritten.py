@@ -199,14 +199,14 @@ class UNet(nn.Module):
     def __init__(self, width: int = 64, classes: int = 2) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(5)]
-        self.level1 = self.double(3, width)
+        self.level1 = self.two(3, width)
         for level in range(2, 6):
             before, after = widths[level - 2 : level]
-            self.add_module(f"level{level}", nn.ModuleDict({"convs": self.double(before, after)}))
+            self.add_module(f"level{level}", nn.ModuleDict({"convs": self.two(before, after)}))
         for level in range(4, 0, -1):
             after, before = widths[level - 1 : level + 1]
             self.add_module(f"up{level}", nn.ModuleDict({"conv": self.conv(before, after)}))
-            self.add_module(f"merge{level}", self.double(before, after))
+            self.add_module(f"merge{level}", self.two(before, after))
         self.mask = nn.Conv2d(width, classes, 1)
 
     @staticmethod
@@ -215,7 +215,7 @@ class UNet(nn.Module):
         return nn.Sequential(OrderedDict(layers))
 
     @classmethod
-    def double(cls, inp: int, out: int) -> nn.Module:
+    def two(cls, inp: int, out: int) -> nn.Module:
         return nn.Sequential(cls.conv(inp, out), cls.conv(out, out))
 
     def forward(self, x: Tensor) -> Tensor:

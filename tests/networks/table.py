@@ -7,7 +7,7 @@ by default all rows. Each is printed when it is done; `--after` continues behind
 
 - keys: the number of keys of the `state_dict`, if these and their shapes are equal, strictly.
 - eval, train: the outputs with drawn weights and running statistics: `bit` if they have the same bits (in training also all
-  statistics afterwards), or the largest difference, relative to the largest output. Only for modules of 2 GB or less.
+  statistics afterwards), or the largest difference, relative to the largest value. Only for modules of 2 GB or less.
 - macs: multiply-adds for an image of the spec's size, if torch counts as many in the reference.
 - published: what the library publishes with its weights, in units of 1e9, if it is the same at their image size.
 
@@ -79,14 +79,16 @@ def compare(name: str, reference: Reference, numbers: bool = True) -> Row:
     size = sum(tensor.numel() * tensor.element_size() for tensor in theirs.state_dict().values())
     if numbers and found == expected and size <= LARGEST:
         for training, difference in compare_outputs(reference, analysis).items():
-            row.put("train" if training else "eval", difference_text(difference), difference <= TOLERANCE)
+            row.put(
+                "train" if training else "eval", difference_text(difference), difference <= (reference.tolerance or TOLERANCE)
+            )
     return row
 
 
 def _compare_macs(row: Row, reference: Reference, analysis: Analysis, theirs: nn.Module) -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         named_outputs(theirs.train()(torch.empty(2, *analysis.input, device="meta")), reference.outputs)
-    row.put("macs", f"{analysis.total.macs:,}", analysis.total.macs == counter.get_total_flops() // 4)
+    row.put("macs", f"{analysis.total.macs:,}", analysis.total.macs == counter.get_total_flops() // 4 - reference.products)
     if (published := published_macs(row.name)) is not None:
         side, expected = published
         at_work = [str(each.value.value) for each in analysis.spec.outputs if not each.training_only]
@@ -115,7 +117,9 @@ def compare_outputs(reference: Reference, analysis: Analysis) -> dict[bool, floa
     draw_state(theirs)
     ours = resnet_spec.build(analysis, initialize=False)
     ours.load_state_dict(theirs.state_dict(), strict=True)
-    x = torch.randn(2, analysis.input[0], *compared_size(analysis))
+    if reference.tolerance:
+        theirs, ours = theirs.double(), ours.double()
+    x = torch.randn(2, analysis.input[0], *compared_size(analysis), dtype=next(theirs.parameters()).dtype)
     differences = {}
     with torch.backends.mkldnn.flags(enabled=reference.onednn), torch.no_grad():
         for training in (False, True):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_spec.ops import OPERATIONS, Field, fields_of
+from resnet_spec.language.spec import ADDED_LATER
+from resnet_spec.ops import NEW_IN_0_2, OPERATIONS, Field, fields_of
 from tests.measure import REFUSALS
 from tests.naive_layers import PLAIN, naive_layer
 
@@ -136,3 +137,8 @@ def test_every_operation_is_compared_with_a_layer() -> None:
     assert set(LAYERS) | JOINS | FUNCTIONS == set(OPERATIONS)
     tested = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__))
     assert [name for name in OPERATIONS if f'"{name}"' not in tested] == []
+
+
+def test_the_language_knows_which_operations_came_later() -> None:
+    """A spec of before may have blocks of these names, and keeps them."""
+    assert NEW_IN_0_2 == ADDED_LATER

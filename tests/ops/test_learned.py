@@ -10,7 +10,6 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from resnet_spec.ops import OPERATIONS, Problem
-from resnet_spec.ops.layers import apply_scale
 from tests.ops.agreement import bound, check
 from tests.ops.shapes import anything, fields
 
@@ -40,20 +39,29 @@ def test_scale_owns_one_tensor_under_its_own_name(written: dict[str, Any], x: tu
     event(check("scale", written, x, other))
 
 
-@pytest.mark.parametrize("shape", [(3,), (3, 1, 1)])
-@pytest.mark.parametrize("x", [(3,), (3, 4), (3, 4, 5)])
-def test_a_scale_multiplies_each_channel(shape: tuple[int, ...], x: tuple[int, ...]) -> None:
-    factor, values = torch.randn(shape), torch.randn(2, *x)
-    scaled = apply_scale(values, factor)
-    assert scaled.shape == values.shape
+def scaled(tensor_shape: str, x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """What the operation computes of values `(N, ...)` and a factor."""
+    result = bound("scale", {"tensor_shape": tensor_shape}, tuple(x.shape[1:]))
+    assert not isinstance(result, Problem)
+    found: torch.Tensor = result[0].function()(x, factor)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("tensor_shape", "x"), [("vector", (3,)), ("vector", (3, 4)), ("vector", (3, 4, 5)), ("map", (3, 4, 5))]
+)
+def test_a_scale_multiplies_each_channel(tensor_shape: str, x: tuple[int, ...]) -> None:
+    factor, values = torch.randn((3, 1, 1) if tensor_shape == "map" else (3,)), torch.randn(2, *x)
+    found = scaled(tensor_shape, values, factor)
+    assert found.shape == values.shape
     for channel in range(3):
-        assert torch.equal(scaled[:, channel], values[:, channel] * factor.flatten()[channel])
+        assert torch.equal(found[:, channel], values[:, channel] * factor.flatten()[channel])
 
 
 def test_a_scale_is_those_of_timm_and_torchvision() -> None:
     x, factor = torch.randn(2, 6, 4, 5), torch.randn(6)
-    assert torch.equal(apply_scale(x, factor), x.mul(factor.reshape(1, -1, 1, 1)))  # timm.models.convnext
-    assert torch.equal(apply_scale(x, factor[:, None, None]), factor[:, None, None] * x)  # torchvision.models.convnext
+    assert torch.equal(scaled("vector", x, factor), x.mul(factor.reshape(1, -1, 1, 1)))  # timm.models.convnext
+    assert torch.equal(scaled("map", x, factor[:, None, None]), factor[:, None, None] * x)  # torchvision.models.convnext
     operation = OPERATIONS["scale"].bind({"init_value": 1e-6, "tensor_shape": "map"}, (6, 4, 5))
     assert not isinstance(operation, Problem)
     assert operation.own_tensor

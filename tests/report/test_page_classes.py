@@ -15,6 +15,7 @@ from resnet_spec.report.calibration import BINS, Reliability, reliability_of
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.gallery import Gallery
 from resnet_spec.report.page import RunReport, html_report
+from resnet_spec.report.page_calibration import _SIDE, _TOP, calibration_html
 from resnet_spec.report.page_classes import MOST_CELLS, ShownImages
 from resnet_spec.report.predictions import Predicted
 from tests.report.examples import HOSTILE, a_run, numbered
@@ -113,6 +114,18 @@ def test_the_page_allows_pictures_of_files_only_where_it_has_some() -> None:
     outside = replace(facts, images=replace(facts.images, pictures={3: "images/3.jpg"}))
     assert "img-src data: 'self' file:\"" in html_report(outside)
     assert html_report(outside).count("no picture") > 0
+
+
+@pytest.mark.parametrize(("mean", "right", "gap"), [(0.9, 0.5, (0.5, 0.9)), (0.5, 0.9, (0.5, 0.9))])
+def test_the_gap_lies_between_probability_and_accuracy(mean: float, right: float, gap: tuple[float, float]) -> None:
+    """Whichever is higher; and a line of the color of `correct` is at the accuracy."""
+    one = reliability_of([[0] * (BINS - 1) + [100], [0.0] * (BINS - 1) + [mean * 100], [0] * (BINS - 1) + [round(right * 100)]])
+    drawn = re.findall(r'<rect class="(hit|gap)" x="[^"]*" y="([^"]*)" width="[^"]*" height="([^"]*)"', calibration_html(one))
+    heights = [((_TOP + _SIDE - float(y) - float(height)) / _SIDE, (_TOP + _SIDE - float(y)) / _SIDE) for _, y, height in drawn]
+    assert [kind for kind, *_ in drawn] == ["hit", "gap", "hit"]
+    assert heights[0] == pytest.approx((0, right))
+    assert heights[1] == pytest.approx(gap)
+    assert sum(heights[2]) / 2 == pytest.approx(right)
 
 
 def test_calibration_is_drawn_and_said() -> None:

@@ -66,7 +66,7 @@ def test_an_epoch_is_that_of_torchs_weighted_loss_in_one_part_or_several(smoothi
     assert ear.losses == pytest.approx(losses, rel=1e-4)
     state = other.state_dict()
     for key, value in session.subject.module.state_dict().items():
-        torch.testing.assert_close(value, state[key], rtol=1e-3, atol=1e-5, msg=key)
+        torch.testing.assert_close(value, state[key], rtol=1e-3, atol=3e-4, msg=key)  # rounding may flip a relu
     mean = (sum(16 * loss for loss in losses[:4]) + 6 * losses[4]) / 70
     assert ear.rows[0].train_loss == pytest.approx(mean, rel=1e-4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
 from resnet_spec.training.layout import reason_against_channels_last
@@ -45,6 +46,26 @@ def test_channels_last_is_off_where_a_group_norm_gets_no_gradient(freeze: tuple[
 def test_a_group_norm_that_sees_the_image_turns_it_off() -> None:
     spec = SPEC.replace("stem: {", "stem: {first: {op: group_norm, num_groups: 1}, ")
     assert any("channels_last is off" in note for note in ready(spec=spec).notes)
+
+
+class Functional(nn.Module):
+    """Its group norm is no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.group_norm(x, 1, self.scale)
+
+
+def test_a_group_norm_is_found_wherever_it_is_and_a_module_is_run_only_where_there_may_be_one() -> None:
+    ran: list[nn.Module] = []
+    for layer, crashes in ((Functional(), True), (nn.GroupNorm(1, 3), True), (nn.BatchNorm2d(3), False)):
+        module = nn.Sequential(layer)
+        module.register_forward_hook(lambda module, *_: ran.append(module[0]))
+        assert (reason_against_channels_last(module, (3, 8, 8)) is not None) == crashes
+    assert [type(layer) for layer in ran] == [Functional, nn.GroupNorm]
 
 
 class Unpredictable(nn.Module):

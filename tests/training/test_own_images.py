@@ -60,6 +60,14 @@ def test_what_was_held_out_is_listed_in_the_run(tmp_path: Path) -> None:
     assert {name for name, what in zip(sorted(names), chosen, strict=True) if what == 1} <= found["validation"].keys()
 
 
+def test_a_run_in_the_folder_of_its_data_is_no_class_of_the_next(tmp_path: Path) -> None:
+    data = write(tmp_path / "data")
+    train(tmp_path / "data" / "runs" / "mine", data=data, epochs=1)
+    write_image = Image.fromarray(np.zeros((12, 12), np.uint8))
+    write_image.save(tmp_path / "data" / "runs" / "mine" / "curves.png")
+    assert open_data(data, input=(3, 12, 12), split=(0.2, 0.2)).classes == ("cat", "dog", "eel", "fox")
+
+
 def test_a_run_records_the_version_of_the_rules_and_goes_on_by_it(tmp_path: Path) -> None:
     data = write(tmp_path / "data")
     train(tmp_path / "run", data=data, epochs=1)

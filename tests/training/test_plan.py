@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from resnet_spec.cli import group
 from resnet_spec.cli.progress import Bar
 from resnet_spec.diagnostics import DataError
 from resnet_spec.language.schemas import schema_document
-from resnet_spec.training import loop, runs, session
+from resnet_spec.training import loop, runs, session, spec_subject
 from resnet_spec.training.console import Console
 from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.plan import describe_augment, describe_plan
@@ -246,7 +247,52 @@ def test_a_recipe_follows_the_input_of_the_command_line(
     assert "images    3x24x24" in plan
     assert "is given" not in plan
     assert ("the recipe follows `--set input`" in plan) == bool(changes)
-    assert ready(resize=[16, 16]).feeds.preparation.size == (16, 16)  # a recipe of its own is followed, and that is noted
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [({"resize": [16, 16]}, "resize"), ({"resize": 16}, "resize"), ({"resize": [20, 24], "crop": 16}, "crop")],
+)
+def test_a_network_follows_the_size_of_its_recipe(changes: dict[str, Any], key: str) -> None:
+    """One size, in the spec that is kept as in the figures: those of the same network with that input."""
+    started = ready(**changes)
+    assert started.feeds.preparation.size == started.subject.input[1:] == (16, 16)
+    assert resnet_spec.analyze(started.subject.spec).input == (3, 16, 16)
+    note = f"the network takes 3x16x16, as `{key}` of the recipe says; the spec has 3x12x12 (`--set input=3x12x12` keeps that)"
+    assert note in started.notes
+    other = ready(set=("input=3x16x16",)).subject
+    assert (started.subject.fingerprint, started.subject.macs) == (other.fingerprint, other.macs)
+    kept = ready(set=("input=3x12x12",), **changes)
+    assert kept.subject.input == (3, 12, 12)
+    assert not any("takes 3x16x16" in note for note in kept.notes)
+
+
+def test_a_size_for_which_a_network_would_be_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the accepted sizes are not solved, a layer may be found to depend on the input only when it is compiled again."""
+    monkeypatch.setattr(spec_subject, "check_size", lambda *_: None)
+    monkeypatch.setattr(runs, "check_size", lambda *_: None)
+    flat = SPEC.replace("  avgpool: {op: adaptive_avg_pool2d, output_size: 1}\n", "")
+    found = refused(lambda: ready(spec=flat, resize=[16, 16]))
+    assert found.code == "recipe-crop"
+    assert found.span is not None
+    assert "images of 3x16x16, and small is built for 3x12x12" in found.message
+    assert "`--set input=3x12x12`" in found.help
+
+
+def test_a_module_that_is_given_images_of_another_size_is_noted() -> None:
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+    assert "the network is built for 12x12 and is given 16x16" in ready(spec=module, input=(3, 12, 12), resize=[16, 16]).notes
+
+
+def test_a_report_has_one_size(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(run, epochs=1, resize=[16, 16])
+    diagram = (run / "diagram.svg").read_text(encoding="utf-8")
+    assert "3x16x16" in diagram
+    assert "12x12" not in diagram
+    assert "3x16x16" in (run / "spec.yaml").read_text(encoding="utf-8")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r"\d+x12x12", re.sub(r"<li>.*?</li>", "", page)) == []
 
 
 def test_two_sizes_on_the_command_line_are_refused(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import resnet_spec
+from resnet_spec.cli import group
 from resnet_spec.training import checkpoints, final_scores, run_lock, scoring, session
 from resnet_spec.training.console import Console
 from resnet_spec.training.run_folder import LOCK_FILE
@@ -29,6 +31,7 @@ from tests.training.tiny import refused, train
 
 pytestmark = [pytest.mark.torch, pytest.mark.training]
 ROOT = Path(__file__).parents[2]
+Second = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -61,19 +64,26 @@ def live(folder: Path, kind: str, at: int) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def second(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Another process that continues the run."""
+def here(folder: Path, *more: str) -> tuple[int, str]:
+    """The exit code and the errors of continuing the run in this process, which is another than the live one."""
+    ran = CliRunner().invoke(group, ["train", "--resume", str(folder), "--device", "cpu", *more])
+    return ran.exit_code, ran.stderr
+
+
+def elsewhere(folder: Path, *more: str) -> tuple[int, str]:
+    """The same of a process that does nothing else."""
     command = [sys.executable, "-m", "resnet_spec", "train", "--resume", str(folder), "--device", "cpu", *more]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    return ran.returncode, ran.stderr
 
 
-def assert_refused_and_undisturbed(whole: Path, folder: Path, kind: str, at: int) -> None:
+def assert_refused_and_undisturbed(whole: Path, folder: Path, kind: str, at: int, second: Second) -> None:
     with live(folder, kind, at) as first:
         before = sorted(path.name for path in folder.rglob("*"))
-        other = second(folder)
-        assert other.returncode == 2, other.stderr
-        assert f"is in use by process {first.pid} on {socket.gethostname()}" in other.stderr
-        assert "run-in-use" in other.stderr
+        code, errors = second(folder)
+        assert code == 2, errors
+        assert f"is in use by process {first.pid} on {socket.gethostname()}" in errors
+        assert "run-in-use" in errors
         assert sorted(path.name for path in folder.rglob("*")) == before
     for name in FILES:
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
@@ -83,7 +93,7 @@ def assert_refused_and_undisturbed(whole: Path, folder: Path, kind: str, at: int
 
 @pytest.mark.subprocess
 def test_a_second_process_is_refused_in_the_middle_of_a_write(whole: Path, tmp_path: Path) -> None:
-    assert_refused_and_undisturbed(whole, tmp_path / "run", "hold-write", 2)
+    assert_refused_and_undisturbed(whole, tmp_path / "run", "hold-write", 2, here)
 
 
 def moments(count: int) -> list[tuple[str, int]]:
@@ -99,7 +109,7 @@ def moments(count: int) -> list[tuple[str, int]]:
 @pytest.mark.subprocess
 @pytest.mark.parametrize(("kind", "at"), moments(int(os.environ.get("DRILLS", "20"))))
 def test_drill_of_a_second_process(whole: Path, tmp_path: Path, kind: str, at: int) -> None:
-    assert_refused_and_undisturbed(whole, tmp_path / "run", kind, at)
+    assert_refused_and_undisturbed(whole, tmp_path / "run", kind, at, elsewhere)
 
 
 @pytest.mark.subprocess
@@ -107,7 +117,7 @@ def test_a_dry_run_beside_a_live_run_leaves_its_files_alone(tmp_path: Path) -> N
     with live(tmp_path / "run", "hold-write", 2):
         before = sorted(path.name for path in (tmp_path / "run").rglob("*"))
         assert any(name.endswith(".tmp") for name in before)
-        assert second(tmp_path / "run", "--dry-run").returncode == 0
+        assert here(tmp_path / "run", "--dry-run")[0] == 0
         assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
 
 

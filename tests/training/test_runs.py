@@ -25,7 +25,6 @@ from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.analysis.memory import measure
 from resnet_spec.compiler import Analysis
 from resnet_spec.diagnostics import ArgumentError
-from resnet_spec.language.library import shipped_names
 from resnet_spec.report.record import read_rows
 from resnet_spec.training import checkpoints, runs, session, spec_subject
 from resnet_spec.training.console import Console
@@ -35,6 +34,7 @@ from resnet_spec.training.recipe import read_recipe
 from resnet_spec.training.scoring import Interrupted
 from resnet_spec.training.session import Result
 from resnet_spec.training.stop import Stop
+from tests.networks import different_networks
 from tests.training.tiny import DATA, SPEC, UNVALIDATED, Ear, loop_of, ready, recipe, refused, train
 
 pytestmark = pytest.mark.torch
@@ -53,7 +53,7 @@ LARGE = 7_000_000_000  # multiply-adds
 
 
 def shipped() -> list[object]:
-    names = [name for name in shipped_names() if not name.startswith("mixins/")]
+    names = [name for name in different_networks() if not name.startswith("mixins/")]
     slow = {name for name in names if "1202" in name or analyze(name).total.macs > LARGE}
     return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
 
