@@ -19,6 +19,7 @@ from resnet_spec.language.writer import write_document, write_value
 from tests.networks import different_networks
 
 MIXINS = sorted(path.stem for path in (shipped_root() / "mixins").glob("*.yaml"))
+TOGETHER = [mixin for mixin in MIXINS if mixin != "aa"]  # which does in another way what `blur` does
 PATCHES = [
     "norm={op: group_norm, num_groups: 4}",
     "act=silu",
@@ -59,13 +60,14 @@ def test_writing_flat_what_is_flat_changes_nothing(name: str) -> None:
     assert yaml.safe_load(again) == yaml.safe_load(text)
 
 
-@pytest.mark.parametrize("mixins", [*((mixin,) for mixin in MIXINS), ("d", "se"), tuple(MIXINS)])
+@pytest.mark.parametrize("mixins", [*((mixin,) for mixin in MIXINS), ("d", "se"), tuple(TOGETHER)])
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet34"])
 def test_a_spec_with_mixins_written_flat_is_the_same_network(name: str, mixins: tuple[str, ...]) -> None:
     spec = {"spec": 1, "name": "mixed", "extends": [name, *(f"mixins/{mixin}" for mixin in mixins)]}
     text, whole = flat(compiler.find(spec))
     assert alone(text).fingerprint == whole.fingerprint
-    assert whole.fingerprint != compiler.analyze(compiler.find(name)).fingerprint
+    initial_only = mixins == ("zero_init",)
+    assert (whole.fingerprint == compiler.analyze(compiler.find(name)).fingerprint) == initial_only
 
 
 @pytest.mark.parametrize("patch", PATCHES)

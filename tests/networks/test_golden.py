@@ -125,7 +125,7 @@ def test_a_plain_network_is_the_residual_one_without_its_projections(name: str) 
     assert not [node for node in resnet_spec.analyze(name).graph.nodes if node.op.name == "add"]
 
 
-@pytest.mark.parametrize("mixin", ["d", "se", "blur", "biased_shortcut"])
+@pytest.mark.parametrize("mixin", ["d", "se", "eca", "aa", "blur", "biased_shortcut"])
 @pytest.mark.parametrize("base", ["resnet18", "resnet50"])
 def test_a_mixin_on_a_network_is_measured_alike(mixin: str, base: str) -> None:
     analysis = resnet_spec.analyze({"spec": 1, "extends": [base, f"mixins/{mixin}"], "name": "mixed"})

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
+from resnet_spec.language.library import ambiguous_names, shipped_path
 from tests.networks.references import draw_state, make_on_meta, make_undrawn, references, run
 from tests.networks.test_reference_networks import assert_same, gradients
 
@@ -43,6 +44,14 @@ def test_every_network_of_the_resnet_file_of_timm_is_shipped() -> None:
     named = {name for name in timm.list_models(module="resnet") if name in published}
     assert len(named) == 81
     assert named <= set(ROWS)
+    assert all(shipped_path(name) for name in named), "found without its folder"
+
+
+def test_one_network_in_two_namings_is_two_specs_of_one_short_name() -> None:
+    names = ("timm/efficientnet_b0", "torchvision/efficientnet_b0")
+    assert ambiguous_names("efficientnet_b0") == names
+    assert shipped_path("efficientnet_b0") is None
+    assert len({resnet_spec.analyze(name).total.params for name in names}) == 1
 
 
 @pytest.mark.parametrize("name", [name for name, reference in ROWS.items() if reference.spec.startswith("timm/")])
