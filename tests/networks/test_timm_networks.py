@@ -14,7 +14,7 @@ import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.language.library import ambiguous_names, shipped_path
 from tests.networks.references import draw_state, make_on_meta, make_undrawn, references, run
-from tests.networks.test_reference_networks import assert_same_bits, gradients
+from tests.networks.test_reference_networks import assert_same, gradients
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:TF32 acceleration")]  # torch's, when oneDNN is turned off
 
@@ -89,9 +89,9 @@ def test_outputs_and_gradients_have_the_bits_of_timm(name: str) -> None:
     x = torch.randn(2, 3, 64, 66)
     for training in (False, True):
         expected, found = (run(model, x, (), training) for model in (theirs, ours))
-        assert_same_bits(expected, found, f"outputs, training={training}")
-    assert_same_bits(gradients(theirs, expected), gradients(ours, found), "gradients")
-    assert_same_bits(theirs.state_dict(), ours.state_dict(), "statistics after training")
+        assert_same(expected, found, f"outputs, training={training}")
+    assert_same(gradients(theirs, expected), gradients(ours, found), "gradients")
+    assert_same(theirs.state_dict(), ours.state_dict(), "statistics after training")
 
 
 @pytest.mark.slow
