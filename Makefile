@@ -12,7 +12,7 @@ PARALLEL ?= --numprocesses auto --dist worksteal
 FUZZ_SECONDS ?= 900
 FUZZ_SEED    ?= $(shell date +%s)
 
-.PHONY: demo quick lint format suite test fuzz drill zoo soak bench evidence schema pictures findings clean
+.PHONY: demo quick lint format suite test fuzz drill zoo soak bench evidence schema pictures findings networks clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -90,6 +90,10 @@ pictures: $(VENV)/installed  ## regenerate the pictures of README and docs from 
 
 findings: $(VENV)/installed  ## regenerate the page of findings, docs/findings.md
 	$(BIN)/resnet-spec explain --format markdown > docs/findings.md
+
+networks: $(VENV)/installed  ## regenerate the figures that `list` shows, and the page of networks, docs/networks.md
+	$(BIN)/python -m tests.networks.figures
+	$(BIN)/resnet-spec list --format markdown > docs/networks.md
 
 clean:
 	rm -rf $(VENV) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

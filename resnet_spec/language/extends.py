@@ -20,10 +20,12 @@ from resnet_spec.diagnostics import (
     document_error,
 )
 from resnet_spec.diagnostics.suggestions import list_known, show_suggestion
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.editing import insert_first_line, replace_value
 from resnet_spec.language.files import SUFFIXES, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import (
+    ambiguous_names,
     is_file,
     is_folder,
     shipped_mixins,
@@ -282,8 +284,15 @@ class _ChainReader:
             shipped_file = real.is_relative_to(shipped_root(self.kind).resolve())
             name = shipped_name(path, self.kind) if shipped_file else display_name(path)
             return _Found(path, name, here.root, shipped_file, real)
-        if (shipped := shipped_path(text, self.kind)) is not None:
+        several = ambiguous_names(text, self.kind)
+        neighbor = next((name for name in several if _folder_of(name, self.kind) == here.folder.resolve()), text)
+        if (shipped := shipped_path(neighbor, self.kind)) is not None:
             return _Found(shipped, shipped_name(shipped, self.kind), shipped_root(self.kind), True, shipped.resolve())
+        if several:
+            message = f"`{item.text}` is the name of several shipped {self.kind}s"
+            help = f"name one of them: {join_words([f'`{name}`' for name in several], 'or')}"
+            fixes = tuple(fix for name in several for fix in propose(f"write `{name}`", replace_value(item, name), "hint"))
+            raise self._refuse("ambiguous-name", message, item.span, help, fixes=fixes)
         names = [*shipped_names(self.kind), *(shipped_mixins() if self.kind == "spec" else ())]
         if here.root is None:
             near = closest(text, names)
@@ -324,6 +333,11 @@ class _ChainReader:
 
 def _bytes(source: Source) -> int:
     return len(source.text.encode("utf-8", "surrogatepass"))
+
+
+def _folder_of(name: str, kind: DocumentKind) -> Path:
+    """The folder of a shipped document."""
+    return (shipped_root(kind) / name).parent.resolve()
 
 
 def _is_absolute(text: str) -> bool:

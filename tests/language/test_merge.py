@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, SpecError
+from resnet_spec.language import library
 from resnet_spec.language.files import read_file, spec_root
 from resnet_spec.language.library import library_block, shipped_root
 from resnet_spec.language.merge import Resolved, resolve
@@ -300,6 +301,32 @@ def test_a_shipped_spec_is_extended_by_name(tmp_path: Path) -> None:
         merged(tmp_path, {"x.yaml": "extends: resnet18\n"})["stages"]
         == merged(tmp_path, {"y.yaml": "extends: resnet18.yaml\n"})["stages"]
     )
+
+
+def test_a_shipped_name_is_found_without_its_folder(tmp_path: Path) -> None:
+    whole = merged(tmp_path, {"x.yaml": "extends: mnist/lenet5\n"})["stem"]
+    assert merged(tmp_path, {"y.yaml": "extends: lenet5\n"})["stem"] == whole
+    assert merged(tmp_path, {"z.yaml": "extends: lenet5.yaml\n"})["stem"] == whole
+
+
+@pytest.mark.parametrize("written", ["twin", "twin.yaml"])
+def test_a_name_of_several_shipped_specs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setattr(library, "_in_folders", lambda kind: {"twin": ("timm/twin", "torchvision/twin")})
+    (finding,) = refusals(tmp_path, {"x.yaml": f"extends: {written}\n"})
+    assert finding.code == "ambiguous-name"
+    assert finding.help == "name one of them: `timm/twin` or `torchvision/twin`"
+    assert [fix.edits[0].text for fix in finding.fixes] == ["timm/twin", "torchvision/twin"]
+    assert finding.span is not None
+    assert finding.span.line == 2
+
+
+def test_of_several_shipped_specs_a_shipped_one_extends_that_of_its_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = ("cifar/wrn_16_4", "mnist/lenet5")
+    monkeypatch.setattr(library, "_in_folders", lambda kind: {"lenet5": several, "wrn_16_4": several})
+    folder = shipped_root() / "mnist"
+    resolved = resolve(Source("specs/mnist/x.yaml", "spec: 1\nextends: lenet5\n", "shipped"), folder, shipped_root())
+    assert to_data(resolved.root)["input"] == "1x28x28"  # type: ignore[index]
+    assert {source.name for source in resolved.leads} == set()
 
 
 def test_a_file_wins_over_a_shipped_name(tmp_path: Path) -> None:

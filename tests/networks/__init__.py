@@ -6,6 +6,9 @@ from resnet_spec.language.library import shipped_names, shipped_root
 
 # Folders of specs/ whose networks are compared with a reference: all in test_table.py, some in test_reference_networks.py too
 REFERENCED = ("examples/", "torchvision/", "timm/")
+# Folders whose networks are compared with modules written by hand, in test_small_images.py
+SMALL_IMAGES = ("cifar/", "mnist/")
+
 # Folders of whole families
 FAMILIES = ("torchvision/", "timm/", "cifar/")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resnet_spec.diagnostics import DocumentKind, Source
-from resnet_spec.language.nodes import MappingNode
-from resnet_spec.language.reader import parse
+
+if TYPE_CHECKING:
+    from resnet_spec.language.nodes import MappingNode
 
 _LIBRARY = Path(__file__).resolve().parent
 _PACKAGE = _LIBRARY.parent.parent
@@ -25,12 +27,25 @@ def library_block(name: str) -> MappingNode | None:
     """The body of a library block, or None if there is none of this name."""
     if name not in library_block_names():
         return None
+    from resnet_spec.language.nodes import MappingNode
+    from resnet_spec.language.reader import parse  # importing PyYAML takes time, and names of networks need none
+
     path = _BLOCKS / f"{name}.yaml"
     source = Source(f"library/blocks/{name}.yaml", path.read_text(encoding="utf-8"), "library")
     body, _ = parse(source)
     if not isinstance(body, MappingNode):
         raise TypeError(f"{path} is not a mapping")
     return body
+
+
+def library_files() -> tuple[Path, ...]:
+    """The files of the library's blocks, sorted by name."""
+    return tuple(_BLOCKS / f"{name}.yaml" for name in library_block_names())
+
+
+def networks_file() -> Path:
+    """The file with the figures of the shipped networks, which `resnet-spec list` reads."""
+    return _LIBRARY / "networks.json"
 
 
 @cache
@@ -76,7 +91,7 @@ def shipped_path(name: str, kind: DocumentKind = "spec") -> Path | None:
     path = root.joinpath(*parts[:-1], parts[-1] + ".yaml")
     if is_file(path):
         return path
-    found = _in_folders(kind).get(name, ())
+    found = _in_folders(kind).get(name.removesuffix(".yaml"), ())
     return root / f"{found[0]}.yaml" if len(found) == 1 else None
 
 
