@@ -16,10 +16,10 @@ import pytest
 
 import resnet_spec
 from resnet_spec import api, compiler
-from resnet_spec.language.library import shipped_names
 from resnet_spec.outputs import render_dot as module
 from resnet_spec.outputs.diagram import Picture, Style
 from resnet_spec.outputs.render_dot import is_small, render_picture
+from tests.networks import different_networks
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a process with its parent on Linux only")
 
@@ -54,7 +54,7 @@ def picture_of(spec: str, style: Style | None = None) -> Picture:
 
 
 def test_the_diagrams_of_shipped_specs_are_small() -> None:
-    for name in shipped_names():
+    for name in different_networks():
         assert is_small(picture_of(name)), name
 
 

@@ -49,7 +49,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- every shipped spec ----------------------------------------------------------------------------------------------------
 
-LARGE = 7_000_000_000  # multiply-adds
+LARGE = 5_000_000_000  # multiply-adds
 
 
 def shipped() -> list[object]:
