@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch import nn
 
 import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
-from resnet_spec.language.library import shipped_names
+from resnet_spec.language.library import shipped_names, shipped_root
+from tests.networks import FAMILIES as FOLDERS
 from tests.networks import REFERENCED
 from tests.networks.references import Reference, make_on_meta, references, shapes_of_state, torchvision_model
 from tests.networks.table import EXPLAINED, TOLERANCE, chosen, compare, compare_outputs, main, published_macs
@@ -74,6 +76,13 @@ def test_every_convolutional_classifier_of_torchvision_is_shipped() -> None:
     named = {name for name in models.list_models(module=models) if not name.startswith(with_attention)}
     assert named == {name.partition(".")[2] for name in ROWS if published_macs(name)}
     assert len(named) == 68
+
+
+def test_a_network_that_extends_another_is_short() -> None:
+    texts = [
+        (shipped_root() / f"{name}.yaml").read_text(encoding="utf-8") for name in shipped_names() if name.startswith(FOLDERS)
+    ]
+    assert median(len(text.splitlines()) for text in texts if "\nextends:" in text) <= 8
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name.startswith("torchvision.") and "fpn" not in name])
