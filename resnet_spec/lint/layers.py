@@ -132,7 +132,7 @@ def _is_linear_in_evaluation(op: Operation) -> bool:
     return op.family == "regularization" or _keeps_statistics(op)
 
 
-@lru_cache(maxsize=1024)  # equal layers are one object, and every path asks for them
+@lru_cache(maxsize=1024)  # equal layers are one object, which is looked at on every path
 def _keeps_statistics(op: Operation) -> bool:
     """Whether a norm uses the statistics of training in evaluation, as batch norm does."""
     return any(tensor.name == "running_var" for tensor in op.tensors())
