@@ -171,7 +171,7 @@ class _Drawing:
         node = self.graph.nodes[item.start]
         op, shape, cost = node.op, self.sized.shapes[item.start], self.sized.costs[item.start]
         caption = operation_caption(op, level.strides.get(item.start, ()))
-        short = prefix + node.name.rpartition(".")[2]
+        short = prefix + item.name
         if op.family == "join":
             lines = [op.symbol or op.name]
         elif op.family in _NAME_ONLY:
