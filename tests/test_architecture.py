@@ -56,6 +56,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         (),
     ),
+    "comparison": (("ops", "graph"), ()),
     "compiler": (("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint"), ()),
     "outputs": (("diagnostics", "ops", "graph", "analysis"), ()),
     "outputs.diagram": (("diagnostics", "_system.packages", "ops", "graph", "analysis"), ("graphviz",)),
