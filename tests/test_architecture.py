@@ -86,14 +86,17 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "api": (
         (
-            *("diagnostics", "_system", "language", "ops", "analysis.single_block", "compiler", "outputs", "weights"),
-            *("training", "inference"),
+            *("diagnostics", "_system", "language", "ops", "analysis.single_block", "compiler", "comparison", "outputs"),
+            *("weights", "training", "inference"),
         ),
         ("torch",),
     ),
     "cli": (
-        *(("api", "compiler", "diagnostics", "_system", "language", "ops", "graph", "analysis", "training.recipe", *VIEWS),),
-        *(("click",),),
+        (
+            *("api", "compiler", "comparison", "diagnostics", "_system", "language", "ops", "graph", "analysis"),
+            *("training.recipe", *VIEWS),
+        ),
+        ("click",),
     ),
     "cli.watching": (("cli", "diagnostics", "_system", "language"), ("click", "watchfiles")),
     "cli.progress": (("training", "report"), ("click",)),
@@ -101,7 +104,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),
-    "": (("api", "compiler", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"), ()),
+    "": (("api", "compiler", "comparison", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"), ()),
 }
 
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.
@@ -226,6 +229,7 @@ def test_torch_is_imported_where_it_is_used_and_not_before(path: str) -> None:
     [
         ["check", "resnet18"],
         ["summary", "resnet50", "--memory", "--field", "--arithmetic"],
+        ["diff", "resnet50", "resnet50"],
         ["summary", "block:basic", "--input", "64x56x56", "--set", "width=64", "--format", "json"],
         ["schema"],
         ["list"],

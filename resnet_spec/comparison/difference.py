@@ -219,8 +219,9 @@ def _try(
 def _with_settings(before: Analysis, after: Analysis, settings: Iterable[Setting]) -> Analysis | None:
     """The first network with some settings of the second one; None if that is none."""
     document = apply_settings(before.spec.document, settings, after.spec.document)
+    size = None if before.input == before.spec.input else before.input
     try:
-        return compiler.analyze(Target(document.source, None, None, document=document), enforce_expect=False)
+        return compiler.analyze(Target(document.source, None, None, document=document), (), size, enforce_expect=False)
     except SpecError:
         return None
 

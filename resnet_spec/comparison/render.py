@@ -42,7 +42,7 @@ def difference_text(difference: Difference) -> str:
     lines += _list_lines(list(_cause_items(difference, str)))
     if where := _where_items(difference, str):
         lines += ["", "where they differ", *_list_lines([(item, []) for item in where])]
-    rows, same, rest = _totals(difference.facts)
+    rows, same, rest = _totals(difference.facts, str)
     lines += ["", *_table(rows)]
     lines += [line for text in rest for line in _fold(text, "")]
     if same:
@@ -60,7 +60,7 @@ def difference_markdown(difference: Difference) -> str:
         lines += [f"- {item}", *(f"  - {each}" for each in inside)]
     if where := _where_items(difference, _code):
         lines += ["", "Where they differ:", "", *(f"- {item}" for item in where)]
-    rows, same, rest = _totals(difference.facts)
+    rows, same, rest = _totals(difference.facts, _code)
     lines += ["", "| | before | after | difference |", "| --- | ---: | ---: | ---: |"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", *(f"- {text}" for text in rest)]
@@ -246,7 +246,9 @@ def _first(texts: Sequence[str], most: int, between: str = ", ") -> str:
 # --- totals -----------------------------------------------------------------------------------------------------------------
 
 
-def _totals(facts: tuple[NetworkFacts, NetworkFacts]) -> tuple[list[tuple[str, str, str, str]], list[str], list[str]]:
+def _totals(
+    facts: tuple[NetworkFacts, NetworkFacts], mark: Mark
+) -> tuple[list[tuple[str, str, str, str]], list[str], list[str]]:
     """Rows of numbers that differ; the names of what is the same; and lines about what differs and is no number."""
     one, other = facts
     numbers: list[tuple[str, int, int, Callable[[int], str]]] = [
@@ -270,7 +272,11 @@ def _totals(facts: tuple[NetworkFacts, NetworkFacts]) -> tuple[list[tuple[str, s
     rows = [(name, form(a), form(b), _change(a, b, form)) for name, a, b, form in numbers if a != b]
     same = [name for name, a, b, _ in numbers if a == b]
     same += [name for name, before, after in texts if before == after and before]
-    rest = [f"{name}: {before or 'none'} -> {after or 'none'}" for name, before, after in texts if before != after]
+    rest = [
+        f"{name}: {mark(shorten(before, 200) or 'none')} -> {mark(shorten(after, 200) or 'none')}"
+        for name, before, after in texts
+        if before != after
+    ]
     return rows, same, rest
 
 

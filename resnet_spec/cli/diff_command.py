@@ -1,0 +1,96 @@
+"""`resnet-spec diff`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from resnet_spec import compiler
+from resnet_spec.cli.common import find_target, findings_options, show_error, show_findings, spec_root_option
+from resnet_spec.comparison.difference import Difference, compare
+from resnet_spec.compiler import Analysis, Target
+from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.diagnostics.rendering import MessageFormat
+
+
+@click.command(
+    "diff",
+    epilog="""\b
+Examples:
+  resnet-spec diff resnet50 resnet101
+  resnet-spec diff resnet50 resnet50 --set-b act=silu
+  resnet-spec diff HEAD~1:specs/my.yaml specs/my.yaml
+  resnet-spec diff main:specs/my.yaml specs/my.yaml --format markdown
+  resnet-spec diff runs/a runs/b --format json
+""",
+)
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Patch both specs.  [repeatable]")
+@click.option("--set-a", "sets_a", multiple=True, metavar="KEY=VALUE", help="Patch A: --set-a act=silu.  [repeatable]")
+@click.option("--set-b", "sets_b", multiple=True, metavar="KEY=VALUE", help="Patch B.  [repeatable]")
+@click.option("--input", "size", metavar="CxHxW", help="An input size for both, other than those of the specs, in pixels.")
+@click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
+@spec_root_option
+@findings_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    a: str,
+    b: str,
+    sets: tuple[str, ...],
+    sets_a: tuple[str, ...],
+    sets_b: tuple[str, ...],
+    size: str | None,
+    style: str,
+    spec_root: str | None,
+    message_format: MessageFormat,
+) -> None:
+    """Show what differs between two networks: the settings of their specs, and what follows from each. Does not need torch.
+
+    A and B are specs, run folders, or files at git revisions: REV:PATH, where PATH starts from the top of the repository, or,
+    as ./PATH, from this folder. A file of that name wins.
+
+    Exit code: 0 if the networks are equal, 1 if they differ, 2 if one of them has errors. If these are only about the `expect`
+    of a spec, the difference is shown, too.
+    """
+    if a == b == "-":
+        raise click.UsageError("only one of A and B can be standard input")
+    found: list[Analysis] = []
+    for spec, patches in ((a, (*sets, *sets_a)), (b, (*sets, *sets_b))):
+        try:
+            found.append(compiler.analyze(_find(spec, size, spec_root), patches, size, enforce_expect=False))
+        except ResnetSpecError as error:
+            show_error(error, message_format)
+    if len(found) < 2:
+        ctx.exit(2)
+    difference = compare(found[0], found[1], (_label(a, sets_a), _label(b, sets_b)))
+    click.echo(_write(difference, style), nl=False)
+    broken = [finding for analysis in found for finding in compiler.check_expect(analysis)]
+    if broken:
+        show_findings(broken, message_format)
+        ctx.exit(2)
+    ctx.exit(0 if difference.equal else 1)
+
+
+def _find(spec: str, size: str | None, spec_root: str | None) -> Target:
+    """Find a SPEC argument, a run folder, or a file at a revision."""
+    known = spec == "-" or "\n" in spec or "\0" in spec
+    return find_target(spec, size, spec_root) if known else compiler.find_version(spec, size, spec_root)
+
+
+def _label(spec: str, sets: tuple[str, ...]) -> str:
+    """What a network is called: the name of its file or spec, and what is set for it alone."""
+    name = "standard input" if spec == "-" else spec
+    return name + (f" with {', '.join(sets)}" if sets else "")
+
+
+def _write(difference: Difference, style: str) -> str:
+    match style:
+        case "json":
+            return json.dumps(difference.data(), indent=2) + "\n"
+        case "markdown":
+            return difference.markdown()
+        case _:
+            return difference.text()
