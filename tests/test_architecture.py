@@ -30,7 +30,12 @@ LANGUAGE = (
     "language.nodes",
     "language.recipe_words",
 )  # recipes are YAML too
-VIEWS = ("outputs.summary", "outputs.diagram", "outputs.render_dot")  # the outputs that need no torch
+VIEWS = (
+    "outputs.summary",
+    "outputs.diagram",
+    "outputs.difference_diagram",
+    "outputs.render_dot",
+)  # the outputs that need no torch
 
 # A part of the package (the longest prefix counts): the other parts it may import, and the packages outside the standard
 # library.
@@ -61,6 +66,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "comparison.align": (("ops", "graph"), ()),
     "outputs": (("diagnostics", "ops", "graph", "analysis"), ()),
     "outputs.diagram": (("diagnostics", "_system.packages", "ops", "graph", "analysis"), ("graphviz",)),
+    "outputs.difference_diagram": (("diagnostics", "ops", "graph", "analysis", "comparison", "outputs.diagram"), ()),
     "outputs.graphviz_program": ((), ("pygraphviz",)),
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
@@ -110,7 +116,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.
 COMPILING_HALF = (
     *("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint", "comparison", "compiler"),
-    *("outputs.diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
+    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
 )
 # `ops.layers` holds the layers that torch does not have; only the layer factories of operations import it.
 TORCH_AT_THE_TOP = ("ops.layers", "outputs.torch_module", "outputs.onnx", "outputs.export", "weights", "training", "inference")

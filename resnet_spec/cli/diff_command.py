@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from resnet_spec import compiler
+from resnet_spec._system.files import make_folder_of, write_atomically
 from resnet_spec.cli.common import find_target, findings_options, show_error, show_findings, spec_root_option
 from resnet_spec.comparison.difference import Difference, compare
 from resnet_spec.compiler import Analysis, Target
-from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
+from resnet_spec.outputs.difference_diagram import draw_difference
+from resnet_spec.outputs.render_dot import FORMATS, render_picture, suffixes
 
 
 @click.command(
@@ -23,6 +27,7 @@ Examples:
   resnet-spec diff HEAD~1:specs/my.yaml specs/my.yaml
   resnet-spec diff main:specs/my.yaml specs/my.yaml --format markdown
   resnet-spec diff runs/a runs/b --format json
+  resnet-spec diff resnet50 my.yaml -o difference.svg
 """,
 )
 @click.argument("a", metavar="A")
@@ -32,6 +37,7 @@ Examples:
 @click.option("--set-b", "sets_b", multiple=True, metavar="KEY=VALUE", help="Patch B.  [repeatable]")
 @click.option("--input", "size", metavar="CxHxW", help="An input size for both, other than those of the specs, in pixels.")
 @click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", metavar="FILE", help=f"Also draw the difference as one picture: {suffixes()}.")
 @spec_root_option
 @findings_options
 @click.pass_context
@@ -44,6 +50,7 @@ def command(
     sets_b: tuple[str, ...],
     size: str | None,
     style: str,
+    output: str | None,
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
@@ -57,6 +64,9 @@ def command(
     """
     if a == b == "-":
         raise click.UsageError("only one of A and B can be standard input")
+    form = "" if output is None else Path(output).suffix.removeprefix(".").lower()
+    if output is not None and form not in FORMATS:
+        raise click.UsageError(f"the format is unknown: use a file name that ends in {suffixes()}")
     found: list[Analysis] = []
     for spec, patches in ((a, (*sets, *sets_a)), (b, (*sets, *sets_b))):
         try:
@@ -67,6 +77,12 @@ def command(
         ctx.exit(2)
     difference = compare(found[0], found[1], (_label(a, sets_a), _label(b, sets_b)))
     click.echo(_write(difference, style), nl=False)
+    if output is not None:
+        try:
+            _draw(difference, Path(output), form)
+        except ResnetSpecError as error:
+            show_error(error, message_format)
+            ctx.exit(2)
     broken = [finding for analysis in found for finding in compiler.check_expect(analysis)]
     if broken:
         show_findings(broken, message_format)
@@ -84,6 +100,15 @@ def _label(spec: str, sets: tuple[str, ...]) -> str:
     """What a network is called: the name of its file or spec, and what is set for it alone."""
     name = "standard input" if spec == "-" else spec
     return name + (f" with {', '.join(sets)}" if sets else "")
+
+
+def _draw(difference: Difference, path: Path, form: str) -> None:
+    """Draw a difference to a file."""
+    picture = draw_difference(difference)
+    data = render_picture(picture, form, str)
+    make_folder_of(path)
+    write_atomically(path, data)
+    click.echo(f"wrote {printable(str(path))}: {picture.boxes} boxes", err=True)
 
 
 def _write(difference: Difference, style: str) -> str:

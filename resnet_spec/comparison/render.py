@@ -202,7 +202,7 @@ def _part_text(part: Part, mark: Mark) -> str:
             within = f" in {mark(shorten(part.within, 30))}" if part.within else ""
             return f"{amount} {what} {'block' if count == 1 else 'blocks'}{within} ({names}){cost}"
         case "changed":
-            return f"{count:,} x {_changes_text(part, mark)} ({names}){cost}"
+            return f"{count:,} x {changes_text(part, mark)} ({names}){cost}"
         case "resized":
             return f"{count_text(count, 'operation')} of other sizes as a consequence ({names}){cost}"
         case "rewired":
@@ -215,7 +215,7 @@ def _part_text(part: Part, mark: Mark) -> str:
             return f"{count_text(count, 'operation')} with other names ({_first(pairs, 2)})"
 
 
-def _changes_text(part: Part, mark: Mark) -> str:
+def changes_text(part: Part, mark: Mark = str) -> str:
     """`relu -> silu`, or `conv2d with kernel_size 7 -> 3, stride 2 -> 1`."""
     texts = [(name, " -> ".join(mark(_field(value)) for value in (one, other))) for name, one, other in part.changes]
     if not texts[0][0]:
