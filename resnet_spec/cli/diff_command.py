@@ -30,27 +30,27 @@ Examples:
   resnet-spec diff resnet50 my.yaml -o difference.svg
 """,
 )
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("networks", nargs=-1, required=True, metavar="A B")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Patch both specs.  [repeatable]")
 @click.option("--set-a", "sets_a", multiple=True, metavar="KEY=VALUE", help="Patch A: --set-a act=silu.  [repeatable]")
 @click.option("--set-b", "sets_b", multiple=True, metavar="KEY=VALUE", help="Patch B.  [repeatable]")
 @click.option("--input", "size", metavar="CxHxW", help="An input size for both, other than those of the specs, in pixels.")
 @click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help=f"Also draw the difference as one picture: {suffixes()}.")
+@click.option("--git-driver", is_flag=True, help="Take the seven arguments that git gives to a diff driver, and exit with 0.")
 @spec_root_option
 @findings_options
 @click.pass_context
 def command(
     ctx: click.Context,
-    a: str,
-    b: str,
+    networks: tuple[str, ...],
     sets: tuple[str, ...],
     sets_a: tuple[str, ...],
     sets_b: tuple[str, ...],
     size: str | None,
     style: str,
     output: str | None,
+    git_driver: bool,
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
@@ -62,6 +62,14 @@ def command(
     Exit code: 0 if the networks are equal, 1 if they differ, 2 if one of them has errors. If these are only about the `expect`
     of a spec, the difference is shown, too.
     """
+    if git_driver:
+        from resnet_spec.cli.git_driver import show_for_git  # only git needs it
+
+        show_for_git(networks)
+        ctx.exit(0)
+    if len(networks) != 2:
+        raise click.UsageError(f"two networks are compared, A and B, not {len(networks)}")
+    a, b = networks
     if a == b == "-":
         raise click.UsageError("only one of A and B can be standard input")
     form = "" if output is None else Path(output).suffix.removeprefix(".").lower()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,40 @@ def test_python_reads_revisions(repository: Shell, monkeypatch: pytest.MonkeyPat
     assert resnet_spec.diff("HEAD~1:specs/net.yaml", "specs/net.yaml").params == 4 * 28
     with pytest.raises(ResnetSpecError):
         resnet_spec.diff("HEAD~9:specs/net.yaml", "specs/net.yaml")
+
+
+@needs_git
+def test_git_shows_differences_of_specs(repository: Shell) -> None:
+    """The driver is started by git, in the top folder; what a spec extends is found from its own folder."""
+    repository.write(".gitattributes", "*.yaml diff=resnet-spec\n")
+    program = f'PYTHONPATH="{Path(resnet_spec.__file__).parent.parent}" "{sys.executable}" -m resnet_spec diff --git-driver --'
+    git(repository.folder, "config", "diff.resnet-spec.command", program)
+    repository.write("specs/net.yaml", NET % "base.yaml" + "act: silu\n")
+    repository.write("specs/new.yaml", BASE)
+    repository.write("specs/base.yaml", BASE + "nonsense: 1\n")
+    git(repository.folder, "add", "-N", ".")
+    done = subprocess.run(["git", "diff"], cwd=repository.folder / "specs", capture_output=True, check=False)
+    shown = done.stdout.decode()
+    assert done.returncode == 0, done.stderr
+    assert "diff --resnet-spec specs/new.yaml\nthe file was added\n--- before\n+++ after\n" in shown
+    assert "+nonsense: 1" in shown
+    assert b"unknown" in done.stderr
+    repository.write("specs/base.yaml", BASE)
+    shown = subprocess.run(
+        ["git", "diff", "specs/net.yaml"], cwd=repository.folder, capture_output=True, check=True
+    ).stdout.decode()
+    assert shown.startswith("diff --resnet-spec specs/net.yaml\nbefore -> after\n\n  act: relu -> silu\n")
+
+
+def test_the_driver_always_exits_with_0(shell: Shell) -> None:
+    shell.write("latin1.yaml", b"\xe4")
+    shell.write("a.yaml", "- 1\x1b\n")
+    facts = ("0" * 40, "100644")
+    for old, new in (("latin1.yaml", "a.yaml"), ("a.yaml", "a.yaml"), (os.devnull, "a.yaml"), ("a.yaml", "missing.yaml")):
+        done = shell.here("diff", "--git-driver", "--", "-a.yaml", old, *facts, new, *facts)
+        assert done.returncode == 0
+        assert b"\x1b" not in done.stdout
+    assert shell.here("diff", "--git-driver", "--", "a.yaml").returncode == 0
 
 
 def test_without_git_a_revision_is_an_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
