@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resnet_spec.api import analyze, build, draw, evaluate, load, predict, resume, train
+    from resnet_spec.api import analyze, build, diff, draw, evaluate, load, predict, resume, train
+    from resnet_spec.comparison.difference import Difference
     from resnet_spec.compiler import Analysis
     from resnet_spec.diagnostics import (
         ArgumentError,
@@ -42,6 +43,7 @@ __all__ = [
     "ArgumentError",
     "DataError",
     "Diagnostic",
+    "Difference",
     "Interrupted",
     "Network",
     "RecipeError",
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "analyze",
     "build",
+    "diff",
     "draw",
     "evaluate",
     "load",
@@ -66,6 +69,7 @@ __all__ = [
 
 # Types of arguments and of what functions return; `Network` and those of the trainer import torch.
 _TYPES = {
+    "Difference": "comparison.difference",
     "Interrupted": "training.scoring",
     "Network": "outputs.torch_module",
     "Result": "training.session",

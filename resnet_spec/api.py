@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from resnet_spec.comparison.difference import Difference
     from resnet_spec.inference.evaluate import Evaluation
     from resnet_spec.inference.given import ImageLike
     from resnet_spec.inference.predict import Prediction
@@ -93,6 +94,56 @@ def analyze(
         SpecError: the spec is wrong, does not satisfy its own `expect`, or does not run at `input`.
     """
     return compiler.analyze(compiler.find(spec, input, spec_root), set, input, outputs=outputs)
+
+
+def diff(
+    a: SpecLike | Analysis,
+    b: SpecLike | Analysis,
+    *,
+    set_a: Patches = (),
+    set_b: Patches = (),
+    input: str | ImageSize | None = None,
+    spec_root: str | Path | None = None,
+) -> Difference:
+    """Find what differs between two networks, without torch.
+
+    >>> resnet_spec.diff("resnet50", "resnet101")
+    <Difference: resnet50 -> resnet101, 1 cause, +18.99M parameters, +3.712G multiply-adds>
+
+    Args:
+        a, b: as for `load`, or results of `analyze`; also a run folder, or a file at a git revision,
+            `"HEAD~1:specs/a.yaml"`.
+        set_a, set_b: patches of each; not accepted with the result of `analyze`.
+        input: as for `analyze`, for both.
+        spec_root: as for `load`.
+
+    Returns:
+        Difference: `.equal` is whether there is none. `.causes` are settings that differ, each with its effect, `.parts` are
+        the operations, blocks and stages that do. `str()` of it is the text that `resnet-spec diff` prints, `.markdown()` the
+        same for a pull request, and `.data()` plain data.
+
+    Raises:
+        ArgumentError, SpecError: as for `analyze`, but for the `expect` of a spec, which is not checked.
+    """
+    from resnet_spec.comparison.difference import compare
+
+    before, after = (_version(spec, patches, input, spec_root) for spec, patches in ((a, set_a), (b, set_b)))
+    return compare(before[0], after[0], (before[1], after[1]))
+
+
+def _version(
+    spec: SpecLike | Analysis, patches: Patches, input: str | ImageSize | None, spec_root: str | Path | None
+) -> tuple[Analysis, str]:
+    """The analysis of one side of a comparison, and what to call it."""
+    listed = compiler.list_patches(patches)
+    if isinstance(spec, Analysis):
+        if listed or input is not None:
+            raise wrong_argument("`set_a`, `set_b` and `input` are not accepted with the result of `analyze`")
+        return spec, spec.spec.name
+    analysis = compiler.analyze(compiler.find_version(spec, input, spec_root), listed, input, enforce_expect=False)
+    named = isinstance(spec, Path) or (isinstance(spec, str) and "\n" not in spec)
+    label = str(spec) if named else analysis.spec.name
+    return analysis, label + (f" with {', '.join(listed)}" if listed else "")
 
 
 def build(

@@ -40,12 +40,13 @@ from resnet_spec.language import library
 from resnet_spec.language.catalog import catalog
 from resnet_spec.language.document_kinds import may_be_patch
 from resnet_spec.language.extends import ExtendedBase, Location
-from resnet_spec.language.files import read_file, spec_root
+from resnet_spec.language.files import decode, read_file, spec_root
 from resnet_spec.language.merge import Resolved, apply_patches, resolve
 from resnet_spec.language.parsing import parse_partial, parse_spec
 from resnet_spec.language.patches import parse_set
 from resnet_spec.language.provenance import add_origins, place_warnings
 from resnet_spec.language.python_data import from_data
+from resnet_spec.language.revisions import Revision
 from resnet_spec.language.spec import OutputEntry, ScalarNode, Spec
 from resnet_spec.language.writer import write_spec
 from resnet_spec.lint import expect as contract
@@ -56,6 +57,7 @@ from resnet_spec.ops import Shape, show
 ImageSize = tuple[int, int, int]
 Outputs = str | Iterable[str] | Mapping[str, str]  # the names of entries
 BLOCK_PREFIX = "block:"
+RUN_FILES = ("spec.yaml", "run.json")  # of a run folder; the first one is its spec, with everything it extends
 MOST_COLUMNS = 80  # of a name in a message
 
 
@@ -72,6 +74,7 @@ class Target:
     below: tuple[str, ...] = ()  # keys that are prepended to a `--set` of a single key: the path of a single block
     document: Resolved | None = None  # for a spec that was loaded before: the text with everything it extends
     base: Target | None = None  # a spec that this one is a patch of, as if it extended it
+    revision: Revision | None = None  # of which `folder` and `root` are folders
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,30 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 
+def find_version(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
+    """As `find`, also for the spec of a run folder, and for a file at a git revision, `HEAD~1:specs/a.yaml`.
+
+    An existing path and a shipped spec have precedence over a revision.
+
+    Raises:
+        ArgumentError: also if there is no such revision or file, or git cannot be run.
+    """
+    if not isinstance(target, str | os.PathLike) or (isinstance(target, str) and "\n" in target):
+        return find(target, input, root)
+    path, text = Path(target), str(target)
+    if all(library.is_file(path / name) for name in RUN_FILES):
+        spec = path / RUN_FILES[0]
+        return Target(read_file(spec), None, None)
+    if ":" not in text or library.is_readable(path) or text.startswith(BLOCK_PREFIX) or library.shipped_path(text):
+        return find(target, input, root)
+    from resnet_spec.language.revisions import find_at_revision  # few commands need it
+
+    found = find_at_revision(text)
+    project = found.revision.project(found.path)
+    source = decode(found.data, found.revision.name(found.path))
+    return Target(source, Path(found.path.parent), Path(project), revision=found.revision)
+
+
 def _single_block(target: str, input: str | ImageSize | None) -> Target:
     """A network of one block of the library."""
     name = target.removeprefix(BLOCK_PREFIX)
@@ -268,7 +295,7 @@ def _merge(target: Target, sets: Iterable[str]) -> Resolved:
     patches = [parse_set(text, target.below) for text in list_patches(sets)]
     if target.document is not None:
         return apply_patches(target.document, patches)
-    return resolve(target.source, target.folder, target.root, patches, _base_of(target))
+    return resolve(target.source, target.folder, target.root, patches, _base_of(target), target.revision)
 
 
 def _base_of(target: Target) -> ExtendedBase | None:

@@ -30,7 +30,12 @@ LANGUAGE = (
     "language.nodes",
     "language.recipe_words",
 )  # recipes are YAML too
-VIEWS = ("outputs.summary", "outputs.diagram", "outputs.render_dot")  # the outputs that need no torch
+VIEWS = (
+    "outputs.summary",
+    "outputs.diagram",
+    "outputs.difference_diagram",
+    "outputs.render_dot",
+)  # the outputs that need no torch
 
 # A part of the package (the longest prefix counts): the other parts it may import, and the packages outside the standard
 # library.
@@ -57,8 +62,11 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "compiler": (("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint"), ()),
+    "comparison": (("diagnostics", "language", "ops", "graph", "analysis", "compiler"), ()),
+    "comparison.align": (("ops", "graph"), ()),
     "outputs": (("diagnostics", "ops", "graph", "analysis"), ()),
     "outputs.diagram": (("diagnostics", "_system.packages", "ops", "graph", "analysis"), ("graphviz",)),
+    "outputs.difference_diagram": (("diagnostics", "ops", "graph", "analysis", "comparison", "outputs.diagram"), ()),
     "outputs.graphviz_program": ((), ("pygraphviz",)),
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
@@ -84,14 +92,17 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "api": (
         (
-            *("diagnostics", "_system", "language", "ops", "analysis.single_block", "compiler", "outputs", "weights"),
-            *("training", "inference"),
+            *("diagnostics", "_system", "language", "ops", "analysis.single_block", "compiler", "comparison", "outputs"),
+            *("weights", "training", "inference"),
         ),
         ("torch",),
     ),
     "cli": (
-        *(("api", "compiler", "diagnostics", "_system", "language", "ops", "graph", "analysis", "training.recipe", *VIEWS),),
-        *(("click",),),
+        (
+            *("api", "compiler", "comparison", "diagnostics", "_system", "language", "ops", "graph", "analysis"),
+            *("training.recipe", *VIEWS),
+        ),
+        ("click",),
     ),
     "cli.watching": (("cli", "diagnostics", "_system", "language"), ("click", "watchfiles")),
     "cli.progress": (("training", "report"), ("click",)),
@@ -99,13 +110,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),
-    "": (("api", "compiler", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"), ()),
+    "": (("api", "compiler", "comparison", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"), ()),
 }
 
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.
 COMPILING_HALF = (
     *("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint", "comparison", "compiler"),
-    *("outputs.diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
+    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
 )
 # `ops.layers` holds the layers that torch does not have; only the layer factories of operations import it.
 TORCH_AT_THE_TOP = ("ops.layers", "outputs.torch_module", "outputs.onnx", "outputs.export", "weights", "training", "inference")
@@ -224,6 +235,7 @@ def test_torch_is_imported_where_it_is_used_and_not_before(path: str) -> None:
     [
         ["check", "resnet18"],
         ["summary", "resnet50", "--memory", "--field", "--arithmetic"],
+        ["diff", "resnet50", "resnet50"],
         ["summary", "block:basic", "--input", "64x56x56", "--set", "width=64", "--format", "json"],
         ["schema"],
         ["list"],

@@ -12,7 +12,21 @@ import click
 
 from resnet_spec.diagnostics import ResnetSpecError, printable
 
-COMMANDS = ("new", "check", "summary", "build", "draw", "train", "eval", "predict", "stats", "list", "schema", "explain")
+COMMANDS = (
+    "new",
+    "check",
+    "summary",
+    "diff",
+    "build",
+    "draw",
+    "train",
+    "eval",
+    "predict",
+    "stats",
+    "list",
+    "schema",
+    "explain",
+)
 
 
 class _Commands(click.Group):

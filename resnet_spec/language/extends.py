@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from resnet_spec.diagnostics import (
 from resnet_spec.diagnostics.suggestions import list_known, show_suggestion
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.editing import insert_first_line, replace_value
-from resnet_spec.language.files import SUFFIXES, display_name, read_file
+from resnet_spec.language.files import SUFFIXES, decode, display_name, read_file
 from resnet_spec.language.fixes import Fixes, propose, propose_word
 from resnet_spec.language.library import (
     ambiguous_names,
@@ -37,6 +38,7 @@ from resnet_spec.language.library import (
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode
 from resnet_spec.language.punctuation import find_full_width
 from resnet_spec.language.reader import MAX_BYTES, MAX_EXPANDED, MAX_NODES, DocumentSize, parse, parse_again
+from resnet_spec.language.revisions import Revision
 
 MAX_CHAIN = 64
 MAX_FILES = 256
@@ -52,6 +54,7 @@ class Location:
 
     folder: Path
     root: Path | None
+    revision: Revision | None = None  # both are then paths from the top of a repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ class _Found:
     root: Path | None
     shipped: bool
     real: Path
+    revision: Revision | None = None
 
 
 class _ChainReader:
@@ -206,7 +210,7 @@ class _ChainReader:
             extended = self._read_extended(found, item)
             if found.shipped and (lead := self._lead(item)) is not None:
                 self.leads[extended.span.source] = lead
-            self.collect(extended, Location(found.path.parent, found.root), (*stack, (real, item.span)))
+            self.collect(extended, Location(found.path.parent, found.root, found.revision), (*stack, (real, item.span)))
             self.done.add(real)
         self.documents.append(document)
 
@@ -236,6 +240,8 @@ class _ChainReader:
 
     def _read_file(self, found: _Found, item: ScalarNode) -> Source:
         """Read the file that an `extends` names; if it cannot be read, the finding is at the `extends`."""
+        if found.revision is not None:
+            return decode(found.revision.read(found.path.as_posix()) or b"", found.name, self.kind)
         try:
             return read_file(found.path, found.name, self.kind, "shipped" if found.shipped else "spec")
         except ArgumentError as error:
@@ -276,9 +282,13 @@ class _ChainReader:
             help = f"write a relative path, or the name of a shipped {self.kind}"
             raise self._refuse("extends-absolute", message, item.span, help)
         path = here.folder / text
-        if here.root is not None:
+        if here.revision is not None:
+            path = Path(posixpath.normpath(path.as_posix()))
+            if here.revision.has(path.as_posix()):
+                return self._find_at_revision(path, here.root or Path(), here.revision, item)
+        elif here.root is not None:
             self.named.append(path)
-        if here.root is not None and is_file(path):
+        if here.revision is None and here.root is not None and is_file(path):
             self._require_inside(path, here.root, item)
             real = path.resolve()
             shipped_file = real.is_relative_to(shipped_root(self.kind).resolve())
@@ -300,15 +310,27 @@ class _ChainReader:
             help = show_suggestion(near, names, most=0) or "write `--spec-root .` to allow the files of the working directory"
             fixes = propose_word(item.span, near, text)
             raise self._refuse("extends-not-allowed", message, item.span, help, fixes=fixes)
-        neighbors = _neighboring_files(text, here.folder, here.root)
+        neighbors = [] if here.revision is not None else _neighboring_files(text, here.folder, here.root)
         last = text.replace("\\", "/").rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
         near = closest(text, [*neighbors, *names]) or closest(last, names)
         help = f"did you mean `{near}`?" if near is not None else list_known(names, 12 if self.kind == "recipe" else 0)
         help = help or "`resnet-spec list` lists the shipped specs; a path is relative to this file"
         shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"
-        message = f"there is no file {display_name(path)}{shipped_too}"
+        name = display_name(path) if here.revision is None else here.revision.name(path.as_posix())
+        message = f"there is no file {name}{shipped_too}"
         fixes = propose_word(item.span, near, text)
         raise self._refuse("missing-file", message, item.span, help, fixes=fixes)
+
+    def _find_at_revision(self, path: Path, root: Path, revision: Revision, item: ScalarNode) -> _Found:
+        """A file at the revision of the file that extends it, within the same limits."""
+        name = revision.name(path.as_posix())
+        if not path.is_relative_to(root):
+            message = f"`{item.value}` is outside the folder {revision.name(root.as_posix())}, which `extends` may not leave"
+            raise self._refuse("extends-outside", message, item.span, "move the file into that folder")
+        if not path.name.endswith(SUFFIXES):
+            message = f"`extends` reads .yaml and .yml files, but `{item.value}` is not one"
+            raise self._refuse("extends-not-yaml", message, item.span, f"if it is a {self.kind}, rename it to end in .yaml")
+        return _Found(path, name, root, False, Path(f"{revision.commit}:") / path, revision)
 
     def _require_inside(self, path: Path, root: Path, item: ScalarNode) -> None:
         """Refuse a file that `extends` may not read; a link counts as what it leads to."""

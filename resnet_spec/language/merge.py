@@ -20,6 +20,7 @@ from resnet_spec.language.library import library_block, library_block_names
 from resnet_spec.language.merge_tree import DEFAULTS, TreeMerger
 from resnet_spec.language.nodes import MappingNode, ScalarNode, YamlNode
 from resnet_spec.language.reader import parse
+from resnet_spec.language.revisions import Revision
 
 NOT_INHERITED = ("name", "about", "source", "weights", "expect")
 RECIPE_NOT_INHERITED = ("name", "about", "source", "accuracy")
@@ -57,6 +58,7 @@ def resolve(
     root: Path | None,
     patches: Iterable[MappingNode] = (),
     base: ExtendedBase | None = None,
+    revision: Revision | None = None,
 ) -> Resolved:
     """Read a spec and everything it extends, and merge.
 
@@ -65,11 +67,12 @@ def resolve(
         base: what is merged before the spec, as if the spec extended it first.
         root: the folder that `extends` may not leave; None allows the names of shipped specs only.
         patches: applied last; they may only change what exists (see `parse_set`).
+        revision: of which `folder` and `root` are folders.
 
     Raises:
         SpecError: with every finding of the merge.
     """
-    chain = read_chain(source, "spec", None if folder is None else Location(folder, root), base)
+    chain = read_chain(source, "spec", None if folder is None else Location(folder, root, revision), base)
     merger = TreeMerger()
     merged = _defaults("spec")
     blocks: dict[str, BlockText] = {}
