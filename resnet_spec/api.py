@@ -19,7 +19,7 @@ from resnet_spec._system.files import write_atomically
 from resnet_spec._system.packages import NETWORKS, TRAINING, require_packages
 from resnet_spec.analysis.single_block import take_block
 from resnet_spec.compiler import Analysis, ImageSize, Outputs, Sketch
-from resnet_spec.diagnostics import Diagnostic, ResnetSpecError
+from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, printable
 from resnet_spec.diagnostics.arguments import as_integer, quote, require_choice, require_choices, wrong_argument
 from resnet_spec.language.library import library_block_names
 from resnet_spec.language.schemas import schema_document
@@ -154,6 +154,7 @@ def build(
     device: torch.device | str | None = None,
     initialize: bool = True,
     weights: str | Path | None = None,
+    weights_key: str | None = None,
     any_fingerprint: bool = False,
     force: bool = False,
     outputs: Outputs | None = None,
@@ -171,7 +172,10 @@ def build(
         device: where the weights are created; `"meta"` for shapes only.
         initialize: initialize the weights by the method in the spec's `init`. If false, they are left uninitialized, to be
             loaded from a checkpoint. (`initialise` is the old spelling.)
-        weights: a safetensors file to load, strictly. Its fingerprint, if it has one, must be the network's.
+        weights: what to load, strictly: safetensors, a file of `torch.save` (read with `weights_only`), an index of several
+            files, a run folder, or a folder with `model.safetensors`. The fingerprint, if there is one, must be the network's.
+            What is not as expected, such as a prefix of all names, or numbers that are not finite, is a UserWarning.
+        weights_key: the part of a checkpoint of torch to load, such as `"model_ema"`.
         any_fingerprint: load weights of a network that computes something else, as long as keys and shapes match.
         force: build the network even if its weights (4 bytes for each parameter) exceed the free memory of this machine.
         outputs: as for `analyze`; not accepted with the result of `analyze`.
@@ -179,7 +183,8 @@ def build(
     Raises:
         ArgumentError: as for `load`; also if the file of weights cannot be read.
         SpecError: as for `analyze`; also if the weights exceed the free memory.
-        WeightsError: the file holds weights of another network. If keys or shapes differ, it is also a RuntimeError.
+        WeightsError: the file holds no weights, a pickle that could run code, or weights of another network. If keys
+            or shapes differ, it is also a RuntimeError.
     """
     require_packages("building a module", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
@@ -199,7 +204,8 @@ def build(
     if weights is None:
         return build_module(analysis.graph, device, initialize)
     network = build_module(analysis.graph, device, initialize=False)
-    load_weights(network, analysis, Path(weights), any_fingerprint)
+    for note in load_weights(network, analysis, Path(weights), any_fingerprint, weights_key):
+        warnings.warn(f"{printable(str(weights))}: {note}", UserWarning, stacklevel=2)
     return network
 
 
@@ -381,6 +387,31 @@ def write_initial_weights(analysis: Analysis, path: Path, seed: int = 0, force: 
     return save_weights(path, network, to_metadata(facts))
 
 
+def load_network(
+    analysis: Analysis, weights: Path, key: str | None = None, any_fingerprint: bool = False, force: bool = False
+) -> tuple[Network, tuple[str, ...]]:
+    """Build a network with weights, as `build` does; returns it with notes on what was not as expected. Raises as `build`."""
+    require_packages("reading weights", *NETWORKS)
+    from resnet_spec.outputs.torch_module import build_module
+    from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
+
+    if not force:
+        refuse_beyond_memory(analysis)
+    network = build_module(analysis.graph, None, initialize=False)
+    return network, load_weights(network, analysis, weights, any_fingerprint, key)
+
+
+def write_network(network: Network, analysis: Analysis, path: Path) -> int:
+    """Write the weights of a network as safetensors, together with its name and fingerprint; returns the size in bytes.
+
+    Raises OSError if the file cannot be written.
+    """
+    from resnet_spec.weights.file import save_weights
+    from resnet_spec.weights.metadata import to_metadata
+
+    return save_weights(path, network, to_metadata({"name": analysis.spec.name, "fingerprint": analysis.fingerprint}))
+
+
 def spec_schema() -> dict[str, object]:
     """Return the JSON Schema (draft-07) of specs, for editors, with all operations and the blocks of the library."""
     return complete(schema_document(), library_block_names())
@@ -397,6 +428,8 @@ def train(
     spec_root: str | Path | None = None,
     input: tuple[int, int, int] | None = None,
     weights: str | Path | None = None,
+    weights_key: str | None = None,
+    transfer: bool = False,
     device: str = "auto",
     workers: int | None = None,
     skip_bad: bool = False,
@@ -418,7 +451,10 @@ def train(
         set, set_recipe: patches of spec and recipe, as for `load`: `["params.n=9"]`, `{"optimizer.lr": 0.05}`.
         spec_root: as for `load`.
         input: (C, H, W) in pixels, for a module that was not built from a spec.
-        weights: a safetensors file to start from; the last layer is initialized at random if its number of classes differs.
+        weights: what to start from, as for `build`. The last layer is initialized at random if its number of classes differs,
+            and the first convolution is adapted to another number of channels.
+        weights_key: the part of a checkpoint of torch to start from.
+        transfer: start from weights of another network: tensors of equal name and shape are kept, the others are drawn.
         device: `"auto"`, `"cpu"`, `"cuda"`, `"mps"`.
         workers: the number of processes that read images; by default it is chosen for the machine and the data.
         skip_bad: leave out images that cannot be read, and count them.
@@ -452,6 +488,8 @@ def train(
         spec_root=None if spec_root is None else Path(spec_root),
         input=None if input is None else compiler.parse_size(input),
         weights=None if weights is None else Path(weights),
+        weights_key=weights_key,
+        transfer=transfer,
         device=device,
         workers=workers,
         skip_bad=skip_bad,

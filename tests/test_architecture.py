@@ -106,7 +106,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "cli.watching": (("cli", "diagnostics", "_system", "language"), ("click", "watchfiles")),
     "cli.progress": (("training", "report"), ("click",)),
-    "cli.train_command": (("cli", "api", "compiler", "diagnostics", "_system", "training", "report", "analysis"), ("click",)),
+    "cli.train_command": (
+        ("cli", "api", "compiler", "diagnostics", "_system", "training", "weights", "report", "analysis"),
+        ("click",),
+    ),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),

@@ -46,7 +46,7 @@ def test_the_error_message_is_what_check_prints(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_and_options_exist(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for path in ("runs/a", "folder", "photograph.jpg"):  # the arguments that have to exist
+    for path in ("runs/a", "folder", "photograph.jpg", "resnet18.pth"):  # the arguments that have to exist
         (tmp_path / path).mkdir(parents=True)
     text = (ROOT / page).read_text(encoding="utf-8")
     for line in re.findall(r"^\$ resnet-spec (.*?)(?:\s+#.*|\s+>.*)?$", text, re.MULTILINE):

@@ -29,6 +29,7 @@ from resnet_spec.outputs import summary as report
 Examples:
   resnet-spec build specs/resnet34.yaml --check-shape 3x224x224
   resnet-spec build resnet50 -o resnet50.safetensors
+  resnet-spec build resnet50 --weights resnet50.pth -o resnet50.safetensors
   resnet-spec build specs/cifar_resnet20.yaml --set params.n=9 --check-shape 3x32x32 --batch 8
   resnet-spec build block:bottleneck --set width=64 --check-shape 64x56x56
 """,
@@ -42,8 +43,14 @@ Examples:
 )
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Batch size for --check-shape.  [default: 1]")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), default="block", show_default=True)
+@click.option("--weights", metavar="PATH", help="Load these weights, which must be exactly those of the network.")
+@click.option("--weights-key", metavar="KEY", help="The part of a checkpoint of torch that holds the weights.")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE.safetensors", help="Write newly initialized weights."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    metavar="FILE.safetensors",
+    help="Write the weights: those of --weights, else newly initialized ones.",
 )
 @click.option(
     "--seed", type=click.IntRange(-(2**63), 2**63 - 1), default=0, show_default=True, help="Seed of the initialization."
@@ -61,6 +68,8 @@ def command(
     size: str | None,
     batch: int | None,
     detail: report.SummaryDetail,
+    weights: str | None,
+    weights_key: str | None,
     output: str | None,
     seed: int,
     force: bool,
@@ -70,14 +79,18 @@ def command(
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
-    """Build the PyTorch module of a spec; check its shapes, or write its weights.
+    """Build the PyTorch module of a spec; check its shapes, load weights, or write them.
 
     --check-shape runs the real module on torch's meta device and compares each layer's output shape with the static analysis.
     """
+    if weights_key is not None and weights is None:
+        raise click.UsageError("--weights-key chooses a part of a checkpoint: use it with --weights FILE")
     if output is not None and not output.endswith(".safetensors"):
         raise click.UsageError("the file name of -o must end in .safetensors")
     try:
-        if output is not None:
+        if weights is not None:
+            require_packages("reading weights", *NETWORKS)
+        elif output is not None:
             require_packages("writing weights", *NETWORKS)
         elif not dump_ir:
             require_packages("building a module", "torch", "numpy")
@@ -102,6 +115,16 @@ def command(
     count = len(analysis.graph.nodes)
     size = report.size_text(analysis.input, batch or 1)
     click.echo(f"checked: torch computes the same shape at each of the {count} layers for {size}")
-    if output is not None:
+    if weights is not None:
+        try:
+            network, notes = api.load_network(analysis, Path(weights), weights_key, force=force)
+        except ResnetSpecError as error:
+            ctx.exit(show_error(error, message_format))
+        click.echo(f"loaded: every tensor of the network is in {printable(weights)}")
+        for note in notes:
+            click.echo(f"note: {printable(note)}")
+        if output is not None:
+            click.echo(f"wrote {api.write_network(network, analysis, Path(output)):,} bytes to {printable(output)}")
+    elif output is not None:
         written = api.write_initial_weights(analysis, Path(output), seed, force)
         click.echo(f"wrote {written:,} bytes to {printable(output)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import count_text, join_words
 
 if TYPE_CHECKING:
+    from resnet_spec.training.options import TrainOptions
     from resnet_spec.training.session import Result
 
 
@@ -29,7 +32,8 @@ Examples:
   resnet-spec train specs/cifar_resnet20.yaml                            # on the embedded synthetic images
   resnet-spec train specs/cifar_resnet20.yaml --data cifar10:DIR --recipe cifar-fast --out runs/a
   resnet-spec train specs/pokemon_resnet18.yaml --data folder:DIR
-  resnet-spec train resnet50 --data folder:DIR --recipe torchvision-v1 --weights resnet50.safetensors --lr 0.01
+  resnet-spec train resnet50 --data folder:DIR --recipe torchvision-v1 --weights resnet50.pth --lr 0.01
+  resnet-spec train resnet50 --data folder:DIR --weights resnet50.pth --plan-only
   resnet-spec train --resume runs/a
 """,
 )
@@ -44,8 +48,15 @@ Examples:
 @click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="The run folder.  [default: runs/...]")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue the run in this folder.")
 @click.option(
-    "--weights", type=click.Path(exists=True, dir_okay=False), metavar="FILE.safetensors", help="Start from these weights."
+    "--weights",
+    type=click.Path(exists=True),
+    metavar="PATH",
+    help="Start from these weights: .safetensors, .pth and the like, a run, or a folder with model.safetensors.",
 )
+@click.option("--weights-key", metavar="KEY", help="The part of a checkpoint of torch that holds the weights.")
+@click.option("--transfer", is_flag=True, help="Keep what is equal in weights of another network, and draw the rest.")
+@click.option("--plan-only", is_flag=True, help="Print what becomes of each tensor of --weights, and exit.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), help="Of --plan-only.  [default: text]")
 @click.option(
     "--set-recipe",
     "recipe_sets",
@@ -83,6 +94,10 @@ def command(
     out: str | None,
     resume: str | None,
     weights: str | None,
+    weights_key: str | None,
+    transfer: bool,
+    plan_only: bool,
+    style: str | None,
     recipe_sets: tuple[str, ...],
     epochs: int | None,
     batch_size: int | None,
@@ -115,6 +130,10 @@ def command(
     if resume is not None:
         _refuse_changes_of_a_run(ctx, spec)
     _refuse_contradictions(recipe_sets, {name: str(value) for name, value in flags.items() if value is not None})
+    if plan_only and weights is None:
+        raise click.UsageError("--plan-only shows what becomes of weights: use it with --weights PATH")
+    if style is not None and not plan_only:
+        raise click.UsageError("--format is that of the plan of weights: use it with --plan-only")
     try:
         require_packages("training", *TRAINING)
     except ArgumentError as error:
@@ -130,6 +149,21 @@ def command(
     from resnet_spec.training.stop import Stop
     from resnet_spec.training.world import joined
 
+    if plan_only:
+        assert spec is not None
+        options = TrainOptions(
+            spec=spec,
+            recipe=recipe,
+            data=data or "synthetic",
+            set=sets,
+            set_recipe=tuple(patches),
+            spec_root=None if spec_root is None else Path(spec_root),
+            weights=None if weights is None else Path(weights),
+            weights_key=weights_key,
+            transfer=transfer,
+            skip_bad=skip_bad,
+        )
+        ctx.exit(_show_plan(options, data is not None, style == "json", message_format))
     if keep_memory:
         allocator.keep_memory()
     stop = Stop()
@@ -161,6 +195,8 @@ def command(
                     set_recipe=tuple(patches),
                     spec_root=None if spec_root is None else Path(spec_root),
                     weights=None if weights is None else Path(weights),
+                    weights_key=weights_key,
+                    transfer=transfer,
                     device=device,
                     workers=workers,
                     skip_bad=skip_bad,
@@ -255,6 +291,31 @@ def _are_equal(first: str, second: str) -> bool:
         return first == second or float(first) == float(second)
     except ValueError:
         return False
+
+
+def _show_plan(options: TrainOptions, classes_of_data: bool, as_json: bool, message_format: MessageFormat) -> int:
+    """Print what becomes of each tensor of weights, and return the exit code: that of the error if training refuses them."""
+    from resnet_spec.training import runs
+    from resnet_spec.weights.loading import require_start
+    from resnet_spec.weights.plan_report import plan_data, plan_text
+
+    assert options.weights is not None
+    try:
+        name, plan = runs.plan_weights(options, classes_of_data)
+        if as_json:
+            heads = {"version": 1, "network": name, "weights": str(options.weights)}
+            click.echo(json.dumps(heads | plan_data(plan, options.transfer), indent=2))
+        else:
+            click.echo(f"{printable(str(options.weights))} -> {printable(name)}\n")
+            click.echo(plan_text(plan), nl=False)
+    except ResnetSpecError as error:
+        return show_error(error, message_format)
+    try:
+        require_start(plan, options.weights, name, options.transfer)
+    except ResnetSpecError as error:
+        show_findings([replace(finding, notes=()) for finding in error.diagnostics], message_format)  # the table has them
+        return error.exit_code
+    return 0
 
 
 def _report(bar: Bar, result: Result) -> None:

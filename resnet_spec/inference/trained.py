@@ -29,9 +29,9 @@ from resnet_spec.training.run_folder import BEST, LAST
 from resnet_spec.training.run_record import RUN_FILE, read_record
 from resnet_spec.training.spec_subject import check_size
 from resnet_spec.training.subject import subject_of_module
-from resnet_spec.weights.file import read_facts
 from resnet_spec.weights.loading import load_strictly, load_weights, refuse_beyond_memory
 from resnet_spec.weights.metadata import WeightsFacts
+from resnet_spec.weights.reading import MODELS, find_file, open_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Trained:
 
 
 def load_trained(path: str | Path, device: str = "auto", force: bool = False, module: nn.Module | None = None) -> Trained:
-    """Load a trained network from a run folder (its best weights, else the last) or from a file of weights.
+    """Load a trained network from a run folder (its best weights, else the last), from a file of weights or a folder with one.
 
     Args:
         path: the folder or the file.
@@ -65,7 +65,7 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False, mo
     """
     device = require_device(device)
     file = _find_weights(require_run(path))
-    facts = read_facts(file)
+    facts = open_facts(file)
     where = find_device(device)
     if module is not None:
         return Trained(facts, None, _load_into(module, file, facts).to(where).eval(), where)
@@ -106,6 +106,8 @@ def _find_weights(path: Path) -> Path:
     """Find the file of weights of a path. Raises ArgumentError."""
     shown = printable(str(path))
     if os.path.isdir(path):
+        if not (path / RUN_FILE).exists() and any((path / name).is_file() for name in MODELS):
+            return find_file(path)
         read_record(path)
         stored = [path / name for name in (BEST, LAST) if (path / name).exists()]
         if not stored:

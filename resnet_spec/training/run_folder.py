@@ -31,10 +31,11 @@ from resnet_spec.training import checkpoints
 from resnet_spec.training.held_out import HELD_OUT_FILE
 from resnet_spec.training.run_record import RUN_FILE
 from resnet_spec.training.scoring import Scores
+from resnet_spec.weights import reading
 from resnet_spec.weights.file import write_weights
 from resnet_spec.weights.metadata import WeightsFacts
 
-BEST, LAST = "best.safetensors", "last.safetensors"
+BEST, LAST = reading.BEST, reading.LAST
 LOCK_FILE = "run.lock"
 
 

@@ -16,10 +16,11 @@ from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.training.data_place import DataPlace
 from resnet_spec.training.feeding import Feeds
+from resnet_spec.weights import reading
 from resnet_spec.weights.metadata import preparation_data, read_input, read_preparation
 
 _Value = TypeVar("_Value")
-RUN_FILE = "run.json"
+RUN_FILE = reading.RUN_FILE
 RUN_FORMAT = 1
 SPLITS = ("training", "validation", "test")
 TEXTS = ("recipe.yaml", "spec.yaml")  # what a run computes

@@ -17,6 +17,7 @@ from resnet_spec.data import Data
 from resnet_spec.data.dividing import DATA_VERSION
 from resnet_spec.data.preparation import Preparation, refuse_channels
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, ResnetSpecError, WeightsError, printable
+from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training import checkpoints
 from resnet_spec.training.checkpoint_form import Form
 from resnet_spec.training.console import Console
@@ -49,7 +50,9 @@ from resnet_spec.training.splits import open_training_data
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject, subject_of_module
 from resnet_spec.training.world import World, joined, launched, restarted
-from resnet_spec.weights.loading import refuse_beyond_memory, start_from
+from resnet_spec.weights.loading import plan_start, refuse_beyond_memory, start_from
+from resnet_spec.weights.planning import Plan
+from resnet_spec.weights.reading import open_weights
 
 ALONE = World()
 RECIPE = "recipe.yaml"
@@ -225,10 +228,32 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     if not options.force:
         refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)
-    loaded = () if options.weights is None else (start_from(subject.module, spec.analysis, options.weights),)
+    loaded: tuple[str, ...] = ()
+    if options.weights is not None:
+        key, transfer = options.weights_key, options.transfer
+        loaded = (start_from(subject.module, spec.analysis, options.weights, key=key, transfer=transfer),)
     following = (followed,) if followed else ()
     notes = (*adapted, *following, *sized, *note_activated_logits(spec.analysis), *notes, *loaded)
     return _Parts(subject, recipe, data, preparation, notes)
+
+
+def plan_weights(options: TrainOptions, classes_of_data: bool) -> tuple[str, Plan]:
+    """The name of a network, and the plan by which a run of it would start from weights; nothing is loaded.
+
+    The network gets the classes of the data if wanted.
+
+    Raises SpecError, RecipeError, DataError, WeightsError or ArgumentError, as `prepare_run`, but not where a plan is refused.
+    """
+    assert not isinstance(options.spec, nn.Module)
+    assert options.weights is not None
+    spec = compile_spec(compiler.find(options.spec, None, options.spec_root), options.set)
+    if classes_of_data:
+        recipe = _read_recipe(spec.analysis, options)
+        spec, _ = fit_classes(spec, _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options))
+    weights = open_weights(options.weights, options.weights_key)
+    module = build_module(spec.analysis.graph, "meta", initialize=False)
+    plan = plan_start(module, spec.analysis, weights, options.transfer)
+    return spec.analysis.spec.name, replace(plan, notes=(*weights.notes, *plan.notes))
 
 
 def _read_recipe(analysis: Analysis | None, options: TrainOptions) -> Recipe:

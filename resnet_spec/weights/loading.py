@@ -1,143 +1,200 @@
-"""Loads a file of weights into a network: strictly, or for training with another number of classes."""
+"""Loads weights into a network: by an exact plan, or for training with other classes or images of other channels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from resnet_spec import compiler
 from resnet_spec._system.machine import available_memory
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, Source, SpecError, WeightsError, printable
-from resnet_spec.ops import show
+from resnet_spec.diagnostics.text import count_text, quote_first
 from resnet_spec.weights.file import read_weights
 from resnet_spec.weights.metadata import from_metadata
+from resnet_spec.weights.plan_report import difference_lines
+from resnet_spec.weights.planning import (
+    EXACT,
+    FOR_CLASSES,
+    STARTING,
+    Plan,
+    Step,
+    adapt_channels,
+    make_plan,
+    plan_training,
+    shape_text,
+)
+from resnet_spec.weights.reading import StoredWeights, open_weights
 
 SHOWN = 3  # the number of differing tensors that a message names
+FEW = 1 << 16  # numbers of a mapped tensor that are looked at when a network is built; larger ones are read when they are used
 
 
 class WeightsMismatchError(WeightsError, RuntimeError):
     """The keys or shapes of a file are not those of the network. Also a RuntimeError, as `load_state_dict` raises."""
 
 
-def load_weights(module: nn.Module, analysis: Analysis, path: Path, any_fingerprint: bool = False) -> None:
-    """Load a safetensors file into the module of `analysis`, strictly.
+def load_weights(
+    module: nn.Module, analysis: Analysis, path: Path, any_fingerprint: bool = False, key: str | None = None
+) -> tuple[str, ...]:
+    """Load a file of weights into the module of `analysis`, strictly, and return notes on what was not as expected.
 
+    Every tensor of the network must be in the file, under its name or one that a reported rule translates, and no other tensor.
     Weights take the module's dtype and device. If these equal the file's, tensors stay memory-mapped until they change.
+    `key` names the part of a checkpoint.
 
     Raises:
         ArgumentError: the file cannot be read.
-        WeightsError: the file's fingerprint is another network's (not checked with `any_fingerprint`).
+        WeightsError: it is no file of weights, or its fingerprint is another network's (not checked with `any_fingerprint`).
         WeightsMismatchError: its keys or shapes are not the module's.
     """
-    tensors, metadata = read_weights(path)
-    stored = from_metadata(metadata).get("fingerprint", analysis.fingerprint)
+    weights = open_weights(path, key)
+    stored = from_metadata(weights.metadata).get("fingerprint", analysis.fingerprint)
     if stored != analysis.fingerprint and not any_fingerprint:
         shown = printable(str(path))
         message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
         help = "pass any_fingerprint=True if it is enough that keys and shapes match"
         raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
-    _load(module, tensors, path, analysis.spec.name)
+    return _load(module, weights, path, analysis.spec.name)
 
 
 def load_strictly(module: nn.Module, path: Path, name: str) -> None:
-    """Load a safetensors file into a module called `name` that is not from a spec, strictly. Raises as `load_weights`."""
-    _load(module, read_weights(path)[0], path, name)
+    """Load a file of weights into a module called `name` that is not from a spec, strictly. Raises as `load_weights`."""
+    _load(module, open_weights(path), path, name)
 
 
 def copy_weights(module: nn.Module, path: Path, name: str) -> None:
     """Copy a safetensors file into the tensors of a module called `name`, strictly. Raises as `load_weights`."""
     tensors = read_weights(path)[0]
-    _require_same(module.state_dict(), tensors, path, name)
+    _require_exact(make_plan(module.state_dict(), tensors), path, name)
     module.load_state_dict(tensors)
 
 
-def _load(module: nn.Module, tensors: dict[str, Tensor], path: Path, name: str) -> None:
+def _load(module: nn.Module, weights: StoredWeights, path: Path, name: str) -> tuple[str, ...]:
     own = module.state_dict()
-    _require_same(own, tensors, path, name)
-    for key in own:
-        tensors[key] = tensors[key].to(own[key].device, own[key].dtype)
+    plan = make_plan(own, weights.tensors)
+    _require_exact(plan, path, name)
+    tensors: dict[str, Tensor] = {}
+    mapped = weights.path.suffix == ".safetensors"
+    for step in plan.of(*EXACT):
+        wanted = own[step.name]
+        if step.action == "filled":
+            tensors[step.name] = torch.zeros_like(wanted)
+        else:
+            tensor = weights.tensors[step.source].to(wanted.device, wanted.dtype)
+            tensors[step.name] = tensor if mapped else _separate(tensor)
     module.load_state_dict(tensors, strict=True, assign=True)
+    small = {key: tensor for key, tensor in tensors.items() if not mapped or tensor.numel() <= FEW}
+    return (*weights.notes, *plan.notes, *note_not_finite(small))
 
 
-def _require_same(own: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Raise WeightsMismatchError if the tensors of a file are not, in keys and shapes, those of a module called `name`."""
-    if differing := find_differences(own, found):
-        raise WeightsMismatchError([_other_weights(path, name, list(differing.values()))])
+def _separate(tensor: Tensor) -> Tensor:
+    """A tensor with numbers of its own: a pickle may hold several tensors that share them, or one that repeats them."""
+    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if whole and tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
 
 
-def start_from(module: nn.Module, analysis: Analysis, path: Path) -> str:
-    """Load a safetensors file into a module that will be trained, and return a note on what was loaded.
+def note_not_finite(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """A note on tensors with numbers that are not finite, if there are any."""
+    found = [key for key, tensor in tensors.items() if not _is_finite(tensor)]
+    if not found:
+        return ()
+    return (f"numbers that are not finite (NaN or infinity) are in {count_text(len(found), 'tensor')}: {quote_first(found)}",)
 
-    Every tensor must match, except those of the last layer with weights, which has one row for each class: for another number
-    of classes it keeps its random initialization. A file whose network computes something else with the same tensors is
-    accepted, and the note mentions it.
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.device.type == "meta":
+        return True
+    if tensor.element_size() == 1:  # few operations know types of 8 bits
+        tensor = tensor.float()
+    if tensor.dtype == torch.float32 and bool(tensor.sum().isfinite()):  # the sum is faster, and not finite if a number is not
+        return True
+    return bool(tensor.isfinite().all())
+
+
+def _require_exact(plan: Plan, path: Path, name: str) -> None:
+    """Raise WeightsMismatchError if a plan is not exact."""
+    if differing := plan.outside(EXACT):
+        raise WeightsMismatchError([_other_weights(path, name, differing)])
+
+
+def start_from(module: nn.Module, analysis: Analysis, path: Path, *, key: str | None = None, transfer: bool = False) -> str:
+    """Load a file of weights into a module that will be trained, and return a note on what was loaded.
+
+    Every tensor must match, with two exceptions. The last layer with weights has one row for each class: for another number of
+    classes it keeps its random initialization. The first convolution is adapted to images of other channels. A file whose
+    network computes something else with the same tensors is accepted, and the note mentions it. With `transfer`, tensors of
+    equal name and shape are kept, and the others keep their random initialization.
 
     Raises:
         ArgumentError: the file cannot be read.
+        WeightsError: it is no file of weights, or has numbers that are not finite.
         WeightsMismatchError: other keys or shapes differ.
     """
-    tensors, metadata = read_weights(path)
+    weights = open_weights(path, key)
+    plan = plan_start(module, analysis, weights, transfer)
     own = module.state_dict()
-    head = next((name for name in reversed(own) if name.endswith(".weight")), "").removesuffix("weight")
+    require_start(plan, path, analysis.spec.name, transfer)
+    used = {step.source: weights.tensors[step.source] for step in plan.of("kept", "renamed", "adapted")}
+    if bad := note_not_finite(used):
+        message = f"{printable(str(path))}: {bad[0]}"
+        help = "the file is damaged, or from a run that diverged: use another one"
+        raise WeightsError([Diagnostic("weights-not-finite", message, None, help=help)])
+    with torch.no_grad():
+        for step in plan.of("kept", "renamed", "filled", "adapted"):
+            if step.action == "filled":
+                own[step.name].zero_()
+            else:
+                tensor = used[step.source]
+                own[step.name].copy_(adapt_channels(tensor, step.shape[1]) if step.action == "adapted" else tensor)
+    return _note_start(plan, analysis, weights, path)
 
-    def is_for_other_classes(key: str) -> bool:
-        mine, theirs = own.get(key), tensors.get(key)
-        if mine is None or theirs is None or not key.startswith(head):
-            return False
-        return tuple(mine.shape) != tuple(theirs.shape) and tuple(mine.shape[1:]) == tuple(theirs.shape[1:])
 
-    differing = find_differences(own, tensors)
-    drawn = sorted(filter(is_for_other_classes, differing))
-    if wrong := [text for key, text in differing.items() if key not in drawn]:
-        help = "use weights of this spec, or none"
-        raise WeightsMismatchError([_other_weights(path, analysis.spec.name, wrong, help)])
-    module.load_state_dict({key: tensor for key, tensor in tensors.items() if key not in drawn}, strict=False)
-    note = f"{len(own) - len(drawn)} tensors come from {path}"
-    if drawn:
-        note += f"; {', '.join(drawn)} reinitialized for {analysis.output[0]} classes"
-    if _computes_other(analysis, metadata):
+def plan_start(module: nn.Module, analysis: Analysis, weights: StoredWeights, transfer: bool = False) -> Plan:
+    """The plan by which training of a module starts from weights. Nothing is loaded."""
+    parameters = frozenset(name for name, _ in module.named_parameters(remove_duplicate=False))
+    plan = make_plan(module.state_dict(), weights.tensors, parameters)
+    return plan_training(plan, analysis.input[0], transfer)
+
+
+def require_start(plan: Plan, path: Path, name: str, transfer: bool = False) -> None:
+    """Raise WeightsMismatchError if training does not start from a plan: more differs than is adapted."""
+    wrong = plan.outside((*STARTING, "unused") if transfer else STARTING)
+    if wrong:
+        help = "use weights of this spec, or none; `--transfer` keeps the tensors of equal name and shape and draws the rest"
+        raise WeightsMismatchError([_other_weights(path, name, wrong, help)])
+    if not plan.of("kept", "renamed", "adapted"):
+        message = f"{printable(str(path))} has no tensor of {printable(name)}: no name and shape is equal"
+        raise WeightsMismatchError([Diagnostic("other-weights", message, None, help="use weights of this spec, or none")])
+
+
+def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Path) -> str:
+    """What training starts from, in a line of the plan of a run."""
+    note = f"{len(plan.of('kept', 'renamed', 'filled'))} tensors come from {path}"
+    heads = sorted(step.name for step in plan.of("drawn") if step.reason == FOR_CLASSES)
+    if heads:
+        note += f"; {', '.join(heads)} reinitialized for {analysis.output[0]} classes"
+    for step in plan.of("adapted"):
+        note += f"; {step.name} adapted from {shape_text(step.stored)} to {shape_text(step.shape)}: {step.reason}"
+    if others := [step.name for step in plan.of("drawn") if step.reason != FOR_CLASSES]:
+        note += f"; {count_text(len(others), 'tensor')} initialized at random, since the file differs: {quote_first(others)}"
+    if unused := [step.source for step in plan.of("unused")]:
+        note += f"; of the file, {count_text(len(unused), 'tensor')} left out: {quote_first(unused)}"
+    if _computes_other(analysis, weights.metadata):
         note += "; they were trained in a network that computes something else"
-    return note
+    return "; ".join((note, *map(printable, (*weights.notes, *plan.notes))))
 
 
-def find_differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, str]:
-    """The keys in which a file differs from a module, in the module's order, each with a description of the difference."""
-    texts: dict[str, str] = {}
-    for key, tensor in own.items():
-        name = f"`{printable(key)}`"
-        if key not in found:
-            texts[key] = f"{name} is missing"
-        elif tensor.shape != found[key].shape:
-            there, wanted = _shape(found[key]), _shape(tensor)
-            texts[key] = f"{name} is {there} and should be {wanted}"
-        elif not _converts(found[key], tensor):
-            dtypes = [str(each.dtype).removeprefix("torch.") for each in (found[key], tensor)]
-            texts[key] = f"{name} is {dtypes[0]}, which cannot be converted to {dtypes[1]}"
-    return texts | {key: f"`{printable(key)}` is not expected" for key in sorted(found.keys() - own.keys())}
-
-
-def _converts(found: Tensor, wanted: Tensor) -> bool:
-    """Whether numbers of one type can be converted to another. Some small types are for storage only."""
-    if found.is_complex() and not wanted.is_complex():
-        return False
-    try:
-        found.flatten()[:1].to(wanted.dtype)
-    except NotImplementedError:
-        return False
-    return True
-
-
-def _shape(tensor: Tensor) -> str:
-    return show(tuple(tensor.shape)) if tensor.ndim else "a single number"
-
-
-def _other_weights(path: Path, name: str, differing: list[str], help: str = "") -> Diagnostic:
+def _other_weights(path: Path, name: str, differing: Sequence[Step], help: str = "") -> Diagnostic:
+    """The finding for weights of another network: the first differences in its message, all of them by stage in its notes."""
     more = f", and {len(differing) - SHOWN} more differ" if len(differing) > SHOWN else ""
     message = f"{printable(str(path))} holds the weights of another network than {printable(name)}: "
-    return Diagnostic("other-weights", message + "; ".join(differing[:SHOWN]) + more, None, help=help)
+    message += "; ".join(step.describe() for step in differing[:SHOWN]) + more
+    notes = difference_lines(differing) if more else ()
+    return Diagnostic("other-weights", message, None, help=help, notes=notes)
 
 
 def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:

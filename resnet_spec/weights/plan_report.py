@@ -1,0 +1,160 @@
+"""A plan of weights as a table, as lines of an error and as JSON: by cause, stage by stage, with repeated blocks collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from resnet_spec.diagnostics import printable
+from resnet_spec.diagnostics.text import display_width, pad
+from resnet_spec.weights.planning import EXACT, Action, Plan, Step, shape_text
+
+_MOST_LINES = 24
+_HEADS = ("what", "tensors", "count", "in the file", "in the network", "parameters", "why")
+_RIGHT = ("count", "parameters")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """Tensors of one stage with which the same happens. `label` is a name, or a pattern with `*` for numbers."""
+
+    action: Action
+    label: str
+    count: int
+    stored: str
+    shape: str
+    params: int
+    reason: str
+
+
+def plan_rows(steps: Sequence[Step]) -> list[PlanRow]:
+    """Group the steps of a plan: by what happens, in the order of `Action`, then by stage, then by name and shapes."""
+    names = [step.name or step.source for step in steps]
+    depth = _shared_depth(names)
+    groups: dict[tuple[object, ...], list[Step]] = {}
+    for step, name in zip(steps, names, strict=True):
+        parts = name.split(".")
+        stage = ".".join(parts[: depth + 1])
+        pattern = ".".join("*" if part.isdigit() else part for part in parts)
+        shapes = (pattern, step.shape, step.stored) if _has_both(step) else ()
+        groups.setdefault((step.action, step.reason, stage, *shapes), []).append(step)
+    order = {action: place for place, action in enumerate(get_args(Action))}
+    rows = [_row(group, depth) for group in groups.values()]
+    return sorted(rows, key=lambda row: order[row.action])
+
+
+def _has_both(step: Step) -> bool:
+    """Whether a tensor differs between file and network: it has a row for its shapes, others are in one row of their stage."""
+    return bool(step.name and step.source) and step.action not in EXACT
+
+
+def _row(group: Sequence[Step], depth: int) -> PlanRow:
+    first, alone = group[0], len(group) == 1
+    name = first.name or first.source
+    label = name
+    if not alone:
+        parts = name.split(".")
+        if not _has_both(first):
+            label = ".".join(parts[: depth + 1]) + ".*"
+        else:  # the stage keeps its number, which may be a part of its own
+            label = ".".join([*parts[: depth + 1], *("*" if part.isdigit() else part for part in parts[depth + 1 :])])
+    has_shapes = alone or _has_both(first)
+    stored = shape_text(first.stored) if has_shapes and first.source else ""
+    shape = shape_text(first.shape) if has_shapes and first.name else ""
+    params = sum(step.params for step in group)
+    return PlanRow(first.action, label, len(group), stored, shape, params, first.reason)
+
+
+def _shared_depth(names: Sequence[str]) -> int:
+    """How many parts all names begin with, without those behind a number: stages are one below."""
+    if len(names) < 2:
+        return 0
+    parts = [name.split(".") for name in names]
+    shortest = min(len(each) for each in parts)
+    depth = next((i for i in range(shortest) if len({each[i] for each in parts}) > 1), shortest - 1)
+    number = next((i for i in range(shortest) if any(each[i].isdigit() for each in parts)), shortest)
+    return max(0, min(depth, number - 1))
+
+
+def difference_lines(steps: Sequence[Step]) -> tuple[str, ...]:
+    """What differs, as lines for the notes of an error."""
+    lines = []
+    for row in plan_rows(steps):
+        what = f"`{printable(row.label)}`" + (f" ({row.count} tensors)" if row.count > 1 else "")
+        match row.action:
+            case "other shape":
+                lines.append(f"other shape: {what} is {row.stored} in the file, {row.shape} in the network")
+            case "other type":
+                lines.append(f"other type: {what} is {row.reason}")
+            case "unused":
+                lines.append(f"unused: {what} is in the file alone" + (f", {row.stored}" if row.stored else ""))
+            case _:
+                lines.append(f"{row.action}: {what} is in the network alone" + (f", {row.shape}" if row.shape else ""))
+    left = len(lines) - _MOST_LINES
+    return tuple(lines) if left <= 0 else (*lines[:_MOST_LINES], f"and {left} more lines")
+
+
+def plan_text(plan: Plan) -> str:
+    """The table for a terminal, and the shares of parameters below it."""
+    body = [
+        (
+            *(row.action, printable(row.label), f"{row.count:,}", row.stored, row.shape),
+            *(f"{row.params:,}" if row.params else "", row.reason),
+        )
+        for row in plan_rows(plan.steps)
+    ]
+    used = [i for i in range(len(_HEADS)) if any(line[i] for line in body)]
+    cells = [[line[i] for i in used] for line in (_HEADS, *body)]
+    widths = [max(display_width(line[i]) for line in cells) for i in range(len(used))]
+    right = [_HEADS[i] in _RIGHT for i in used]
+    lines = ["  ".join(map(pad, line, widths, right)).rstrip() for line in cells]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += ["", "of the parameters: " + ", ".join(f"{_percent(share)} {action}" for action, share in shares(plan).items())]
+    lines += [f"note: {printable(note)}" for note in plan.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _percent(share: float) -> str:
+    """A share with two decimals; not 0 or 100 for what is nearly that."""
+    return f"{min(max(100 * share, 0.01), 99.99):.2f}%" if 0 < share < 1 else f"{100 * share:.0f}%"
+
+
+def shares(plan: Plan) -> dict[str, float]:
+    """The share of parameters of the network, 0 to 1, by what happens with them."""
+    found = {action: plan.share(action) for action in get_args(Action) if any(step.params for step in plan.of(action))}
+    return {action: share for action, share in found.items() if share}
+
+
+def plan_data(plan: Plan, transfer: bool = False) -> dict[str, object]:
+    """The plan as plain data, for JSON: the shares, the rows of the table, and every tensor."""
+    whole = sum(step.params for step in plan.steps)
+    return {
+        "exact": plan.exact,
+        "accepted": plan.accepted(transfer),
+        "parameters": {"total": whole, **{action: sum(step.params for step in plan.of(action)) for action in get_args(Action)}},
+        "percent": {action: 100 * share for action, share in shares(plan).items()},
+        "notes": list(plan.notes),
+        "rows": [
+            {
+                "action": row.action,
+                "tensors": row.label,
+                "count": row.count,
+                "parameters": row.params,
+                **{
+                    key: value for key, value in (("stored", row.stored), ("shape", row.shape), ("reason", row.reason)) if value
+                },
+            }
+            for row in plan_rows(plan.steps)
+        ],
+        "tensors": [
+            {
+                "action": step.action,
+                "name": step.name or None,
+                "source": step.source or None,
+                "shape": list(step.shape) if step.name else None,
+                "stored": list(step.stored) if step.source else None,
+            }
+            for step in plan.steps
+        ],
+    }
