@@ -312,7 +312,8 @@ class _ChainReader:
             raise self._refuse("extends-not-allowed", message, item.span, help, fixes=fixes)
         neighbors = [] if here.revision is not None else _neighboring_files(text, here.folder, here.root)
         last = text.replace("\\", "/").rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
-        near = closest(text, [*neighbors, *names]) or closest(last, names)
+        exact = last if last != text and shipped_path(last, self.kind) is not None else None  # in another folder, or in none
+        near = exact or closest(text, [*neighbors, *names]) or closest(last, names)
         help = f"did you mean `{near}`?" if near is not None else list_known(names, 12 if self.kind == "recipe" else 0)
         help = help or "`resnet-spec list` lists the shipped specs; a path is relative to this file"
         shipped_too = "" if text.endswith(SUFFIXES) else f", and no shipped {self.kind} `{text}`"

@@ -43,6 +43,9 @@ def explain_form(node: YamlNode, key: Span, name: str, root: YamlNode) -> tuple[
             return help, propose(help, replace_value(node, text), "safe")
     if name == "classes":
         return _classes(node)
+    if name == "weights":
+        help = "a spec only says where weights are published: `weights: {torchvision: ResNet50_Weights.IMAGENET1K_V2}`"
+        return f"{help}; `build --weights FILE` and `train --weights FILE` load some", ()
     if isinstance(node, ScalarNode) and isinstance(node.value, float) and len(path) == 2 and path[0] in ("stem", "head"):
         return _dropout(node, last, root, path[0])
     if isinstance(node, ScalarNode) and name in ("stages.width", "stages.depth", "stages.stride", "stages.block"):

@@ -140,8 +140,13 @@ def compare(analysis: resnet_spec.Analysis, other: tuple[int, int]) -> bool:
     if len(analysis.graph.nodes) > MOST_COMPARED or largest > BIG or analysis.total.params > BIG:
         return False
     network = resnet_spec.build(analysis, device="meta", initialize=False).eval()
+    network.training = True  # of itself alone: it also runs what it has in training only
     found = measure(network, size, batch=2)
-    static = {node.name: shape for node, shape in zip(analysis.graph.nodes, analysis.shapes, strict=True)}
+    static = {
+        node.name: shape
+        for node, shape in zip(analysis.graph.nodes, analysis.shapes, strict=True)
+        if not node.op.own_tensor  # a parameter, and no module
+    }
     for name, shape in static.items():
         if found.layers.get(name) != shape:
             raise Wrong(f"{name}: the shape is {shape} here, and {found.layers.get(name)} in torch")

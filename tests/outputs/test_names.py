@@ -22,8 +22,9 @@ BRANCHED = SPEC + "outputs: {a: second, b: first}\n"
 
 
 def attributes(module: nn.Module) -> set[str]:
-    """Everything a module has, apart from its children and names that Python keeps for itself."""
-    return {name for name in dir(module) if not (name.startswith("__") and name.endswith("__"))} - set(module._modules)
+    """Everything a module has, apart from its children, what Python keeps for itself and torch.compile's marks (`___`)."""
+    names = {name for name in dir(module) if not (name.startswith("__") and name.endswith("__"))}
+    return {name for name in names if not name.startswith("___")} - set(module._modules)
 
 
 def test_every_attribute_of_a_module_is_refused_as_a_name() -> None:

@@ -44,6 +44,18 @@ WRITTEN: dict[str, tuple[dict[str, Any], ...]] = {
     "dropout2d": ({"p": 1e-12},),
     "drop_path": ({"p": 1e-12},),
     "linear": ({"out_features": 16},),
+    "conv_transpose2d": ({"out_channels": 16, "kernel_size": 3, "stride": 2},),
+    "conv1d": ({"kernel_size": 3},),
+    "local_response_norm": ({"size": 5},),
+    "softmax": ({"over": "channels"}, {"over": "pixels"}),
+    "log_softmax": ({"over": "channels"},),
+    **dict.fromkeys(("mean", "sum", "amax"), ({"over": "channels"}, {"over": "pixels"})),
+    "upsample": ({"scale_factor": 2}, {"scale_factor": 2, "mode": "bilinear"}),
+    "pixel_shuffle": ({"upscale_factor": 2},),
+    "pixel_unshuffle": ({"downscale_factor": 3},),
+    "slice": ({"start": 4, "stop": 12},),
+    "channel_shuffle": ({"groups": 4},),
+    "scale": ({"tensor_shape": "map"},),
 }
 CHANNELS = 16  # of the input, too
 

@@ -474,7 +474,7 @@ FIELDS = list(fields_in(SCHEMA))
 NO_DEFAULT = {  # they are absent, or must be written
     *(".name", ".about", ".source", ".accuracy", ".extends", ".epochs", ".iterations", ".resize", ".crop", ".init", ".warmup"),
     *(".levels", ".ema", ".early_stopping", ".clip_norm", ".optimizer.op", ".schedule.op", ".schedule.multistep.milestones"),
-    ".class_weights",
+    *(".class_weights", ".auxiliary"),
     *(".warmup.length", ".warmup.until_train_error", ".save.steps"),
     *(".augment.random_crop", ".augment.random_resized_crop", ".augment.rand_augment", ".augment.random_erasing"),
 }

@@ -54,8 +54,11 @@ HEAVY = 100_000_000  # parameters: writing their checkpoints takes half a minute
 
 
 def shipped() -> list[object]:
-    names = [name for name in different_networks() if analyze(name).total.params < HEAVY]
-    slow = {name for name in names if "1202" in name or analyze(name).total.macs > LARGE}
+    analyses = {name: analyze(name) for name in different_networks()}
+    names = [
+        name for name, of in analyses.items() if of.total.params < HEAVY and len(of.output) == 1
+    ]  # others classify nothing
+    slow = {name for name in names if "1202" in name or analyses[name].total.macs > LARGE}
     return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
 
 
@@ -79,9 +82,8 @@ def test_every_shipped_spec_takes_a_step_at_its_own_size(name: str) -> None:
     assert len(ear.losses) == 1
     assert math.isfinite(ear.losses[0])
     assert started.subject.params == sum(value.numel() for value in before.values())
-    still = [key for key, value in started.subject.module.named_parameters() if torch.equal(value, before[key])]
-    assert len(still) < len(before) / 2  # gradients have gone all the way to the first layer
-    assert next(iter(before)) not in still
+    first = next(iter(before))  # gradients have gone all the way to it; a branch whose last norm starts at 0 has none yet
+    assert not torch.equal(dict(started.subject.module.named_parameters())[first], before[first])
 
 
 # --- modules that are not from a spec --------------------------------------------------------------------------------------
@@ -508,7 +510,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> 
     [
         ({}, 1),
         ({"init": "xavier_uniform"}, 1),
-        ({"resize": [14, 14]}, 1),
+        ({"resize": [14, 14]}, 2),  # once more at the size of the recipe
         ({"data": "synthetic:classes=7,size=12,train=32"}, 2),  # once more with seven classes
     ],
 )
