@@ -18,6 +18,7 @@ from resnet_spec._system.files import require_regular
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.weights.file import read_facts, read_weights
 from resnet_spec.weights.metadata import WeightsFacts
+from resnet_spec.weights.origin import Origin
 from resnet_spec.weights.torch_files import read_torch_file, recognize, refuse_file, refuse_key
 
 RUN_FILE = "run.json"  # in the folder of a run
@@ -31,12 +32,16 @@ _MOST_SHARDS = 4096
 
 @dataclass(frozen=True, slots=True)
 class StoredWeights:
-    """Tensors by name, mostly memory-mapped, with the metadata of their file and notes on how they were found in it."""
+    """Tensors by name, mostly memory-mapped, with the metadata of their file and notes on how they were found in it.
+
+    `origin` describes published weights; it is None for a file or a folder of the user.
+    """
 
     path: Path
     tensors: dict[str, Tensor]
     metadata: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 def open_weights(path: Path, key: str | None = None) -> StoredWeights:
