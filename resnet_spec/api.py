@@ -9,7 +9,7 @@ in a spec, and so on.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -542,9 +542,15 @@ def resume(
 
 
 def evaluate(
-    path: str | Path,
+    path: SpecLike | Analysis,
     data: str | None = None,
     *,
+    weights: str | Path | None = None,
+    weights_key: str | None = None,
+    set: Patches = (),
+    spec_root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    prepare: Patches = (),
     split: Literal["train", "validation", "test", "all"] | None = None,
     device: str = "auto",
     batch_size: int = 256,
@@ -556,9 +562,16 @@ def evaluate(
     """Evaluate trained weights on data.
 
     Args:
-        path: a run folder, or a file of weights that `train` wrote.
+        path: a run folder, or a file of weights that `train` wrote; with `weights` a spec, as for `build`.
         data: as for `train`; by default the data that the weights were trained with. The names of its classes must be among
             those of the network.
+        weights, weights_key: what to load into the network of the spec, as for `build`.
+        set, spec_root: as for `load`; only with `weights`.
+        classes: the names of the network's classes in their order, or a file with one on each line or a JSON list. By default
+            those that are stored with the weights; where there are none, as many as the data have are taken for these.
+        prepare: how images are prepared, `["resize=232", "crop=224"]` or a mapping, with the keys `resize`, `crop`,
+            `interpolation`, `mean` and `std`. By default as is stored with the weights; where nothing is, as is usual for the
+            size of the network. What was assumed is in `weights_notes`.
         split: which images to use: "train", "validation", "test" or "all". By default the test images; of another folder
             without splits, all.
         device, workers, skip_bad: as for `train`.
@@ -572,14 +585,24 @@ def evaluate(
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
         DataError: the data do not fit the network, have no such split, or contain an image that cannot be read.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
-            that are not finite.
+        SpecError: the spec is wrong.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec or the one that is named; or
+            the network returns values that are not finite.
     """
     require_packages("evaluating a network", *NETWORKS)
     from resnet_spec.inference.evaluate import evaluate
+    from resnet_spec.inference.pairing import require_pair
 
     return evaluate(
-        path,
+        require_pair(
+            path,
+            weights=weights,
+            weights_key=weights_key,
+            set=set,
+            spec_root=spec_root,
+            classes=classes,
+            prepare=prepare,
+        ),
         data,
         split=split,
         device=device,
@@ -592,9 +615,15 @@ def evaluate(
 
 
 def predict(
-    path: str | Path,
+    path: SpecLike | Analysis,
     images: ImageLike | Iterable[ImageLike],
     *,
+    weights: str | Path | None = None,
+    weights_key: str | None = None,
+    set: Patches = (),
+    spec_root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    prepare: Patches = (),
     top: int = 5,
     device: str = "auto",
     batch_size: int = 64,
@@ -606,7 +635,9 @@ def predict(
     """Predict the classes of images.
 
     Args:
-        path: a run folder, or a file of weights that `train` wrote.
+        path: a run folder, or a file of weights that `train` wrote; with `weights` a spec, as for `build`.
+        weights, weights_key, set, spec_root, classes, prepare: as for `evaluate`. Classes that are not known are called
+            `class 207`; what was assumed is a UserWarning.
         images: a path (of a folder, all images below it), an image of Pillow, or a numpy array of uint8, `(H, W)` or
             `(H, W, C)` in red, green and blue, 0 to 255; or several of them.
         top: the number of most probable classes to return for each image.
@@ -625,14 +656,24 @@ def predict(
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
         DataError: the network takes a number of channels that an image does not have and cannot be converted to.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
-            that are not finite.
+        SpecError: the spec is wrong.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec or the one that is named; or
+            the network returns values that are not finite.
     """
     require_packages("predicting", *NETWORKS)
+    from resnet_spec.inference.pairing import require_pair
     from resnet_spec.inference.predict import predict
 
     return predict(
-        path,
+        require_pair(
+            path,
+            weights=weights,
+            weights_key=weights_key,
+            set=set,
+            spec_root=spec_root,
+            classes=classes,
+            prepare=prepare,
+        ),
         images,
         top=top,
         device=device,

@@ -72,6 +72,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),
+    # What differs from the network that weights were trained in, in words.
+    "weights.other_network": (("diagnostics", "compiler", "comparison", "weights.metadata"), ()),
     "report": (("diagnostics", "_system", "data"), ("numpy", "matplotlib")),
     "training": (
         *(("diagnostics", "_system", *LANGUAGE, "data", "weights", "report"),),
@@ -89,6 +91,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "inference": (
         *(("diagnostics", "_system", "ops", "compiler", "outputs", "data", "weights", "training", "report"),),
         *(("torch", "numpy"),),
+    ),
+    "inference.trained": (
+        *(("diagnostics", "ops", "compiler", "outputs", "language", "weights", "training", "inference"),),
+        *(("torch",),),
     ),
     "api": (
         (
@@ -110,6 +116,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cli", "api", "compiler", "diagnostics", "_system", "training", "weights", "report", "analysis"),
         ("click",),
     ),
+    "cli.weights_options": (("cli", "compiler", "diagnostics", "inference"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),

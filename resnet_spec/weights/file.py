@@ -32,8 +32,12 @@ def read_facts(path: Path) -> WeightsFacts:
     try:
         return facts_from_metadata(metadata, path.stem)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
-        message = f"{printable(str(path))} does not contain its classes and how images are prepared"
-        help = "use a file that `train` wrote: best.safetensors or last.safetensors in the folder of a run"
+        shown = printable(str(path))
+        message = f"{shown} does not contain its classes and how images are prepared"
+        help = (
+            "use a file that `train` wrote, best.safetensors or last.safetensors in the folder of a run; or name the spec: "
+            f"`eval SPEC --weights {shown}`, `predict SPEC --weights {shown} IMAGE`"
+        )
         raise WeightsError([Diagnostic("weights-without-facts", message, None, help=help)]) from None
 
 

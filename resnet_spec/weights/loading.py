@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resnet_spec import compiler
 from resnet_spec._system.machine import available_memory
-from resnet_spec.compiler import Analysis, Target
-from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, Source, SpecError, WeightsError, printable
+from resnet_spec.compiler import Analysis
+from resnet_spec.diagnostics import Diagnostic, SpecError, WeightsError, printable
 from resnet_spec.diagnostics.text import count_text, quote_first
 from resnet_spec.weights.file import read_weights
 from resnet_spec.weights.metadata import from_metadata
+from resnet_spec.weights.other_network import describe_difference, read_network, same_classes
 from resnet_spec.weights.plan_report import difference_lines
 from resnet_spec.weights.planning import (
     EXACT,
@@ -29,6 +29,7 @@ from resnet_spec.weights.planning import (
 )
 from resnet_spec.weights.reading import StoredWeights, open_weights
 
+OTHER_SPEC = "use the spec that they were trained with; in Python, any_fingerprint=True loads them where keys and shapes match"
 SHOWN = 3  # the number of differing tensors that a message names
 FEW = 1 << 16  # numbers of a mapped tensor that are looked at when a network is built; larger ones are read when they are used
 
@@ -52,18 +53,42 @@ def load_weights(
         WeightsMismatchError: its keys or shapes are not the module's.
     """
     weights = open_weights(path, key)
+    if not any_fingerprint:
+        require_fingerprint(analysis, weights, path)
+    return load_stored(module, weights, path, analysis.spec.name)
+
+
+def require_fingerprint(analysis: Analysis, weights: StoredWeights, path: Path, help: str = OTHER_SPEC) -> None:
+    """Raise WeightsError for weights whose metadata name another network, with what differs where their spec is there too.
+
+    `help` is the way out where the networks differ in more than the number of classes.
+    """
     stored = from_metadata(weights.metadata).get("fingerprint", analysis.fingerprint)
-    if stored != analysis.fingerprint and not any_fingerprint:
-        shown = printable(str(path))
-        message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
-        help = "pass any_fingerprint=True if it is enough that keys and shapes match"
-        raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
-    return _load(module, weights, path, analysis.spec.name)
+    if stored == analysis.fingerprint:
+        return
+    shown, name = printable(str(path)), printable(analysis.spec.name)
+    message = f"{shown} holds the weights of another network than {name}: {printable(stored)}, not {analysis.fingerprint}"
+    lines: tuple[str, ...] = ()
+    theirs = read_network(weights.metadata)
+    if theirs is not None and theirs.fingerprint == stored:
+        lines = describe_difference(theirs, analysis)
+        message = f"{shown} holds the weights of a network that computes something else than {name}"
+        if len(theirs.output) == 1 and theirs.output != analysis.output:
+            fitted = read_network(weights.metadata, same_classes(analysis))
+            if fitted is not None and fitted.fingerprint == analysis.fingerprint:
+                message = f"{shown} holds the weights of {name} for other classes"
+                help = other_classes_help(theirs.output[0])
+    raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help, notes=lines)])
+
+
+def other_classes_help(classes: int) -> str:
+    """The way out for weights of another number of classes."""
+    return f"they are for {classes:,} classes: `--set classes={classes}` builds the network for them"
 
 
 def load_strictly(module: nn.Module, path: Path, name: str) -> None:
     """Load a file of weights into a module called `name` that is not from a spec, strictly. Raises as `load_weights`."""
-    _load(module, open_weights(path), path, name)
+    load_stored(module, open_weights(path), path, name)
 
 
 def copy_weights(module: nn.Module, path: Path, name: str) -> None:
@@ -73,7 +98,8 @@ def copy_weights(module: nn.Module, path: Path, name: str) -> None:
     module.load_state_dict(tensors)
 
 
-def _load(module: nn.Module, weights: StoredWeights, path: Path, name: str) -> tuple[str, ...]:
+def load_stored(module: nn.Module, weights: StoredWeights, path: Path, name: str) -> tuple[str, ...]:
+    """Load weights that were opened into a module called `name`, strictly, and return notes. Raises as `load_weights`."""
     own = module.state_dict()
     plan = make_plan(own, weights.tensors)
     _require_exact(plan, path, name)
@@ -118,7 +144,14 @@ def _is_finite(tensor: Tensor) -> bool:
 def _require_exact(plan: Plan, path: Path, name: str) -> None:
     """Raise WeightsMismatchError if a plan is not exact."""
     if differing := plan.outside(EXACT):
-        raise WeightsMismatchError([_other_weights(path, name, differing)])
+        raise WeightsMismatchError([_other_weights(path, name, differing, _classes_help(differing))])
+
+
+def _classes_help(differing: Sequence[Step]) -> str:
+    """The way out where tensors differ in nothing but the number of classes."""
+    counts = {step.stored[0] for step in differing if step.action == "other shape" and step.stored and step.shape}
+    in_rows = all(step.action == "other shape" and step.stored[1:] == step.shape[1:] for step in differing)
+    return other_classes_help(counts.pop()) if in_rows and len(counts) == 1 else ""
 
 
 def start_from(module: nn.Module, analysis: Analysis, path: Path, *, key: str | None = None, transfer: bool = False) -> str:
@@ -183,8 +216,8 @@ def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Pa
         note += f"; {count_text(len(others), 'tensor')} initialized at random, since the file differs: {quote_first(others)}"
     if unused := [step.source for step in plan.of("unused")]:
         note += f"; of the file, {count_text(len(unused), 'tensor')} left out: {quote_first(unused)}"
-    if _computes_other(analysis, weights.metadata):
-        note += "; they were trained in a network that computes something else"
+    if (other := _describe_other(analysis, weights.metadata)) is not None:
+        note += "; they were trained in a network that computes something else" + (f" ({other})" if other else "")
     return "; ".join((note, *map(printable, (*weights.notes, *plan.notes))))
 
 
@@ -197,20 +230,18 @@ def _other_weights(path: Path, name: str, differing: Sequence[Step], help: str =
     return Diagnostic("other-weights", message, None, help=help, notes=notes)
 
 
-def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
-    """Whether the metadata of a file describe another network, apart from the number of classes."""
+def _describe_other(analysis: Analysis, metadata: Mapping[str, str]) -> str | None:
+    """What differs, from the network that the metadata of a file describe to this one, apart from the number of classes.
+
+    Empty where that is not known, None where nothing differs.
+    """
     stored = from_metadata(metadata)
     if stored.get("fingerprint", analysis.fingerprint) == analysis.fingerprint:
-        return False
-    if (spec := stored.get("spec")) is None:
-        return True
-    classes = analysis.spec.classes
-    sets = [] if classes is None else [f"classes={classes.text}"]
-    try:
-        theirs = compiler.analyze(Target(Source("the spec of the weights", spec), None, None), sets)
-    except ResnetSpecError:
-        return True
-    return theirs.fingerprint != analysis.fingerprint
+        return None
+    theirs = read_network(metadata, same_classes(analysis))
+    if theirs is None:
+        return ""
+    return None if theirs.fingerprint == analysis.fingerprint else "; ".join(describe_difference(theirs, analysis))
 
 
 def refuse_beyond_memory(analysis: Analysis) -> None:

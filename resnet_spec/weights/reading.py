@@ -81,8 +81,9 @@ def open_facts(path: Path) -> WeightsFacts:
 
 
 def _refuse_without_facts(file: Path) -> ResnetSpecError:
-    message = f"{printable(str(file))} contains weights alone, without their spec, their classes and how images are prepared"
-    help = "fine-tune from it: `resnet-spec train SPEC --weights FILE`; or build it in Python: `build(SPEC, weights=FILE)`"
+    shown = printable(str(file))
+    message = f"{shown} contains weights alone, without their spec, their classes and how images are prepared"
+    help = f"name the spec: `eval SPEC --weights {shown}`, `predict SPEC --weights {shown} IMAGE`, and `train` likewise"
     return WeightsError([Diagnostic("weights-without-facts", message, None, help=help)])
 
 
