@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from resnet_spec.training.recipe import Precision, RecipeLike
     from resnet_spec.training.session import Result
     from resnet_spec.training.stop import Stop
+    from resnet_spec.weights.reading import StoredWeights
 
 Patches = Iterable[str] | Mapping[str, object]
 _OUR_BUG = "this is a bug in resnet-spec; please report it"
@@ -173,7 +174,10 @@ def build(
         initialize: initialize the weights by the method in the spec's `init`. If false, they are left uninitialized, to be
             loaded from a checkpoint. (`initialise` is the old spelling.)
         weights: what to load, strictly: safetensors, a file of `torch.save` (read with `weights_only`), an index of several
-            files, a run folder, or a folder with `model.safetensors`. The fingerprint, if there is one, must be the network's.
+            files, a run folder, or a folder with `model.safetensors`. Published weights are downloaded if they are not in the
+            cache: `"torchvision:ResNet50_Weights.IMAGENET1K_V2"`, `"hf:timm/resnet50d.ra2_in1k"`, a repository of the Hugging
+            Face hub, also with `@` and a revision, and `"published"`, the weights that the spec names by its key `weights`. A
+            `Path` is always local. The fingerprint, if there is one, must be the network's.
             What is not as expected, such as a prefix of all names, or numbers that are not finite, is a UserWarning.
         weights_key: the part of a checkpoint of torch to load, such as `"model_ema"`.
         any_fingerprint: load weights of a network that computes something else, as long as keys and shapes match.
@@ -183,8 +187,8 @@ def build(
     Raises:
         ArgumentError: as for `load`; also if the file of weights cannot be read.
         SpecError: as for `analyze`; also if the weights exceed the free memory.
-        WeightsError: the file holds no weights, a pickle that could run code, or weights of another network. If keys
-            or shapes differ, it is also a RuntimeError.
+        WeightsError: the file holds no weights, a pickle that could run code, or weights of another network; or it cannot be
+            downloaded, or has another hash than what was published. If keys or shapes differ, it is also a RuntimeError.
     """
     require_packages("building a module", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
@@ -204,7 +208,7 @@ def build(
     if weights is None:
         return build_module(analysis.graph, device, initialize)
     network = build_module(analysis.graph, device, initialize=False)
-    for note in load_weights(network, analysis, Path(weights), any_fingerprint, weights_key):
+    for note in load_weights(network, analysis, weights, any_fingerprint, weights_key):
         warnings.warn(f"{printable(str(weights))}: {note}", UserWarning, stacklevel=2)
     return network
 
@@ -388,28 +392,36 @@ def write_initial_weights(analysis: Analysis, path: Path, seed: int = 0, force: 
 
 
 def load_network(
-    analysis: Analysis, weights: Path, key: str | None = None, any_fingerprint: bool = False, force: bool = False
-) -> tuple[Network, tuple[str, ...]]:
-    """Build a network with weights, as `build` does; returns it with notes on what was not as expected. Raises as `build`."""
+    analysis: Analysis, weights: str | Path, key: str | None = None, any_fingerprint: bool = False, force: bool = False
+) -> tuple[Network, StoredWeights, tuple[str, ...]]:
+    """Build a network with weights, as `build` does; returns it with the weights, and notes on what was not as expected.
+
+    Raises as `build`.
+    """
     require_packages("reading weights", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
-    from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
+    from resnet_spec.weights.loading import load_stored, refuse_beyond_memory
+    from resnet_spec.weights.source import open_source
 
     if not force:
         refuse_beyond_memory(analysis)
+    stored = open_source(weights, key, analysis)
     network = build_module(analysis.graph, None, initialize=False)
-    return network, load_weights(network, analysis, weights, any_fingerprint, key)
+    return network, stored, load_stored(network, analysis, stored, weights, any_fingerprint)
 
 
-def write_network(network: Network, analysis: Analysis, path: Path) -> int:
+def write_network(network: Network, analysis: Analysis, path: Path, stored: StoredWeights) -> int:
     """Write the weights of a network as safetensors, together with its name and fingerprint; returns the size in bytes.
+
+    What belongs to the weights is written, too: where they were published, and their license; and if their classes and the
+    preparation of images are known, those with the spec, so that the file can be evaluated by itself.
 
     Raises OSError if the file cannot be written.
     """
+    from resnet_spec.weights.belongings import describe_weights
     from resnet_spec.weights.file import save_weights
-    from resnet_spec.weights.metadata import to_metadata
 
-    return save_weights(path, network, to_metadata({"name": analysis.spec.name, "fingerprint": analysis.fingerprint}))
+    return save_weights(path, network, describe_weights(analysis, stored))
 
 
 def spec_schema() -> dict[str, object]:
@@ -487,7 +499,7 @@ def train(
         set_recipe=tuple(compiler.list_patches(set_recipe, "set_recipe")),
         spec_root=None if spec_root is None else Path(spec_root),
         input=None if input is None else compiler.parse_size(input),
-        weights=None if weights is None else Path(weights),
+        weights=weights,
         weights_key=weights_key,
         transfer=transfer,
         device=device,

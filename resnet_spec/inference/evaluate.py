@@ -78,7 +78,7 @@ def evaluate(
     trained, place = load_named(path, device, module)
     facts = trained.facts
     if data is None and not facts.data:
-        message = f"{printable(str(place))} does not say which images it was trained with, and no data are named"
+        message = "the weights do not say which images they were trained with, and no data are named"
         raise ArgumentError([Diagnostic("missing-data", message, None, help="name them: `--data folder:DIR`")])
     text = data or find_data_of(place, facts.data)
     opened = open_data(

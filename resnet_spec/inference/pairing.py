@@ -17,9 +17,9 @@ from resnet_spec import compiler
 from resnet_spec.compiler import Analysis
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, DataError, Diagnostic, WeightsError, printable
-from resnet_spec.diagnostics.arguments import quote, wrong_argument
+from resnet_spec.diagnostics.arguments import wrong_argument
 from resnet_spec.diagnostics.text import count_text
-from resnet_spec.inference.arguments import refuse_address, require_device, require_run
+from resnet_spec.inference.arguments import require_device, require_run
 from resnet_spec.inference.naming import NAMED, make_distinct, number_classes, require_classes
 from resnet_spec.inference.preparing import change_preparation, default_preparation, refuse_size, require_settings
 from resnet_spec.inference.trained import Trained, load_trained
@@ -29,15 +29,16 @@ from resnet_spec.training.device import find_device
 from resnet_spec.training.run_record import RUN_FILE
 from resnet_spec.weights.loading import load_stored, note_not_finite, refuse_beyond_memory, require_fingerprint
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, from_metadata
-from resnet_spec.weights.reading import MODELS, StoredWeights, open_weights
+from resnet_spec.weights.reading import MODELS, StoredWeights
+from resnet_spec.weights.source import WeightsLike, check_source, open_source
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """A compiled spec and the weights to load into it; names of classes and settings of the preparation, where a user sets them."""
+    """A compiled spec, and the weights to load into it; and names of classes and settings of the preparation, if any."""
 
     analysis: Analysis
-    weights: Path
+    weights: WeightsLike
     key: str | None
     classes: tuple[str, ...] | None
     settings: Mapping[str, object]
@@ -46,7 +47,7 @@ class Pairing:
 def require_pair(
     path: object,
     *,
-    weights: object,
+    weights: WeightsLike | None,
     weights_key: str | None = None,
     set: Iterable[str] | Mapping[str, object] = (),
     spec_root: str | Path | None = None,
@@ -70,9 +71,6 @@ def require_pair(
                 message = f"`{name}` is for a spec whose weights are named apart from it, and `weights` names none"
                 raise wrong_argument(message, "write `SPEC --weights FILE`; in Python, `weights=FILE`")
         return require_run(path)
-    if not isinstance(weights, str | Path) or not str(weights):
-        raise wrong_argument(f"`weights` takes a path, not {quote(weights)}")
-    refuse_address(weights, "the weights")
     names, settings = require_classes(classes), require_settings(prepare)
     refuse_weights_as_spec(path)
     if isinstance(path, Analysis):
@@ -84,7 +82,8 @@ def require_pair(
     if len(analysis.output) != 1:
         message = f"{printable(analysis.spec.name)} returns {show(analysis.output)}, and one number for each class is needed"
         raise DataError([Diagnostic("data-classes", message, analysis.spec.span)])
-    return Pairing(analysis, Path(weights), weights_key, names, settings)
+    check_source(weights, analysis)
+    return Pairing(analysis, weights, weights_key, names, settings)
 
 
 def refuse_weights_as_spec(path: object) -> None:
@@ -126,13 +125,13 @@ def load_named(path: object, device: str, module: nn.Module | None) -> tuple[Tra
             raise wrong_argument(
                 "`module` and `weights` are given: weights are loaded into a module, or into the network of a spec"
             )
-        return load_pair(path, device), path.weights
+        return load_pair(path, device)
     run = require_run(path)
     return load_trained(run, device, module=module), run
 
 
-def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> Trained:
-    """Build the network of a spec with its weights, by an exact plan, in evaluation mode.
+def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> tuple[Trained, Path]:
+    """Build the network of a spec with its weights, by an exact plan, in evaluation mode; returns it with their file.
 
     Raises:
         ArgumentError: the weights cannot be read, or settings do not fit the network.
@@ -142,7 +141,7 @@ def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> Train
     """
     analysis, notes = pair.analysis, list[str]()
     where = find_device(require_device(device))
-    stored = open_weights(pair.weights, pair.key)
+    stored = open_source(pair.weights, pair.key, analysis)
     shown = printable(str(pair.weights))
     facts = _stored_facts(stored, shown)
     require_fingerprint(analysis, stored, pair.weights, *([] if facts is None or not facts.spec else [_OWN_SPEC.format(shown)]))
@@ -152,7 +151,7 @@ def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> Train
     if not force:
         refuse_beyond_memory(analysis)
     network = build_module(analysis.graph, None, initialize=False)
-    loaded = load_stored(network, stored, pair.weights, analysis.spec.name)
+    loaded = load_stored(network, analysis, stored, pair.weights, any_fingerprint=True)
     if bad := note_not_finite(network.state_dict()):
         help = "the file is damaged, or from a run that diverged: use another one"
         raise WeightsError([Diagnostic("weights-not-finite", f"{shown}: {bad[0]}", None, help=help)])
@@ -162,7 +161,7 @@ def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> Train
     else:
         facts = replace(facts, name=analysis.spec.name, classes=classes, preparation=preparation)
     said = tuple(dict.fromkeys((*loaded, *origin, *notes)))
-    return Trained(facts, analysis, network.to(where).eval(), where, said, known)
+    return Trained(facts, analysis, network.to(where).eval(), where, said, known), stored.path
 
 
 _OWN_SPEC = "leave the spec out: `eval {0}` and `predict {0}` use the one that is stored with these weights"

@@ -28,6 +28,7 @@ from resnet_spec.weights.planning import (
     shape_text,
 )
 from resnet_spec.weights.reading import StoredWeights, open_weights
+from resnet_spec.weights.source import WeightsLike, open_source, source_of, suggest_spec
 
 OTHER_SPEC = "use the spec that they were trained with; in Python, any_fingerprint=True loads them where keys and shapes match"
 SHOWN = 3  # the number of differing tensors that a message names
@@ -39,26 +40,31 @@ class WeightsMismatchError(WeightsError, RuntimeError):
 
 
 def load_weights(
-    module: nn.Module, analysis: Analysis, path: Path, any_fingerprint: bool = False, key: str | None = None
+    module: nn.Module, analysis: Analysis, path: WeightsLike, any_fingerprint: bool = False, key: str | None = None
 ) -> tuple[str, ...]:
-    """Load a file of weights into the module of `analysis`, strictly, and return notes on what was not as expected.
+    """Load weights into the module of `analysis`, strictly, and return notes on what was not as expected. See `load_stored`."""
+    return load_stored(module, analysis, open_source(path, key, analysis), path, any_fingerprint)
+
+
+def load_stored(
+    module: nn.Module, analysis: Analysis, weights: StoredWeights, path: WeightsLike, any_fingerprint: bool = False
+) -> tuple[str, ...]:
+    """Load weights that were opened into the module of `analysis`, and return notes on what was not as expected.
 
     Every tensor of the network must be in the file, under its name or one that a reported rule translates, and no other tensor.
     Weights take the module's dtype and device. If these equal the file's, tensors stay memory-mapped until they change.
-    `key` names the part of a checkpoint.
+    `path` is what they are called in messages.
 
     Raises:
-        ArgumentError: the file cannot be read.
-        WeightsError: it is no file of weights, or its fingerprint is another network's (not checked with `any_fingerprint`).
-        WeightsMismatchError: its keys or shapes are not the module's.
+        WeightsError: their fingerprint is another network's (not checked with `any_fingerprint`).
+        WeightsMismatchError: their keys or shapes are not the module's.
     """
-    weights = open_weights(path, key)
     if not any_fingerprint:
         require_fingerprint(analysis, weights, path)
-    return load_stored(module, weights, path, analysis.spec.name)
+    return _load(module, weights, path, analysis.spec.name)
 
 
-def require_fingerprint(analysis: Analysis, weights: StoredWeights, path: Path, help: str = OTHER_SPEC) -> None:
+def require_fingerprint(analysis: Analysis, weights: StoredWeights, path: WeightsLike, help: str = OTHER_SPEC) -> None:
     """Raise WeightsError for weights whose metadata name another network, with what differs where their spec is there too.
 
     `help` is the way out where the networks differ in more than the number of classes.
@@ -88,7 +94,7 @@ def other_classes_help(classes: int) -> str:
 
 def load_strictly(module: nn.Module, path: Path, name: str) -> None:
     """Load a file of weights into a module called `name` that is not from a spec, strictly. Raises as `load_weights`."""
-    load_stored(module, open_weights(path), path, name)
+    _load(module, open_weights(path), path, name)
 
 
 def copy_weights(module: nn.Module, path: Path, name: str) -> None:
@@ -98,8 +104,7 @@ def copy_weights(module: nn.Module, path: Path, name: str) -> None:
     module.load_state_dict(tensors)
 
 
-def load_stored(module: nn.Module, weights: StoredWeights, path: Path, name: str) -> tuple[str, ...]:
-    """Load weights that were opened into a module called `name`, strictly, and return notes. Raises as `load_weights`."""
+def _load(module: nn.Module, weights: StoredWeights, path: WeightsLike, name: str) -> tuple[str, ...]:
     own = module.state_dict()
     plan = make_plan(own, weights.tensors)
     _require_exact(plan, path, name)
@@ -141,7 +146,7 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def _require_exact(plan: Plan, path: Path, name: str) -> None:
+def _require_exact(plan: Plan, path: WeightsLike, name: str) -> None:
     """Raise WeightsMismatchError if a plan is not exact."""
     if differing := plan.outside(EXACT):
         raise WeightsMismatchError([_other_weights(path, name, differing, _classes_help(differing))])
@@ -154,8 +159,17 @@ def _classes_help(differing: Sequence[Step]) -> str:
     return other_classes_help(counts.pop()) if in_rows and len(counts) == 1 else ""
 
 
-def start_from(module: nn.Module, analysis: Analysis, path: Path, *, key: str | None = None, transfer: bool = False) -> str:
-    """Load a file of weights into a module that will be trained, and return a note on what was loaded.
+def start_from(
+    module: nn.Module, analysis: Analysis, path: WeightsLike, *, key: str | None = None, transfer: bool = False
+) -> str:
+    """Load weights into a module that will be trained, and return a note on what was loaded. See `start_from_stored`."""
+    return start_from_stored(module, analysis, open_source(path, key, analysis), path, transfer)
+
+
+def start_from_stored(
+    module: nn.Module, analysis: Analysis, weights: StoredWeights, path: WeightsLike, transfer: bool = False
+) -> str:
+    """Load weights that were opened into a module that will be trained, and return a note on what was loaded.
 
     Every tensor must match, with two exceptions. The last layer with weights has one row for each class: for another number of
     classes it keeps its random initialization. The first convolution is adapted to images of other channels. A file whose
@@ -163,11 +177,9 @@ def start_from(module: nn.Module, analysis: Analysis, path: Path, *, key: str | 
     equal name and shape are kept, and the others keep their random initialization.
 
     Raises:
-        ArgumentError: the file cannot be read.
-        WeightsError: it is no file of weights, or has numbers that are not finite.
+        WeightsError: they have numbers that are not finite.
         WeightsMismatchError: other keys or shapes differ.
     """
-    weights = open_weights(path, key)
     plan = plan_start(module, analysis, weights, transfer)
     own = module.state_dict()
     require_start(plan, path, analysis.spec.name, transfer)
@@ -193,7 +205,7 @@ def plan_start(module: nn.Module, analysis: Analysis, weights: StoredWeights, tr
     return plan_training(plan, analysis.input[0], transfer)
 
 
-def require_start(plan: Plan, path: Path, name: str, transfer: bool = False) -> None:
+def require_start(plan: Plan, path: WeightsLike, name: str, transfer: bool = False) -> None:
     """Raise WeightsMismatchError if training does not start from a plan: more differs than is adapted."""
     wrong = plan.outside((*STARTING, "unused") if transfer else STARTING)
     if wrong:
@@ -204,9 +216,14 @@ def require_start(plan: Plan, path: Path, name: str, transfer: bool = False) -> 
         raise WeightsMismatchError([Diagnostic("other-weights", message, None, help="use weights of this spec, or none")])
 
 
-def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Path) -> str:
+def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: WeightsLike) -> str:
     """What training starts from, in a line of the plan of a run."""
     note = f"{len(plan.of('kept', 'renamed', 'filled'))} tensors come from {path}"
+    source, license = source_of(weights)
+    if source and source != str(path):
+        note += f", which is {source}" if weights.origin is not None else f", which come from {source}"
+    if source:
+        note += f" (license: {license or 'none is stated'})"
     heads = sorted(step.name for step in plan.of("drawn") if step.reason == FOR_CLASSES)
     if heads:
         note += f"; {', '.join(heads)} reinitialized for {analysis.output[0]} classes"
@@ -221,12 +238,13 @@ def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Pa
     return "; ".join((note, *map(printable, (*weights.notes, *plan.notes))))
 
 
-def _other_weights(path: Path, name: str, differing: Sequence[Step], help: str = "") -> Diagnostic:
+def _other_weights(path: WeightsLike, name: str, differing: Sequence[Step], help: str = "") -> Diagnostic:
     """The finding for weights of another network: the first differences in its message, all of them by stage in its notes."""
     more = f", and {len(differing) - SHOWN} more differ" if len(differing) > SHOWN else ""
     message = f"{printable(str(path))} holds the weights of another network than {printable(name)}: "
     message += "; ".join(step.describe() for step in differing[:SHOWN]) + more
     notes = difference_lines(differing) if more else ()
+    notes = (*notes, *filter(None, [suggest_spec(path, name)]))
     return Diagnostic("other-weights", message, None, help=help, notes=notes)
 
 

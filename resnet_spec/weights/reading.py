@@ -28,6 +28,7 @@ INDEX = ".index.json"
 MODELS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _MOST_INDEX = 64 << 20  # bytes
 _MOST_SHARDS = 4096
+_AGAIN = "download all files of the model again, into one folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,16 @@ def find_file(path: Path) -> Path:
     raise ArgumentError([Diagnostic("unreadable-file", message, None, help="name the file of weights in it")])
 
 
+def require_file(path: Path) -> None:
+    """Raise ArgumentError unless a path names a file of weights, or a folder with one. It is not read."""
+    try:
+        find_file(path).stat()
+    except (OSError, ValueError) as error:
+        if isinstance(error, ResnetSpecError):
+            raise
+        raise _unreadable(path, error) from None
+
+
 def _open(file: Path, key: str | None) -> StoredWeights:
     if file.name.endswith(INDEX):
         if key is not None:
@@ -126,33 +137,39 @@ def _open(file: Path, key: str | None) -> StoredWeights:
     return StoredWeights(file, tensors, {}, notes)
 
 
-def _open_shards(index: Path) -> StoredWeights:
-    """Open weights in several files, next to an index that names the file of each tensor."""
-    again = "download all files of the model again, into one folder"
+def read_index(index: Path) -> dict[str, str]:
+    """Read the index of weights in several files: the file of each tensor, whose names are plain. Raises WeightsError."""
     if index.stat().st_size > _MOST_INDEX:
-        raise refuse_file(index, f"has more than {_MOST_INDEX:,} bytes", again)
+        raise refuse_file(index, f"has more than {_MOST_INDEX:,} bytes", _AGAIN)
     try:
         found = json.loads(require_regular(index).read_bytes())
         places = found["weight_map"]
         if not isinstance(places, dict) or not places or not all(isinstance(each, str) for each in places.values()):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise refuse_file(index, "is no index of weights: it has no `weight_map` of tensors and their files", again) from None
+        raise refuse_file(index, "is no index of weights: it has no `weight_map` of tensors and their files", _AGAIN) from None
     shards = sorted(set(places.values()))
-    tensors: dict[str, Tensor] = {}
-    notes: list[str] = []
     if len(shards) > _MOST_SHARDS:
-        raise refuse_file(index, f"names {len(shards):,} files", again)
+        raise refuse_file(index, f"names {len(shards):,} files", _AGAIN)
     for name in shards:
         if name != Path(name).name or "\\" in name or name.endswith(INDEX) or name in ("", ".", ".."):
-            raise refuse_file(index, f"names `{printable(name)}`, which is no plain name of a file next to it", again)
+            raise refuse_file(index, f"names `{printable(name)}`, which is no plain name of a file next to it", _AGAIN)
+    return places
+
+
+def _open_shards(index: Path) -> StoredWeights:
+    """Open weights in several files, next to an index that names the file of each tensor."""
+    places = read_index(index)
+    tensors: dict[str, Tensor] = {}
+    notes: list[str] = []
+    for name in sorted(set(places.values())):
         if not (index.parent / name).is_file():
-            raise refuse_file(index, f"names {printable(name)}, which is missing in its folder", again)
+            raise refuse_file(index, f"names {printable(name)}, which is missing in its folder", _AGAIN)
         stored = _open(index.parent / name, None)
         wanted = [tensor for tensor, place in places.items() if place == name]
         if missing := [tensor for tensor in wanted if tensor not in stored.tensors]:
             what = f"says that `{printable(missing[0])}` is in {printable(name)}, and it is not"
-            raise refuse_file(index, what, again)
+            raise refuse_file(index, what, _AGAIN)
         tensors |= {tensor: stored.tensors[tensor] for tensor in wanted}
         notes += [note for note in stored.notes if note not in notes]
     return StoredWeights(index, tensors, {}, tuple(notes))
