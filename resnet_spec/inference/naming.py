@@ -113,9 +113,7 @@ def _take_over(data: Data, count: int, network: str) -> tuple[Data, tuple[str, .
     if len(data.classes) == count:
         if _is_imagenet(data):
             return data, ("the classes of the network are not known, and taken for ImageNet's in their usual order",)
-        order = (
-            f"{quote_first(data.classes, 2)}" if count > 2 else " and ".join(f"`{printable(name)}`" for name in data.classes)
-        )
+        order = quote_first(data.classes)
         return data, (f"the classes of the network are not known, and taken for those of the data in their order: {order}",)
     has, values = count_text(len(data.classes), "class"), count_text(count, "value")
     message = f"the data have {has}, and {printable(network)} returns {values}; which of them are meant is not known"

@@ -122,9 +122,8 @@ def load_named(path: object, device: str, module: nn.Module | None) -> tuple[Tra
     """
     if isinstance(path, Pairing):
         if module is not None:
-            raise wrong_argument(
-                "`module` and `weights` are given: weights are loaded into a module, or into the network of a spec"
-            )
+            message = "`module` and `weights` are given: weights are loaded into a module, or into the network of a spec"
+            raise wrong_argument(message)
         return load_pair(path, device)
     run = require_run(path)
     return load_trained(run, device, module=module), run
@@ -145,9 +144,6 @@ def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> tuple
     shown = printable(str(pair.weights))
     facts = _stored_facts(stored, shown)
     require_fingerprint(analysis, stored, pair.weights, *([] if facts is None or not facts.spec else [_OWN_SPEC.format(shown)]))
-    classes, known = _choose_classes(pair, stored, facts, shown, notes)
-    preparation = _choose_preparation(pair, stored, facts, shown, notes)
-    refuse_size(analysis, preparation)
     if not force:
         refuse_beyond_memory(analysis)
     network = build_module(analysis.graph, None, initialize=False)
@@ -155,6 +151,9 @@ def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> tuple
     if bad := note_not_finite(network.state_dict()):
         help = "the file is damaged, or from a run that diverged: use another one"
         raise WeightsError([Diagnostic("weights-not-finite", f"{shown}: {bad[0]}", None, help=help)])
+    classes, known = _choose_classes(pair, stored, facts, shown)
+    preparation = _choose_preparation(pair, stored, facts, shown, notes)
+    refuse_size(analysis, preparation)
     origin = () if stored.origin is None else stored.origin.notes
     if facts is None:
         facts = WeightsFacts(analysis.spec.name, analysis.fingerprint, "", classes, preparation, "", "", 0, 0)
@@ -180,7 +179,7 @@ def _stored_facts(stored: StoredWeights, shown: str) -> WeightsFacts | None:
 
 
 def _choose_classes(
-    pair: Pairing, stored: StoredWeights, facts: WeightsFacts | None, shown: str, notes: list[str]
+    pair: Pairing, stored: StoredWeights, facts: WeightsFacts | None, shown: str
 ) -> tuple[tuple[str, ...], bool]:
     """The names of the classes, and whether they are known; else they are numbers. Raises WeightsError or ArgumentError."""
     count = pair.analysis.output[0]
