@@ -79,6 +79,7 @@ def require_fingerprint(analysis: Analysis, weights: StoredWeights, path: Weight
     if theirs is not None and theirs.fingerprint == stored:
         lines = describe_difference(theirs, analysis)
         message = f"{shown} holds the weights of a network that computes something else than {name}"
+        message += " (what differs, from it to this one, is below)" if lines else ""
         if len(theirs.output) == 1 and theirs.output != analysis.output:
             fitted = read_network(weights.metadata, same_classes(analysis))
             if fitted is not None and fitted.fingerprint == analysis.fingerprint:
@@ -234,7 +235,9 @@ def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: We
     if unused := [step.source for step in plan.of("unused")]:
         note += f"; of the file, {count_text(len(unused), 'tensor')} left out: {quote_first(unused)}"
     if (other := _describe_other(analysis, weights.metadata)) is not None:
-        note += "; they were trained in a network that computes something else" + (f" ({other})" if other else "")
+        note += "; they were trained in a network that computes something else" + (
+            f" (from it to this one: {other})" if other else ""
+        )
     return "; ".join((note, *map(printable, (*weights.notes, *plan.notes))))
 
 

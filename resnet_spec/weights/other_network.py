@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from resnet_spec import compiler
@@ -43,7 +44,10 @@ def describe_difference(theirs: Analysis, ours: Analysis) -> tuple[str, ...]:
     if theirs.fingerprint == ours.fingerprint:
         return ()
     parts = list_parts(theirs.sized, ours.sized, align(theirs.graph, ours.graph))
-    lines = [line for part in parts for line in _describe(part)]
+    moved = {_place(part) for part in parts if part.kind == "added"} & {
+        _place(part) for part in parts if part.kind == "removed"
+    }
+    lines = [line for part in parts for line in _describe(part, _place(part) in moved)]
     outputs = [[(each.name, each.training_only) for each in one.graph.outputs] for one in (theirs, ours)]
     if not lines and outputs[0] != outputs[1]:
         lines = ["other outputs: " + " -> ".join(_list_names([name for name, _ in each]) or "one" for each in outputs)]
@@ -52,10 +56,15 @@ def describe_difference(theirs: Analysis, ours: Analysis) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _describe(part: Part) -> Iterator[str]:
-    """A line on a part, unless it differs only in sizes, which follow from other parts, or in how it is initialized."""
-    from dataclasses import replace
+def _place(part: Part) -> tuple[str, tuple[str, ...]]:
+    return part.what, part.names
 
+
+def _describe(part: Part, is_moved: bool) -> Iterator[str]:
+    """A line on a part, unless it differs only in sizes, which follow from other parts, or in how it is initialized.
+
+    What `is_moved` is removed in one place and added in another.
+    """
     from resnet_spec.comparison.render import changes_text
 
     names = _list_names(part.names)
@@ -63,6 +72,9 @@ def _describe(part: Part) -> Iterator[str]:
         changes = tuple(change for change in part.changes if change[0] != "init")
         if changes:
             yield f"{names}: {changes_text(replace(part, changes=changes))}"
+    elif is_moved and part.kind in ("added", "removed"):
+        if part.kind == "added":
+            yield f"in another place: {shorten(part.what, 40)} {names}"
     elif part.kind in ("added", "removed"):
         yield f"{_VERBS[part.kind]}: {shorten(part.what, 40)} {names}"
     elif part.kind == "renamed":

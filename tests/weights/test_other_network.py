@@ -83,7 +83,10 @@ def refusal(weights: Path, **options: Any) -> Diagnostic:
         (["act=silu"], ("`relu` ... `layer2.0.relu2` (5): silu -> relu",)),
         (["blocks.mine.after="], ("added: relu `layer1.0.relu2`, `layer2.0.relu2`",)),
         (["stem.pool={op: max_pool2d, kernel_size: 2}"], ("removed: max_pool2d `pool`",)),
-        (["blocks.mine.branch.relu2=act", "blocks.mine.after="], ("relu2",)),  # relu before the sum, not behind it
+        (
+            ["blocks.mine.branch.relu2=act", "blocks.mine.after="],
+            ("in another place: relu `layer1.0.relu2`, `layer2.0.relu2`",),
+        ),  # relu before the sum, not behind it
     ],
     ids=["stride", "eps", "activation", "after", "pool", "order"],
 )
