@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -30,7 +31,7 @@ from resnet_spec.language.library import shipped_names, shipped_root
 from resnet_spec.weights.file import read_facts
 from resnet_spec.weights.hub_config import imagenet_classes, read_config
 from resnet_spec.weights.source import open_source
-from tests.weights.servers import COMMIT, Hub, serving, sha256
+from tests.weights.servers import COMMIT, Answer, Hub, serving, sha256
 
 pytestmark = pytest.mark.torch
 
@@ -122,6 +123,11 @@ def store(cache: Path, files: dict[str, bytes], commit: str = COMMIT, ref: str =
         (snapshot / name).symlink_to(os.path.relpath(blob, snapshot))
     (home / "refs" / ref).write_text(commit, encoding="utf-8")
     return snapshot
+
+
+def import_timm() -> Any:
+    import_torchvision()  # which timm imports, and cannot with a CPU build of torch
+    return importlib.import_module("timm")
 
 
 def refused(given: str = "hf:org/net") -> Diagnostic:
@@ -246,6 +252,22 @@ def test_what_the_hub_does_not_have_is_reported_with_a_way_out(hub: Hub, given: 
     assert message in finding.message
 
 
+@pytest.mark.parametrize("body", [b"<html>Log in to this network</html>", b"[]", b'{"id": "org/net"}', b"{}"])
+def test_an_answer_that_is_none_of_a_hub_is_reported(hub: Hub, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "answer", lambda path: Answer(body=body))
+    finding = refused()
+    assert finding.code == "download-failed"
+    assert "does not give `hf:org/net`" in finding.message
+
+
+def test_a_cache_that_cannot_be_written_is_named(hub: Hub, cache: Path) -> None:
+    cache.write_text("a file where a folder is needed", encoding="utf-8")
+    finding = refused()
+    assert finding.code == "unreadable-file"
+    assert str(cache) in finding.message
+    assert "HF_HOME" in finding.help
+
+
 # --- hashes -------------------------------------------------------------------------------------------------------------------
 
 
@@ -330,10 +352,7 @@ def write_config(folder: Path, config: object) -> Path:
 
 def test_preparations_are_those_of_timm(tmp_path: Path) -> None:
     """Of every network of timm that ships with weights: the same sizes and numbers as in timm's own transform."""
-    import_torchvision()  # which timm imports, and cannot with a CPU build of torch
-    import timm
-    from timm.data import create_transform, resolve_data_config
-
+    timm = import_timm()
     checked = 0
     for name in shipped_names():
         for repo in re.findall(
@@ -344,7 +363,9 @@ def test_preparations_are_those_of_timm(tmp_path: Path) -> None:
             data = json.loads(json.dumps(cfg.to_dict()))
             found = read_config(write_config(tmp_path, {"num_classes": 1000, "pretrained_cfg": data}), "").preparation
             assert found is not None
-            resize, crop, _, norm = create_transform(**resolve_data_config(pretrained_cfg=cfg.to_dict())).transforms
+            resize, crop, _, norm = timm.data.create_transform(
+                **timm.data.resolve_data_config(pretrained_cfg=cfg.to_dict())
+            ).transforms
             assert (found.resize, found.crop, found.size) == (resize.size, crop.size, crop.size)
             assert found.interpolation == resize.interpolation.value
             assert found.mean == pytest.approx(norm.mean.tolist())
@@ -354,9 +375,7 @@ def test_preparations_are_those_of_timm(tmp_path: Path) -> None:
 
 
 def test_the_larger_size_of_an_evaluation_is_used_where_the_network_has_it(tmp_path: Path) -> None:
-    import_torchvision()
-    from timm.data import create_transform, resolve_data_config
-
+    timm = import_timm()
     config = write_config(tmp_path, CONFIG)
     for input, size, resize in (((3, 8, 8), 8, 10), ((3, 16, 16), 16, 16), ((3, 32, 32), 8, 10)):
         found = read_config(config, "", input).preparation
@@ -365,8 +384,8 @@ def test_the_larger_size_of_an_evaluation_is_used_where_the_network_has_it(tmp_p
     pixels = np.random.default_rng(0).integers(0, 256, (31, 23, 3), dtype=np.uint8)
     ours = read_config(config, "", (3, 16, 16)).preparation
     assert ours is not None
-    arguments: Any = resolve_data_config(pretrained_cfg=CFG, use_test_size=True)
-    theirs = create_transform(**arguments)(Image.fromarray(pixels))
+    arguments = timm.data.resolve_data_config(pretrained_cfg=CFG, use_test_size=True)
+    theirs = timm.data.create_transform(**arguments)(Image.fromarray(pixels))
     difference = normalize(ours.apply(pixels)[None], ours, torch.device("cpu"), False)[0] - theirs
     assert difference.abs().max() < 2.5 / 255 / 0.1
 

@@ -6,7 +6,6 @@ import io
 import os
 import pickle
 from collections.abc import Iterator
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -92,16 +91,8 @@ def publish(
     transforms = partial(ImageClassification, **({"crop_size": 8, "resize_size": 10} | preset))
     described = {"categories": list(CLASSES), "recipe": "https://example.org/recipe"} if meta is None else meta
     weights = models.Weights(url=url, transforms=transforms, meta=described)
-    # The functional form of Enum cannot set the members of a class that the test names.
-    members = type(Enum)(name, (models.WeightsEnum,), _members(name, {"V1": weights, "DEFAULT": weights}))  # type: ignore[call-overload]
+    members = models.WeightsEnum(name, {"V1": weights, "DEFAULT": weights}, module=__name__)
     monkeypatch.setattr(models, name, members, raising=False)
-
-
-def _members(name: str, values: dict[str, object]) -> Any:
-    body = type(Enum).__prepare__(name, (Enum,))
-    for key, value in {"__module__": __name__, "__qualname__": name, **values}.items():
-        body[key] = value
-    return body
 
 
 def serve_tiny(
@@ -270,7 +261,7 @@ def test_a_server_that_refuses_is_quoted(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch, models: ModuleType
 ) -> None:
     publish(monkeypatch, models, f"{server.url}/models/tiny-01234567.pth")
-    assert "does not give tiny-01234567.pth: 404" in refused().message
+    assert "does not give `tiny-01234567.pth`: 404" in refused().message
 
 
 def test_a_file_larger_than_the_disk_is_not_begun(
