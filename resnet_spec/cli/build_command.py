@@ -109,6 +109,14 @@ def command(
         return
     from resnet_spec import api
 
+    if weights is None and compiler.is_run(spec):
+        weights = spec
+    if weights is not None:
+        try:
+            api.check_weights(analysis, weights)
+        except ResnetSpecError as error:
+            ctx.exit(show_error(error, message_format))
+
     rows = report.make_rows(analysis.sized, detail)
     size_in, size_out = report.size_text(analysis.input, batch), report.size_text(analysis.output, batch)
     click.echo(f"{printable(analysis.spec.name)}: {size_in} -> {size_out}\n")
