@@ -15,7 +15,7 @@ RECIPE = "recipe: 1\nabout: {about}\nepochs: {epochs}\noptimizer: {{op: SGD, lr:
 
 def write_run(folder: Path, recipe: str, accuracy: float | None, data: str = "folder:a") -> str:
     folder.mkdir()
-    results = {"best_epoch": 3, "test_accuracy": accuracy, "test_reliability": []}
+    results: dict[str, object] = {"best_epoch": 3, "test_accuracy": accuracy, "test_reliability": []}
     texts = {"spec.yaml": SPEC, "recipe.yaml": recipe, "results.json": json.dumps(results)}
     for name, text in {**texts, "run.json": json.dumps({"data": data})}.items():
         (folder / name).write_text(text, encoding="utf-8")
