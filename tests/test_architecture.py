@@ -71,7 +71,12 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
-    "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),
+    "weights": (
+        ("diagnostics", "_system", "language.library", "data", "compiler", "ops"),
+        ("torch", "torchvision", "safetensors", "huggingface_hub"),
+    ),
+    # What differs from the network that weights were trained in, in words.
+    "weights.other_network": (("diagnostics", "compiler", "comparison", "weights.metadata"), ()),
     "report": (("diagnostics", "_system", "data"), ("numpy", "matplotlib")),
     "training": (
         *(("diagnostics", "_system", *LANGUAGE, "data", "weights", "report"),),
@@ -89,6 +94,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "inference": (
         *(("diagnostics", "_system", "ops", "compiler", "outputs", "data", "weights", "training", "report"),),
         *(("torch", "numpy"),),
+    ),
+    "inference.trained": (
+        *(("diagnostics", "ops", "compiler", "outputs", "language", "weights", "training", "inference"),),
+        *(("torch",),),
     ),
     "api": (
         (
@@ -110,6 +119,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cli", "api", "compiler", "diagnostics", "_system", "training", "weights", "report", "analysis"),
         ("click",),
     ),
+    "cli.weights_options": (("cli", "compiler", "diagnostics", "inference"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),
@@ -229,7 +239,7 @@ def test_the_compiling_half_needs_the_standard_library_and_yaml(path: str) -> No
 @pytest.mark.parametrize("path", [path for path in FILES if not within(name_of(path), TORCH_AT_THE_TOP)])
 def test_torch_is_imported_where_it_is_used_and_not_before(path: str) -> None:
     early = [name for name, top in imports(path) if top]
-    heavy = ("torch", "torchvision", "safetensors", *(f"resnet_spec.{part}" for part in TORCH_AT_THE_TOP))
+    heavy = ("torch", "torchvision", "safetensors", "huggingface_hub", *(f"resnet_spec.{part}" for part in TORCH_AT_THE_TOP))
     assert [name for name in early if within(name, heavy)] == []
 
 

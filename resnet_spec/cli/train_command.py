@@ -34,6 +34,7 @@ Examples:
   resnet-spec train specs/pokemon_resnet18.yaml --data folder:DIR
   resnet-spec train resnet50 --data folder:DIR --recipe torchvision-v1 --weights resnet50.pth --lr 0.01
   resnet-spec train resnet50 --data folder:DIR --weights resnet50.pth --plan-only
+  resnet-spec train resnet50 --data folder:DIR --weights torchvision:ResNet50_Weights.IMAGENET1K_V2
   resnet-spec train --resume runs/a
 """,
 )
@@ -49,9 +50,9 @@ Examples:
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue the run in this folder.")
 @click.option(
     "--weights",
-    type=click.Path(exists=True),
-    metavar="PATH",
-    help="Start from these weights: .safetensors, .pth and the like, a run, or a folder with model.safetensors.",
+    metavar="WEIGHTS",
+    help="Start from these weights: .safetensors, .pth and the like, a run, a folder with model.safetensors; or "
+    "torchvision:NAME, hf:ORG/NAME[@REVISION], or published (those that the spec names), which are downloaded.",
 )
 @click.option("--weights-key", metavar="KEY", help="The part of a checkpoint of torch that holds the weights.")
 @click.option("--transfer", is_flag=True, help="Keep what is equal in weights of another network, and draw the rest.")
@@ -131,7 +132,7 @@ def command(
         _refuse_changes_of_a_run(ctx, spec)
     _refuse_contradictions(recipe_sets, {name: str(value) for name, value in flags.items() if value is not None})
     if plan_only and weights is None:
-        raise click.UsageError("--plan-only shows what becomes of weights: use it with --weights PATH")
+        raise click.UsageError("--plan-only shows what becomes of weights: use it with --weights WEIGHTS")
     if style is not None and not plan_only:
         raise click.UsageError("--format is that of the plan of weights: use it with --plan-only")
     try:
@@ -158,7 +159,7 @@ def command(
             set=sets,
             set_recipe=tuple(patches),
             spec_root=None if spec_root is None else Path(spec_root),
-            weights=None if weights is None else Path(weights),
+            weights=weights,
             weights_key=weights_key,
             transfer=transfer,
             skip_bad=skip_bad,
@@ -194,7 +195,7 @@ def command(
                     set=sets,
                     set_recipe=tuple(patches),
                     spec_root=None if spec_root is None else Path(spec_root),
-                    weights=None if weights is None else Path(weights),
+                    weights=weights,
                     weights_key=weights_key,
                     transfer=transfer,
                     device=device,
