@@ -469,8 +469,8 @@ def train(
     Args:
         spec: as for `analyze`; or any `nn.Module` that takes images `(N, C, H, W)` and returns logits `(N, classes)`, together
             with `input`.
-        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default `quick` for synthetic data, else the
-            spec's own, or `scratch-small` for a folder.
+        recipe: the name of a shipped recipe, a path, YAML text or a dict; by default `quick` for synthetic data,
+            `fine-tune` for a folder with `weights`, else the spec's own, or `scratch-small` for a folder.
         data: `"synthetic"`, `"cifar10:DIR"`, `"folder:DIR"`, ... as on the command line.
         out: the run folder, which must be empty if it exists; by default `runs/NAME-RECIPE-1` and so on.
         set, set_recipe: patches of spec and recipe, as for `load`: `["params.n=9"]`, `{"optimizer.lr": 0.05}`.

@@ -45,7 +45,11 @@ Examples:
     help="synthetic, cifar10:DIR, cifar100:DIR, mnist:DIR, fashion-mnist:DIR, "
     "folder:DIR or imagenet:DIR.  [default: synthetic]",
 )
-@click.option("--recipe", metavar="NAME|FILE", help="The recipe.  [default: the spec's own; else scratch-small for a folder]")
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="The recipe.  [default: fine-tune for a folder with --weights; the spec's own; scratch-small for a folder]",
+)
 @click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="The run folder.  [default: runs/...]")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue the run in this folder.")
 @click.option(

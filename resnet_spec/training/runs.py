@@ -58,7 +58,8 @@ from resnet_spec.weights.source import check_source, open_source, source_of
 
 ALONE = World()
 RECIPE = "recipe.yaml"
-QUICK, OWN_IMAGES = "quick", "scratch-small"  # the recipes of runs that name none: on synthetic images, and on a folder
+# The recipes of runs that name none: on synthetic images, on a folder, and on a folder with weights.
+QUICK, OWN_IMAGES, FINE_TUNE = "quick", "scratch-small", "fine-tune"
 
 
 def train(options: TrainOptions, console: Console | None = None, stop: Stop | None = None) -> Result:
@@ -151,8 +152,10 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
     parts = _prepare_module(options, machine) if isinstance(options.spec, nn.Module) else _prepare_spec(options, machine)
     notes = (*parts.notes, *parts.data.notes)
     console = console if world.writes else Console.silent()
-    if options.recipe is None and parts.data.kind == "folder" and parts.recipe.name == OWN_IMAGES:
-        notes = (f"no recipe is named; `{OWN_IMAGES}` is the one for folders of images (`--recipe` names another)", *notes)
+    chosen = parts.recipe.name
+    if options.recipe is None and parts.data.kind == "folder" and chosen in (OWN_IMAGES, FINE_TUNE):
+        what = "folders of images" if chosen == OWN_IMAGES else "weights and a folder of images"
+        notes = (f"no recipe is named; `{chosen}` is the one for {what} (`--recipe` names another)", *notes)
     session = open_session(parts.subject, parts.recipe, parts.data, parts.preparation, machine, notes, console)
     session = replace(session, published=parts.published)
     if not options.force:
@@ -285,6 +288,8 @@ def _read_recipe(analysis: Analysis | None, options: TrainOptions) -> Recipe:
     recipe = options.recipe
     if recipe is None and kind == "synthetic":
         recipe = QUICK
+    if recipe is None and kind == "folder" and options.weights is not None:
+        recipe = FINE_TUNE  # not the spec's own, by which the weights were trained: its rate would undo them
     if recipe is None and analysis is not None:
         recipe = analysis.spec.recipe
     if recipe is None and kind == "folder":

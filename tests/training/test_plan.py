@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from safetensors.torch import save_file
 from torch import nn
 
 import resnet_spec
@@ -91,6 +93,19 @@ def test_a_folder_without_a_recipe_is_trained_by_one_for_own_images(tmp_path: Pa
     assert f"a border of {4 if of == 'module' else 2} pixels" in plan  # an eighth of the size
     named = TrainOptions(data=data, device="cpu", workers=0, recipe="scratch-small", **given)
     assert "no recipe is named" not in describe_plan(runs.prepare_run(named, Console.silent()).session)
+
+
+def test_weights_and_a_folder_without_a_recipe_are_fine_tuned(tmp_path: Path) -> None:
+    """The recipe that the spec names, by which its weights were trained, has a rate that would undo them."""
+    weights = tmp_path / "weights.safetensors"
+    save_file(resnet_spec.build("cifar_resnet20").state_dict(), weights)
+    data = write_folder(tmp_path / "data")
+    options = TrainOptions(spec="cifar_resnet20", weights=weights, data=data, device="cpu", workers=0)
+    started = runs.prepare_run(options, Console.silent()).session
+    assert started.recipe.name == "fine-tune"
+    assert "no recipe is named; `fine-tune` is the one for weights and a folder of images" in describe_plan(started)
+    own = runs.prepare_run(replace(options, weights=None), Console.silent()).session
+    assert own.recipe.name == "he2015-cifar"
 
 
 # --- the schedule and the length of the run --------------------------------------------------------------------------------
