@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from resnet_spec.training.recipe import Precision, RecipeLike
     from resnet_spec.training.session import Result
     from resnet_spec.training.stop import Stop
+    from resnet_spec.weights.planning import Plan
 
 Patches = Iterable[str] | Mapping[str, object]
 _OUR_BUG = "this is a bug in resnet-spec; please report it"
@@ -155,6 +156,7 @@ def build(
     initialize: bool = True,
     weights: str | Path | None = None,
     weights_key: str | None = None,
+    weights_map: str | Path | None = None,
     any_fingerprint: bool = False,
     force: bool = False,
     outputs: Outputs | None = None,
@@ -174,8 +176,11 @@ def build(
             loaded from a checkpoint. (`initialise` is the old spelling.)
         weights: what to load, strictly: safetensors, a file of `torch.save` (read with `weights_only`), an index of several
             files, a run folder, or a folder with `model.safetensors`. The fingerprint, if there is one, must be the network's.
-            What is not as expected, such as a prefix of all names, or numbers that are not finite, is a UserWarning.
-        weights_key: the part of a checkpoint of torch to load, such as `"model_ema"`.
+            What is not as expected, such as a prefix of all names, other names in the same structure, or numbers that are
+            not finite, is a UserWarning.
+        weights_key: the part of a checkpoint to load, such as `"model_ema"`, or what its names begin with,
+            `"module.encoder_q"`.
+        weights_map: a YAML file that says which tensor of the file is which: `network key: file key`.
         any_fingerprint: load weights of a network that computes something else, as long as keys and shapes match.
         force: build the network even if its weights (4 bytes for each parameter) exceed the free memory of this machine.
         outputs: as for `analyze`; not accepted with the result of `analyze`.
@@ -201,10 +206,13 @@ def build(
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root, outputs=outputs)
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
+    if weights is None and weights_map is not None:
+        raise wrong_argument("`weights_map` is about weights to load", "name them: weights=...")
     if weights is None:
         return build_module(analysis.graph, device, initialize)
     network = build_module(analysis.graph, device, initialize=False)
-    for note in load_weights(network, analysis, Path(weights), any_fingerprint, weights_key):
+    key_map = None if weights_map is None else Path(weights_map)
+    for note in load_weights(network, analysis, Path(weights), any_fingerprint, weights_key, key_map):
         warnings.warn(f"{printable(str(weights))}: {note}", UserWarning, stacklevel=2)
     return network
 
@@ -388,7 +396,12 @@ def write_initial_weights(analysis: Analysis, path: Path, seed: int = 0, force: 
 
 
 def load_network(
-    analysis: Analysis, weights: Path, key: str | None = None, any_fingerprint: bool = False, force: bool = False
+    analysis: Analysis,
+    weights: Path,
+    key: str | None = None,
+    any_fingerprint: bool = False,
+    force: bool = False,
+    key_map: Path | None = None,
 ) -> tuple[Network, tuple[str, ...]]:
     """Build a network with weights, as `build` does; returns it with notes on what was not as expected. Raises as `build`."""
     require_packages("reading weights", *NETWORKS)
@@ -398,7 +411,17 @@ def load_network(
     if not force:
         refuse_beyond_memory(analysis)
     network = build_module(analysis.graph, None, initialize=False)
-    return network, load_weights(network, analysis, weights, any_fingerprint, key)
+    return network, load_weights(network, analysis, weights, any_fingerprint, key, key_map)
+
+
+def plan_weights(analysis: Analysis, weights: Path, key: str | None = None, key_map: Path | None = None) -> Plan:
+    """The plan by which `build` loads weights into a network; nothing is loaded. Raises as `build`, but not for its content."""
+    require_packages("reading weights", *NETWORKS)
+    from resnet_spec.outputs.torch_module import build_module
+    from resnet_spec.weights.plans import plan_build
+
+    own = build_module(analysis.graph, "meta", initialize=False).state_dict()
+    return plan_build(analysis, own, weights, key, key_map)
 
 
 def write_network(network: Network, analysis: Analysis, path: Path) -> int:
@@ -429,6 +452,7 @@ def train(
     input: tuple[int, int, int] | None = None,
     weights: str | Path | None = None,
     weights_key: str | None = None,
+    weights_map: str | Path | None = None,
     transfer: bool = False,
     device: str = "auto",
     workers: int | None = None,
@@ -452,9 +476,11 @@ def train(
         spec_root: as for `load`.
         input: (C, H, W) in pixels, for a module that was not built from a spec.
         weights: what to start from, as for `build`. The last layer is initialized at random if its number of classes differs,
-            and the first convolution is adapted to another number of channels.
-        weights_key: the part of a checkpoint of torch to start from.
-        transfer: start from weights of another network: tensors of equal name and shape are kept, the others are drawn.
+            and the first convolution is adapted to another number of channels. What else the file holds, such as another
+            network in it, is left out.
+        weights_key, weights_map: as for `build`.
+        transfer: start from weights of another network: what both have is kept, of layers of another width the first rows and
+            columns are, and the rest is drawn.
         device: `"auto"`, `"cpu"`, `"cuda"`, `"mps"`.
         workers: the number of processes that read images; by default it is chosen for the machine and the data.
         skip_bad: leave out images that cannot be read, and count them.
@@ -489,6 +515,7 @@ def train(
         input=None if input is None else compiler.parse_size(input),
         weights=None if weights is None else Path(weights),
         weights_key=weights_key,
+        weights_map=None if weights_map is None else Path(weights_map),
         transfer=transfer,
         device=device,
         workers=workers,

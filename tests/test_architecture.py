@@ -71,7 +71,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
-    "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),
+    "weights": (
+        (
+            *("diagnostics", "_system", "language.reader", "language.nodes", "language.files", "language.writer"),
+            *("data", "compiler", "comparison.align", "graph.model", "ops"),
+        ),
+        ("torch", "safetensors"),
+    ),
     "report": (("diagnostics", "_system", "data"), ("numpy", "matplotlib")),
     "training": (
         *(("diagnostics", "_system", *LANGUAGE, "data", "weights", "report"),),
@@ -110,6 +116,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cli", "api", "compiler", "diagnostics", "_system", "training", "weights", "report", "analysis"),
         ("click",),
     ),
+    "cli.weights_plan": (("cli", "api", "compiler", "diagnostics", "_system", "training", "weights"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),

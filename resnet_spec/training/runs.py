@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,8 +50,9 @@ from resnet_spec.training.splits import open_training_data
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject, subject_of_module
 from resnet_spec.training.world import World, joined, launched, restarted
-from resnet_spec.weights.loading import plan_start, refuse_beyond_memory, start_from
+from resnet_spec.weights.loading import refuse_beyond_memory, start_from
 from resnet_spec.weights.planning import Plan
+from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import open_weights
 
 ALONE = World()
@@ -230,8 +231,17 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     subject = subject_of_spec(spec, recipe, preparation)
     loaded: tuple[str, ...] = ()
     if options.weights is not None:
-        key, transfer = options.weights_key, options.transfer
-        loaded = (start_from(subject.module, spec.analysis, options.weights, key=key, transfer=transfer),)
+        loaded = (
+            start_from(
+                subject.module,
+                spec.analysis,
+                options.weights,
+                key=options.weights_key,
+                transfer=options.transfer,
+                key_map=options.weights_map,
+                classes=data.classes,
+            ),
+        )
     following = (followed,) if followed else ()
     notes = (*adapted, *following, *sized, *note_activated_logits(spec.analysis), *notes, *loaded)
     return _Parts(subject, recipe, data, preparation, notes)
@@ -247,12 +257,15 @@ def plan_weights(options: TrainOptions, classes_of_data: bool) -> tuple[str, Pla
     assert not isinstance(options.spec, nn.Module)
     assert options.weights is not None
     spec = compile_spec(compiler.find(options.spec, None, options.spec_root), options.set)
+    classes: Sequence[str] = ()
     if classes_of_data:
         recipe = _read_recipe(spec.analysis, options)
-        spec, _ = fit_classes(spec, _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options))
+        data = _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options)
+        spec, _ = fit_classes(spec, data)
+        classes = data.classes
     weights = open_weights(options.weights, options.weights_key)
     module = build_module(spec.analysis.graph, "meta", initialize=False)
-    plan = plan_start(module, spec.analysis, weights, options.transfer)
+    plan = plan_start(module, spec.analysis, weights, options.transfer, options.weights_map, classes)
     return spec.analysis.spec.name, replace(plan, notes=(*weights.notes, *plan.notes))
 
 

@@ -15,40 +15,34 @@ from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, Source, SpecErr
 from resnet_spec.diagnostics.text import count_text, quote_first
 from resnet_spec.weights.file import read_weights
 from resnet_spec.weights.metadata import from_metadata
-from resnet_spec.weights.plan_report import difference_lines
-from resnet_spec.weights.planning import (
-    EXACT,
-    FOR_CLASSES,
-    STARTING,
-    Plan,
-    Step,
-    adapt_channels,
-    make_plan,
-    plan_training,
-    shape_text,
-)
+from resnet_spec.weights.planning import COPIED, EXACT, Plan, make_plan, shape_text
+from resnet_spec.weights.plans import GivenMap, plan_start
 from resnet_spec.weights.reading import StoredWeights, open_weights
+from resnet_spec.weights.refusal import require_consistent, require_exact, require_start
+from resnet_spec.weights.starting import FOR_CLASSES, NO_CLASSIFIER, copy_tensor
 
-SHOWN = 3  # the number of differing tensors that a message names
 FEW = 1 << 16  # numbers of a mapped tensor that are looked at when a network is built; larger ones are read when they are used
 
 
-class WeightsMismatchError(WeightsError, RuntimeError):
-    """The keys or shapes of a file are not those of the network. Also a RuntimeError, as `load_state_dict` raises."""
-
-
 def load_weights(
-    module: nn.Module, analysis: Analysis, path: Path, any_fingerprint: bool = False, key: str | None = None
+    module: nn.Module,
+    analysis: Analysis,
+    path: Path,
+    any_fingerprint: bool = False,
+    key: str | None = None,
+    key_map: Path | None = None,
 ) -> tuple[str, ...]:
     """Load a file of weights into the module of `analysis`, strictly, and return notes on what was not as expected.
 
     Every tensor of the network must be in the file, under its name or one that a reported rule translates, and no other tensor.
     Weights take the module's dtype and device. If these equal the file's, tensors stay memory-mapped until they change.
-    `key` names the part of a checkpoint.
+    `key` names the part of a checkpoint, `key_map` a file that says which of its tensors is which.
 
     Raises:
         ArgumentError: the file cannot be read.
-        WeightsError: it is no file of weights, or its fingerprint is another network's (not checked with `any_fingerprint`).
+        SpecError: `key_map` is not YAML.
+        WeightsError: it is no file of weights, its fingerprint is another network's (not checked with `any_fingerprint`), or
+            `key_map` does not fit.
         WeightsMismatchError: its keys or shapes are not the module's.
     """
     weights = open_weights(path, key)
@@ -58,25 +52,30 @@ def load_weights(
         message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
         help = "pass any_fingerprint=True if it is enough that keys and shapes match"
         raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
-    return _load(module, weights, path, analysis.spec.name)
+    own = module.state_dict()
+    mapping = GivenMap(key_map, own, weights)
+    plan = mapping.plan(own, weights, analysis)
+    require_consistent(plan, analysis, weights, path)
+    mapping.check(plan, starts=False)
+    return _load(module, weights, path, analysis.spec.name, plan)
 
 
 def load_strictly(module: nn.Module, path: Path, name: str) -> None:
     """Load a file of weights into a module called `name` that is not from a spec, strictly. Raises as `load_weights`."""
-    _load(module, open_weights(path), path, name)
+    weights = open_weights(path)
+    _load(module, weights, path, name, make_plan(module.state_dict(), weights.tensors))
 
 
 def copy_weights(module: nn.Module, path: Path, name: str) -> None:
     """Copy a safetensors file into the tensors of a module called `name`, strictly. Raises as `load_weights`."""
     tensors = read_weights(path)[0]
-    _require_exact(make_plan(module.state_dict(), tensors), path, name)
+    require_exact(make_plan(module.state_dict(), tensors), path, name)
     module.load_state_dict(tensors)
 
 
-def _load(module: nn.Module, weights: StoredWeights, path: Path, name: str) -> tuple[str, ...]:
+def _load(module: nn.Module, weights: StoredWeights, path: Path, name: str, plan: Plan) -> tuple[str, ...]:
     own = module.state_dict()
-    plan = make_plan(own, weights.tensors)
-    _require_exact(plan, path, name)
+    require_exact(plan, path, name)
     tensors: dict[str, Tensor] = {}
     mapped = weights.path.suffix == ".safetensors"
     for step in plan.of(*EXACT):
@@ -115,86 +114,63 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def _require_exact(plan: Plan, path: Path, name: str) -> None:
-    """Raise WeightsMismatchError if a plan is not exact."""
-    if differing := plan.outside(EXACT):
-        raise WeightsMismatchError([_other_weights(path, name, differing)])
-
-
-def start_from(module: nn.Module, analysis: Analysis, path: Path, *, key: str | None = None, transfer: bool = False) -> str:
+def start_from(
+    module: nn.Module,
+    analysis: Analysis,
+    path: Path,
+    *,
+    key: str | None = None,
+    transfer: bool = False,
+    key_map: Path | None = None,
+    classes: Sequence[str] = (),
+) -> str:
     """Load a file of weights into a module that will be trained, and return a note on what was loaded.
 
-    Every tensor must match, with two exceptions. The last layer with weights has one row for each class: for another number of
-    classes it keeps its random initialization. The first convolution is adapted to images of other channels. A file whose
-    network computes something else with the same tensors is accepted, and the note mentions it. With `transfer`, tensors of
-    equal name and shape are kept, and the others keep their random initialization.
+    Every tensor must match, with these exceptions. The last layer with weights has one row for each class: for other classes it
+    keeps its random initialization, but for the rows of `classes` that the file has under the same name. The first convolution
+    is adapted to images of other channels. What the file has outside the network is left out. A file whose network computes
+    something else with the same tensors is accepted, and the note mentions it. With `transfer`, weights of another network are
+    accepted: see `plan_transfer`.
 
     Raises:
         ArgumentError: the file cannot be read.
-        WeightsError: it is no file of weights, or has numbers that are not finite.
+        SpecError: `key_map` is not YAML.
+        WeightsError: it is no file of weights, has numbers that are not finite, or `key_map` does not fit.
         WeightsMismatchError: other keys or shapes differ.
     """
     weights = open_weights(path, key)
-    plan = plan_start(module, analysis, weights, transfer)
+    plan = plan_start(module, analysis, weights, transfer, key_map, classes)
     own = module.state_dict()
     require_start(plan, path, analysis.spec.name, transfer)
-    used = {step.source: weights.tensors[step.source] for step in plan.of("kept", "renamed", "adapted")}
+    used = {step.source: weights.tensors[step.source] for step in plan.of(*COPIED)}
     if bad := note_not_finite(used):
         message = f"{printable(str(path))}: {bad[0]}"
         help = "the file is damaged, or from a run that diverged: use another one"
         raise WeightsError([Diagnostic("weights-not-finite", message, None, help=help)])
     with torch.no_grad():
-        for step in plan.of("kept", "renamed", "filled", "adapted"):
-            if step.action == "filled":
-                own[step.name].zero_()
-            else:
-                tensor = used[step.source]
-                own[step.name].copy_(adapt_channels(tensor, step.shape[1]) if step.action == "adapted" else tensor)
+        for step in plan.of(*COPIED, "filled"):
+            copy_tensor(step, own[step.name], used.get(step.source))
     return _note_start(plan, analysis, weights, path)
-
-
-def plan_start(module: nn.Module, analysis: Analysis, weights: StoredWeights, transfer: bool = False) -> Plan:
-    """The plan by which training of a module starts from weights. Nothing is loaded."""
-    parameters = frozenset(name for name, _ in module.named_parameters(remove_duplicate=False))
-    plan = make_plan(module.state_dict(), weights.tensors, parameters)
-    return plan_training(plan, analysis.input[0], transfer)
-
-
-def require_start(plan: Plan, path: Path, name: str, transfer: bool = False) -> None:
-    """Raise WeightsMismatchError if training does not start from a plan: more differs than is adapted."""
-    wrong = plan.outside((*STARTING, "unused") if transfer else STARTING)
-    if wrong:
-        help = "use weights of this spec, or none; `--transfer` keeps the tensors of equal name and shape and draws the rest"
-        raise WeightsMismatchError([_other_weights(path, name, wrong, help)])
-    if not plan.of("kept", "renamed", "adapted"):
-        message = f"{printable(str(path))} has no tensor of {printable(name)}: no name and shape is equal"
-        raise WeightsMismatchError([Diagnostic("other-weights", message, None, help="use weights of this spec, or none")])
 
 
 def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Path) -> str:
     """What training starts from, in a line of the plan of a run."""
     note = f"{len(plan.of('kept', 'renamed', 'filled'))} tensors come from {path}"
-    heads = sorted(step.name for step in plan.of("drawn") if step.reason == FOR_CLASSES)
+    heads = sorted(step.name for step in plan.of("drawn") if step.reason in (FOR_CLASSES, NO_CLASSIFIER))
     if heads:
         note += f"; {', '.join(heads)} reinitialized for {analysis.output[0]} classes"
     for step in plan.of("adapted"):
         note += f"; {step.name} adapted from {shape_text(step.stored)} to {shape_text(step.shape)}: {step.reason}"
-    if others := [step.name for step in plan.of("drawn") if step.reason != FOR_CLASSES]:
+    for action in ("sliced", "padded"):
+        if fitted := [step.name for step in plan.of(action)]:
+            note += f"; {count_text(len(fitted), 'tensor')} {action} to other widths: {quote_first(fitted)}"
+    if others := [step.name for step in plan.of("drawn") if step.reason not in (FOR_CLASSES, NO_CLASSIFIER)]:
         note += f"; {count_text(len(others), 'tensor')} initialized at random, since the file differs: {quote_first(others)}"
-    if unused := [step.source for step in plan.of("unused")]:
+    if unused := [step.source for step in plan.of("unused", "left out")]:
         note += f"; of the file, {count_text(len(unused), 'tensor')} left out: {quote_first(unused)}"
     if _computes_other(analysis, weights.metadata):
         note += "; they were trained in a network that computes something else"
     return "; ".join((note, *map(printable, (*weights.notes, *plan.notes))))
-
-
-def _other_weights(path: Path, name: str, differing: Sequence[Step], help: str = "") -> Diagnostic:
-    """The finding for weights of another network: the first differences in its message, all of them by stage in its notes."""
-    more = f", and {len(differing) - SHOWN} more differ" if len(differing) > SHOWN else ""
-    message = f"{printable(str(path))} holds the weights of another network than {printable(name)}: "
-    message += "; ".join(step.describe() for step in differing[:SHOWN]) + more
-    notes = difference_lines(differing) if more else ()
-    return Diagnostic("other-weights", message, None, help=help, notes=notes)
 
 
 def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:

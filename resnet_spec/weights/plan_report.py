@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import display_width, pad
 from resnet_spec.weights.planning import EXACT, Action, Plan, Step, shape_text
 
+Counted = Literal["params", "macs"]
+_FITTED: tuple[Action, ...] = ("sliced", "padded")
 _MOST_LINES = 24
 _HEADS = ("what", "tensors", "count", "in the file", "in the network", "parameters", "why")
 _RIGHT = ("count", "parameters")
@@ -37,6 +39,8 @@ def plan_rows(steps: Sequence[Step]) -> list[PlanRow]:
         parts = name.split(".")
         stage = ".".join(parts[: depth + 1])
         pattern = ".".join("*" if part.isdigit() else part for part in parts)
+        if len(step.shape) == 1 and step.action in _FITTED:  # the tensors of a norm are one row
+            pattern = pattern.rpartition(".")[0] + ".*"
         shapes = (pattern, step.shape, step.stored) if _has_both(step) else ()
         groups.setdefault((step.action, step.reason, stage, *shapes), []).append(step)
     order = {action: place for place, action in enumerate(get_args(Action))}
@@ -59,6 +63,8 @@ def _row(group: Sequence[Step], depth: int) -> PlanRow:
             label = ".".join(parts[: depth + 1]) + ".*"
         else:  # the stage keeps its number, which may be a part of its own
             label = ".".join([*parts[: depth + 1], *("*" if part.isdigit() else part for part in parts[depth + 1 :])])
+            if len({step.name.rpartition(".")[2] for step in group}) > 1:
+                label = label.rpartition(".")[0] + ".*"
     has_shapes = alone or _has_both(first)
     stored = shape_text(first.stored) if has_shapes and first.source else ""
     shape = shape_text(first.shape) if has_shapes and first.name else ""
@@ -110,9 +116,15 @@ def plan_text(plan: Plan) -> str:
     right = [_HEADS[i] in _RIGHT for i in used]
     lines = ["  ".join(map(pad, line, widths, right)).rstrip() for line in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    lines += ["", "of the parameters: " + ", ".join(f"{_percent(share)} {action}" for action, share in shares(plan).items())]
+    lines += ["", f"of the parameters: {_shares_text(plan, 'params')}"]
+    if any(step.macs for step in plan.steps):
+        lines.append(f"of the multiply-adds: {_shares_text(plan, 'macs')}")
     lines += [f"note: {printable(note)}" for note in plan.notes]
     return "\n".join(lines) + "\n"
+
+
+def _shares_text(plan: Plan, of: Counted) -> str:
+    return ", ".join(f"{_percent(share)} {action}" for action, share in shares(plan, of).items())
 
 
 def _percent(share: float) -> str:
@@ -120,20 +132,21 @@ def _percent(share: float) -> str:
     return f"{min(max(100 * share, 0.01), 99.99):.2f}%" if 0 < share < 1 else f"{100 * share:.0f}%"
 
 
-def shares(plan: Plan) -> dict[str, float]:
-    """The share of parameters of the network, 0 to 1, by what happens with them."""
-    found = {action: plan.share(action) for action in get_args(Action) if any(step.params for step in plan.of(action))}
-    return {action: share for action, share in found.items() if share}
+def shares(plan: Plan, of: Counted = "params") -> dict[str, float]:
+    """The share of parameters of the network, 0 to 1, by what happens with them; or of multiply-adds, by their weights."""
+    found = {action: plan.share(action, of=of) for action in get_args(Action) if plan.of(action)}
+    return {action: share for action, share in found.items() if share and any(getattr(step, of) for step in plan.steps)}
 
 
 def plan_data(plan: Plan, transfer: bool = False) -> dict[str, object]:
     """The plan as plain data, for JSON: the shares, the rows of the table, and every tensor."""
-    whole = sum(step.params for step in plan.steps)
     return {
         "exact": plan.exact,
         "accepted": plan.accepted(transfer),
-        "parameters": {"total": whole, **{action: sum(step.params for step in plan.of(action)) for action in get_args(Action)}},
+        "parameters": _counts(plan, "params"),
         "percent": {action: 100 * share for action, share in shares(plan).items()},
+        "multiply_adds": _counts(plan, "macs"),
+        "percent_of_multiply_adds": {action: 100 * share for action, share in shares(plan, "macs").items()},
         "notes": list(plan.notes),
         "rows": [
             {
@@ -157,4 +170,18 @@ def plan_data(plan: Plan, transfer: bool = False) -> dict[str, object]:
             }
             for step in plan.steps
         ],
+        "renaming": [
+            {
+                "name": pair.own.name,
+                "source": pair.source.name,
+                "certainty": pair.certainty,
+                "others": list(pair.others),
+            }
+            for pair in plan.renaming
+        ],
     }
+
+
+def _counts(plan: Plan, of: Counted) -> dict[str, int]:
+    counts = {action: sum(getattr(step, of) for step in plan.of(action)) for action in get_args(Action)}
+    return {"total": sum(counts.values()), **counts}

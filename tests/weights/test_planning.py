@@ -19,10 +19,12 @@ from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.cli.program import group
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.training.console import Console
-from resnet_spec.weights.loading import plan_start, start_from
+from resnet_spec.weights.loading import start_from
 from resnet_spec.weights.plan_report import plan_data, plan_rows, plan_text
-from resnet_spec.weights.planning import Plan, adapt_channels, make_plan
+from resnet_spec.weights.planning import Plan, make_plan
+from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import open_weights
+from resnet_spec.weights.starting import adapt_channels, plan_training
 from tests.training import tiny
 
 pytestmark = pytest.mark.torch
@@ -76,12 +78,14 @@ def test_a_plan_is_exact_where_every_tensor_has_its_place(tmp_path: Path) -> Non
     assert not make_plan(own, {**own, "more": torch.zeros(1)}).exact
 
 
-def test_a_prefix_is_removed_from_all_names_or_from_none(tmp_path: Path) -> None:
+def test_names_with_and_without_a_prefix_are_not_mixed(tmp_path: Path) -> None:
     own = saved(tmp_path / "w.pth")
     found = {f"module.{key}" if key != "fc.bias" else key: tensor for key, tensor in own.items()}
     plan = make_plan(own, found)
-    assert [step.name for step in plan.of("kept")] == ["fc.bias"]
-    assert len(plan.of("missing")) == len(plan.of("unused")) == len(own) - 1
+    assert len(plan.of("renamed")) == len(own) - 1
+    assert [step.name for step in plan.of("missing")] == ["fc.bias"]
+    assert [(step.source, step.reason) for step in plan.of("unused")] == [("fc.bias", "its name does not begin with `module.`")]
+    assert not plan_training(plan, 3).accepted()
 
 
 def test_a_network_whose_names_share_a_beginning_keeps_it() -> None:
