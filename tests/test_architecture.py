@@ -116,6 +116,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cli", "api", "compiler", "diagnostics", "_system", "training", "weights", "report", "analysis"),
         ("click",),
     ),
+    "cli.weights_difference": (("cli", "compiler", "comparison", "diagnostics", "_system", "weights"), ()),
     "cli.weights_plan": (("cli", "api", "compiler", "diagnostics", "_system", "training", "weights"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),

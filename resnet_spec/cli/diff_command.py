@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.outputs.difference_diagram import draw_difference
 from resnet_spec.outputs.render_dot import FORMATS, render_picture, suffixes
 
+if TYPE_CHECKING:
+    from resnet_spec.cli.weights_difference import WeightedNetwork
+
 
 @click.command(
     "diff",
@@ -28,6 +32,7 @@ Examples:
   resnet-spec diff main:specs/my.yaml specs/my.yaml --format markdown
   resnet-spec diff runs/a runs/b --format json
   resnet-spec diff resnet50 my.yaml -o difference.svg
+  resnet-spec diff runs/a runs/b --weights
 """,
 )
 @click.argument("networks", nargs=-1, required=True, metavar="A B")
@@ -36,6 +41,7 @@ Examples:
 @click.option("--set-b", "sets_b", multiple=True, metavar="KEY=VALUE", help="Patch B.  [repeatable]")
 @click.option("--input", "size", metavar="CxHxW", help="An input size for both, other than those of the specs, in pixels.")
 @click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
+@click.option("--weights", is_flag=True, help="Also compare their weights: of runs, and of files with their spec. Needs torch.")
 @click.option("-o", "--output", metavar="FILE", help=f"Also draw the difference as one picture: {suffixes()}.")
 @click.option("--git-driver", is_flag=True, help="Take the seven arguments that git gives to a diff driver, and exit with 0.")
 @spec_root_option
@@ -49,12 +55,15 @@ def command(
     sets_b: tuple[str, ...],
     size: str | None,
     style: str,
+    weights: bool,
     output: str | None,
     git_driver: bool,
     spec_root: str | None,
     message_format: MessageFormat,
 ) -> None:
     """Show what differs between two networks: the settings of their specs, and what follows from each. Does not need torch.
+
+    With --weights also how their weights differ, by stage, and what would become of the weights of A in B.
 
     A and B are specs, run folders, or files at git revisions: REV:PATH, where PATH starts from the top of the repository, or,
     as ./PATH, from this folder. A file of that name wins.
@@ -76,15 +85,32 @@ def command(
     if output is not None and form not in FORMATS:
         raise click.UsageError(f"the format is unknown: use a file name that ends in {suffixes()}")
     found: list[Analysis] = []
-    for spec, patches in ((a, (*sets, *sets_a)), (b, (*sets, *sets_b))):
+    opened: tuple[WeightedNetwork, ...] = ()
+    if weights:
+        from resnet_spec.cli.weights_difference import open_networks
+
         try:
-            found.append(compiler.analyze(_find(spec, size, spec_root), patches, size, enforce_expect=False))
+            opened = open_networks((a, b), lambda spec: _find(spec, size, spec_root))
+        except ResnetSpecError as error:
+            ctx.exit(show_error(error, message_format))
+    for at, (spec, patches) in enumerate(((a, (*sets, *sets_a)), (b, (*sets, *sets_b)))):
+        try:
+            target = opened[at].target if opened else _find(spec, size, spec_root)
+            found.append(compiler.analyze(target, patches, size, enforce_expect=False))
         except ResnetSpecError as error:
             show_error(error, message_format)
     if len(found) < 2:
         ctx.exit(2)
     difference = compare(found[0], found[1], (_label(a, sets_a), _label(b, sets_b)))
-    click.echo(_write(difference, style), nl=False)
+    are_equal = difference.equal
+    if opened:
+        from resnet_spec.cli.weights_difference import write_with_weights
+
+        text, equal_weights = write_with_weights(difference, opened, style)
+        click.echo(text, nl=False)
+        are_equal = are_equal and equal_weights
+    else:
+        click.echo(_write(difference, style), nl=False)
     if output is not None:
         try:
             _draw(difference, Path(output), form)
@@ -95,7 +121,7 @@ def command(
     if broken:
         show_findings(broken, message_format)
         ctx.exit(2)
-    ctx.exit(0 if difference.equal else 1)
+    ctx.exit(0 if are_equal else 1)
 
 
 def _find(spec: str, size: str | None, spec_root: str | None) -> Target:

@@ -15,7 +15,7 @@ from resnet_spec.weights.planning import Plan, make_plan
 from resnet_spec.weights.reading import StoredWeights, open_weights
 from resnet_spec.weights.refusal import require_consistent
 from resnet_spec.weights.starting import ClassNames, plan_training
-from resnet_spec.weights.transfer import plan_transfer
+from resnet_spec.weights.transfer import plan_transfer, read_graph
 
 
 def plan_build(analysis: Analysis, own: Mapping[str, Tensor], path: Path, key: str | None, key_map: Path | None) -> Plan:
@@ -80,7 +80,7 @@ def plan_start(
     plan = mapping.plan(own, weights, analysis)
     require_consistent(plan, analysis, weights, weights.path)
     if transfer:
-        plan = plan_transfer(plan, analysis, weights.metadata)
+        plan = plan_transfer(plan, analysis, read_graph(weights.metadata))
     names = ClassNames(tuple(classes), read_classes(weights.metadata))
     plan = plan_training(plan, analysis.input[0], transfer, names)
     mapping.check(plan, starts=True, transfer=transfer)

@@ -26,16 +26,16 @@ _FEW = 4  # where names alone pair fewer than one layer of this many, structure 
 _MOST_PAIRS = 2_000_000  # of layers of two networks that are compared for it
 
 
-def plan_transfer(plan: Plan, analysis: Analysis, metadata: Mapping[str, str]) -> Plan:
+def plan_transfer(plan: Plan, analysis: Analysis, theirs: Graph | None) -> Plan:
     """The plan that carries over from another network what is the same in this one: by structure, and then by width.
 
-    `plan` is that by names. `metadata` are those of the file: they may contain its spec.
+    `plan` is that by names. `theirs` is the network of the file, where it is known.
     """
     steps = [step for step in plan.steps if step.name]
     own = {step.name: step.shape for step in steps}
     found = {step.source: step.stored for step in plan.steps if step.source}
     names = {step.name: step.source for step in steps if step.source}
-    pairs, how = _pair_layers(plan, analysis, metadata, own, found, names)
+    pairs, how = _pair_layers(plan, analysis, theirs, own, found, names)
     other_blocks = _list_other_blocks(analysis.graph, pairs, own, found)
     sources = {
         ours.key(tensor): theirs.key(tensor) for ours, theirs in pairs for tensor in ours.tensors if tensor in theirs.tensors
@@ -69,7 +69,7 @@ def _draw_whole_layers(steps: list[Step]) -> list[Step]:
 def _pair_layers(
     plan: Plan,
     analysis: Analysis,
-    metadata: Mapping[str, str],
+    graph: Graph | None,
     own: Mapping[str, Shape],
     found: Mapping[str, Shape],
     names: Mapping[str, str],
@@ -80,7 +80,7 @@ def _pair_layers(
         guessed = sum(pair.certainty == "likely" for pair in plan.renaming)
         how = f"{count_text(guessed, 'layer')} are renamed by their order in the file" if guessed else ""
         return [(pair.own, pair.source) for pair in plan.renaming], how
-    if (graph := _read_graph(metadata)) is not None and (places := _places(graph, found)) is not None:
+    if graph is not None and (places := _places(graph, found)) is not None:
         by_name = {layer.name: layer for layer in ours}
         by_source = {layer.name: layer for layer in theirs}
         nodes = graph.nodes, analysis.graph.nodes
@@ -103,7 +103,7 @@ def _pair_layers(
     return _pair_sequences(ours, theirs), "names differ, so layers of equal shapes are paired in order"
 
 
-def _read_graph(metadata: Mapping[str, str]) -> Graph | None:
+def read_graph(metadata: Mapping[str, str]) -> Graph | None:
     """The network that the metadata of a file describe, if they do."""
     if (spec := from_metadata(metadata).get("spec")) is None:
         return None
