@@ -9,7 +9,7 @@ in a spec, and so on.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from resnet_spec.training.session import Result
     from resnet_spec.training.stop import Stop
     from resnet_spec.weights.planning import Plan
+    from resnet_spec.weights.reading import StoredWeights
 
 Patches = Iterable[str] | Mapping[str, object]
 _OUR_BUG = "this is a bug in resnet-spec; please report it"
@@ -175,7 +176,10 @@ def build(
         initialize: initialize the weights by the method in the spec's `init`. If false, they are left uninitialized, to be
             loaded from a checkpoint. (`initialise` is the old spelling.)
         weights: what to load, strictly: safetensors, a file of `torch.save` (read with `weights_only`), an index of several
-            files, a run folder, or a folder with `model.safetensors`. The fingerprint, if there is one, must be the network's.
+            files, a run folder, or a folder with `model.safetensors`. Published weights are downloaded if they are not in the
+            cache: `"torchvision:ResNet50_Weights.IMAGENET1K_V2"`, `"hf:timm/resnet50d.ra2_in1k"`, a repository of the Hugging
+            Face hub, also with `@` and a revision, and `"published"`, the weights that the spec names by its key `weights`. A
+            `Path` is always local. The fingerprint, if there is one, must be the network's.
             What is not as expected, such as a prefix of all names, other names in the same structure, or numbers that are
             not finite, is a UserWarning.
         weights_key: the part of a checkpoint to load, such as `"model_ema"`, or what its names begin with,
@@ -188,8 +192,8 @@ def build(
     Raises:
         ArgumentError: as for `load`; also if the file of weights cannot be read.
         SpecError: as for `analyze`; also if the weights exceed the free memory.
-        WeightsError: the file holds no weights, a pickle that could run code, or weights of another network. If keys
-            or shapes differ, it is also a RuntimeError.
+        WeightsError: the file holds no weights, a pickle that could run code, or weights of another network; or it cannot be
+            downloaded, or has another hash than what was published. If keys or shapes differ, it is also a RuntimeError.
     """
     require_packages("building a module", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
@@ -212,7 +216,7 @@ def build(
         return build_module(analysis.graph, device, initialize)
     network = build_module(analysis.graph, device, initialize=False)
     key_map = None if weights_map is None else Path(weights_map)
-    for note in load_weights(network, analysis, Path(weights), any_fingerprint, weights_key, key_map):
+    for note in load_weights(network, analysis, weights, any_fingerprint, weights_key, key_map):
         warnings.warn(f"{printable(str(weights))}: {note}", UserWarning, stacklevel=2)
     return network
 
@@ -397,42 +401,51 @@ def write_initial_weights(analysis: Analysis, path: Path, seed: int = 0, force: 
 
 def load_network(
     analysis: Analysis,
-    weights: Path,
+    weights: str | Path,
     key: str | None = None,
     any_fingerprint: bool = False,
     force: bool = False,
     key_map: Path | None = None,
-) -> tuple[Network, tuple[str, ...]]:
-    """Build a network with weights, as `build` does; returns it with notes on what was not as expected. Raises as `build`."""
+) -> tuple[Network, StoredWeights, tuple[str, ...]]:
+    """Build a network with weights, as `build` does; returns it with the weights, and notes on what was not as expected.
+
+    Raises as `build`.
+    """
     require_packages("reading weights", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
-    from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
+    from resnet_spec.weights.loading import load_stored, refuse_beyond_memory
+    from resnet_spec.weights.source import open_source
 
     if not force:
         refuse_beyond_memory(analysis)
+    stored = open_source(weights, key, analysis)
     network = build_module(analysis.graph, None, initialize=False)
-    return network, load_weights(network, analysis, weights, any_fingerprint, key, key_map)
+    return network, stored, load_stored(network, analysis, stored, weights, any_fingerprint, key_map)
 
 
-def plan_weights(analysis: Analysis, weights: Path, key: str | None = None, key_map: Path | None = None) -> Plan:
+def plan_weights(analysis: Analysis, weights: str | Path, key: str | None = None, key_map: Path | None = None) -> Plan:
     """The plan by which `build` loads weights into a network; nothing is loaded. Raises as `build`, but not for its content."""
     require_packages("reading weights", *NETWORKS)
     from resnet_spec.outputs.torch_module import build_module
     from resnet_spec.weights.plans import plan_build
+    from resnet_spec.weights.source import open_source
 
     own = build_module(analysis.graph, "meta", initialize=False).state_dict()
-    return plan_build(analysis, own, weights, key, key_map)
+    return plan_build(analysis, own, open_source(weights, key, analysis), key_map)
 
 
-def write_network(network: Network, analysis: Analysis, path: Path) -> int:
+def write_network(network: Network, analysis: Analysis, path: Path, stored: StoredWeights) -> int:
     """Write the weights of a network as safetensors, together with its name and fingerprint; returns the size in bytes.
+
+    What belongs to the weights is written, too: where they were published, and their license; and if their classes and the
+    preparation of images are known, those with the spec, so that the file can be evaluated by itself.
 
     Raises OSError if the file cannot be written.
     """
+    from resnet_spec.weights.belongings import describe_weights
     from resnet_spec.weights.file import save_weights
-    from resnet_spec.weights.metadata import to_metadata
 
-    return save_weights(path, network, to_metadata({"name": analysis.spec.name, "fingerprint": analysis.fingerprint}))
+    return save_weights(path, network, describe_weights(analysis, stored))
 
 
 def spec_schema() -> dict[str, object]:
@@ -513,7 +526,7 @@ def train(
         set_recipe=tuple(compiler.list_patches(set_recipe, "set_recipe")),
         spec_root=None if spec_root is None else Path(spec_root),
         input=None if input is None else compiler.parse_size(input),
-        weights=None if weights is None else Path(weights),
+        weights=weights,
         weights_key=weights_key,
         weights_map=None if weights_map is None else Path(weights_map),
         transfer=transfer,
@@ -569,9 +582,15 @@ def resume(
 
 
 def evaluate(
-    path: str | Path,
+    path: SpecLike | Analysis,
     data: str | None = None,
     *,
+    weights: str | Path | None = None,
+    weights_key: str | None = None,
+    set: Patches = (),
+    spec_root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    prepare: Patches = (),
     split: Literal["train", "validation", "test", "all"] | None = None,
     device: str = "auto",
     batch_size: int = 256,
@@ -583,9 +602,16 @@ def evaluate(
     """Evaluate trained weights on data.
 
     Args:
-        path: a run folder, or a file of weights that `train` wrote.
+        path: a run folder, or a file of weights that `train` wrote; with `weights` a spec, as for `build`.
         data: as for `train`; by default the data that the weights were trained with. The names of its classes must be among
             those of the network.
+        weights, weights_key: what to load into the network of the spec, as for `build`.
+        set, spec_root: as for `load`; only with `weights`.
+        classes: the names of the network's classes in their order, or a file with one on each line or a JSON list. By default
+            those that are stored with the weights; where there are none, as many as the data have are taken for these.
+        prepare: how images are prepared, `["resize=232", "crop=224"]` or a mapping, with the keys `resize`, `crop`,
+            `interpolation`, `mean` and `std`. By default as is stored with the weights; where nothing is, as is usual for the
+            size of the network. What was assumed is in `weights_notes`.
         split: which images to use: "train", "validation", "test" or "all". By default the test images; of another folder
             without splits, all.
         device, workers, skip_bad: as for `train`.
@@ -599,14 +625,24 @@ def evaluate(
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
         DataError: the data do not fit the network, have no such split, or contain an image that cannot be read.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
-            that are not finite.
+        SpecError: the spec is wrong.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec or the one that is named; or
+            the network returns values that are not finite.
     """
     require_packages("evaluating a network", *NETWORKS)
     from resnet_spec.inference.evaluate import evaluate
+    from resnet_spec.inference.pairing import require_pair
 
     return evaluate(
-        path,
+        require_pair(
+            path,
+            weights=weights,
+            weights_key=weights_key,
+            set=set,
+            spec_root=spec_root,
+            classes=classes,
+            prepare=prepare,
+        ),
         data,
         split=split,
         device=device,
@@ -619,9 +655,15 @@ def evaluate(
 
 
 def predict(
-    path: str | Path,
+    path: SpecLike | Analysis,
     images: ImageLike | Iterable[ImageLike],
     *,
+    weights: str | Path | None = None,
+    weights_key: str | None = None,
+    set: Patches = (),
+    spec_root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    prepare: Patches = (),
     top: int = 5,
     device: str = "auto",
     batch_size: int = 64,
@@ -633,7 +675,9 @@ def predict(
     """Predict the classes of images.
 
     Args:
-        path: a run folder, or a file of weights that `train` wrote.
+        path: a run folder, or a file of weights that `train` wrote; with `weights` a spec, as for `build`.
+        weights, weights_key, set, spec_root, classes, prepare: as for `evaluate`. Classes that are not known are called
+            `class 207`; what was assumed is a UserWarning.
         images: a path (of a folder, all images below it), an image of Pillow, or a numpy array of uint8, `(H, W)` or
             `(H, W, C)` in red, green and blue, 0 to 255; or several of them.
         top: the number of most probable classes to return for each image.
@@ -652,14 +696,24 @@ def predict(
     Raises:
         ArgumentError: an argument is wrong, or names something that is missing or cannot be read.
         DataError: the network takes a number of channels that an image does not have and cannot be converted to.
-        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec; or the network returns values
-            that are not finite.
+        SpecError: the spec is wrong.
+        WeightsError: the file of weights is not one that `train` wrote, or does not fit its spec or the one that is named; or
+            the network returns values that are not finite.
     """
     require_packages("predicting", *NETWORKS)
+    from resnet_spec.inference.pairing import require_pair
     from resnet_spec.inference.predict import predict
 
     return predict(
-        path,
+        require_pair(
+            path,
+            weights=weights,
+            weights_key=weights_key,
+            set=set,
+            spec_root=spec_root,
+            classes=classes,
+            prepare=prepare,
+        ),
         images,
         top=top,
         device=device,

@@ -78,6 +78,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("torch", "safetensors"),
     ),
+    # What differs from the network that weights were trained in, in words.
+    "weights.other_network": (("diagnostics", "compiler", "comparison", "weights.metadata"), ()),
     "report": (("diagnostics", "_system", "data"), ("numpy", "matplotlib")),
     "training": (
         *(("diagnostics", "_system", *LANGUAGE, "data", "weights", "report"),),
@@ -95,6 +97,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "inference": (
         *(("diagnostics", "_system", "ops", "compiler", "outputs", "data", "weights", "training", "report"),),
         *(("torch", "numpy"),),
+    ),
+    "inference.trained": (
+        *(("diagnostics", "ops", "compiler", "outputs", "language", "weights", "training", "inference"),),
+        *(("torch",),),
     ),
     "api": (
         (
@@ -118,6 +124,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "cli.weights_difference": (("cli", "compiler", "comparison", "diagnostics", "_system", "weights"), ()),
     "cli.weights_plan": (("cli", "api", "compiler", "diagnostics", "_system", "training", "weights"), ("click",)),
+    "cli.weights_options": (("cli", "compiler", "diagnostics", "inference"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),

@@ -32,6 +32,7 @@ Examples:
   resnet-spec build resnet50 -o resnet50.safetensors
   resnet-spec build resnet50 --weights resnet50.pth -o resnet50.safetensors
   resnet-spec build resnet50 --weights other_names.pth --plan-only -o map.yaml
+  resnet-spec build resnet50 --weights torchvision:ResNet50_Weights.IMAGENET1K_V2 -o resnet50.safetensors
   resnet-spec build specs/cifar_resnet20.yaml --set params.n=9 --check-shape 3x32x32 --batch 8
   resnet-spec build block:bottleneck --set width=64 --check-shape 64x56x56
 """,
@@ -45,7 +46,12 @@ Examples:
 )
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Batch size for --check-shape.  [default: 1]")
 @click.option("--detail", type=click.Choice(["stage", "block", "op"]), default="block", show_default=True)
-@click.option("--weights", metavar="PATH", help="Load these weights, which must be exactly those of the network.")
+@click.option(
+    "--weights",
+    metavar="WEIGHTS",
+    help="Load these weights, which must be exactly those of the network: a file, a run, a folder with model.safetensors; or "
+    "torchvision:NAME, hf:ORG/NAME[@REVISION], or published (those that the spec names), which are downloaded.",
+)
 @click.option("--weights-key", metavar="KEY", help="The part of a checkpoint that holds the weights, or their first names.")
 @map_option
 @plan_options
@@ -113,7 +119,7 @@ def command(
 
     key_map = None if weights_map is None else Path(weights_map)
     if weights is not None and plan_only:
-        ctx.exit(show_build_plan(analysis, Path(weights), weights_key, key_map, style == "json", output, message_format))
+        ctx.exit(show_build_plan(analysis, weights, weights_key, key_map, style == "json", output, message_format))
     rows = report.make_rows(analysis.sized, detail)
     size_in, size_out = report.size_text(analysis.input, batch), report.size_text(analysis.output, batch)
     click.echo(f"{printable(analysis.spec.name)}: {size_in} -> {size_out}\n")
@@ -128,14 +134,17 @@ def command(
     click.echo(f"checked: torch computes the same shape at each of the {count} layers for {size}")
     if weights is not None:
         try:
-            network, notes = api.load_network(analysis, Path(weights), weights_key, force=force, key_map=key_map)
+            network, stored, notes = api.load_network(analysis, weights, weights_key, force=force, key_map=key_map)
         except ResnetSpecError as error:
             ctx.exit(show_error(error, message_format))
         click.echo(f"loaded: every tensor of the network is in {printable(weights)}")
-        for note in notes:
+        origin = stored.origin
+        if origin is not None and origin.source:
+            click.echo(f"source: {printable(origin.source)}")
+        for note in (*notes, *(() if origin is None else origin.notes)):
             click.echo(f"note: {printable(note)}")
         if output is not None:
-            click.echo(f"wrote {api.write_network(network, analysis, Path(output)):,} bytes to {printable(output)}")
+            click.echo(f"wrote {api.write_network(network, analysis, Path(output), stored):,} bytes to {printable(output)}")
     elif output is not None:
         written = api.write_initial_weights(analysis, Path(output), seed, force)
         click.echo(f"wrote {written:,} bytes to {printable(output)}")

@@ -11,6 +11,7 @@ import click
 from resnet_spec._system.allocator import keep_memory
 from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import findings_options, show_error
+from resnet_spec.cli.weights_options import find_network, show_notes, weights_options
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import count_text
@@ -26,9 +27,11 @@ Examples:
   resnet-spec eval runs/a
   resnet-spec eval runs/a/best.safetensors --data cifar10:DIR
   resnet-spec eval runs/a --data folder:DIR --split validation --format json
+  resnet-spec eval resnet50 --weights resnet50.pth --data imagenet:DIR
 """,
 )
-@click.argument("run", metavar="RUN|FILE")
+@click.argument("run", metavar="RUN|FILE|SPEC")
+@weights_options
 @click.option("--data", metavar="KIND:DIR", help="As for `train`.  [default: the data that it was trained with]")
 @click.option(
     "--split",
@@ -46,6 +49,12 @@ Examples:
 def command(
     ctx: click.Context,
     run: str,
+    weights: str | None,
+    weights_key: str | None,
+    sets: tuple[str, ...],
+    spec_root: str | None,
+    classes: str | None,
+    prepare: tuple[str, ...],
     data: str | None,
     split: Literal["train", "validation", "test", "all"] | None,
     batch_size: int,
@@ -58,7 +67,8 @@ def command(
 ) -> None:
     """Evaluate trained weights: loss, top-1 and top-5 accuracy, scores of each class, and the confusion matrix.
 
-    RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote.
+    RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote. With --weights, the
+    network is that of SPEC, and the weights are all that `build --weights` reads.
     """
     keep_memory()
     try:
@@ -66,7 +76,7 @@ def command(
         from resnet_spec.inference.evaluate import evaluate
 
         evaluation = evaluate(
-            run,
+            find_network(run, weights, weights_key, sets, spec_root, classes, prepare, message_format),
             data,
             split=split,
             device=device,
@@ -77,6 +87,7 @@ def command(
         )
     except ResnetSpecError as error:
         ctx.exit(show_error(error, message_format))
+    show_notes(evaluation.weights_notes)
     click.echo(_json(evaluation) if style == "json" else _text(evaluation))
 
 
@@ -96,6 +107,7 @@ def _json(evaluation: Evaluation) -> str:
             "confusion": scores.confusion,
             "skipped": evaluation.skipped,
             **({"available": evaluation.available, "notes": evaluation.notes} if evaluation.notes else {}),
+            **({"weights_notes": evaluation.weights_notes} if evaluation.weights_notes else {}),
             "balanced_accuracy": _number(scores.balanced_accuracy),
             "macro_f1": _number(scores.macro_f1),
             "calibration_error": _number(scores.calibration_error),

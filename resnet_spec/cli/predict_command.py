@@ -11,6 +11,7 @@ import click
 from resnet_spec._system.allocator import keep_memory
 from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.cli.common import findings_options, show_error
+from resnet_spec.cli.weights_options import find_network, show_notes, weights_options
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import count_text, display_width, pad
@@ -24,10 +25,12 @@ Examples:
   resnet-spec predict runs/a/best.safetensors folder/ --top 1 --format json
   resnet-spec predict runs/a folder/ -o predictions.csv
   resnet-spec predict runs/a folder/ --explain explained/
+  resnet-spec predict resnet50 --weights resnet50.pth photograph.jpg
 """,
 )
-@click.argument("run", metavar="RUN|FILE")
+@click.argument("run", metavar="RUN|FILE|SPEC")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@weights_options
 @click.option(
     "--top",
     type=click.IntRange(1),
@@ -60,6 +63,12 @@ def command(
     ctx: click.Context,
     run: str,
     images: tuple[str, ...],
+    weights: str | None,
+    weights_key: str | None,
+    sets: tuple[str, ...],
+    spec_root: str | None,
+    classes: str | None,
+    prepare: tuple[str, ...],
     top: int,
     batch_size: int,
     precision: Literal["fp32", "bf16", "fp16"],
@@ -72,8 +81,9 @@ def command(
 ) -> None:
     """Predict the classes of images with trained weights. IMAGE is a file, or a folder of images.
 
-    RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote. The exit code is 1 if
-    an image cannot be read; the others are still predicted.
+    RUN is the folder of a run (its best weights, else the last), or a file of weights that `train` wrote. With --weights, the
+    network is that of SPEC, and the weights are all that `build --weights` reads. The exit code is 1 if an image cannot be
+    read; the others are still predicted.
     """
     form = None if output is None else Path(output).suffix.lower()
     if form not in (None, ".csv", ".json"):
@@ -87,7 +97,9 @@ def command(
         from resnet_spec.inference.write_predictions import write_predictions
 
         explaining = require_explaining(explain, layer)
-        predictor = Predictor(run, images, device=device, batch_size=batch_size, precision=precision, explaining=explaining)
+        named = find_network(run, weights, weights_key, sets, spec_root, classes, prepare, message_format)
+        predictor = Predictor(named, images, device=device, batch_size=batch_size, precision=precision, explaining=explaining)
+        show_notes(predictor.notes)
         if output is not None:
             count, problems = write_predictions(Path(output), predictor)
         else:

@@ -32,6 +32,7 @@ Examples:
   resnet-spec train specs/pokemon_resnet18.yaml --data folder:DIR
   resnet-spec train resnet50 --data folder:DIR --recipe torchvision-v1 --weights resnet50.pth --lr 0.01
   resnet-spec train resnet50 --data folder:DIR --weights resnet50.pth --plan-only
+  resnet-spec train resnet50 --data folder:DIR --weights torchvision:ResNet50_Weights.IMAGENET1K_V2
   resnet-spec train --resume runs/a
 """,
 )
@@ -47,9 +48,9 @@ Examples:
 @click.option("--resume", type=click.Path(exists=True, file_okay=False), metavar="RUN", help="Continue the run in this folder.")
 @click.option(
     "--weights",
-    type=click.Path(exists=True),
-    metavar="PATH",
-    help="Start from these weights: .safetensors, .pth and the like, a run, or a folder with model.safetensors.",
+    metavar="WEIGHTS",
+    help="Start from these weights: .safetensors, .pth and the like, a run, a folder with model.safetensors; or "
+    "torchvision:NAME, hf:ORG/NAME[@REVISION], or published (those that the spec names), which are downloaded.",
 )
 @click.option("--weights-key", metavar="KEY", help="The part of a checkpoint that holds the weights, or their first names.")
 @click.option("--transfer", is_flag=True, help="Keep what weights of another network have in common, and draw the rest.")
@@ -158,7 +159,7 @@ def command(
             set=sets,
             set_recipe=tuple(patches),
             spec_root=None if spec_root is None else Path(spec_root),
-            weights=None if weights is None else Path(weights),
+            weights=weights,
             weights_key=weights_key,
             weights_map=None if weights_map is None else Path(weights_map),
             transfer=transfer,
@@ -195,7 +196,7 @@ def command(
                     set=sets,
                     set_recipe=tuple(patches),
                     spec_root=None if spec_root is None else Path(spec_root),
-                    weights=None if weights is None else Path(weights),
+                    weights=weights,
                     weights_key=weights_key,
                     weights_map=None if weights_map is None else Path(weights_map),
                     transfer=transfer,

@@ -47,9 +47,9 @@ def check_plan_options(
 ) -> None:
     """Raise UsageError for options that do not go together."""
     if weights is None and weights_map is not None:
-        raise click.UsageError("--map says which key of weights is which: use it with --weights PATH")
+        raise click.UsageError("--map says which key of weights is which: use it with --weights WEIGHTS")
     if weights is None and plan_only:
-        raise click.UsageError("--plan-only shows what becomes of weights: use it with --weights PATH")
+        raise click.UsageError("--plan-only shows what becomes of weights: use it with --weights WEIGHTS")
     if style is not None and not plan_only:
         raise click.UsageError("--format is that of the plan of weights: use it with --plan-only")
     if plan_only and output is not None and not output.endswith(MAP_SUFFIXES):
@@ -58,7 +58,7 @@ def check_plan_options(
 
 def show_build_plan(
     analysis: Analysis,
-    weights: Path,
+    weights: str,
     key: str | None,
     key_map: Path | None,
     as_json: bool,
@@ -97,7 +97,7 @@ def show_training_plan(
     return _show_refusal(lambda: require_start(plan, weights, name, options.transfer), message_format)
 
 
-def _show(plan: Plan, name: str, weights: Path, as_json: bool, transfer: bool) -> None:
+def _show(plan: Plan, name: str, weights: str | Path, as_json: bool, transfer: bool) -> None:
     from resnet_spec.weights.plan_report import plan_data, plan_text
 
     if as_json:
@@ -108,7 +108,7 @@ def _show(plan: Plan, name: str, weights: Path, as_json: bool, transfer: bool) -
         click.echo(plan_text(plan), nl=False)
 
 
-def _write_map(plan: Plan, name: str, weights: Path, output: str | None) -> None:
+def _write_map(plan: Plan, name: str, weights: str | Path, output: str | None) -> None:
     """Write a map of keys. Raises ArgumentError if it cannot be written."""
     if output is None:
         return

@@ -78,18 +78,20 @@ def refuse_channels(data: Data, channels: int) -> None:
     if data.channels == channels or (data.channels in (None, 1, 3) and channels in (1, 3)):
         return
     has = "1 or 3" if data.channels is None else data.channels
-    raise _other_channels(channels, f"the images have {has}")
+    help = "only gray and color images, of 1 and 3 channels, are converted to each other: use a network for these images"
+    raise _other_channels(channels, f"the images have {has}", help)
 
 
 def refuse_image_files(channels: int) -> None:
     """Raise DataError if image files cannot be converted to `channels`, the number that a network takes."""
     if channels not in (1, 3):
-        raise _other_channels(channels, "image files have 1 or 3")
+        help = f"in Python, `predict` takes arrays of bytes, (H, W, {channels})"
+        raise _other_channels(channels, "image files have 1 or 3", help)
 
 
-def _other_channels(channels: int, why: str) -> DataError:
+def _other_channels(channels: int, why: str, help: str = "") -> DataError:
     takes = count_text(channels, "channel")
-    return DataError([Diagnostic("data-channels", f"the network takes {takes}, but {why}", None)])
+    return DataError([Diagnostic("data-channels", f"the network takes {takes}, but {why}", None, help=help)])
 
 
 def to_tensor(pixels: Pixels) -> Tensor:

@@ -36,7 +36,8 @@ def require_integer(name: str, value: object, least: int) -> int:
 def require_run(value: object) -> Path:
     """Return the path of a run folder or a file of weights. Raises ArgumentError; whether it exists is checked later."""
     if not isinstance(value, str | Path):
-        raise wrong_argument(f"`path` takes a run folder or a file of weights, not {quote(value)}")
+        help = "for a spec, name its weights: `weights=FILE`"
+        raise wrong_argument(f"`path` takes a run folder or a file of weights, not {quote(value)}", help)
     refuse_address(value, "the weights")
     return Path(value)
 

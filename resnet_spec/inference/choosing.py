@@ -55,22 +55,35 @@ def read_list(path: Path, text: str) -> HeldOut | None:
     return None
 
 
-def choose_images(data: Data, facts: WeightsFacts, held_out: HeldOut | None, asked: SplitName | None, *, named: bool) -> Chosen:
+def choose_images(
+    data: Data,
+    facts: WeightsFacts,
+    held_out: HeldOut | None,
+    asked: SplitName | None,
+    *,
+    named: bool,
+    trained_here: bool = True,
+) -> Chosen:
     """Choose the images of opened data to evaluate. `named`: they were named, and not found by the run.
+
+    Where weights were not `trained_here`, no image is known to be of their training.
 
     `asked` None means the test images, or all where the data are others without splits. Raises DataError where there is no such
     split.
     """
-    if held_out is None or not named or _is_own(data, held_out):
+    if trained_here and (held_out is None or not named or _is_own(data, held_out)):
         return _choose_own(data, facts, held_out, asked, named=named)
     parts = _parts(data)
     if not data.divided:
-        return _choose(data, parts, asked or "test", "the data are not those of the run: no image was held out or left out")
+        notes = ("the data are not those of the run: no image was held out or left out",) if trained_here else ()
+        return _choose(data, parts, asked or "test", *notes)
     if asked not in (None, "all"):
-        message = f"{printable(data.text)} has no splits, and is not the data of the run: its images are one set"
+        other = ", and is not the data of the run" if trained_here else ""
+        message = f"{printable(data.text)} has no splits{other}: its images are one set"
         help = "leave `--split` out, or write `--split all`"
         raise DataError([Diagnostic("data-split", message, None, help=help)])
-    return _choose(data, parts, "all", "the data are not those of the run, and have no splits")
+    why = "the data are not those of the run, and have no splits" if trained_here else "the data have no splits"
+    return _choose(data, parts, "all", why)
 
 
 def _choose_own(data: Data, facts: WeightsFacts, held_out: HeldOut | None, asked: SplitName | None, *, named: bool) -> Chosen:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
-from resnet_spec.data import BadImage, Data, Split, open_data
-from resnet_spec.data.class_names import find_near_miss
+from resnet_spec.data import BadImage, open_data
 from resnet_spec.data.levels import apply_levels
 from resnet_spec.data.preparation import refuse_channels
-from resnet_spec.diagnostics import DataError, Diagnostic, printable
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import require_choice
 from resnet_spec.inference.arguments import require_data, require_integer, require_precision
 from resnet_spec.inference.choosing import SPLITS, SYNONYMS, SplitName, choose_images, read_list
 from resnet_spec.inference.folding import prepare_for_inference
-from resnet_spec.inference.trained import find_data_of, load_trained, refuse_not_finite
+from resnet_spec.inference.naming import match_classes
+from resnet_spec.inference.pairing import Pairing, load_named
+from resnet_spec.inference.trained import find_data_of, refuse_not_finite
 from resnet_spec.report.confusion import ConfusionMatrix
 from resnet_spec.report.tables import percent_text
 from resnet_spec.training.feeding import Machine, make_evaluation
@@ -33,7 +33,8 @@ class Evaluation:
     """Scores of trained weights on the images of a split, or of `"all"`.
 
     `skipped` gives the reason for each image that was left out. `available` is how many images the data have in all splits, and
-    `notes` say why these were chosen.
+    `notes` say why these were chosen. `weights_notes` say what was assumed about weights that were named apart from their spec,
+    and what was not as expected.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Evaluation:
     skipped: dict[str, str]
     available: int = 0
     notes: tuple[str, ...] = ()
+    weights_notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         of = f"{self.scores.images:,} {'' if self.split == 'all' else self.split + ' '}images of {printable(self.data)}"
@@ -56,7 +58,7 @@ class Evaluation:
 
 
 def evaluate(
-    path: str | Path,
+    path: str | Path | Pairing,
     data: str | None = None,
     *,
     split: SplitName | None = None,
@@ -73,9 +75,12 @@ def evaluate(
     batch_size = require_integer("batch_size", batch_size, 1)
     workers = None if workers is None else require_integer("workers", workers, 0)
     data = None if data is None else require_data(data)
-    trained = load_trained(path, device, module=module)
+    trained, place = load_named(path, device, module)
     facts = trained.facts
-    text = data or find_data_of(Path(path), facts.data)
+    if data is None and not facts.data:
+        message = "the weights do not say which images they were trained with, and no data are named"
+        raise ArgumentError([Diagnostic("missing-data", message, None, help="name them: `--data folder:DIR`")])
+    text = data or find_data_of(place, facts.data)
     opened = open_data(
         text,
         input=trained.input,
@@ -86,8 +91,10 @@ def evaluate(
         version=facts.rules,
     )
     refuse_channels(opened, facts.preparation.channels)
-    opened = apply_levels(_with_classes(opened, facts.classes), facts.preparation.levels)
-    chosen = choose_images(opened, facts, read_list(Path(path), facts.data), split, named=data is not None)
+    opened, matched = match_classes(opened, facts.classes, trained.classes_known, facts.name)
+    opened = apply_levels(opened, facts.preparation.levels)
+    held_out = read_list(place, facts.data)
+    chosen = choose_images(opened, facts, held_out, split, named=data is not None, trained_here=bool(facts.data))
     skipped = Skipped()
     preparation = facts.preparation.for_images_of(opened.size)
     machine = Machine(trained.device, World(), workers, skip_bad)
@@ -96,26 +103,10 @@ def evaluate(
     except BadImage as bad:
         raise refuse_bad_image(bad) from None
     network = prepare_for_inference(trained.module, precision)
-    scores = score(network, batches, len(facts.classes), trained.device, "fp32", World())
+    scores = score(network, batches, len(opened.classes), trained.device, "fp32", World())
     if not math.isfinite(scores.loss):
         raise refuse_not_finite(trained, precision)
-    return Evaluation(facts.name, text, chosen.name, scores, facts.classes, skipped.names, chosen.available, chosen.notes)
-
-
-def _with_classes(data: Data, classes: tuple[str, ...]) -> Data:
-    """Renumber the labels in the order of the network's classes. Raises DataError if the data have a class that it lacks."""
-    if data.classes == classes:
-        return data
-    unknown = [name for name in data.classes if name not in classes]
-    if unknown:
-        message = f"the data have a class `{printable(unknown[0])}` that the network does not have"
-        known = ", ".join(printable(name) for name in classes[:12])
-        help = find_near_miss(unknown[0], classes) or f"its classes are {known}"
-        raise DataError([Diagnostic("data-classes", message, None, help=help)])
-    numbers = np.array([classes.index(name) for name in data.classes])
-
-    def renumber(split: Split | None) -> Split | None:
-        return None if split is None else replace(split, labels=numbers[split.labels])
-
-    train, validation, test = map(renumber, (data.train, data.validation, data.test))
-    return replace(data, classes=classes, train=train, validation=validation, test=test)
+    notes = (*trained.notes, *matched)
+    return Evaluation(
+        facts.name, text, chosen.name, scores, opened.classes, skipped.names, chosen.available, chosen.notes, notes
+    )

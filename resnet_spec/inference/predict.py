@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,9 @@ from resnet_spec.inference.arguments import refuse_address, require_integer, req
 from resnet_spec.inference.explain import GradCam, draw_explanation
 from resnet_spec.inference.folding import prepare_for_inference
 from resnet_spec.inference.given import GivenImage, ImageLike, paths_in, split_images
-from resnet_spec.inference.trained import Trained, load_trained, refuse_not_finite
+from resnet_spec.inference.naming import NAMED
+from resnet_spec.inference.pairing import Pairing, load_named
+from resnet_spec.inference.trained import Trained, refuse_not_finite
 from resnet_spec.training.outputs import main_output
 from resnet_spec.training.recipe import Precision
 
@@ -64,7 +67,7 @@ class Predictor:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Pairing,
         images: ImageLike | Iterable[ImageLike],
         *,
         device: str = "auto",
@@ -79,7 +82,7 @@ class Predictor:
             for each in paths_in(images):
                 _refuse_inside(explaining.folder, each, "whose images are predicted")
         given = split_images(images)
-        self.trained = load_trained(path, device, module=module)
+        self.trained, _ = load_named(path, device, module)
         preparation = self.trained.facts.preparation
         if explaining is not None:
             data = self.trained.facts.data.partition(":")[2]
@@ -100,6 +103,12 @@ class Predictor:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.trained.facts.classes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed about weights that were named apart from their spec, and what was not as expected."""
+        unknown = () if self.trained.classes_known else (f"the names of the classes are not known ({NAMED})",)
+        return (*self.trained.notes, *unknown)
 
     def __iter__(self) -> Iterator[PredictedImage]:
         for start in range(0, len(self.images), self.batch_size):
@@ -158,7 +167,7 @@ class Explanations:
 
 
 def predict(
-    path: str | Path,
+    path: str | Path | Pairing,
     images: ImageLike | Iterable[ImageLike],
     *,
     top: int = 5,
@@ -175,6 +184,8 @@ def predict(
     found = Predictor(
         path, images, device=device, batch_size=batch_size, precision=precision, module=module, explaining=explaining
     )
+    for note in found.notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
     return [rank(each, found.classes, top) for each in found]
 
 

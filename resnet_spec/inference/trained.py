@@ -20,6 +20,8 @@ from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, WeightsError, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.inference.arguments import require_device, require_run
+from resnet_spec.language.files import SUFFIXES
+from resnet_spec.language.library import shipped_path
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.data_place import find_data
@@ -36,12 +38,17 @@ from resnet_spec.weights.reading import MODELS, find_file, open_facts
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network with trained weights, in evaluation mode on `device`, and how its images are prepared."""
+    """A network with trained weights, in evaluation mode on `device`, and how its images are prepared.
+
+    `notes` say what was assumed, and what was not as expected. Classes that are not known have numbers for names.
+    """
 
     facts: WeightsFacts
     analysis: Analysis | None  # None for a module that is not from a spec
     module: nn.Module
     device: torch.device
+    notes: tuple[str, ...] = ()
+    classes_known: bool = True
 
     @property
     def input(self) -> tuple[int, int, int]:
@@ -115,8 +122,18 @@ def _find_weights(path: Path) -> Path:
             raise ArgumentError([Diagnostic("not-a-run", f"{shown} has no weights yet", None, help=help)])
         return stored[0]
     if not os.path.isfile(path):
-        raise ArgumentError([Diagnostic("missing-file", f"there is no run folder or file of weights {shown}", None)])
+        message = f"there is no run folder or file of weights {shown}"
+        raise ArgumentError([Diagnostic("missing-file", message, None, help=_spec_help(path))])
+    if path.suffix in SUFFIXES:
+        message = f"{shown} is a spec, and a run folder or a file of weights is expected here"
+        raise ArgumentError([Diagnostic("invalid-argument", message, None, help=_spec_help(path))])
     return path
+
+
+def _spec_help(path: Path) -> str:
+    """The way out where a spec is named without weights."""
+    is_spec = path.suffix in SUFFIXES or shipped_path(str(path)) is not None
+    return f"name the weights of this spec: `{printable(str(path))} --weights FILE`" if is_spec else ""
 
 
 def _load_into(module: nn.Module, file: Path, facts: WeightsFacts) -> nn.Module:

@@ -17,7 +17,7 @@ class TrainOptions:
     """What to train, on what, and how.
 
     `spec` is a spec, or a module that takes images `(N, C, H, W)` and returns `(N, classes)`; then `input` is its (C, H, W) in
-    pixels. `set` and `set_recipe` are patches of spec and recipe;
+    pixels. `set` and `set_recipe` are patches of spec and recipe; `weights` is what `open_source` takes,
     `weights_key` names a part of the checkpoint `weights`, `weights_map` a file that says which of its tensors is which, and
     `transfer` starts from weights of another network.
     `scale_schedule` scales milestones and warm-up of the recipe to the length of the run. None means: the spec's own `recipe`,
@@ -32,7 +32,7 @@ class TrainOptions:
     set_recipe: tuple[str, ...] = ()
     spec_root: Path | None = None
     input: tuple[int, int, int] | None = None
-    weights: Path | None = None
+    weights: str | Path | None = None
     weights_key: str | None = None
     weights_map: Path | None = None
     transfer: bool = False

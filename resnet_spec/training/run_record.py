@@ -37,7 +37,8 @@ class RunRecord:
     `texts` has hashes of the files of the run that determine what it computes; `place` is where the data are. Runs of version
     0.1.0 have none of these, and counted mixed images as correct by their own label, not by the `dominant_label`. `replaced` is
     the hash of a recipe that is being replaced, and may still be there. `data_version` is that of the rules by which the data
-    were read and divided; without it, it is 1.
+    were read and divided; without it, it is 1. `source` is where the weights that training started from were published, and
+    `license` is theirs; both may be empty.
     """
 
     name: str
@@ -63,6 +64,8 @@ class RunRecord:
     replaced: str | None = None
     data_version: int = 1
     dominant_label: bool = False
+    source: str = ""
+    license: str = ""
     format: int = RUN_FORMAT
 
     @property
@@ -105,6 +108,8 @@ def write_record(run: Path, record: RunRecord) -> None:
             **({} if record.replaced is None else {"replaced": record.replaced}),
             **({} if record.data_version == 1 else {"data_version": record.data_version}),
             **({"dominant_label": True} if record.dominant_label else {}),
+            **({"source": record.source} if record.source else {}),
+            **({"license": record.license} if record.license else {}),
         },
     )
 
@@ -160,6 +165,8 @@ def _record_of_data(data: Any) -> RunRecord:
         replaced=_typed(data, "replaced", str) if "replaced" in data else None,
         data_version=_typed(data, "data_version", int) if "data_version" in data else 1,
         dominant_label=_typed(data, "dominant_label", bool) if "dominant_label" in data else False,
+        source=_typed(data, "source", str) if "source" in data else "",
+        license=_typed(data, "license", str) if "license" in data else "",
         format=_typed(data, "format", int),
     )
 

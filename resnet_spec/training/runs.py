@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,10 +51,11 @@ from resnet_spec.training.splits import open_training_data
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject, subject_of_module
 from resnet_spec.training.world import World, joined, launched, restarted
-from resnet_spec.weights.loading import refuse_beyond_memory, start_from
+from resnet_spec.weights.loading import refuse_beyond_memory, start_from_stored
 from resnet_spec.weights.planning import Plan
 from resnet_spec.weights.plans import plan_start
-from resnet_spec.weights.reading import open_weights
+from resnet_spec.weights.reading import StoredWeights
+from resnet_spec.weights.source import check_source, open_source, source_of
 
 ALONE = World()
 RECIPE = "recipe.yaml"
@@ -130,6 +132,7 @@ class _Parts:
     data: Data
     preparation: Preparation
     notes: tuple[str, ...]
+    published: tuple[str, str] = ("", "")  # where the weights that training starts from were published, and their license
 
 
 def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -> NewRun:
@@ -152,6 +155,7 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
     if options.recipe is None and parts.data.kind == "folder" and parts.recipe.name == OWN_IMAGES:
         notes = (f"no recipe is named; `{OWN_IMAGES}` is the one for folders of images (`--recipe` names another)", *notes)
     session = open_session(parts.subject, parts.recipe, parts.data, parts.preparation, machine, notes, console)
+    session = replace(session, published=parts.published)
     if not options.force:
         session.memory.check()
     folder = options.out or name_folder(Path("runs"), f"{session.subject.name}-{session.recipe.name}")
@@ -217,6 +221,8 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     spec = compile_spec(compiler.find(options.spec, None, options.spec_root), options.set)
     recipe = _recipe_for_machine(_read_recipe(spec.analysis, options), options, machine)
     spec = set_init(spec, recipe.init)
+    if options.weights is not None:
+        check_source(options.weights, spec.analysis)  # before the data are read, which may take long
     followed = ""
     if any(patch.partition("=")[0].strip() == "input" for patch in options.set):
         recipe, followed = follow_input(recipe, spec.analysis.input[1:])
@@ -230,21 +236,39 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
         refuse_beyond_memory(spec.analysis)
     subject = subject_of_spec(spec, recipe, preparation)
     loaded: tuple[str, ...] = ()
+    published = ("", "")
     if options.weights is not None:
+        weights = open_source(options.weights, options.weights_key, spec.analysis)
         loaded = (
-            start_from(
+            start_from_stored(
                 subject.module,
                 spec.analysis,
+                weights,
                 options.weights,
-                key=options.weights_key,
                 transfer=options.transfer,
                 key_map=options.weights_map,
                 classes=data.classes,
             ),
         )
+        loaded = (*loaded, *_note_preparation(weights, preparation))
+        published = source_of(weights)
     following = (followed,) if followed else ()
     notes = (*adapted, *following, *sized, *note_activated_logits(spec.analysis), *notes, *loaded)
-    return _Parts(subject, recipe, data, preparation, notes)
+    return _Parts(subject, recipe, data, preparation, notes, published)
+
+
+def _note_preparation(weights: StoredWeights, preparation: Preparation) -> tuple[str, ...]:
+    """A note where published weights were trained on images with another mean and deviation than this run has."""
+    theirs = None if weights.origin is None else weights.origin.preparation
+    if theirs is None or len(theirs.mean) != len(preparation.mean):
+        return ()
+    if all(
+        math.isclose(a, b, abs_tol=0.01)
+        for a, b in zip(theirs.mean + theirs.std, preparation.mean + preparation.std, strict=True)
+    ):
+        return ()
+    mean, std = (", ".join(f"{each:g}" for each in values) for values in (theirs.mean, theirs.std))
+    return (f"the weights expect images with mean {mean} and deviation {std}, and the recipe has others",)
 
 
 def plan_weights(options: TrainOptions, classes_of_data: bool) -> tuple[str, Plan]:
@@ -263,7 +287,7 @@ def plan_weights(options: TrainOptions, classes_of_data: bool) -> tuple[str, Pla
         data = _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options)
         spec, _ = fit_classes(spec, data)
         classes = data.classes
-    weights = open_weights(options.weights, options.weights_key)
+    weights = open_source(options.weights, options.weights_key, spec.analysis)
     module = build_module(spec.analysis.graph, "meta", initialize=False)
     plan = plan_start(module, spec.analysis, weights, options.transfer, options.weights_map, classes)
     return spec.analysis.spec.name, replace(plan, notes=(*weights.notes, *plan.notes))
@@ -332,6 +356,8 @@ def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
         place=place_data(data.text, folder),
         data_version=DATA_VERSION,
         dominant_label=True,
+        source=session.published[0],
+        license=session.published[1],
     )
 
 
@@ -387,7 +413,7 @@ def open_run(
     session = open_session(
         subject, recipe, opened, record.preparation, machine, (*notes, *_note_threads(folder, machine)), console
     )
-    session = replace(session, own_labels=not record.dominant_label)
+    session = replace(session, own_labels=not record.dominant_label, published=(record.source, record.license))
     for name, expected in (record.texts or {}).items():
         _check_text(folder, name, (expected, record.replaced if name == RECIPE else expected))
     _check_data(session, record, text)

@@ -112,6 +112,7 @@ class Session:
     contents: str  # a hash of what is in them
     console: Console
     own_labels: bool = False  # as version 0.1.0 counted mixed images
+    published: tuple[str, str] = ("", "")  # where the weights that training started from were published, and their license
 
     @property
     def labels(self) -> str:
@@ -208,6 +209,8 @@ class Session:
             split=self.recipe.split,
             hold_out=(self.recipe.hold_out, self.recipe.seed),
             data_version=None if self.data.version == 1 else self.data.version,
+            source=self.published[0],
+            license=self.published[1],
         )
 
     def _restore(self, loop: Loop, folder: RunFolder, restored: checkpoints.Found) -> None:

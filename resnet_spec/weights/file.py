@@ -32,8 +32,12 @@ def read_facts(path: Path) -> WeightsFacts:
     try:
         return facts_from_metadata(metadata, path.stem)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
-        message = f"{printable(str(path))} does not contain its classes and how images are prepared"
-        help = "use a file that `train` wrote: best.safetensors or last.safetensors in the folder of a run"
+        shown = printable(str(path))
+        message = f"{shown} does not contain its classes and how images are prepared"
+        help = (
+            "use a file that `train` wrote, best.safetensors or last.safetensors in the folder of a run; or name the spec: "
+            f"`eval SPEC --weights {shown}`, `predict SPEC --weights {shown} IMAGE`"
+        )
         raise WeightsError([Diagnostic("weights-without-facts", message, None, help=help)]) from None
 
 
@@ -49,7 +53,11 @@ def _open(path: Path) -> Iterator[Any]:
     except (SafetensorError, OSError, ValueError) as error:  # ValueError: an impossible path
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         message = f"cannot read weights from {printable(str(path))}: {printable(why)}"
-        raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
+        is_other = not isinstance(error, OSError)
+        help = (
+            "it is neither safetensors nor a file of torch.save, or it is damaged: name a file of weights" if is_other else ""
+        )
+        raise ArgumentError([Diagnostic("unreadable-file", message, None, help=help)]) from None
 
 
 def write_weights(path: Path, module: nn.Module, facts: WeightsFacts) -> None:

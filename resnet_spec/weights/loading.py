@@ -8,56 +8,87 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resnet_spec import compiler
 from resnet_spec._system.machine import available_memory
-from resnet_spec.compiler import Analysis, Target
-from resnet_spec.diagnostics import Diagnostic, ResnetSpecError, Source, SpecError, WeightsError, printable
+from resnet_spec.compiler import Analysis
+from resnet_spec.diagnostics import Diagnostic, SpecError, WeightsError, printable
 from resnet_spec.diagnostics.text import count_text, quote_first
 from resnet_spec.weights.file import read_weights
 from resnet_spec.weights.metadata import from_metadata
+from resnet_spec.weights.other_network import describe_difference, read_network, same_classes
 from resnet_spec.weights.planning import COPIED, EXACT, Plan, make_plan, shape_text
 from resnet_spec.weights.plans import GivenMap, plan_start
 from resnet_spec.weights.reading import StoredWeights, open_weights
-from resnet_spec.weights.refusal import require_consistent, require_exact, require_start
+from resnet_spec.weights.refusal import other_classes_help, require_consistent, require_exact, require_start
+from resnet_spec.weights.source import WeightsLike, open_source, source_of
 from resnet_spec.weights.starting import FOR_CLASSES, NO_CLASSIFIER, copy_tensor
 
+OTHER_SPEC = "use the spec that they were trained with; in Python, any_fingerprint=True loads them where keys and shapes match"
 FEW = 1 << 16  # numbers of a mapped tensor that are looked at when a network is built; larger ones are read when they are used
 
 
 def load_weights(
     module: nn.Module,
     analysis: Analysis,
-    path: Path,
+    path: WeightsLike,
     any_fingerprint: bool = False,
     key: str | None = None,
     key_map: Path | None = None,
 ) -> tuple[str, ...]:
-    """Load a file of weights into the module of `analysis`, strictly, and return notes on what was not as expected.
+    """Load weights into the module of `analysis`, strictly, and return notes on what was not as expected. See `load_stored`."""
+    return load_stored(module, analysis, open_source(path, key, analysis), path, any_fingerprint, key_map)
+
+
+def load_stored(
+    module: nn.Module,
+    analysis: Analysis,
+    weights: StoredWeights,
+    path: WeightsLike,
+    any_fingerprint: bool = False,
+    key_map: Path | None = None,
+) -> tuple[str, ...]:
+    """Load weights that were opened into the module of `analysis`, and return notes on what was not as expected.
 
     Every tensor of the network must be in the file, under its name or one that a reported rule translates, and no other tensor.
     Weights take the module's dtype and device. If these equal the file's, tensors stay memory-mapped until they change.
-    `key` names the part of a checkpoint, `key_map` a file that says which of its tensors is which.
+    `path` is what they are called in messages, `key_map` a file that says which of their tensors is which.
 
     Raises:
-        ArgumentError: the file cannot be read.
         SpecError: `key_map` is not YAML.
-        WeightsError: it is no file of weights, its fingerprint is another network's (not checked with `any_fingerprint`), or
-            `key_map` does not fit.
-        WeightsMismatchError: its keys or shapes are not the module's.
+        WeightsError: their fingerprint is another network's (not checked with `any_fingerprint`), or `key_map` does not fit.
+        WeightsMismatchError: their keys or shapes are not the module's.
     """
-    weights = open_weights(path, key)
-    stored = from_metadata(weights.metadata).get("fingerprint", analysis.fingerprint)
-    if stored != analysis.fingerprint and not any_fingerprint:
-        shown = printable(str(path))
-        message = f"{shown} holds the weights of another network: {printable(stored)}, not {analysis.fingerprint}"
-        help = "pass any_fingerprint=True if it is enough that keys and shapes match"
-        raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help)])
+    if not any_fingerprint:
+        require_fingerprint(analysis, weights, path)
     own = module.state_dict()
     mapping = GivenMap(key_map, own, weights)
     plan = mapping.plan(own, weights, analysis)
     require_consistent(plan, analysis, weights, path)
     mapping.check(plan, starts=False)
     return _load(module, weights, path, analysis.spec.name, plan)
+
+
+def require_fingerprint(analysis: Analysis, weights: StoredWeights, path: WeightsLike, help: str = OTHER_SPEC) -> None:
+    """Raise WeightsError for weights whose metadata name another network, with what differs where their spec is there too.
+
+    `help` is the way out where the networks differ in more than the number of classes.
+    """
+    stored = from_metadata(weights.metadata).get("fingerprint", analysis.fingerprint)
+    if stored == analysis.fingerprint:
+        return
+    shown, name = printable(str(path)), printable(analysis.spec.name)
+    message = f"{shown} holds the weights of another network than {name}: {printable(stored)}, not {analysis.fingerprint}"
+    lines: tuple[str, ...] = ()
+    theirs = read_network(weights.metadata)
+    if theirs is not None and theirs.fingerprint == stored:
+        lines = describe_difference(theirs, analysis)
+        message = f"{shown} holds the weights of a network that computes something else than {name}"
+        message += " (what differs, from it to this one, is below)" if lines else ""
+        if len(theirs.output) == 1 and theirs.output != analysis.output:
+            fitted = read_network(weights.metadata, same_classes(analysis))
+            if fitted is not None and fitted.fingerprint == analysis.fingerprint:
+                message = f"{shown} holds the weights of {name} for other classes"
+                help = other_classes_help(theirs.output[0])
+    raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help, notes=lines)])
 
 
 def load_strictly(module: nn.Module, path: Path, name: str) -> None:
@@ -73,7 +104,7 @@ def copy_weights(module: nn.Module, path: Path, name: str) -> None:
     module.load_state_dict(tensors)
 
 
-def _load(module: nn.Module, weights: StoredWeights, path: Path, name: str, plan: Plan) -> tuple[str, ...]:
+def _load(module: nn.Module, weights: StoredWeights, path: WeightsLike, name: str, plan: Plan) -> tuple[str, ...]:
     own = module.state_dict()
     require_exact(plan, path, name)
     tensors: dict[str, Tensor] = {}
@@ -117,14 +148,29 @@ def _is_finite(tensor: Tensor) -> bool:
 def start_from(
     module: nn.Module,
     analysis: Analysis,
-    path: Path,
+    path: WeightsLike,
     *,
     key: str | None = None,
     transfer: bool = False,
     key_map: Path | None = None,
     classes: Sequence[str] = (),
 ) -> str:
-    """Load a file of weights into a module that will be trained, and return a note on what was loaded.
+    """Load weights into a module that will be trained, and return a note on what was loaded. See `start_from_stored`."""
+    stored = open_source(path, key, analysis)
+    return start_from_stored(module, analysis, stored, path, transfer=transfer, key_map=key_map, classes=classes)
+
+
+def start_from_stored(
+    module: nn.Module,
+    analysis: Analysis,
+    weights: StoredWeights,
+    path: WeightsLike,
+    *,
+    transfer: bool = False,
+    key_map: Path | None = None,
+    classes: Sequence[str] = (),
+) -> str:
+    """Load weights that were opened into a module that will be trained, and return a note on what was loaded.
 
     Every tensor must match, with these exceptions. The last layer with weights has one row for each class: for other classes it
     keeps its random initialization, but for the rows of `classes` that the file has under the same name. The first convolution
@@ -133,12 +179,10 @@ def start_from(
     accepted: see `plan_transfer`.
 
     Raises:
-        ArgumentError: the file cannot be read.
         SpecError: `key_map` is not YAML.
-        WeightsError: it is no file of weights, has numbers that are not finite, or `key_map` does not fit.
+        WeightsError: they have numbers that are not finite, or `key_map` does not fit.
         WeightsMismatchError: other keys or shapes differ.
     """
-    weights = open_weights(path, key)
     plan = plan_start(module, analysis, weights, transfer, key_map, classes)
     own = module.state_dict()
     require_start(plan, path, analysis.spec.name, transfer)
@@ -153,9 +197,14 @@ def start_from(
     return _note_start(plan, analysis, weights, path)
 
 
-def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Path) -> str:
+def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: WeightsLike) -> str:
     """What training starts from, in a line of the plan of a run."""
     note = f"{len(plan.of('kept', 'renamed', 'filled'))} tensors come from {path}"
+    source, license = source_of(weights)
+    if source and source != str(path):
+        note += f", which is {source}" if weights.origin is not None else f", which come from {source}"
+    if source:
+        note += f" (license: {license or 'none is stated'})"
     heads = sorted(step.name for step in plan.of("drawn") if step.reason in (FOR_CLASSES, NO_CLASSIFIER))
     if heads:
         note += f"; {', '.join(heads)} reinitialized for {analysis.output[0]} classes"
@@ -168,25 +217,7 @@ def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Pa
         note += f"; {count_text(len(others), 'tensor')} initialized at random, since the file differs: {quote_first(others)}"
     if unused := [step.source for step in plan.of("unused", "left out")]:
         note += f"; of the file, {count_text(len(unused), 'tensor')} left out: {quote_first(unused)}"
-    if _computes_other(analysis, weights.metadata):
-        note += "; they were trained in a network that computes something else"
     return "; ".join((note, *map(printable, (*weights.notes, *plan.notes))))
-
-
-def _computes_other(analysis: Analysis, metadata: Mapping[str, str]) -> bool:
-    """Whether the metadata of a file describe another network, apart from the number of classes."""
-    stored = from_metadata(metadata)
-    if stored.get("fingerprint", analysis.fingerprint) == analysis.fingerprint:
-        return False
-    if (spec := stored.get("spec")) is None:
-        return True
-    classes = analysis.spec.classes
-    sets = [] if classes is None else [f"classes={classes.text}"]
-    try:
-        theirs = compiler.analyze(Target(Source("the spec of the weights", spec), None, None), sets)
-    except ResnetSpecError:
-        return True
-    return theirs.fingerprint != analysis.fingerprint
 
 
 def refuse_beyond_memory(analysis: Analysis) -> None:

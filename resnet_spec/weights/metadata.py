@@ -36,6 +36,8 @@ class WeightsFacts:
     split: tuple[float, float] = (0.2, 0.2)  # fractions of the images for validation and test, where the data have no splits
     hold_out: tuple[float, int] = (0.0, 0)  # fraction of the training images that was held out, and the seed that chose them
     data_version: int | None = None  # of the rules by which the data were read and divided, if any was needed
+    source: str = ""  # where the weights were published, or those that their training started from
+    license: str = ""  # of what was published
 
     @property
     def rules(self) -> int:
@@ -84,6 +86,8 @@ def facts_to_metadata(facts: WeightsFacts) -> dict[str, str]:
             "split": json.dumps(facts.split),
             "hold_out": json.dumps(facts.hold_out),
             "data_version": "" if facts.data_version is None else str(facts.data_version),
+            "source": facts.source,
+            "license": facts.license,
         }
     )
 
@@ -110,6 +114,8 @@ def facts_from_metadata(metadata: Mapping[str, str], name: str) -> WeightsFacts:
         split=_split(json.loads(values.get("split", "[0.2, 0.2]"))),
         hold_out=_hold_out(json.loads(values.get("hold_out", "[0.0, 0]"))),
         data_version=_count(values["data_version"]) if "data_version" in values else None,
+        source=values.get("source", ""),
+        license=values.get("license", ""),
     )
 
 

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from resnet_spec.compiler import Analysis
 from resnet_spec.weights.key_map import KeyMap, read_key_map
 from resnet_spec.weights.metadata import read_classes
+from resnet_spec.weights.other_network import describe_trained
 from resnet_spec.weights.planning import Plan, make_plan
-from resnet_spec.weights.reading import StoredWeights, open_weights
+from resnet_spec.weights.reading import StoredWeights
 from resnet_spec.weights.refusal import require_consistent
 from resnet_spec.weights.starting import ClassNames, plan_training
 from resnet_spec.weights.transfer import plan_transfer, read_graph
 
 
-def plan_build(analysis: Analysis, own: Mapping[str, Tensor], path: Path, key: str | None, key_map: Path | None) -> Plan:
-    """The plan by which `load_weights` loads into a network with the tensors `own`. Nothing is loaded; raises as it does."""
-    weights = open_weights(path, key)
+def plan_build(analysis: Analysis, own: Mapping[str, Tensor], weights: StoredWeights, key_map: Path | None) -> Plan:
+    """The plan by which `load_stored` loads into a network with the tensors `own`. Nothing is loaded; raises as it does."""
     plan = GivenMap(key_map, own, weights).plan(own, weights, analysis)
     return replace(plan, notes=(*weights.notes, *plan.notes))
 
@@ -84,4 +84,7 @@ def plan_start(
     names = ClassNames(tuple(classes), read_classes(weights.metadata))
     plan = plan_training(plan, analysis.input[0], transfer, names)
     mapping.check(plan, starts=True, transfer=transfer)
+    if (other := describe_trained(analysis, weights.metadata)) is not None:
+        differs = f" (from it to this one: {other})" if other else ""
+        plan = replace(plan, notes=(*plan.notes, f"they were trained in a network that computes something else{differs}"))
     return plan

@@ -19,6 +19,7 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, 
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.weights.file import read_facts, read_weights
 from resnet_spec.weights.metadata import WeightsFacts
+from resnet_spec.weights.origin import Origin
 from resnet_spec.weights.torch_files import read_torch_file, recognize, refuse_file, refuse_key
 
 RUN_FILE = "run.json"  # in the folder of a run
@@ -28,16 +29,21 @@ INDEX = ".index.json"
 MODELS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _MOST_INDEX = 64 << 20  # bytes
 _MOST_SHARDS = 4096
+_AGAIN = "download all files of the model again, into one folder"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredWeights:
-    """Tensors by name, mostly memory-mapped, with the metadata of their file and notes on how they were found in it."""
+    """Tensors by name, mostly memory-mapped, with the metadata of their file and notes on how they were found in it.
+
+    `origin` describes published weights; it is None for a file or a folder of the user.
+    """
 
     path: Path
     tensors: dict[str, Tensor]
     metadata: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     def select(self, key: str) -> StoredWeights:
         """The tensors whose names begin with `key`, without it. Raises ArgumentError if there are none."""
@@ -87,8 +93,9 @@ def open_facts(path: Path) -> WeightsFacts:
 
 
 def _refuse_without_facts(file: Path) -> ResnetSpecError:
-    message = f"{printable(str(file))} contains weights alone, without their spec, their classes and how images are prepared"
-    help = "fine-tune from it: `resnet-spec train SPEC --weights FILE`; or build it in Python: `build(SPEC, weights=FILE)`"
+    shown = printable(str(file))
+    message = f"{shown} contains weights alone, without their spec, their classes and how images are prepared"
+    help = f"name the spec: `eval SPEC --weights {shown}`, `predict SPEC --weights {shown} IMAGE`, and `train` likewise"
     return WeightsError([Diagnostic("weights-without-facts", message, None, help=help)])
 
 
@@ -116,6 +123,16 @@ def find_file(path: Path) -> Path:
     raise ArgumentError([Diagnostic("unreadable-file", message, None, help="name the file of weights in it")])
 
 
+def require_file(path: Path) -> None:
+    """Raise ArgumentError unless a path names a file of weights, or a folder with one. It is not read."""
+    try:
+        find_file(path).stat()
+    except (OSError, ValueError) as error:
+        if isinstance(error, ResnetSpecError):
+            raise
+        raise _unreadable(path, error) from None
+
+
 def _open(file: Path, key: str | None) -> StoredWeights:
     if file.name.endswith(INDEX):
         stored = _open_shards(file)
@@ -129,35 +146,41 @@ def _open(file: Path, key: str | None) -> StoredWeights:
     return stored.select(rest) if rest else stored
 
 
-def _open_shards(index: Path) -> StoredWeights:
-    """Open weights in several files, next to an index that names the file of each tensor."""
-    again = "download all files of the model again, into one folder"
+def read_index(index: Path) -> dict[str, str]:
+    """Read the index of weights in several files: the file of each tensor, whose names are plain. Raises WeightsError."""
     if index.stat().st_size > _MOST_INDEX:
-        raise refuse_file(index, f"has more than {_MOST_INDEX:,} bytes", again)
+        raise refuse_file(index, f"has more than {_MOST_INDEX:,} bytes", _AGAIN)
     try:
         found = json.loads(require_regular(index).read_bytes())
         places = found["weight_map"]
         if not isinstance(places, dict) or not places or not all(isinstance(each, str) for each in places.values()):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise refuse_file(index, "is no index of weights: it has no `weight_map` of tensors and their files", again) from None
+        raise refuse_file(index, "is no index of weights: it has no `weight_map` of tensors and their files", _AGAIN) from None
     shards = sorted(set(places.values()))
     if len({name.casefold() for name in shards}) < len(shards):  # on some systems they are one file
-        raise refuse_file(index, "names files that differ in upper and lower case alone", again)
-    tensors: dict[str, Tensor] = {}
-    notes: list[str] = []
+        raise refuse_file(index, "names files that differ in upper and lower case alone", _AGAIN)
     if len(shards) > _MOST_SHARDS:
-        raise refuse_file(index, f"names {len(shards):,} files", again)
+        raise refuse_file(index, f"names {len(shards):,} files", _AGAIN)
     for name in shards:
         if name != Path(name).name or "\\" in name or name.endswith(INDEX) or name in ("", ".", ".."):
-            raise refuse_file(index, f"names `{printable(name)}`, which is no plain name of a file next to it", again)
+            raise refuse_file(index, f"names `{printable(name)}`, which is no plain name of a file next to it", _AGAIN)
+    return places
+
+
+def _open_shards(index: Path) -> StoredWeights:
+    """Open weights in several files, next to an index that names the file of each tensor."""
+    places = read_index(index)
+    tensors: dict[str, Tensor] = {}
+    notes: list[str] = []
+    for name in sorted(set(places.values())):
         if not (index.parent / name).is_file():
-            raise refuse_file(index, f"names {printable(name)}, which is missing in its folder", again)
+            raise refuse_file(index, f"names {printable(name)}, which is missing in its folder", _AGAIN)
         stored = _open(index.parent / name, None)
         wanted = [tensor for tensor, place in places.items() if place == name]
         if missing := [tensor for tensor in wanted if tensor not in stored.tensors]:
             what = f"says that `{printable(missing[0])}` is in {printable(name)}, and it is not"
-            raise refuse_file(index, what, again)
+            raise refuse_file(index, what, _AGAIN)
         tensors |= {tensor: stored.tensors[tensor] for tensor in wanted}
         notes += [note for note in stored.notes if note not in notes]
     return StoredWeights(index, tensors, {}, tuple(notes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from resnet_spec.compiler import Analysis
 from resnet_spec.diagnostics import Diagnostic, WeightsError, printable
@@ -11,6 +10,7 @@ from resnet_spec.weights.metadata import from_metadata
 from resnet_spec.weights.plan_report import difference_lines
 from resnet_spec.weights.planning import COPIED, EXACT, STARTING, TRANSFER, Plan, Step
 from resnet_spec.weights.reading import StoredWeights
+from resnet_spec.weights.source import WeightsLike, suggest_spec
 
 SHOWN = 3  # the number of differing tensors that a message names
 
@@ -19,7 +19,7 @@ class WeightsMismatchError(WeightsError, RuntimeError):
     """The keys or shapes of a file are not those of the network. Also a RuntimeError, as `load_state_dict` raises."""
 
 
-def require_exact(plan: Plan, path: Path, name: str) -> None:
+def require_exact(plan: Plan, path: WeightsLike, name: str) -> None:
     """Raise WeightsMismatchError if a plan is not exact."""
     if differing := plan.outside(EXACT):
         raise WeightsMismatchError([_other_weights(path, name, differing, _help_exact(plan), plan.notes)])
@@ -32,10 +32,22 @@ def _help_exact(plan: Plan) -> str:
     if plan.beginning and {step.action for step in plan.outside(EXACT)} == {"unused"}:
         part = printable(plan.beginning.rstrip("."))
         return f"`--weights-key {part}` (weights_key=) takes the tensors of this part alone"
-    return ""
+    return _classes_help(plan.outside(EXACT))
 
 
-def require_start(plan: Plan, path: Path, name: str, transfer: bool = False) -> None:
+def _classes_help(differing: Sequence[Step]) -> str:
+    """The way out where tensors differ in nothing but the number of classes."""
+    counts = {step.stored[0] for step in differing if step.action == "other shape" and step.stored and step.shape}
+    in_rows = all(step.action == "other shape" and step.stored[1:] == step.shape[1:] for step in differing)
+    return other_classes_help(counts.pop()) if in_rows and len(counts) == 1 else ""
+
+
+def other_classes_help(classes: int) -> str:
+    """The way out for weights of another number of classes."""
+    return f"they are for {classes:,} classes: `--set classes={classes}` builds the network for them"
+
+
+def require_start(plan: Plan, path: WeightsLike, name: str, transfer: bool = False) -> None:
     """Raise WeightsMismatchError if training does not start from a plan: more differs than is adapted."""
     wrong = plan.outside(TRANSFER if transfer else STARTING)
     if wrong:
@@ -48,7 +60,7 @@ def require_start(plan: Plan, path: Path, name: str, transfer: bool = False) -> 
         raise WeightsMismatchError([Diagnostic("other-weights", message, None, help="use weights of this spec, or none")])
 
 
-def require_consistent(plan: Plan, analysis: Analysis, weights: StoredWeights, path: Path) -> None:
+def require_consistent(plan: Plan, analysis: Analysis, weights: StoredWeights, path: WeightsLike) -> None:
     """Raise WeightsMismatchError if the metadata of a file say that it is of this network, and its tensors are others."""
     wrong = plan.outside(EXACT)
     if plan.mapped or not wrong or from_metadata(weights.metadata).get("fingerprint") != analysis.fingerprint:
@@ -61,11 +73,11 @@ def require_consistent(plan: Plan, analysis: Analysis, weights: StoredWeights, p
 
 
 def _other_weights(
-    path: Path, name: str, differing: Sequence[Step], help: str = "", more_notes: tuple[str, ...] = ()
+    path: WeightsLike, name: str, differing: Sequence[Step], help: str = "", more_notes: tuple[str, ...] = ()
 ) -> Diagnostic:
     """The finding for weights of another network: the first differences in its message, all of them by stage in its notes."""
     more = f", and {len(differing) - SHOWN} more differ" if len(differing) > SHOWN else ""
     message = f"{printable(str(path))} holds the weights of another network than {printable(name)}: "
     message += "; ".join(step.describe() for step in differing[:SHOWN]) + more
-    notes = (*(difference_lines(differing) if more else ()), *more_notes)
+    notes = (*(difference_lines(differing) if more else ()), *more_notes, *filter(None, [suggest_spec(path, name)]))
     return Diagnostic("other-weights", message, None, help=help, notes=notes)

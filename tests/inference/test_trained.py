@@ -177,7 +177,7 @@ def test_labels_are_mapped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         head.weight.copy_(head.weight[place])
         head.bias.copy_(head.bias[place])
     other = replace(network, facts=replace(network.facts, classes=turned))
-    monkeypatch.setattr(evaluate_module, "load_trained", lambda *_, **options: other)
+    monkeypatch.setattr(evaluate_module, "load_named", lambda path, *_: (other, path))
     found = evaluate(result.folder, data, device="cpu")
     assert found.classes == turned
     expected = tuple(tuple(whole["abc".index(one)]["abc".index(two)] for two in turned) for one in turned)
