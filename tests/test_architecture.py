@@ -74,9 +74,9 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "weights": (
         (
             *("diagnostics", "_system", "language.reader", "language.nodes", "language.files", "language.writer"),
-            *("data", "compiler", "comparison.align", "graph.model", "ops"),
+            *("language.library", "data", "compiler", "comparison.align", "graph.model", "ops"),
         ),
-        ("torch", "safetensors"),
+        ("torch", "torchvision", "safetensors", "huggingface_hub"),
     ),
     # What differs from the network that weights were trained in, in words.
     "weights.other_network": (("diagnostics", "compiler", "comparison", "weights.metadata"), ()),
@@ -244,7 +244,7 @@ def test_the_compiling_half_needs_the_standard_library_and_yaml(path: str) -> No
 @pytest.mark.parametrize("path", [path for path in FILES if not within(name_of(path), TORCH_AT_THE_TOP)])
 def test_torch_is_imported_where_it_is_used_and_not_before(path: str) -> None:
     early = [name for name, top in imports(path) if top]
-    heavy = ("torch", "torchvision", "safetensors", *(f"resnet_spec.{part}" for part in TORCH_AT_THE_TOP))
+    heavy = ("torch", "torchvision", "safetensors", "huggingface_hub", *(f"resnet_spec.{part}" for part in TORCH_AT_THE_TOP))
     assert [name for name in early if within(name, heavy)] == []
 
 

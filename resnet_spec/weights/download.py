@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from resnet_spec._system.files import open_atomically
 from resnet_spec.diagnostics import Diagnostic, WeightsError, printable
+from resnet_spec.diagnostics.text import shorten
 
 TIMEOUT = 30.0  # seconds without an answer
 _CHUNK = 1 << 20  # bytes
@@ -132,7 +133,7 @@ def check_hash(path: Path, sha256: str) -> None:
 def no_network(url: str, error: Exception, help: str = "") -> DownloadError:
     """The error for a host that does not answer."""
     reason = getattr(error, "reason", None) or str(error).partition("\n")[0]
-    why = f" ({printable(str(reason))})" if reason else ""
+    why = f" ({shorten(str(reason), 100)})" if reason else ""
     message = f"no network: cannot reach {printable(host_of(url))}{why}"
     help = help or f"where there is a network, download {printable(url)}, and name the file: `--weights FILE`"
     return DownloadError([Diagnostic("download-failed", message, None, help=help)])
@@ -140,7 +141,7 @@ def no_network(url: str, error: Exception, help: str = "") -> DownloadError:
 
 def refuse_answer(url: str, name: str, answer: str) -> DownloadError:
     """The error for a server that answers, and does not give the file."""
-    message = f"{printable(host_of(url))} does not give {printable(name)}: {printable(answer)}"
+    message = f"{printable(host_of(url))} does not give `{printable(name)}`: {printable(answer)}"
     help = "try again later; or name a file that you have: `--weights FILE`"
     return DownloadError([Diagnostic("download-failed", message, None, help=help)])
 

@@ -19,7 +19,7 @@ from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.diagnostics.text import quote_first, shorten
 from resnet_spec.weights.download import DownloadError, announce, check_hash, host_of, no_network, refuse_answer
-from resnet_spec.weights.hub_config import CONFIG, read_config
+from resnet_spec.weights.hub_config import CONFIG, MOST_CONFIG, read_config
 from resnet_spec.weights.origin import Origin
 from resnet_spec.weights.reading import INDEX, read_index
 
@@ -28,6 +28,7 @@ WEIGHTS = "model.safetensors"
 _SHARDED = WEIGHTS + INDEX
 _TIMEOUT = 10.0  # seconds without an answer
 _COMMIT = re.compile("[0-9a-f]{40}")
+_TRANSPORTS = ("requests", "httpx", "httpx2")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PURPOSE = "reading weights of the Hugging Face hub"
 EXAMPLE = "`hf:timm/resnet50d.ra2_in1k`"
@@ -124,7 +125,9 @@ def _look_up(repo: str, revision: str | None, named: str) -> _Remote:
     from huggingface_hub import HfApi, constants
 
     with _hub_errors(repo, named):
-        info = HfApi(constants.ENDPOINT, token=False).model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT, token=False)
+        info = HfApi(constants.ENDPOINT, token=False).model_info(
+            repo, revision=revision, files_metadata=True, timeout=_TIMEOUT, token=False
+        )
     if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
         raise refuse_answer(constants.ENDPOINT, named, "it names no commit")
     files: dict[str, tuple[int | None, str]] = {}
@@ -138,7 +141,7 @@ def _look_up(repo: str, revision: str | None, named: str) -> _Remote:
 def _fetch(repo: str, revision: str | None, remote: _Remote, named: str) -> Path:
     """Fetch the config and the weights of a repository, as far as they are not in the cache; returns the weights' file."""
     weights = _choose(remote, named)
-    if CONFIG in remote.files:
+    if (remote.files.get(CONFIG, (None, ""))[0] or MOST_CONFIG + 1) <= MOST_CONFIG:
         _fetch_file(repo, CONFIG, revision, remote, named)
     path = _fetch_file(repo, weights, revision, remote, named)
     if weights.endswith(INDEX):
@@ -235,8 +238,8 @@ def _hub_errors(repo: str, named: str) -> Iterator[None]:
     host = host_of(constants.ENDPOINT)
     elsewhere = f"where there is a network, download config.json and the safetensors of {page} into a folder, and name it"
     yours = "download it with your account, `hf download`, and name the folder: `--weights FOLDER`"
-    # The base of the errors of the library that sends requests: httpx or requests, by the version of huggingface_hub.
-    transport: Any = errors.HfHubHTTPError.__bases__[0]
+    # The base of what the library that sends requests raises: httpx or requests, by the version of huggingface_hub.
+    transport: Any = [each for each in errors.HfHubHTTPError.__mro__ if each.__module__.partition(".")[0] in _TRANSPORTS][-1]
     try:
         yield
     except errors.GatedRepoError:
@@ -258,13 +261,16 @@ def _hub_errors(repo: str, named: str) -> Iterator[None]:
         raise refuse_answer(page, named, str(error).partition("\n")[0]) from None
     except ResnetSpecError:
         raise
-    except (OSError, transport) as error:
-        if getattr(error, "filename", None) is not None:  # of the cache
-            why = getattr(error, "strerror", None) or str(error)
-            message = f"cannot write {printable(str(getattr(error, 'filename', '')))}: {printable(why)}"
-            help = "the variable HF_HOME names another folder for the cache"
-            raise ArgumentError([Diagnostic("unwritable-file", message, None, help=help)]) from None
+    except (transport, ConnectionError, TimeoutError) as error:
         raise no_network(page, error, elsewhere) from None
+    except OSError as error:
+        message = f"cannot use {printable(str(error.filename or constants.HF_HUB_CACHE))}: {error.strerror or str(error)}"
+        help = "the variable HF_HOME names another folder for the cache"
+        raise ArgumentError([Diagnostic("unreadable-file", printable(message), None, help=help)]) from None
+    except (ValueError, TypeError, KeyError, AttributeError):  # of an answer that is none of a hub
+        raise refuse_answer(
+            page, named, "it answers as no hub does; a page to log in to the network may be in between"
+        ) from None
 
 
 def _unknown(message: str, help: str) -> ArgumentError:

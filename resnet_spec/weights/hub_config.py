@@ -19,7 +19,7 @@ from resnet_spec.weights.metadata import read_preparation
 from resnet_spec.weights.origin import Origin
 
 CONFIG = "config.json"
-_MOST = 16 << 20  # bytes
+MOST_CONFIG = 16 << 20  # bytes
 _MOST_CLASSES = 1_000_000
 _IMAGENET = 1000
 # The defaults of timm, for what its file leaves out.
@@ -33,7 +33,7 @@ def read_config(path: Path, source: str, input: tuple[int, int, int] | None = No
     network will be used with; it chooses between both.
     """
     try:
-        config = json.loads(require_regular(path).read_bytes()) if path.stat().st_size <= _MOST else {}
+        config = json.loads(require_regular(path).read_bytes()) if path.stat().st_size <= MOST_CONFIG else {}
     except (OSError, ValueError, RecursionError):
         config = {}
     if not isinstance(config, dict):

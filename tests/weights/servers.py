@@ -1,4 +1,4 @@
-"""Servers on this machine that give files as those of torchvision and the Hugging Face hub do, and record what was requested."""
+"""Servers on this machine that give files as those of torchvision and the Hugging Face hub do, and record the requests."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def serving(server: Server) -> Iterator[Server]:
     """Serve until the context ends. A connection has one request, so that none outlives the server."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:  # noqa: N802
+        def do_HEAD(self) -> None:
             self.give(False)
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.give(True)
 
         def give(self, whole: bool) -> None:

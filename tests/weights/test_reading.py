@@ -116,7 +116,7 @@ def test_a_key_chooses(tmp_path: Path) -> None:
         assert_equal(build(tmp_path / "w.pth", weights_key=key), state(seed))
     finding = refused(tmp_path / "w.pth", key="nothing")
     assert "`model_ema`, `model`, `other`" in finding.help
-    assert open_weights(tmp_path / "w.pth", "model.conv").tensors.keys() == {"weight"}
+    assert open_weights(tmp_path / "w.pth", "model.conv").tensors.keys() == {"weight", "bias"}
     save_file(state(), tmp_path / "w.safetensors")
     with pytest.raises(ArgumentError, match=r"no tensor in .* begins with `model`"):
         open_weights(tmp_path / "w.safetensors", "model")
