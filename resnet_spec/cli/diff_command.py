@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from resnet_spec import compiler
 from resnet_spec._system.files import make_folder_of, write_atomically
 from resnet_spec.cli.common import find_target, findings_options, show_error, show_findings, spec_root_option
+from resnet_spec.cli.weights_difference import WeightedNetwork, holds_weights, open_given, open_networks, write_weights
 from resnet_spec.comparison.difference import Difference, compare
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.outputs.difference_diagram import draw_difference
 from resnet_spec.outputs.render_dot import FORMATS, render_picture, suffixes
-
-if TYPE_CHECKING:
-    from resnet_spec.cli.weights_difference import WeightedNetwork
 
 
 @click.command(
@@ -32,7 +29,8 @@ Examples:
   resnet-spec diff main:specs/my.yaml specs/my.yaml --format markdown
   resnet-spec diff runs/a runs/b --format json
   resnet-spec diff resnet50 my.yaml -o difference.svg
-  resnet-spec diff runs/a runs/b --weights
+  resnet-spec diff resnet50 resnet101 --weights resnet50.pth
+  resnet-spec diff runs/a runs/b --numbers
 """,
 )
 @click.argument("networks", nargs=-1, required=True, metavar="A B")
@@ -41,7 +39,13 @@ Examples:
 @click.option("--set-b", "sets_b", multiple=True, metavar="KEY=VALUE", help="Patch B.  [repeatable]")
 @click.option("--input", "size", metavar="CxHxW", help="An input size for both, other than those of the specs, in pixels.")
 @click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
-@click.option("--weights", is_flag=True, help="Also compare their weights: of runs, and of files with their spec. Needs torch.")
+@click.option(
+    "--weights",
+    metavar="WEIGHTS",
+    help="Also show what becomes of each tensor of these weights in B. Needs torch.",
+)
+@click.option("--weights-key", metavar="KEY", help="The part of a checkpoint that holds the weights, or their first names.")
+@click.option("--numbers", is_flag=True, help="Also compare the weights of two runs by stage, number by number. Needs torch.")
 @click.option("-o", "--output", metavar="FILE", help=f"Also draw the difference as one picture: {suffixes()}.")
 @click.option("--git-driver", is_flag=True, help="Take the seven arguments that git gives to a diff driver, and exit with 0.")
 @spec_root_option
@@ -55,7 +59,9 @@ def command(
     sets_b: tuple[str, ...],
     size: str | None,
     style: str,
-    weights: bool,
+    weights: str | None,
+    weights_key: str | None,
+    numbers: bool,
     output: str | None,
     git_driver: bool,
     spec_root: str | None,
@@ -63,10 +69,9 @@ def command(
 ) -> None:
     """Show what differs between two networks: the settings of their specs, and what follows from each. Does not need torch.
 
-    With --weights also how their weights differ, by stage, and what would become of the weights of A in B.
-
     A and B are specs, run folders, or files at git revisions: REV:PATH, where PATH starts from the top of the repository, or,
-    as ./PATH, from this folder. A file of that name wins.
+    as ./PATH, from this folder. A file of that name wins. They may also be files of weights (needs torch): of two, the numbers
+    are compared by stage; of one, it is shown what becomes of each tensor in the other network.
 
     Exit code: 0 if the networks are equal, 1 if they differ, 2 if one of them has errors. If these are only about the `expect`
     of a spec, the difference is shown, too.
@@ -84,15 +89,17 @@ def command(
     form = "" if output is None else Path(output).suffix.removeprefix(".").lower()
     if output is not None and form not in FORMATS:
         raise click.UsageError(f"the format is unknown: use a file name that ends in {suffixes()}")
-    found: list[Analysis] = []
+    if weights_key is not None and weights is None:
+        raise click.UsageError("--weights-key chooses a part of a checkpoint: use it with --weights WEIGHTS")
     opened: tuple[WeightedNetwork, ...] = ()
-    if weights:
-        from resnet_spec.cli.weights_difference import open_networks
-
+    if numbers or any(map(holds_weights, networks)):
         try:
-            opened = open_networks((a, b), lambda spec: _find(spec, size, spec_root))
+            opened = open_networks(networks, lambda spec: _find(spec, size, spec_root))
         except ResnetSpecError as error:
             ctx.exit(show_error(error, message_format))
+        if numbers and not all(network.weights for network in opened):
+            raise click.UsageError("--numbers compares weights: A and B are runs, or files of weights")
+    found: list[Analysis] = []
     for at, (spec, patches) in enumerate(((a, (*sets, *sets_a)), (b, (*sets, *sets_b)))):
         try:
             target = opened[at].target if opened else _find(spec, size, spec_root)
@@ -103,10 +110,13 @@ def command(
         ctx.exit(2)
     difference = compare(found[0], found[1], (_label(a, sets_a), _label(b, sets_b)))
     are_equal = difference.equal
-    if opened:
-        from resnet_spec.cli.weights_difference import write_with_weights
-
-        text, equal_weights = write_with_weights(difference, opened, style)
+    if opened or weights is not None:
+        try:
+            given = open_given(weights, weights_key, found[0])
+            text, equal_weights = write_weights(difference, opened, given, style)
+        except ResnetSpecError as error:
+            show_error(error, message_format)
+            ctx.exit(2)
         click.echo(text, nl=False)
         are_equal = are_equal and equal_weights
     else:

@@ -289,7 +289,7 @@ def plan_weights(options: TrainOptions, classes_of_data: bool) -> tuple[str, Pla
         classes = data.classes
     weights = open_source(options.weights, options.weights_key, spec.analysis)
     module = build_module(spec.analysis.graph, "meta", initialize=False)
-    plan = plan_start(module, spec.analysis, weights, options.transfer, options.weights_map, classes)
+    plan = plan_start(module.state_dict(), spec.analysis, weights, options.transfer, options.weights_map, classes)
     return spec.analysis.spec.name, replace(plan, notes=(*weights.notes, *plan.notes))
 
 

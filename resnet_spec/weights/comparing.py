@@ -1,4 +1,4 @@
-"""How the weights of two networks differ, by stage, and what would become of the weights of one in the other."""
+"""How the weights of two networks differ, by stage, and what would become of weights in a network."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 from resnet_spec.comparison.align import align
 from resnet_spec.compiler import Analysis
 from resnet_spec.graph.model import Graph
+from resnet_spec.weights.metadata import from_metadata
 from resnet_spec.weights.naming import match_names
-from resnet_spec.weights.planning import Plan, make_plan
-from resnet_spec.weights.plans import list_macs, list_parameters
+from resnet_spec.weights.planning import Plan
+from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import StoredWeights
-from resnet_spec.weights.starting import plan_training
-from resnet_spec.weights.transfer import list_shapes, plan_transfer
+from resnet_spec.weights.transfer import list_shapes
 
 _STEM, _HEAD, _BETWEEN = "stem", "head", "between stages"
 
@@ -40,38 +40,20 @@ class StageWeights:
 
 @dataclass(frozen=True, slots=True)
 class WeightsDifference:
-    """What differs in weights. `stages` are empty where a network has none; `missing` are tensors that a file lacks.
+    """How the numbers of two networks differ, by stage. `missing` counts the tensors of each network that its file lacks."""
 
-    `carried` is the plan by which the weights of the first network would become those of the second one, by `--transfer`.
-    """
-
-    carried: Plan
-    has_weights: tuple[bool, bool]
     stages: tuple[StageWeights, ...] = ()
     other_shape: int = 0
     missing: tuple[int, int] = (0, 0)
 
     @property
-    def compared(self) -> int:
-        return sum(stage.tensors for stage in self.stages)
-
-    @property
     def equal(self) -> bool:
-        """Whether no numbers differ, of two networks that both have weights or both have none."""
-        if self.has_weights[0] != self.has_weights[1]:
-            return False
         return not self.other_shape and not any(self.missing) and all(each.equal == each.tensors for each in self.stages)
 
 
-def compare_weights(
-    before: Analysis, after: Analysis, stored: tuple[StoredWeights | None, StoredWeights | None]
-) -> WeightsDifference:
+def compare_weights(before: Analysis, after: Analysis, stored: tuple[StoredWeights, StoredWeights]) -> WeightsDifference:
     """Compare the weights of two networks, tensor by tensor of operations that are partners."""
-    carried = _carry(before, after)
-    has = (stored[0] is not None, stored[1] is not None)
-    if stored[0] is None or stored[1] is None:
-        return WeightsDifference(carried, has)
-    sides = [_named(analysis.graph, each) for analysis, each in ((before, stored[0]), (after, stored[1]))]
+    sides = [_name_tensors(analysis.graph, each) for analysis, each in zip((before, after), stored, strict=True)]
     lacking = [
         sum(name not in side for name in list_shapes(analysis.graph))
         for analysis, side in zip((before, after), sides, strict=True)
@@ -87,20 +69,27 @@ def compare_weights(
         else:
             found.setdefault(stage, _Sums()).add(one, other)
     stages = tuple(sums.finish(name) for name, sums in found.items())
-    return WeightsDifference(carried, has, stages, other_shape, (lacking[0], lacking[1]))
+    return WeightsDifference(stages, other_shape, (lacking[0], lacking[1]))
 
 
-def _carry(before: Analysis, after: Analysis) -> Plan:
-    """What would become of weights of the first network in the second one."""
-    own, found = (
-        {name: torch.empty(shape, device="meta") for name, shape in list_shapes(analysis.graph).items()}
-        for analysis in (after, before)
-    )
-    plan = make_plan(own, found, list_parameters(after), graph=after.graph, macs=list_macs(after))
-    return plan_training(plan_transfer(plan, after, before.graph), after.input[0], transfer=True)
+def plan_carrying(after: Analysis, weights: StoredWeights) -> tuple[Plan, str]:
+    """What would become of weights in a network, and which commands accept that.
+
+    The plan is that of `build` where it is exact, that of `train` where training starts from it, else that of
+    `train --transfer`.
+    """
+    own = {name: torch.empty(shape, device="meta") for name, shape in list_shapes(after.graph).items()}
+    plan = plan_start(own, after, weights)
+    if plan.exact:
+        stored = from_metadata(weights.metadata).get("fingerprint", after.fingerprint)
+        return plan, "`build`, `eval`, `predict` and `train` load them" if stored == after.fingerprint else "`train` loads them"
+    if plan.accepted():
+        return plan, "`train` starts from them"
+    plan = plan_start(own, after, weights, transfer=True)
+    return plan, "`train --transfer` starts from them" if plan.accepted(transfer=True) else "no command accepts them"
 
 
-def _named(graph: Graph, stored: StoredWeights) -> Mapping[str, Tensor]:
+def _name_tensors(graph: Graph, stored: StoredWeights) -> Mapping[str, Tensor]:
     """The tensors of a file by the names of its network."""
     naming = match_names(list_shapes(graph), {name: tuple(tensor.shape) for name, tensor in stored.tensors.items()})
     return {name: stored.tensors[source] for name, source in naming.sources.items()}
@@ -116,10 +105,8 @@ def _pairs(first: Graph, second: Graph) -> Iterator[tuple[str, str, str]]:
             stage = _STEM if one < first.stem else _HEAD if one >= first.head else _BETWEEN
         for tensor in ours.op.tensors():
             if tensor.persistent and tensor.name in named:
-                yield (
-                    stage,
-                    *(f"{node.name}.{tensor.name}" if tensor.name else node.name for node in (ours, theirs)),
-                )
+                one_name, other_name = (f"{node.name}.{tensor.name}" if tensor.name else node.name for node in (ours, theirs))
+                yield stage, one_name, other_name
 
 
 @dataclass(slots=True)

@@ -183,8 +183,8 @@ def start_from_stored(
         WeightsError: they have numbers that are not finite, or `key_map` does not fit.
         WeightsMismatchError: other keys or shapes differ.
     """
-    plan = plan_start(module, analysis, weights, transfer, key_map, classes)
     own = module.state_dict()
+    plan = plan_start(own, analysis, weights, transfer, key_map, classes)
     require_start(plan, path, analysis.spec.name, transfer)
     used = {step.source: weights.tensors[step.source] for step in plan.of(*COPIED)}
     if bad := note_not_finite(used):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Literal, get_args
 
 from resnet_spec.diagnostics import printable
-from resnet_spec.diagnostics.text import display_width, pad
+from resnet_spec.diagnostics.text import display_width, pad, shorten
 from resnet_spec.weights.planning import EXACT, Action, Plan, Step, shape_text
 
 Counted = Literal["params", "macs"]
-_FITTED: tuple[Action, ...] = ("sliced", "padded")
+_FITTED: tuple[Action, ...] = ("sliced", "padded", "other shape")
 _MOST_LINES = 24
+_MOST_RANGES = 3  # of blocks in the name of a row
+_WIDTH, _LEAST_WHY, _MOST_NAME = 100, 24, 40  # columns of the table, of its last column, and of a name
 _HEADS = ("what", "tensors", "count", "in the file", "in the network", "parameters", "why")
 _RIGHT = ("count", "parameters")
 
@@ -44,7 +47,11 @@ def plan_rows(steps: Sequence[Step]) -> list[PlanRow]:
         shapes = (pattern, step.shape, step.stored) if _has_both(step) else ()
         groups.setdefault((step.action, step.reason, stage, *shapes), []).append(step)
     order = {action: place for place, action in enumerate(get_args(Action))}
-    rows = [_row(group, depth) for group in groups.values()]
+    numbers = tuple(
+        _list_numbers([name for name, step in zip(names, steps, strict=True) if bool(step.name) == is_own])
+        for is_own in (False, True)
+    )
+    rows = [_row(group, depth, numbers[bool(group[0].name)]) for group in groups.values()]
     return sorted(rows, key=lambda row: order[row.action])
 
 
@@ -53,23 +60,65 @@ def _has_both(step: Step) -> bool:
     return bool(step.name and step.source) and step.action not in EXACT
 
 
-def _row(group: Sequence[Step], depth: int) -> PlanRow:
+def _row(group: Sequence[Step], depth: int, numbers: Mapping[str, set[str]]) -> PlanRow:
     first, alone = group[0], len(group) == 1
-    name = first.name or first.source
-    label = name
-    if not alone:
-        parts = name.split(".")
-        if not _has_both(first):
-            label = ".".join(parts[: depth + 1]) + ".*"
-        else:  # the stage keeps its number, which may be a part of its own
-            label = ".".join([*parts[: depth + 1], *("*" if part.isdigit() else part for part in parts[depth + 1 :])])
-            if len({step.name.rpartition(".")[2] for step in group}) > 1:
-                label = label.rpartition(".")[0] + ".*"
+    label = _label([step.name or step.source for step in group], depth, numbers)
     has_shapes = alone or _has_both(first)
     stored = shape_text(first.stored) if has_shapes and first.source else ""
     shape = shape_text(first.shape) if has_shapes and first.name else ""
     params = sum(step.params for step in group)
     return PlanRow(first.action, label, len(group), stored, shape, params, first.reason)
+
+
+def _list_numbers(names: Sequence[str]) -> dict[str, set[str]]:
+    """The numbers that follow a beginning of names, by that beginning: the blocks of a stage."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        for at, part in enumerate(parts):
+            if part.isdigit():
+                found.setdefault(".".join(parts[:at]), set()).add(part)
+    return found
+
+
+def _label(names: Sequence[str], depth: int, numbers: Mapping[str, set[str]]) -> str:
+    """What some names of a stage have in common: `layer3.6-22.*`, or `layer1.*.se.*`; a `*` is all that there is.
+
+    `numbers` are all numbers that follow a beginning of names, in the network or in the file.
+    """
+    if len(names) == 1:
+        return names[0]
+    split = [name.split(".") for name in names]
+    label = split[0][: depth + 1]
+    for at in range(depth + 1, min(map(len, split))):
+        found = {parts[at] for parts in split}
+        if len(found) == 1:
+            label.append(split[0][at])
+        elif all(part.isdigit() for part in found):
+            whole = set[str]().union(*(numbers.get(".".join(parts[:at]), ()) for parts in split))
+            label.append("*" if found == whole else _ranges(found))
+        else:
+            label.append("*")
+            break
+    if len(label) < max(map(len, split)):
+        label.append("*")
+    while label[-2:] == ["*", "*"]:
+        label.pop()
+    if label[-1] == "*" and len(lasts := {parts[-1] for parts in split}) == 1 and len(label) < min(map(len, split)):
+        label += lasts  # counters of batches, say
+    return ".".join(label)
+
+
+def _ranges(numbers: Iterable[str]) -> str:
+    """Numbers as ranges: `6-22`, or `0-4,22`; `*` where they are scattered."""
+    runs: list[list[int]] = []
+    for number in sorted(int(each[:18]) for each in numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return ",".join(texts) if len(texts) <= _MOST_RANGES else "*"
 
 
 def _shared_depth(names: Sequence[str]) -> int:
@@ -102,25 +151,53 @@ def difference_lines(steps: Sequence[Step]) -> tuple[str, ...]:
 
 
 def plan_text(plan: Plan) -> str:
-    """The table for a terminal, and the shares of parameters below it."""
+    """The table for a terminal, in 100 columns, and the shares of parameters below it."""
+    cells = _cells(plan, lambda label: shorten(label, _MOST_NAME))
+    widths = [max(display_width(line[i]) for line in cells) for i in range(len(cells[0]))]
+    right = [head in _RIGHT for head in cells[0]]
+    if has_why := cells[0][-1] == _HEADS[-1]:
+        widths[-1] = min(widths[-1], max(_LEAST_WHY, _WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1)))
+    lines = []
+    for line in cells:
+        whys = (wrap(line[-1], widths[-1]) or [""]) if has_why else [line[-1]]
+        for why in whys:
+            lines.append("  ".join(map(pad, (*line[:-1], why), widths, right)).rstrip())
+            line = ["" for _ in line]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += ["", *shares_lines(plan)]
+    lines += [f"note: {printable(note)}" for note in plan.notes]
+    return "\n".join(lines) + "\n"
+
+
+def plan_markdown(plan: Plan, mark: Callable[[str], str]) -> str:
+    """The same as Markdown. `mark` makes a code span of untrusted text."""
+    heads, *body = _cells(plan, mark)
+    lines = [f"| {' | '.join(heads)} |", f"| {' | '.join('---:' if head in _RIGHT else '---' for head in heads)} |"]
+    why = heads[-1] == _HEADS[-1]  # it may contain names of the file
+    lines += ["| " + " | ".join([*line[:-1], mark(line[-1]) if why and line[-1] else line[-1]]) + " |" for line in body]
+    lines += ["", *(f"- {line}" for line in shares_lines(plan)), *(f"- note: {mark(note)}" for note in plan.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(plan: Plan, mark: Callable[[str], str]) -> list[list[str]]:
+    """The table: its heads, and its rows. Columns of which every cell is empty are left out."""
     body = [
         (
-            *(row.action, printable(row.label), f"{row.count:,}", row.stored, row.shape),
-            *(f"{row.params:,}" if row.params else "", row.reason),
+            *(row.action, mark(row.label), f"{row.count:,}", row.stored, row.shape),
+            *(f"{row.params:,}" if row.params else "", printable(row.reason)),
         )
         for row in plan_rows(plan.steps)
     ]
     used = [i for i in range(len(_HEADS)) if any(line[i] for line in body)]
-    cells = [[line[i] for i in used] for line in (_HEADS, *body)]
-    widths = [max(display_width(line[i]) for line in cells) for i in range(len(used))]
-    right = [_HEADS[i] in _RIGHT for i in used]
-    lines = ["  ".join(map(pad, line, widths, right)).rstrip() for line in cells]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    lines += ["", f"of the parameters: {_shares_text(plan, 'params')}"]
+    return [[line[i] for i in used] for line in (_HEADS, *body)]
+
+
+def shares_lines(plan: Plan) -> list[str]:
+    """The shares of parameters and of multiply-adds, a line each."""
+    lines = [f"of the parameters: {_shares_text(plan, 'params')}"]
     if any(step.macs for step in plan.steps):
         lines.append(f"of the multiply-adds: {_shares_text(plan, 'macs')}")
-    lines += [f"note: {printable(note)}" for note in plan.notes]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _shares_text(plan: Plan, of: Counted) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_spec.compiler import Analysis
 from resnet_spec.weights.key_map import KeyMap, read_key_map
@@ -64,18 +64,17 @@ def list_parameters(analysis: Analysis) -> frozenset[str]:
 
 
 def plan_start(
-    module: nn.Module,
+    own: Mapping[str, Tensor],
     analysis: Analysis,
     weights: StoredWeights,
     transfer: bool = False,
     key_map: Path | None = None,
     classes: Sequence[str] = (),
 ) -> Plan:
-    """The plan by which training of a module starts from weights. Nothing is loaded.
+    """The plan by which training of a network with the tensors `own` starts from weights. Nothing is loaded.
 
     Raises SpecError or WeightsError for a map of keys that does not fit, and for metadata that contradict the tensors.
     """
-    own = module.state_dict()
     mapping = GivenMap(key_map, own, weights)
     plan = mapping.plan(own, weights, analysis)
     require_consistent(plan, analysis, weights, weights.path)

@@ -106,8 +106,8 @@ def fit_widths(plan: Plan) -> Plan:
         if step.action != "other shape":
             return step
         smaller = all(one <= other for one, other in zip(step.shape, step.stored, strict=True))
-        reason = "the first rows and columns are kept" if len(step.shape) > 1 else "the first numbers are kept"
-        return replace(step, action="sliced" if smaller else "padded", reason=reason if smaller else f"{reason}, others drawn")
+        reason = "first rows and columns" if len(step.shape) > 1 else "first numbers"
+        return replace(step, action="sliced" if smaller else "padded", reason=reason if smaller else f"{reason}; others drawn")
 
     return replace(plan, steps=tuple(map(fit, plan.steps)))
 
