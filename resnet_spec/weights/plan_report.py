@@ -15,7 +15,7 @@ Counted = Literal["params", "macs"]
 _FITTED: tuple[Action, ...] = ("sliced", "padded", "other shape")
 _MOST_LINES = 24
 _MOST_RANGES = 3  # of blocks in the name of a row
-_WIDTH, _LEAST_WHY, _MOST_NAME = 100, 24, 40  # columns of the table, of its last column, and of a name
+_WIDTH, _LEAST_WHY, _MOST_NAME = 100, 16, 40  # columns of the table, of its last column, and of a name
 _HEADS = ("what", "tensors", "count", "in the file", "in the network", "parameters", "why")
 _RIGHT = ("count", "parameters")
 
@@ -92,11 +92,11 @@ def _label(names: Sequence[str], depth: int, numbers: Mapping[str, set[str]]) ->
     label = split[0][: depth + 1]
     for at in range(depth + 1, min(map(len, split))):
         found = {parts[at] for parts in split}
-        if len(found) == 1:
-            label.append(split[0][at])
-        elif all(part.isdigit() for part in found):
+        if all(part.isdigit() for part in found):
             whole = set[str]().union(*(numbers.get(".".join(parts[:at]), ()) for parts in split))
             label.append("*" if found == whole else _ranges(found))
+        elif len(found) == 1:
+            label.append(split[0][at])
         else:
             label.append("*")
             break
