@@ -211,6 +211,8 @@ def _keep_last_blocks(
         same, end = _role(theirs, beginning + last), _role(theirs, f"{begin}{max(numbers)}")
         if role != same and role == end and role != _role(ours, blocks[-2].name if len(blocks) > 1 else ""):
             inside = {layer.name: layer for layer in theirs}
+            taken = f"{begin}{max(numbers)}."
+            partners = {name: pair for name, pair in partners.items() if not pair[1].name.startswith(taken)}
             for layer in ours:
                 if layer.name.startswith(last + "."):
                     partners[layer.name] = (layer, inside[f"{begin}{max(numbers)}{layer.name[len(last) :]}"])
