@@ -96,7 +96,8 @@ def command(
         try:
             opened = open_networks(networks, lambda spec: _find(spec, size, spec_root))
         except ResnetSpecError as error:
-            ctx.exit(show_error(error, message_format))
+            show_error(error, message_format)
+            ctx.exit(2)
         if numbers and not all(network.weights for network in opened):
             raise click.UsageError("--numbers compares weights: A and B are runs, or files of weights")
     found: list[Analysis] = []

@@ -147,9 +147,9 @@ def _carry(label: str, weights: StoredWeights, analysis: Analysis, network: str)
     from resnet_spec.weights.plan_report import plan_data, plan_markdown, plan_text
 
     plan, verdict = plan_carrying(analysis, weights)
-    names = [shorten(each, 36) for each in (label, network)]
+    names = [shorten(each, 44) for each in (label, network)]
     marked = [code_span(name) for name in names]
-    text = f"weights {names[0]} in {names[1]}: {verdict}\n\n{plan_text(plan)}"
+    text = f"weights {names[0]} in {names[1]}\n  {verdict}\n\n{plan_text(plan)}"
     markdown = f"Weights {marked[0]} in {marked[1]}: {verdict}\n\n{plan_markdown(plan, code_span)}"
     data = {"file": label, "verdict": verdict, **plan_data(plan, transfer=True)}
     return _Section("weights", text, markdown, data, plan.exact)

@@ -155,27 +155,31 @@ def plan_text(plan: Plan) -> str:
     cells = _cells(plan, lambda label: shorten(label, _MOST_NAME))
     widths = [max(display_width(line[i]) for line in cells) for i in range(len(cells[0]))]
     right = [head in _RIGHT for head in cells[0]]
-    if has_why := cells[0][-1] == _HEADS[-1]:
-        widths[-1] = min(widths[-1], max(_LEAST_WHY, _WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1)))
+    pieces = [[line[-1]] for line in cells]
+    if cells[0][-1] == _HEADS[-1]:
+        most = max(_LEAST_WHY, _WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1))
+        pieces = [wrap(line[-1], most, break_on_hyphens=False) or [""] for line in cells]
+        widths[-1] = max(display_width(piece) for each in pieces for piece in each)
     lines = []
-    for line in cells:
-        whys = (wrap(line[-1], widths[-1]) or [""]) if has_why else [line[-1]]
-        for why in whys:
-            lines.append("  ".join(map(pad, (*line[:-1], why), widths, right)).rstrip())
-            line = ["" for _ in line]
+    for line, each in zip(cells, pieces, strict=True):
+        blank = [""] * (len(line) - 1)
+        rows = [(*line[:-1], each[0]), *((*blank, piece) for piece in each[1:])]
+        lines += ["  ".join(map(pad, row, widths, right)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     lines += ["", *shares_lines(plan)]
-    lines += [f"note: {printable(note)}" for note in plan.notes]
+    for note in plan.notes:
+        lines += wrap(f"note: {printable(note)}", _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
 
 def plan_markdown(plan: Plan, mark: Callable[[str], str]) -> str:
     """The same as Markdown. `mark` makes a code span of untrusted text."""
-    heads, *body = _cells(plan, mark)
+    heads, *body = _cells(plan, lambda label: mark(shorten(label, _MOST_NAME)))
     lines = [f"| {' | '.join(heads)} |", f"| {' | '.join('---:' if head in _RIGHT else '---' for head in heads)} |"]
-    why = heads[-1] == _HEADS[-1]  # it may contain names of the file
-    lines += ["| " + " | ".join([*line[:-1], mark(line[-1]) if why and line[-1] else line[-1]]) + " |" for line in body]
-    lines += ["", *(f"- {line}" for line in shares_lines(plan)), *(f"- note: {mark(note)}" for note in plan.notes)]
+    for line in body:
+        why = line[-1] if "`" not in line[-1] else mark(line[-1])  # it contains a name of the file
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in [*line[:-1], why]) + " |")
+    lines += ["", *(f"- {line}" for line in shares_lines(plan)), *(f"- note: {mark(printable(note))}" for note in plan.notes)]
     return "\n".join(lines) + "\n"
 
 

@@ -17,10 +17,11 @@ from torch import Tensor
 import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.cli.program import group
+from resnet_spec.comparison.render import code_span
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.training.console import Console
 from resnet_spec.weights.loading import start_from
-from resnet_spec.weights.plan_report import plan_data, plan_rows, plan_text
+from resnet_spec.weights.plan_report import plan_data, plan_markdown, plan_rows, plan_text
 from resnet_spec.weights.planning import Plan, make_plan
 from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import open_weights
@@ -200,6 +201,15 @@ def test_the_table_collapses_stages_and_repeats(tmp_path: Path) -> None:
     plan = planned(tmp_path / "w.pth", "stages.layer2.depth=3")
     assert all(len(line) <= 100 for line in plan_text(plan).splitlines())
     assert sum(row.count for row in rows) == len(plan.steps)
+
+
+def test_names_of_a_file_are_one_code_span_in_markdown(tmp_path: Path) -> None:
+    own = saved(tmp_path / "w.pth")
+    torch.save({**own, "a`|b\n# c": torch.zeros(1), "fc.d|<img>": torch.zeros(1)}, tmp_path / "w.pth")
+    lines = plan_markdown(planned(tmp_path / "w.pth"), code_span).splitlines()
+    assert "| unused | ``a`\\|b\\n# c`` | 1 | 1 |  |  |" in lines
+    assert "| unused | `fc.d\\|<img>` | 1 | 1 |  |  |" in lines
+    assert all(line.startswith(("|", "- ")) or not line for line in lines)
 
 
 def test_shares_are_those_of_the_parameters(tmp_path: Path) -> None:
