@@ -53,7 +53,8 @@ def load(spec: SpecLike, *, set: Patches = (), spec_root: str | Path | None = No
     """Read a spec, apply its patches, and validate it. Expressions are not evaluated.
 
     Args:
-        spec: a path, the name of a shipped spec (`"resnet50"`), YAML text (any string with a line break), or a dict.
+        spec: a path, also of a run folder, the name of a shipped spec (`"resnet50"`), YAML text (any string with a line break),
+            or a dict.
         set: patches: `["stages.layer3.depth=23"]`, where the value is YAML and an empty value deletes the key, or
             `{"stages.layer3.depth": 23}`, where the value is Python data and None deletes the key.
         spec_root: the folder that `extends` may not leave. Default: the nearest folder above the spec that holds `.git` or
@@ -179,7 +180,8 @@ def build(
             files, a run folder, or a folder with `model.safetensors`. Published weights are downloaded if they are not in the
             cache: `"torchvision:ResNet50_Weights.IMAGENET1K_V2"`, `"hf:timm/resnet50d.ra2_in1k"`, a repository of the Hugging
             Face hub, also with `@` and a revision, and `"published"`, the weights that the spec names by its key `weights`. A
-            `Path` is always local. The fingerprint, if there is one, must be the network's.
+            `Path` is always local. By default those of the run, if `spec` is a run folder. The fingerprint, if there is one,
+            must be the network's.
             What is not as expected, such as a prefix of all names, other names in the same structure, or numbers that are
             not finite, is a UserWarning.
         weights_key: the part of a checkpoint to load, such as `"model_ema"`, or what its names begin with,
@@ -208,6 +210,8 @@ def build(
         message = "`outputs` changes what a network returns, but an Analysis is already compiled"
         raise wrong_argument(message, "pass `outputs` to `analyze`")
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root, outputs=outputs)
+    if weights is None and initialize and compiler.is_run(spec):
+        weights = Path(str(spec))
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
     if weights is None and weights_map is not None:
@@ -397,6 +401,14 @@ def write_initial_weights(analysis: Analysis, path: Path, seed: int = 0, force: 
         network = build(analysis, force=force)
     facts = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "seed": str(seed)}
     return save_weights(path, network, to_metadata(facts))
+
+
+def check_weights(analysis: Analysis, weights: str | Path) -> None:
+    """Raise ArgumentError if `weights` name nothing that `build` could load; nothing is read or downloaded."""
+    require_packages("reading weights", *NETWORKS)
+    from resnet_spec.weights.source import check_source
+
+    check_source(weights, analysis)
 
 
 def load_network(

@@ -172,7 +172,7 @@ def _reduction(input: ImageSize, shape: Shape) -> tuple[Fraction, Fraction] | No
 
 def find(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
     """Find the spec that `target` refers to: a loaded spec, a mapping, YAML text (any string with a line break), `block:NAME`,
-    a path, or the name of a shipped spec.
+    a path, also of a run folder, or the name of a shipped spec.
 
     Raises:
         ArgumentError: `target` is not a spec, there is none of that name, or its file cannot be read.
@@ -191,10 +191,14 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
         accepted = "a path, the name of a shipped spec, YAML text, a dict, or what `load` returned"
         raise wrong_argument(f"a spec is {accepted}, not {quote(target)}", help)
     path = Path(target)
+    if is_run(path):
+        return Target(read_file(path / RUN_FILES[0]), None, None)
     if not library.is_readable(path):
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
         if shipped is None and library.is_folder(path):
             message = f"{target} is a folder; name the specs in it, such as {target}/*.yaml"
+            if library.is_file(path / RUN_FILES[1]):
+                message = f"{target} is a run without {RUN_FILES[0]}, as of a module of Python: it has no spec"
             raise ArgumentError([Diagnostic("unreadable-file", message, None)])
         if shipped is None:
             raise ArgumentError([_missing(str(target))])
@@ -206,8 +210,15 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
     return Target(read_file(path), path.parent, Path(root) if root else spec_root(path))
 
 
+def is_run(target: object) -> bool:
+    """Whether `target` is the path of a run folder that holds its spec."""
+    if not isinstance(target, str | os.PathLike) or (isinstance(target, str) and "\n" in target):
+        return False
+    return all(library.is_file(Path(target) / name) for name in RUN_FILES)
+
+
 def find_version(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
-    """As `find`, also for the spec of a run folder, and for a file at a git revision, `HEAD~1:specs/a.yaml`.
+    """As `find`, also for a file at a git revision, `HEAD~1:specs/a.yaml`.
 
     An existing path and a shipped spec have precedence over a revision.
 
@@ -217,10 +228,8 @@ def find_version(target: object, input: str | ImageSize | None = None, root: str
     if not isinstance(target, str | os.PathLike) or (isinstance(target, str) and "\n" in target):
         return find(target, input, root)
     path, text = Path(target), str(target)
-    if all(library.is_file(path / name) for name in RUN_FILES):
-        spec = path / RUN_FILES[0]
-        return Target(read_file(spec), None, None)
-    if ":" not in text or library.is_readable(path) or text.startswith(BLOCK_PREFIX) or library.shipped_path(text):
+    is_path = ":" not in text or library.is_readable(path) or is_run(path)
+    if is_path or text.startswith(BLOCK_PREFIX) or library.shipped_path(text):
         return find(target, input, root)
     from resnet_spec.language.revisions import find_at_revision  # few commands need it
 

@@ -120,6 +120,14 @@ def command(
     key_map = None if weights_map is None else Path(weights_map)
     if weights is not None and plan_only:
         ctx.exit(show_build_plan(analysis, weights, weights_key, key_map, style == "json", output, message_format))
+    if weights is None and compiler.is_run(spec):
+        weights = spec
+    if weights is not None:
+        try:
+            api.check_weights(analysis, weights)
+        except ResnetSpecError as error:
+            ctx.exit(show_error(error, message_format))
+
     rows = report.make_rows(analysis.sized, detail)
     size_in, size_out = report.size_text(analysis.input, batch), report.size_text(analysis.output, batch)
     click.echo(f"{printable(analysis.spec.name)}: {size_in} -> {size_out}\n")

@@ -26,7 +26,6 @@ from resnet_spec.inference.trained import Trained, load_trained
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.device import find_device
-from resnet_spec.training.run_record import RUN_FILE
 from resnet_spec.weights.loading import load_stored, note_not_finite, refuse_beyond_memory, require_fingerprint
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, from_metadata
 from resnet_spec.weights.reading import MODELS, StoredWeights
@@ -87,14 +86,13 @@ def require_pair(
 
 
 def refuse_weights_as_spec(path: object) -> None:
-    """Raise ArgumentError where a run or a file of weights is named as the spec of other weights."""
+    """Raise ArgumentError where a file or a folder of weights is named as the spec of other weights."""
     if not isinstance(path, str | Path) or "\n" in str(path):
         return
     shown, file = printable(str(path)), Path(path)
-    if _is(file / RUN_FILE):
-        message = f"{shown} is a run, which has weights of its own, and `--weights` names others"
-        help = f"leave `--weights` out, or name the spec alone: `{shown}/spec.yaml --weights FILE`"
-    elif file.suffix.lower() in _SUFFIXES and _is(file):
+    if compiler.is_run(path):
+        return
+    if file.suffix.lower() in _SUFFIXES and _is(file):
         message = f"{shown} is a file of weights, and `--weights` names others: a spec is expected here"
         help = "write `SPEC --weights FILE`, or leave `--weights` out for a file that `train` wrote"
     elif any(_is(file / name) for name in MODELS):
@@ -105,7 +103,7 @@ def refuse_weights_as_spec(path: object) -> None:
     raise ArgumentError([Diagnostic("invalid-argument", message, None, help=help)])
 
 
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".tar", ".h5", ".onnx")
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".onnx")
 
 
 def _is(path: Path) -> bool:

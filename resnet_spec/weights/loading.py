@@ -23,6 +23,7 @@ from resnet_spec.weights.source import WeightsLike, open_source, source_of
 from resnet_spec.weights.starting import FOR_CLASSES, NO_CLASSIFIER, copy_tensor
 
 OTHER_SPEC = "use the spec that they were trained with; in Python, any_fingerprint=True loads them where keys and shapes match"
+_ALIGNMENT = 64  # bytes, of what torch allocates for CPUs
 FEW = 1 << 16  # numbers of a mapped tensor that are looked at when a network is built; larger ones are read when they are used
 
 
@@ -49,7 +50,7 @@ def load_stored(
     """Load weights that were opened into the module of `analysis`, and return notes on what was not as expected.
 
     Every tensor of the network must be in the file, under its name or one that a reported rule translates, and no other tensor.
-    Weights take the module's dtype and device. If these equal the file's, tensors stay memory-mapped until they change.
+    Weights take the module's dtype and device. If these equal the file's, most tensors stay memory-mapped until they change.
     `path` is what they are called in messages, `key_map` a file that says which of their tensors is which.
 
     Raises:
@@ -115,7 +116,7 @@ def _load(module: nn.Module, weights: StoredWeights, path: WeightsLike, name: st
             tensors[step.name] = torch.zeros_like(wanted)
         else:
             tensor = weights.tensors[step.source].to(wanted.device, wanted.dtype)
-            tensors[step.name] = tensor if mapped else _separate(tensor)
+            tensors[step.name] = _align(tensor) if mapped else _separate(tensor)
     module.load_state_dict(tensors, strict=True, assign=True)
     small = {key: tensor for key, tensor in tensors.items() if not mapped or tensor.numel() <= FEW}
     return (*weights.notes, *plan.notes, *note_not_finite(small))
@@ -125,6 +126,16 @@ def _separate(tensor: Tensor) -> Tensor:
     """A tensor with numbers of its own: a pickle may hold several tensors that share them, or one that repeats them."""
     whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
     return tensor if whole and tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _align(tensor: Tensor) -> Tensor:
+    """A mapped tensor; if it is a matrix at another address than torch allocates, a copy.
+
+    Products of a matrix and a vector, such as the classifier's of a single image, are rounded by the address of the matrix. A
+    copy returns the bits that the same weights give from any other file.
+    """
+    is_matrix = tensor.dim() >= 2 and tensor.numel() == tensor.shape[0] * tensor.shape[1]
+    return tensor.clone() if is_matrix and tensor.data_ptr() % _ALIGNMENT else tensor
 
 
 def note_not_finite(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
 
 from resnet_spec._system.files import require_regular
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError, printable
+from resnet_spec.diagnostics.suggestions import closest
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.weights.file import read_facts, read_weights
 from resnet_spec.weights.metadata import WeightsFacts
@@ -29,6 +31,7 @@ INDEX = ".index.json"
 MODELS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _MOST_INDEX = 64 << 20  # bytes
 _MOST_SHARDS = 4096
+_MOST_NEIGHBORS = 4096
 _AGAIN = "download all files of the model again, into one folder"
 
 
@@ -189,4 +192,14 @@ def _open_shards(index: Path) -> StoredWeights:
 def _unreadable(path: Path, error: OSError | ValueError) -> ArgumentError:
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     message = f"cannot read weights from {printable(str(path))}: {printable(why)}"
-    return ArgumentError([Diagnostic("unreadable-file", message, None)])
+    return ArgumentError([Diagnostic("unreadable-file", message, None, help=_suggest_neighbor(path))])
+
+
+def _suggest_neighbor(path: Path) -> str:
+    """The file or folder of nearly the same name that was probably meant, as a sentence; empty where there is none."""
+    try:
+        names = [each.name for each in islice(path.parent.iterdir(), _MOST_NEIGHBORS)]
+    except (OSError, ValueError):
+        return ""
+    near = closest(path.name, names) if path.name not in names else None
+    return "" if near is None else f"did you mean {printable(str(path.parent / near))}?"

@@ -24,6 +24,7 @@ PUBLISHED = "published"
 WeightsLike = str | Path
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9_]")
 _ENUM = re.compile(r"\w+_Weights(\.\w+)?")
+_FILES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".json")
 _DECLARED = re.compile(r"^weights: *\{(torchvision|hf): *([^,}\s]+)", re.MULTILINE)
 
 
@@ -144,7 +145,8 @@ def _guess(given: str) -> str:
         return f"write `hf:{printable(rest if '/' in rest else f'timm/{rest}')}`"
     if _ENUM.fullmatch(given):
         return f"write `torchvision:{printable(given)}`"
-    if _REPO.fullmatch(given.partition("@")[0]) and not Path(given).parent.exists():
+    is_file = Path(given).suffix.lower() in _FILES
+    if _REPO.fullmatch(given.partition("@")[0]) and not is_file and not Path(given).parent.exists():
         return f"if it is a model of the Hugging Face hub, write `hf:{printable(given)}`"
     return ""
 

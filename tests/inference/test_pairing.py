@@ -125,6 +125,22 @@ def test_predictions_are_those_of_torchvisions_network(tmp_path: Path) -> None:
     assert any(ASSUMED in note for note in notes)  # mean and deviation still are
 
 
+def test_a_run_is_a_spec_and_weights(here: Path) -> None:
+    """Its network is built with its weights, and any command that takes a spec takes it."""
+    stored = load_file("run/best.safetensors")
+    for built in (resnet_spec.build("run"), resnet_spec.build(Path("run")), resnet_spec.build("small.yaml", weights="run")):
+        assert all(torch.equal(tensor, stored[key]) for key, tensor in built.state_dict().items())
+    anew = resnet_spec.build("run/spec.yaml").state_dict()
+    assert not torch.equal(anew["fc.weight"], stored["fc.weight"])
+    assert resnet_spec.analyze("run").fingerprint == resnet_spec.analyze("small.yaml").fingerprint
+    own = predict("run", "image.png", device="cpu")
+    assert quietly(lambda: predict("run", "image.png", weights="bare.pth", classes=["0", "1", "2", "3"], device="cpu"))[0]
+    assert predict("run", "image.png", weights="run/best.safetensors", device="cpu") == own
+    runner = CliRunner()
+    assert "loaded: every tensor of the network is in run" in runner.invoke(group, ["build", "run"]).stdout
+    assert runner.invoke(group, ["summary", "run"]).stdout == runner.invoke(group, ["summary", "run/spec.yaml"]).stdout
+
+
 # --- classes ---------------------------------------------------------------------------------------------------------------
 
 
@@ -212,8 +228,7 @@ def test_a_size_that_the_network_does_not_accept_is_refused(here: Path) -> None:
         (["eval", "resnet18"], "missing-file", "resnet18 --weights FILE"),
         (["eval", "small.yaml"], "invalid-argument", "small.yaml --weights FILE"),
         (["predict", "small.yaml", "image.png"], "invalid-argument", "small.yaml --weights FILE"),
-        (["eval", "run", "--weights", "bare.pth"], "invalid-argument", "run/spec.yaml --weights FILE"),
-        (["predict", "run", "image.png", "--weights", "bare.pth"], "invalid-argument", "leave `--weights` out"),
+        (["eval", "run", "--weights", "bare.pth"], "missing-data", "--data folder:DIR"),
         (["eval", "bare.pth", "--weights", "run"], "invalid-argument", "SPEC --weights FILE"),
         (["eval", "run", "--classes", "c.txt"], "invalid-argument", "SPEC --weights FILE"),
         (["eval", "run", "--set", "classes=4"], "invalid-argument", "SPEC --weights FILE"),

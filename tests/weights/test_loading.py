@@ -145,3 +145,19 @@ def test_training_does_not_start_from_another_network(written: Path) -> None:
     with pytest.raises(ResnetSpecError, match=r"`conv.weight` is 8x3x5x5 and should be 8x3x3x3"):
         start_from(network, analysis, change(written, conv__weight=torch.zeros(8, 3, 5, 5)))
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+
+
+def test_logits_of_one_image_do_not_depend_on_where_a_file_has_its_tensors(tmp_path: Path) -> None:
+    """They are rounded by the address of the matrix, and what is mapped has any address."""
+    spec: dict[str, Any] = {
+        **SPEC,
+        "stem": {"flatten": "flatten", "fc": {"op": "linear", "out_features": 500}},
+        "input": "3x16x16",
+    }
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, x = (torch.randn(*shape, generator=generator) for shape in ((500, 768), (500,), (1, 3, 16, 16)))
+    expected = torch.nn.functional.linear(x.flatten(1), weight, bias)
+    for padding in range(0, 64, 8):
+        save_file({"fc.weight": weight, "fc.bias": bias}, tmp_path / "w.safetensors", {"padding": " " * padding})
+        with torch.no_grad():
+            assert torch.equal(resnet_spec.build(spec, weights=tmp_path / "w.safetensors")(x), expected)

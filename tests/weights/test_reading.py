@@ -25,6 +25,7 @@ import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.cli.program import group
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError
+from resnet_spec.weights import reading
 from resnet_spec.weights.naming import Naming, match_names
 from resnet_spec.weights.reading import open_weights
 from resnet_spec.weights.torch_files import TORCH_SUFFIXES
@@ -335,7 +336,37 @@ def test_a_torch_file_without_facts_is_not_evaluated(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         resnet_spec.evaluate(tmp_path / "w.pth", device="cpu")
     assert caught.value.diagnostics[0].code == "weights-without-facts"
-    assert "train SPEC --weights" in caught.value.diagnostics[0].help
+    assert "`eval SPEC --weights" in caught.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / name
+    torch.save(state(), file) if name == "w.pth" else save_file(state(), file)
+    read = reading._open
+
+    def read_while_it_grows(path: Path, key: str | None) -> reading.StoredWeights:
+        stored = read(path, key)
+        with path.open("ab") as more:
+            more.write(b" ")
+        return stored
+
+    monkeypatch.setattr(reading, "_open", read_while_it_grows)
+    with pytest.raises(WeightsError, match="changed while it was read"):
+        resnet_spec.build(SPEC, weights=file)
+
+
+def test_a_name_that_differs_in_case_is_suggested_and_the_exact_one_is_read(tmp_path: Path) -> None:
+    save_file(state(), tmp_path / "Model.safetensors")
+    (tmp_path / "model.pth").write_bytes(b"")
+    with pytest.raises(ArgumentError) as caught:
+        resnet_spec.build(SPEC, weights=tmp_path / "MODEL.safetensors")
+    assert caught.value.diagnostics[0].help == f"did you mean {tmp_path / 'Model.safetensors'}?"
+    with pytest.raises(ArgumentError, match="neither a run"):
+        open_weights(tmp_path)
+    other = {key: tensor + 1 for key, tensor in state().items()}
+    save_file(other, tmp_path / "model.safetensors")
+    assert torch.equal(open_weights(tmp_path).tensors["fc.bias"], other["fc.bias"])
 
 
 def test_numbers_that_are_not_finite_are_reported(tmp_path: Path) -> None:
