@@ -28,7 +28,6 @@ def map_option(command: Command) -> Command:
     """Add `--map`, which says which tensor of a file is which."""
     return click.option(
         *("--map", "weights_map"),
-        type=click.Path(exists=True, dir_okay=False),
         metavar="FILE.yaml",
         help="Which key of --weights is which: `network key: file key`, also for modules.",
     )(command)

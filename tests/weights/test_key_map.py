@@ -151,6 +151,10 @@ def test_a_map_of_bytes_that_are_no_text_is_refused(here: Path) -> None:
         resnet_spec.build("alike.yaml", weights="other.safetensors", weights_map="map.yaml")
     with pytest.raises(ResnetSpecError, match=r"nothing\.yaml"):
         resnet_spec.build("alike.yaml", weights="other.safetensors", weights_map="nothing.yaml")
+    for name in ("nothing.yaml", "."):
+        done = run("build", "alike.yaml", "--weights", "other.safetensors", "--map", name)
+        assert done.exit_code == 2
+        assert "error[" in done.output
 
 
 @pytest.mark.parametrize(
