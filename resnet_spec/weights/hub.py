@@ -20,7 +20,7 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, 
 from resnet_spec.diagnostics.text import quote_first, shorten
 from resnet_spec.weights.download import DownloadError, announce, check_hash, host_of, no_network, refuse_answer
 from resnet_spec.weights.hub_config import CONFIG, MOST_CONFIG, read_config
-from resnet_spec.weights.origin import Origin
+from resnet_spec.weights.origin import PublishedOrigin
 from resnet_spec.weights.reading import INDEX, read_index
 
 SCHEME = "hf"
@@ -45,7 +45,7 @@ class _Remote:
 
 def find_hub(
     repo: str, revision: str | None, input: tuple[int, int, int] | None = None
-) -> tuple[Path, Origin, tuple[str, ...]]:
+) -> tuple[Path, PublishedOrigin, tuple[str, ...]]:
     """Find the weights of a repository, `org/name`, at a branch, a tag or a commit; download what is missing in the cache.
 
     Returns:

@@ -16,7 +16,7 @@ from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics.text import shorten
 from resnet_spec.weights.metadata import read_preparation
-from resnet_spec.weights.origin import Origin
+from resnet_spec.weights.origin import PublishedOrigin
 
 CONFIG = "config.json"
 MOST_CONFIG = 16 << 20  # bytes
@@ -26,7 +26,7 @@ _IMAGENET = 1000
 _MEAN, _STD, _CROP = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875
 
 
-def read_config(path: Path, source: str, input: tuple[int, int, int] | None = None, license: str = "") -> Origin:
+def read_config(path: Path, source: str, input: tuple[int, int, int] | None = None, license: str = "") -> PublishedOrigin:
     """Read the `config.json` of a model; `license` is that of its page, if the file names none.
 
     timm evaluates some models at a larger size than that of their training. `input`, (C, H, W) in pixels, is the size that the
@@ -45,7 +45,7 @@ def read_config(path: Path, source: str, input: tuple[int, int, int] | None = No
     notes = [f"license: {license}"] if license else ["license: none is stated"]
     recipe = timm.get("origin_url")
     notes += [f"recipe: {shorten(recipe, 200)}"] if isinstance(recipe, str) and recipe else []
-    return Origin(source, _classes(config, timm), _preparation(timm, input), license, tuple(notes))
+    return PublishedOrigin(source, _classes(config, timm), _preparation(timm, input), license, tuple(notes))
 
 
 def _classes(config: Mapping[str, Any], timm: Mapping[str, Any]) -> tuple[str, ...] | None:

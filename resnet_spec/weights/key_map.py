@@ -1,6 +1,6 @@
 """Maps of keys: a YAML file that says which tensor of a file is which of a network, `network key: file key`.
 
-Either key may be a module instead: then it stands for all tensors in it. The longest key of the network decides.
+Either key may be a module instead: then it means all tensors in it. The longest key of the network decides.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from resnet_spec.data.preparation import Preparation
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class PublishedOrigin:
     """Where weights come from, and what belongs to them.
 
     `source` names them so that they are found again: `torchvision:ResNet50_Weights.IMAGENET1K_V2`, or

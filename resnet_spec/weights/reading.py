@@ -21,7 +21,7 @@ from resnet_spec.diagnostics.suggestions import closest
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.weights.file import read_facts, read_weights
 from resnet_spec.weights.metadata import WeightsFacts
-from resnet_spec.weights.origin import Origin
+from resnet_spec.weights.origin import PublishedOrigin
 from resnet_spec.weights.torch_files import read_torch_file, recognize, refuse_file, refuse_key
 
 RUN_FILE = "run.json"  # in the folder of a run
@@ -46,7 +46,7 @@ class StoredWeights:
     tensors: dict[str, Tensor]
     metadata: Mapping[str, str]
     notes: tuple[str, ...] = ()
-    origin: Origin | None = None
+    origin: PublishedOrigin | None = None
 
     def select(self, key: str) -> StoredWeights:
         """The tensors whose names begin with `key`, without it. Raises ArgumentError if there are none."""

@@ -28,7 +28,10 @@ def require_exact(plan: Plan, path: WeightsLike, name: str) -> None:
 def _help_exact(plan: Plan) -> str:
     """What to do about a plan that is not exact."""
     if plan.renaming:
-        return "write the map of keys with `--plan-only -o map.yaml`, read it, and pass `--map map.yaml` (weights_map=)"
+        return (
+            "write the map of keys with `build SPEC --weights FILE --plan-only -o map.yaml`, read it, and pass `--map map.yaml` "
+            "(weights_map=) to `build` or `train`"
+        )
     if plan.beginning and {step.action for step in plan.outside(EXACT)} == {"unused"}:
         part = printable(plan.beginning.rstrip("."))
         return f"`--weights-key {part}` (weights_key=) takes the tensors of this part alone"

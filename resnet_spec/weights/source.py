@@ -50,7 +50,7 @@ class HubWeights:
     revision: str | None
 
 
-Source = LocalWeights | TorchvisionWeights | HubWeights
+WeightsSource = LocalWeights | TorchvisionWeights | HubWeights
 
 
 def open_source(given: WeightsLike, key: str | None = None, analysis: Analysis | None = None) -> StoredWeights:
@@ -82,8 +82,8 @@ def open_source(given: WeightsLike, key: str | None = None, analysis: Analysis |
     return replace(stored, origin=origin, notes=(*notes, *stored.notes))
 
 
-def parse_source(given: WeightsLike, analysis: Analysis | None = None) -> Source:
-    """Tell local weights from published ones. Raises ArgumentError where a text is neither, with what was probably meant."""
+def parse_source(given: WeightsLike, analysis: Analysis | None = None) -> WeightsSource:
+    """Distinguish local weights from published ones. Raises ArgumentError for a text that is neither, with what was meant."""
     if isinstance(given, Path):
         return LocalWeights(given)
     if not isinstance(given, str) or not given.strip():
@@ -122,7 +122,7 @@ def _hub(text: str) -> HubWeights:
     return HubWeights(repo, revision or None)
 
 
-def _published(analysis: Analysis | None) -> Source:
+def _published(analysis: Analysis | None) -> WeightsSource:
     if analysis is None or analysis.spec.weights is None:
         what = "no spec is given" if analysis is None else f"{printable(analysis.spec.name)} does not name any"
         message = f"`published` are the weights that a spec names by its key `weights`, and {what}"

@@ -22,7 +22,7 @@ from resnet_spec.data.resize import MODES
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.suggestions import closest
 from resnet_spec.weights.download import check_hash, download
-from resnet_spec.weights.origin import Origin
+from resnet_spec.weights.origin import PublishedOrigin
 
 SCHEME = "torchvision"
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")  # in the name of a file, as torch.hub writes it
@@ -43,7 +43,7 @@ NOTE_TRANSFORM = (
 )
 
 
-def find_torchvision(name: str) -> tuple[Path, Origin, tuple[str, ...]]:
+def find_torchvision(name: str) -> tuple[Path, PublishedOrigin, tuple[str, ...]]:
     """Find the file of weights that torchvision calls `name`, such as `ResNet50_Weights.IMAGENET1K_V2`; download it if needed.
 
     Returns:
@@ -130,7 +130,7 @@ def _refuse_others(weights: Any) -> None:
         raise ArgumentError([Diagnostic("unknown-weights", message, None, help=help)])
 
 
-def _describe(weights: Any, source: str) -> tuple[Origin, tuple[str, ...]]:
+def _describe(weights: Any, source: str) -> tuple[PublishedOrigin, tuple[str, ...]]:
     """What torchvision says about weights, and notes on what is not as usual."""
     meta: Mapping[str, Any] = weights.meta
     license, recipe = str(meta.get("license", "")), str(meta.get("recipe", ""))
@@ -139,7 +139,7 @@ def _describe(weights: Any, source: str) -> tuple[Origin, tuple[str, ...]]:
     notes = [f"license: {license or 'torchvision states none for these weights'}"]
     notes += [f"recipe: {recipe}"] if recipe else []
     classes = tuple(str(each) for each in meta["categories"]) or None
-    return Origin(source, classes, preparation, license, tuple(notes)), (NOTE_TRANSFORM,) if transforms else ()
+    return PublishedOrigin(source, classes, preparation, license, tuple(notes)), (NOTE_TRANSFORM,) if transforms else ()
 
 
 def _read_preset(preset: Any, normalized: tuple[float, ...] | None) -> Preparation | None:

@@ -352,7 +352,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, name: s
         return stored
 
     monkeypatch.setattr(reading, "_open", read_while_it_grows)
-    with pytest.raises(WeightsError, match="changed while it was read"):
+    with pytest.raises(ResnetSpecError, match="changed while it was read"):
         resnet_spec.build(SPEC, weights=file)
 
 
