@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import count_text, join_first, join_words
+from resnet_spec.ops import Shape
 
 AVERAGE_COUNT = "n_averaged"  # torch.optim.swa_utils.AveragedModel has it next to `module.*`
 _DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 # Of two networks in a file that fit equally well, the one with such a name is the second choice: DINO evaluates its teacher,
 # MoCo and BYOL the network that is trained by gradients.
 _SECOND = re.compile(r"student|encoder_k|(?:^|\.)k\.|momentum|target|(?:^|[._])key")
-Shape = tuple[int, ...]
 _MOST_PARTS = 16  # of a beginning
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import count_text, join_first
 from resnet_spec.graph.model import Graph
-from resnet_spec.ops import show
+from resnet_spec.ops import Shape, show
 from resnet_spec.weights.naming import AVERAGE_COUNT, Naming, match_names
 from resnet_spec.weights.structure import COUNTER, LayerPair, find_renaming, list_renamed
 
@@ -34,7 +34,6 @@ Action = Literal[
     "left out",
     "unused",
 ]
-Shape = tuple[int, ...]
 EXACT: tuple[Action, ...] = ("kept", "renamed", "filled")
 STARTING: tuple[Action, ...] = (*EXACT, "adapted", "drawn", "left out")  # what `train` accepts without --transfer
 TRANSFER: tuple[Action, ...] = (*STARTING, "sliced", "padded", "unused")

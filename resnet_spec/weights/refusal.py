@@ -29,8 +29,8 @@ def _help_exact(plan: Plan) -> str:
     """What to do about a plan that is not exact."""
     if plan.renaming:
         return (
-            "write the map of keys with `build SPEC --weights FILE --plan-only -o map.yaml`, read it, and pass `--map map.yaml` "
-            "(weights_map=) to `build` or `train`"
+            "write the map of keys with `build SPEC --weights FILE --plan-only -o map.yaml`, read it, and pass "
+            "`--map map.yaml` (weights_map=) to `build` or `train`"
         )
     if plan.beginning and {step.action for step in plan.outside(EXACT)} == {"unused"}:
         part = printable(plan.beginning.rstrip("."))

@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Literal
 
 from resnet_spec.graph.model import Graph
+from resnet_spec.ops import Shape
 
-Shape = tuple[int, ...]
 Certainty = Literal["certain", "likely", "ambiguous"]
 COUNTER = "num_batches_tracked"
 SUFFIXES = ("weight", "bias", "running_mean", "running_var", COUNTER)
@@ -28,7 +28,7 @@ _MOST_DEPTH = 64  # of modules in each other
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerTensors:
     """The tensors of one module: their last names and shapes. A tensor of another last name is a layer of its own."""
 
     name: str
@@ -48,13 +48,13 @@ class Layer:
 class LayerPair:
     """A layer of a network, one of a file, and how sure it is that they are the same. `others` it may be as well."""
 
-    own: Layer
-    source: Layer
+    own: LayerTensors
+    source: LayerTensors
     certainty: Certainty
     others: tuple[str, ...] = ()
 
 
-def list_layers(shapes: Mapping[str, Shape]) -> list[Layer]:
+def list_layers(shapes: Mapping[str, Shape]) -> list[LayerTensors]:
     """Group tensors into layers, in the order of the mapping."""
     found: dict[str, dict[str, Shape]] = {}
     for key, shape in shapes.items():
@@ -63,7 +63,7 @@ def list_layers(shapes: Mapping[str, Shape]) -> list[Layer]:
             found.setdefault(name, {})[last] = shape
         else:
             found.setdefault(key, {})[""] = shape
-    return [Layer(name, tensors) for name, tensors in found.items()]
+    return [LayerTensors(name, tensors) for name, tensors in found.items()]
 
 
 def find_renaming(
@@ -134,7 +134,7 @@ def match_structure(
     return None if one is None or other is None else _Matcher(ordered, runs_before).match(one, other)
 
 
-def _number_kinds(ours: Sequence[Layer], theirs: Sequence[Layer]) -> tuple[list[int], list[int]] | None:
+def _number_kinds(ours: Sequence[LayerTensors], theirs: Sequence[LayerTensors]) -> tuple[list[int], list[int]] | None:
     """The kind of each layer as a number, on both sides; None where they are not the same kinds equally often."""
     numbers: dict[object, int] = {}
     one, other = ([numbers.setdefault(layer.kind, len(numbers)) for layer in layers] for layers in (ours, theirs))
@@ -154,7 +154,7 @@ def _number_kinds(ours: Sequence[Layer], theirs: Sequence[Layer]) -> tuple[list[
     return None if +fewer else (one, other)
 
 
-def _is_fitted(ours: Layer, theirs: Layer) -> bool:
+def _is_fitted(ours: LayerTensors, theirs: LayerTensors) -> bool:
     """Whether two layers differ in the number of classes alone, or in the channels of images alone."""
     if ours.tensors.keys() != theirs.tensors.keys() or "weight" not in ours.tensors:
         return False
@@ -169,14 +169,14 @@ class _Tree:
     """A module, or a layer. `bag` is which kinds of layers it holds, and how often."""
 
     path: str
-    layer: Layer | None = None
+    layer: LayerTensors | None = None
     children: dict[str, _Tree] = field(default_factory=dict)
     kinds: list[int] = field(default_factory=list)
     bag: tuple[int, ...] = ()
     place: int = 0  # of its first layer, in the order of the network or of the file
 
     @staticmethod
-    def plant(layers: Sequence[Layer], kinds: Sequence[int]) -> _Tree | None:
+    def plant(layers: Sequence[LayerTensors], kinds: Sequence[int]) -> _Tree | None:
         """The tree of all layers; None where names are nested too deeply."""
         root = _Tree("")
         for place, (layer, kind) in enumerate(zip(layers, kinds, strict=True)):

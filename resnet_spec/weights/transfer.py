@@ -16,12 +16,12 @@ from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ResnetSpecError, Source, printable
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT, Graph, Region
+from resnet_spec.ops import Shape
 from resnet_spec.weights.metadata import from_metadata
 from resnet_spec.weights.naming import match_names
 from resnet_spec.weights.planning import Plan, Step, shape_text
-from resnet_spec.weights.structure import COUNTER, Layer, list_layers
+from resnet_spec.weights.structure import COUNTER, LayerTensors, list_layers
 
-Shape = tuple[int, ...]
 _FEW = 4  # where names alone pair fewer than one layer of this many, structure pairs them
 _MOST_PAIRS = 2_000_000  # of layers of two networks that are compared for it
 
@@ -73,7 +73,7 @@ def _pair_layers(
     own: Mapping[str, Shape],
     found: Mapping[str, Shape],
     names: Mapping[str, str],
-) -> tuple[list[tuple[Layer, Layer]], str]:
+) -> tuple[list[tuple[LayerTensors, LayerTensors]], str]:
     """Pairs of a layer of the network and one of the file, and a note on how they were found, where it is not by name."""
     ours, theirs = list_layers(own), list_layers(found)
     if plan.renaming and all(pair.certainty != "ambiguous" for pair in plan.renaming):
@@ -145,13 +145,13 @@ def _list_blocks(graph: Graph) -> Iterator[Region]:
 
 
 def _list_other_blocks(
-    graph: Graph, pairs: list[tuple[Layer, Layer]], own: Mapping[str, Shape], found: Mapping[str, Shape]
-) -> list[tuple[Layer, str]]:
+    graph: Graph, pairs: list[tuple[LayerTensors, LayerTensors]], own: Mapping[str, Shape], found: Mapping[str, Shape]
+) -> list[tuple[LayerTensors, str]]:
     """Layers in blocks that are other blocks in the file, and how they differ: kernels differ, and there are other layers."""
     partners = {ours.name: theirs for ours, theirs in pairs}
     layers = {layer.name: layer for layer in list_layers(own)}
     names = [layer.name for layer in list_layers(found)]
-    reasons: list[tuple[Layer, str]] = []
+    reasons: list[tuple[LayerTensors, str]] = []
     for region in _list_blocks(graph):
         inside = [layers[node.name] for node in graph.nodes[region.start : region.stop] if node.name in layers]
         weighty = [layer for layer in inside if len(layer.tensors.get("weight", ())) > 1]
@@ -182,7 +182,7 @@ def _common_module(names: list[str]) -> str:
     return ".".join(common) + "." if common else ""
 
 
-def _kernel(layer: Layer) -> tuple[int, Shape]:
+def _kernel(layer: LayerTensors) -> tuple[int, Shape]:
     """The number of axes of a weight, and its kernel: what no other width changes."""
     weight = layer.tensors["weight"] if "weight" in layer.tensors else next(iter(layer.tensors.values()))
     return len(weight), weight[2:]
@@ -192,8 +192,12 @@ _BLOCK_NUMBER = re.compile(r"^(.*?)(\d+)$")
 
 
 def _keep_last_blocks(
-    graph: Graph, paired: list[tuple[Layer, Layer]], ours: list[Layer], theirs: list[Layer], beginning: str
-) -> list[tuple[Layer, Layer]]:
+    graph: Graph,
+    paired: list[tuple[LayerTensors, LayerTensors]],
+    ours: list[LayerTensors],
+    theirs: list[LayerTensors],
+    beginning: str,
+) -> list[tuple[LayerTensors, LayerTensors]]:
     """Pairs by name, in which the last block of a stage is the last one of the file where only that has its structure."""
     partners = {one.name: (one, other) for one, other in paired}
     for stage in (region for region in graph.regions if region.kind == "stage"):
@@ -219,13 +223,13 @@ def _keep_last_blocks(
     return [partners[layer.name] for layer in ours if layer.name in partners]
 
 
-def _role(layers: list[Layer], block: str) -> frozenset[tuple[str, object]]:
+def _role(layers: list[LayerTensors], block: str) -> frozenset[tuple[str, object]]:
     """What a block consists of, apart from its widths."""
     begin = block + "."
     return frozenset((layer.name[len(begin) :], _kernel(layer)) for layer in layers if layer.name.startswith(begin))
 
 
-def _pair_sequences(ours: list[Layer], theirs: list[Layer]) -> list[tuple[Layer, Layer]]:
+def _pair_sequences(ours: list[LayerTensors], theirs: list[LayerTensors]) -> list[tuple[LayerTensors, LayerTensors]]:
     """Pair layers of equal kinds, in the order of both, as many as possible."""
     numbers: dict[object, int] = {}
     first, second = ([numbers.setdefault(layer.kind, len(numbers)) for layer in side] for side in (ours, theirs))
