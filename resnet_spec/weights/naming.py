@@ -40,6 +40,8 @@ def match_names(own: Mapping[str, Shape], found: Mapping[str, Shape]) -> Naming:
     (`norm.1` for `norm1`) are translated.
     """
     names = [name for name in found if name != AVERAGE_COUNT or name in own]
+    if own.keys() == set(names):
+        return Naming({name: name for name in names})
     ranked = _rank(own, found, names)
     if not ranked:
         return Naming({name: name for name in names if name in own})
