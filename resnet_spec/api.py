@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from resnet_spec.training.recipe import Precision, RecipeLike
     from resnet_spec.training.session import Result
     from resnet_spec.training.stop import Stop
+    from resnet_spec.weights.planning import Plan
     from resnet_spec.weights.reading import StoredWeights
 
 Patches = Iterable[str] | Mapping[str, object]
@@ -158,6 +159,7 @@ def build(
     initialize: bool = True,
     weights: str | Path | None = None,
     weights_key: str | None = None,
+    weights_map: str | Path | None = None,
     any_fingerprint: bool = False,
     force: bool = False,
     outputs: Outputs | None = None,
@@ -181,8 +183,11 @@ def build(
             Face hub, also with `@` and a revision, and `"published"`, the weights that the spec names by its key `weights`. A
             `Path` is always local. By default those of the run, if `spec` is a run folder. The fingerprint, if there is one,
             must be the network's.
-            What is not as expected, such as a prefix of all names, or numbers that are not finite, is a UserWarning.
-        weights_key: the part of a checkpoint of torch to load, such as `"model_ema"`.
+            What is not as expected, such as a prefix of all names, other names in the same structure, or numbers that are
+            not finite, is a UserWarning.
+        weights_key: the part of a checkpoint to load, such as `"model_ema"`, or what its names begin with,
+            `"module.encoder_q"`.
+        weights_map: a YAML file that says which tensor of the file is which: `network key: file key`.
         any_fingerprint: load weights of a network that computes something else, as long as keys and shapes match.
         force: build the network even if its weights (4 bytes for each parameter) exceed the free memory of this machine.
         outputs: as for `analyze`; not accepted with the result of `analyze`.
@@ -210,10 +215,13 @@ def build(
         weights = Path(str(spec))
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
+    if weights is None and weights_map is not None:
+        raise wrong_argument("`weights_map` is about weights to load", "name them: weights=...")
     if weights is None:
         return build_module(analysis.graph, device, initialize)
     network = build_module(analysis.graph, device, initialize=False)
-    for note in load_weights(network, analysis, weights, any_fingerprint, weights_key):
+    key_map = None if weights_map is None else Path(weights_map)
+    for note in load_weights(network, analysis, weights, any_fingerprint, weights_key, key_map):
         warnings.warn(f"{printable(str(weights))}: {note}", UserWarning, stacklevel=2)
     return network
 
@@ -405,7 +413,12 @@ def check_weights(analysis: Analysis, weights: str | Path) -> None:
 
 
 def load_network(
-    analysis: Analysis, weights: str | Path, key: str | None = None, any_fingerprint: bool = False, force: bool = False
+    analysis: Analysis,
+    weights: str | Path,
+    key: str | None = None,
+    any_fingerprint: bool = False,
+    force: bool = False,
+    key_map: Path | None = None,
 ) -> tuple[Network, StoredWeights, tuple[str, ...]]:
     """Build a network with weights, as `build` does; returns it with the weights, and notes on what was not as expected.
 
@@ -420,7 +433,18 @@ def load_network(
         refuse_beyond_memory(analysis)
     stored = open_source(weights, key, analysis)
     network = build_module(analysis.graph, None, initialize=False)
-    return network, stored, load_stored(network, analysis, stored, weights, any_fingerprint)
+    return network, stored, load_stored(network, analysis, stored, weights, any_fingerprint, key_map)
+
+
+def plan_weights(analysis: Analysis, weights: str | Path, key: str | None = None, key_map: Path | None = None) -> Plan:
+    """The plan by which `build` loads weights into a network; nothing is loaded. Raises as `build`, but not for its content."""
+    require_packages("reading weights", *NETWORKS)
+    from resnet_spec.outputs.torch_module import build_module
+    from resnet_spec.weights.plans import plan_build
+    from resnet_spec.weights.source import open_source
+
+    own = build_module(analysis.graph, "meta", initialize=False).state_dict()
+    return plan_build(analysis, own, open_source(weights, key, analysis), key_map)
 
 
 def write_network(network: Network, analysis: Analysis, path: Path, stored: StoredWeights) -> int:
@@ -454,6 +478,7 @@ def train(
     input: tuple[int, int, int] | None = None,
     weights: str | Path | None = None,
     weights_key: str | None = None,
+    weights_map: str | Path | None = None,
     transfer: bool = False,
     device: str = "auto",
     workers: int | None = None,
@@ -477,9 +502,11 @@ def train(
         spec_root: as for `load`.
         input: (C, H, W) in pixels, for a module that was not built from a spec.
         weights: what to start from, as for `build`. The last layer is initialized at random if its number of classes differs,
-            and the first convolution is adapted to another number of channels.
-        weights_key: the part of a checkpoint of torch to start from.
-        transfer: start from weights of another network: tensors of equal name and shape are kept, the others are drawn.
+            and the first convolution is adapted to another number of channels. What else the file holds, such as another
+            network in it, is left out.
+        weights_key, weights_map: as for `build`.
+        transfer: start from weights of another network: what both have is kept, of layers of another width the first rows and
+            columns are, and the rest is drawn.
         device: `"auto"`, `"cpu"`, `"cuda"`, `"mps"`.
         workers: the number of processes that read images; by default it is chosen for the machine and the data.
         skip_bad: leave out images that cannot be read, and count them.
@@ -514,6 +541,7 @@ def train(
         input=None if input is None else compiler.parse_size(input),
         weights=weights,
         weights_key=weights_key,
+        weights_map=None if weights_map is None else Path(weights_map),
         transfer=transfer,
         device=device,
         workers=workers,

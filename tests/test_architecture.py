@@ -72,7 +72,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (
-        ("diagnostics", "_system", "language.library", "data", "compiler", "ops"),
+        (
+            *("diagnostics", "_system", "language.reader", "language.nodes", "language.files", "language.writer"),
+            *("language.library", "data", "compiler", "comparison.align", "graph.model", "ops"),
+        ),
         ("torch", "torchvision", "safetensors", "huggingface_hub"),
     ),
     # What differs from the network that weights were trained in, in words.
@@ -119,6 +122,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cli", "api", "compiler", "diagnostics", "_system", "training", "weights", "report", "analysis"),
         ("click",),
     ),
+    "cli.weights_difference": (("cli", "compiler", "comparison", "diagnostics", "_system", "weights"), ()),
+    "cli.weights_plan": (("cli", "api", "compiler", "diagnostics", "_system", "training", "weights"), ("click",)),
     "cli.weights_options": (("cli", "compiler", "diagnostics", "inference"), ("click",)),
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),

@@ -17,6 +17,7 @@ from resnet_spec.cli.common import (
     show_findings,
     spec_root_option,
 )
+from resnet_spec.cli.weights_plan import check_plan_options, map_option, plan_options, show_build_plan
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.graph.printer import print_graph
@@ -30,6 +31,7 @@ Examples:
   resnet-spec build specs/resnet34.yaml --check-shape 3x224x224
   resnet-spec build resnet50 -o resnet50.safetensors
   resnet-spec build resnet50 --weights resnet50.pth -o resnet50.safetensors
+  resnet-spec build resnet50 --weights other_names.pth --plan-only -o map.yaml
   resnet-spec build resnet50 --weights torchvision:ResNet50_Weights.IMAGENET1K_V2 -o resnet50.safetensors
   resnet-spec build specs/cifar_resnet20.yaml --set params.n=9 --check-shape 3x32x32 --batch 8
   resnet-spec build block:bottleneck --set width=64 --check-shape 64x56x56
@@ -50,13 +52,15 @@ Examples:
     help="Load these weights, which must be exactly those of the network: a file, a run, a folder with model.safetensors; or "
     "torchvision:NAME, hf:ORG/NAME[@REVISION], or published (those that the spec names), which are downloaded.",
 )
-@click.option("--weights-key", metavar="KEY", help="The part of a checkpoint of torch that holds the weights.")
+@click.option("--weights-key", metavar="KEY", help="The part of a checkpoint that holds the weights, or their first names.")
+@map_option
+@plan_options
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False),
     metavar="FILE.safetensors",
-    help="Write the weights: those of --weights, else newly initialized ones.",
+    help="Write the weights: those of --weights, else newly initialized ones. With --plan-only, a map of keys: FILE.yaml.",
 )
 @click.option(
     "--seed", type=click.IntRange(-(2**63), 2**63 - 1), default=0, show_default=True, help="Seed of the initialization."
@@ -76,6 +80,9 @@ def command(
     detail: report.SummaryDetail,
     weights: str | None,
     weights_key: str | None,
+    weights_map: str | None,
+    plan_only: bool,
+    style: str | None,
     output: str | None,
     seed: int,
     force: bool,
@@ -91,7 +98,8 @@ def command(
     """
     if weights_key is not None and weights is None:
         raise click.UsageError("--weights-key chooses a part of a checkpoint: use it with --weights FILE")
-    if output is not None and not output.endswith(".safetensors"):
+    check_plan_options(weights, weights_map, plan_only, style, output)
+    if output is not None and not plan_only and not output.endswith(".safetensors"):
         raise click.UsageError("the file name of -o must end in .safetensors")
     try:
         if weights is not None:
@@ -109,6 +117,9 @@ def command(
         return
     from resnet_spec import api
 
+    key_map = None if weights_map is None else Path(weights_map)
+    if weights is not None and plan_only:
+        ctx.exit(show_build_plan(analysis, weights, weights_key, key_map, style == "json", output, message_format))
     if weights is None and compiler.is_run(spec):
         weights = spec
     if weights is not None:
@@ -131,7 +142,7 @@ def command(
     click.echo(f"checked: torch computes the same shape at each of the {count} layers for {size}")
     if weights is not None:
         try:
-            network, stored, notes = api.load_network(analysis, weights, weights_key, force=force)
+            network, stored, notes = api.load_network(analysis, weights, weights_key, force=force, key_map=key_map)
         except ResnetSpecError as error:
             ctx.exit(show_error(error, message_format))
         click.echo(f"loaded: every tensor of the network is in {printable(weights)}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +14,12 @@ from click.core import ParameterSource
 from resnet_spec._system.packages import TRAINING, require_packages
 from resnet_spec.cli.common import findings_options, set_option, show_error, show_findings, spec_root_option
 from resnet_spec.cli.progress import Bar
+from resnet_spec.cli.weights_plan import check_plan_options, map_option, plan_options, show_training_plan
 from resnet_spec.diagnostics import ArgumentError, ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 from resnet_spec.diagnostics.text import count_text, join_words
 
 if TYPE_CHECKING:
-    from resnet_spec.training.options import TrainOptions
     from resnet_spec.training.session import Result
 
 
@@ -58,10 +56,11 @@ Examples:
     help="Start from these weights: .safetensors, .pth and the like, a run, a folder with model.safetensors; or "
     "torchvision:NAME, hf:ORG/NAME[@REVISION], or published (those that the spec names), which are downloaded.",
 )
-@click.option("--weights-key", metavar="KEY", help="The part of a checkpoint of torch that holds the weights.")
-@click.option("--transfer", is_flag=True, help="Keep what is equal in weights of another network, and draw the rest.")
-@click.option("--plan-only", is_flag=True, help="Print what becomes of each tensor of --weights, and exit.")
-@click.option("--format", "style", type=click.Choice(["text", "json"]), help="Of --plan-only.  [default: text]")
+@click.option("--weights-key", metavar="KEY", help="The part of a checkpoint that holds the weights, or their first names.")
+@click.option("--transfer", is_flag=True, help="Keep what weights of another network have in common, and draw the rest.")
+@map_option
+@plan_options
+@click.option("-o", "--output", metavar="FILE.yaml", help="With --plan-only: write how keys are renamed, for --map.")
 @click.option(
     "--set-recipe",
     "recipe_sets",
@@ -101,8 +100,10 @@ def command(
     weights: str | None,
     weights_key: str | None,
     transfer: bool,
+    weights_map: str | None,
     plan_only: bool,
     style: str | None,
+    output: str | None,
     recipe_sets: tuple[str, ...],
     epochs: int | None,
     batch_size: int | None,
@@ -135,10 +136,9 @@ def command(
     if resume is not None:
         _refuse_changes_of_a_run(ctx, spec)
     _refuse_contradictions(recipe_sets, {name: str(value) for name, value in flags.items() if value is not None})
-    if plan_only and weights is None:
-        raise click.UsageError("--plan-only shows what becomes of weights: use it with --weights WEIGHTS")
-    if style is not None and not plan_only:
-        raise click.UsageError("--format is that of the plan of weights: use it with --plan-only")
+    if output is not None and not plan_only:
+        raise click.UsageError("-o writes a map of keys: use it with --plan-only; the folder of a run is --out")
+    check_plan_options(weights, weights_map, plan_only, style, output)
     try:
         require_packages("training", *TRAINING)
     except ArgumentError as error:
@@ -165,10 +165,11 @@ def command(
             spec_root=None if spec_root is None else Path(spec_root),
             weights=weights,
             weights_key=weights_key,
+            weights_map=None if weights_map is None else Path(weights_map),
             transfer=transfer,
             skip_bad=skip_bad,
         )
-        ctx.exit(_show_plan(options, data is not None, style == "json", message_format))
+        ctx.exit(show_training_plan(options, data is not None, style == "json", output, message_format))
     if keep_memory:
         allocator.keep_memory()
     stop = Stop()
@@ -201,6 +202,7 @@ def command(
                     spec_root=None if spec_root is None else Path(spec_root),
                     weights=weights,
                     weights_key=weights_key,
+                    weights_map=None if weights_map is None else Path(weights_map),
                     transfer=transfer,
                     device=device,
                     workers=workers,
@@ -296,31 +298,6 @@ def _are_equal(first: str, second: str) -> bool:
         return first == second or float(first) == float(second)
     except ValueError:
         return False
-
-
-def _show_plan(options: TrainOptions, classes_of_data: bool, as_json: bool, message_format: MessageFormat) -> int:
-    """Print what becomes of each tensor of weights, and return the exit code: that of the error if training refuses them."""
-    from resnet_spec.training import runs
-    from resnet_spec.weights.loading import require_start
-    from resnet_spec.weights.plan_report import plan_data, plan_text
-
-    assert options.weights is not None
-    try:
-        name, plan = runs.plan_weights(options, classes_of_data)
-        if as_json:
-            heads = {"version": 1, "network": name, "weights": str(options.weights)}
-            click.echo(json.dumps(heads | plan_data(plan, options.transfer), indent=2))
-        else:
-            click.echo(f"{printable(str(options.weights))} -> {printable(name)}\n")
-            click.echo(plan_text(plan), nl=False)
-    except ResnetSpecError as error:
-        return show_error(error, message_format)
-    try:
-        require_start(plan, options.weights, name, options.transfer)
-    except ResnetSpecError as error:
-        show_findings([replace(finding, notes=()) for finding in error.diagnostics], message_format)  # the table has them
-        return error.exit_code
-    return 0
 
 
 def _report(bar: Bar, result: Result) -> None:

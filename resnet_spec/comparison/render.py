@@ -57,15 +57,15 @@ def _runs_text(difference: Difference) -> str:
 
 def difference_markdown(difference: Difference) -> str:
     """The difference as Markdown. Everything that comes from a spec is in code spans."""
-    before, after = (_code(shorten(label, 80)) for label in difference.labels)
+    before, after = (code_span(shorten(label, 80)) for label in difference.labels)
     if difference.equal:
         return f"{before} and {after} are the same network.\n" + _runs_markdown(difference)
     lines = [f"**{before} → {after}**", ""]
-    for item, inside in _cause_items(difference, _code):
+    for item, inside in _cause_items(difference, code_span):
         lines += [f"- {item}", *(f"  - {each}" for each in inside)]
-    if where := _where_items(difference, _code):
+    if where := _where_items(difference, code_span):
         lines += ["", "Where they differ:", "", *(f"- {item}" for item in where)]
-    rows, same, rest = _totals(difference.facts, _code)
+    rows, same, rest = _totals(difference.facts, code_span)
     lines += ["", "| | before | after | difference |", "| --- | ---: | ---: | ---: |"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", *(f"- {text}" for text in rest)]
@@ -75,11 +75,11 @@ def difference_markdown(difference: Difference) -> str:
 
 
 def _runs_markdown(difference: Difference) -> str:
-    lines = [] if difference.runs is None else list(difference.runs.lines(_code))
+    lines = [] if difference.runs is None else list(difference.runs.lines(code_span))
     return "\n".join(["", "The runs:", "", *(f"- {line}" for line in lines)]) + "\n" if lines else ""
 
 
-def _code(text: str) -> str:
+def code_span(text: str) -> str:
     """Printable text as a code span, which nothing in it can end."""
     longest = run = 0
     for character in text:

@@ -18,7 +18,8 @@ class TrainOptions:
 
     `spec` is a spec, or a module that takes images `(N, C, H, W)` and returns `(N, classes)`; then `input` is its (C, H, W) in
     pixels. `set` and `set_recipe` are patches of spec and recipe; `weights` is what `open_source` takes,
-    `weights_key` names a part of the checkpoint `weights`, and `transfer` keeps what is equal in weights of another network.
+    `weights_key` names a part of the checkpoint `weights`, `weights_map` a file that says which of its tensors is which, and
+    `transfer` starts from weights of another network.
     `scale_schedule` scales milestones and warm-up of the recipe to the length of the run. None means: the spec's own `recipe`,
     a new folder for `out`, and as many `workers` as are useful.
     """
@@ -33,6 +34,7 @@ class TrainOptions:
     input: tuple[int, int, int] | None = None
     weights: str | Path | None = None
     weights_key: str | None = None
+    weights_map: Path | None = None
     transfer: bool = False
     device: str = "auto"
     workers: int | None = None
@@ -49,8 +51,9 @@ class TrainOptions:
             raise wrong_argument(f"`device` takes the name of a device, such as `cpu`, not {quote(self.device)}")
         if self.workers is not None and ((workers := as_integer(self.workers)) is None or workers < 0):
             raise wrong_argument(f"`workers` takes an integer, 0 or more, or None, not {quote(self.workers)}")
-        if self.weights is None and (self.weights_key is not None or self.transfer):
-            name = "transfer" if self.transfer else "weights_key"
+        about_weights = {"transfer": self.transfer, "weights_key": self.weights_key, "weights_map": self.weights_map}
+        if self.weights is None and (given := [name for name, value in about_weights.items() if value]):
+            name = given[0]
             raise wrong_argument(
                 f"`{name}` is about weights to start from", "name them: `--weights FILE` (weights=... in Python)"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,8 +51,9 @@ from resnet_spec.training.splits import open_training_data
 from resnet_spec.training.stop import Stop
 from resnet_spec.training.subject import Subject, subject_of_module
 from resnet_spec.training.world import World, joined, launched, restarted
-from resnet_spec.weights.loading import plan_start, refuse_beyond_memory, start_from_stored
+from resnet_spec.weights.loading import refuse_beyond_memory, start_from_stored
 from resnet_spec.weights.planning import Plan
+from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import StoredWeights
 from resnet_spec.weights.source import check_source, open_source, source_of
 
@@ -241,7 +242,17 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
     published = ("", "")
     if options.weights is not None:
         weights = open_source(options.weights, options.weights_key, spec.analysis)
-        loaded = (start_from_stored(subject.module, spec.analysis, weights, options.weights, options.transfer),)
+        loaded = (
+            start_from_stored(
+                subject.module,
+                spec.analysis,
+                weights,
+                options.weights,
+                transfer=options.transfer,
+                key_map=options.weights_map,
+                classes=data.classes,
+            ),
+        )
         loaded = (*loaded, *_note_preparation(weights, preparation))
         published = source_of(weights)
     following = (followed,) if followed else ()
@@ -273,12 +284,15 @@ def plan_weights(options: TrainOptions, classes_of_data: bool) -> tuple[str, Pla
     assert not isinstance(options.spec, nn.Module)
     assert options.weights is not None
     spec = compile_spec(compiler.find(options.spec, None, options.spec_root), options.set)
+    classes: Sequence[str] = ()
     if classes_of_data:
         recipe = _read_recipe(spec.analysis, options)
-        spec, _ = fit_classes(spec, _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options))
+        data = _open_data(options.data, recipe, spec.analysis.input, spec.outputs, options)
+        spec, _ = fit_classes(spec, data)
+        classes = data.classes
     weights = open_source(options.weights, options.weights_key, spec.analysis)
     module = build_module(spec.analysis.graph, "meta", initialize=False)
-    plan = plan_start(module, spec.analysis, weights, options.transfer)
+    plan = plan_start(module.state_dict(), spec.analysis, weights, options.transfer, options.weights_map, classes)
     return spec.analysis.spec.name, replace(plan, notes=(*weights.notes, *plan.notes))
 
 

@@ -15,54 +15,57 @@ from resnet_spec.diagnostics.text import count_text, quote_first
 from resnet_spec.weights.file import read_weights
 from resnet_spec.weights.metadata import from_metadata
 from resnet_spec.weights.other_network import describe_difference, read_network, same_classes
-from resnet_spec.weights.plan_report import difference_lines
-from resnet_spec.weights.planning import (
-    EXACT,
-    FOR_CLASSES,
-    STARTING,
-    Plan,
-    Step,
-    adapt_channels,
-    make_plan,
-    plan_training,
-    shape_text,
-)
+from resnet_spec.weights.planning import COPIED, EXACT, Plan, make_plan, shape_text
+from resnet_spec.weights.plans import GivenMap, plan_start
 from resnet_spec.weights.reading import StoredWeights, open_weights
-from resnet_spec.weights.source import WeightsLike, open_source, source_of, suggest_spec
+from resnet_spec.weights.refusal import other_classes_help, require_consistent, require_exact, require_start
+from resnet_spec.weights.source import WeightsLike, open_source, source_of
+from resnet_spec.weights.starting import FOR_CLASSES, NO_CLASSIFIER, copy_tensor
 
 OTHER_SPEC = "use the spec that they were trained with; in Python, any_fingerprint=True loads them where keys and shapes match"
-SHOWN = 3  # the number of differing tensors that a message names
 _ALIGNMENT = 64  # bytes, of what torch allocates for CPUs
 FEW = 1 << 16  # numbers of a mapped tensor that are looked at when a network is built; larger ones are read when they are used
 
 
-class WeightsMismatchError(WeightsError, RuntimeError):
-    """The keys or shapes of a file are not those of the network. Also a RuntimeError, as `load_state_dict` raises."""
-
-
 def load_weights(
-    module: nn.Module, analysis: Analysis, path: WeightsLike, any_fingerprint: bool = False, key: str | None = None
+    module: nn.Module,
+    analysis: Analysis,
+    path: WeightsLike,
+    any_fingerprint: bool = False,
+    key: str | None = None,
+    key_map: Path | None = None,
 ) -> tuple[str, ...]:
     """Load weights into the module of `analysis`, strictly, and return notes on what was not as expected. See `load_stored`."""
-    return load_stored(module, analysis, open_source(path, key, analysis), path, any_fingerprint)
+    return load_stored(module, analysis, open_source(path, key, analysis), path, any_fingerprint, key_map)
 
 
 def load_stored(
-    module: nn.Module, analysis: Analysis, weights: StoredWeights, path: WeightsLike, any_fingerprint: bool = False
+    module: nn.Module,
+    analysis: Analysis,
+    weights: StoredWeights,
+    path: WeightsLike,
+    any_fingerprint: bool = False,
+    key_map: Path | None = None,
 ) -> tuple[str, ...]:
     """Load weights that were opened into the module of `analysis`, and return notes on what was not as expected.
 
     Every tensor of the network must be in the file, under its name or one that a reported rule translates, and no other tensor.
     Weights take the module's dtype and device. If these equal the file's, most tensors stay memory-mapped until they change.
-    `path` is what they are called in messages.
+    `path` is what they are called in messages, `key_map` a file that says which of their tensors is which.
 
     Raises:
-        WeightsError: their fingerprint is another network's (not checked with `any_fingerprint`).
+        SpecError: `key_map` is not YAML.
+        WeightsError: their fingerprint is another network's (not checked with `any_fingerprint`), or `key_map` does not fit.
         WeightsMismatchError: their keys or shapes are not the module's.
     """
     if not any_fingerprint:
         require_fingerprint(analysis, weights, path)
-    return _load(module, weights, path, analysis.spec.name)
+    own = module.state_dict()
+    mapping = GivenMap(key_map, own, weights)
+    plan = mapping.plan(own, weights, analysis)
+    require_consistent(plan, analysis, weights, path)
+    mapping.check(plan, starts=False)
+    return _load(module, weights, path, analysis.spec.name, plan)
 
 
 def require_fingerprint(analysis: Analysis, weights: StoredWeights, path: WeightsLike, help: str = OTHER_SPEC) -> None:
@@ -89,27 +92,22 @@ def require_fingerprint(analysis: Analysis, weights: StoredWeights, path: Weight
     raise WeightsError([Diagnostic("other-fingerprint", message, None, help=help, notes=lines)])
 
 
-def other_classes_help(classes: int) -> str:
-    """The way out for weights of another number of classes."""
-    return f"they are for {classes:,} classes: `--set classes={classes}` builds the network for them"
-
-
 def load_strictly(module: nn.Module, path: Path, name: str) -> None:
     """Load a file of weights into a module called `name` that is not from a spec, strictly. Raises as `load_weights`."""
-    _load(module, open_weights(path), path, name)
+    weights = open_weights(path)
+    _load(module, weights, path, name, make_plan(module.state_dict(), weights.tensors))
 
 
 def copy_weights(module: nn.Module, path: Path, name: str) -> None:
     """Copy a safetensors file into the tensors of a module called `name`, strictly. Raises as `load_weights`."""
     tensors = read_weights(path)[0]
-    _require_exact(make_plan(module.state_dict(), tensors), path, name)
+    require_exact(make_plan(module.state_dict(), tensors), path, name)
     module.load_state_dict(tensors)
 
 
-def _load(module: nn.Module, weights: StoredWeights, path: WeightsLike, name: str) -> tuple[str, ...]:
+def _load(module: nn.Module, weights: StoredWeights, path: WeightsLike, name: str, plan: Plan) -> tuple[str, ...]:
     own = module.state_dict()
-    plan = make_plan(own, weights.tensors)
-    _require_exact(plan, path, name)
+    require_exact(plan, path, name)
     tensors: dict[str, Tensor] = {}
     mapped = weights.path.suffix == ".safetensors"
     for step in plan.of(*EXACT):
@@ -158,74 +156,56 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def _require_exact(plan: Plan, path: WeightsLike, name: str) -> None:
-    """Raise WeightsMismatchError if a plan is not exact."""
-    if differing := plan.outside(EXACT):
-        raise WeightsMismatchError([_other_weights(path, name, differing, _classes_help(differing))])
-
-
-def _classes_help(differing: Sequence[Step]) -> str:
-    """The way out where tensors differ in nothing but the number of classes."""
-    counts = {step.stored[0] for step in differing if step.action == "other shape" and step.stored and step.shape}
-    in_rows = all(step.action == "other shape" and step.stored[1:] == step.shape[1:] for step in differing)
-    return other_classes_help(counts.pop()) if in_rows and len(counts) == 1 else ""
-
-
 def start_from(
-    module: nn.Module, analysis: Analysis, path: WeightsLike, *, key: str | None = None, transfer: bool = False
+    module: nn.Module,
+    analysis: Analysis,
+    path: WeightsLike,
+    *,
+    key: str | None = None,
+    transfer: bool = False,
+    key_map: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> str:
     """Load weights into a module that will be trained, and return a note on what was loaded. See `start_from_stored`."""
-    return start_from_stored(module, analysis, open_source(path, key, analysis), path, transfer)
+    stored = open_source(path, key, analysis)
+    return start_from_stored(module, analysis, stored, path, transfer=transfer, key_map=key_map, classes=classes)
 
 
 def start_from_stored(
-    module: nn.Module, analysis: Analysis, weights: StoredWeights, path: WeightsLike, transfer: bool = False
+    module: nn.Module,
+    analysis: Analysis,
+    weights: StoredWeights,
+    path: WeightsLike,
+    *,
+    transfer: bool = False,
+    key_map: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> str:
     """Load weights that were opened into a module that will be trained, and return a note on what was loaded.
 
-    Every tensor must match, with two exceptions. The last layer with weights has one row for each class: for another number of
-    classes it keeps its random initialization. The first convolution is adapted to images of other channels. A file whose
-    network computes something else with the same tensors is accepted, and the note mentions it. With `transfer`, tensors of
-    equal name and shape are kept, and the others keep their random initialization.
+    Every tensor must match, with these exceptions. The last layer with weights has one row for each class: for other classes it
+    keeps its random initialization, but for the rows of `classes` that the file has under the same name. The first convolution
+    is adapted to images of other channels. What the file has outside the network is left out. A file whose network computes
+    something else with the same tensors is accepted, and the note mentions it. With `transfer`, weights of another network are
+    accepted: see `plan_transfer`.
 
     Raises:
-        WeightsError: they have numbers that are not finite.
+        SpecError: `key_map` is not YAML.
+        WeightsError: they have numbers that are not finite, or `key_map` does not fit.
         WeightsMismatchError: other keys or shapes differ.
     """
-    plan = plan_start(module, analysis, weights, transfer)
     own = module.state_dict()
+    plan = plan_start(own, analysis, weights, transfer, key_map, classes)
     require_start(plan, path, analysis.spec.name, transfer)
-    used = {step.source: weights.tensors[step.source] for step in plan.of("kept", "renamed", "adapted")}
+    used = {step.source: weights.tensors[step.source] for step in plan.of(*COPIED)}
     if bad := note_not_finite(used):
         message = f"{printable(str(path))}: {bad[0]}"
         help = "the file is damaged, or from a run that diverged: use another one"
         raise WeightsError([Diagnostic("weights-not-finite", message, None, help=help)])
     with torch.no_grad():
-        for step in plan.of("kept", "renamed", "filled", "adapted"):
-            if step.action == "filled":
-                own[step.name].zero_()
-            else:
-                tensor = used[step.source]
-                own[step.name].copy_(adapt_channels(tensor, step.shape[1]) if step.action == "adapted" else tensor)
+        for step in plan.of(*COPIED, "filled"):
+            copy_tensor(step, own[step.name], used.get(step.source))
     return _note_start(plan, analysis, weights, path)
-
-
-def plan_start(module: nn.Module, analysis: Analysis, weights: StoredWeights, transfer: bool = False) -> Plan:
-    """The plan by which training of a module starts from weights. Nothing is loaded."""
-    parameters = frozenset(name for name, _ in module.named_parameters(remove_duplicate=False))
-    plan = make_plan(module.state_dict(), weights.tensors, parameters)
-    return plan_training(plan, analysis.input[0], transfer)
-
-
-def require_start(plan: Plan, path: WeightsLike, name: str, transfer: bool = False) -> None:
-    """Raise WeightsMismatchError if training does not start from a plan: more differs than is adapted."""
-    wrong = plan.outside((*STARTING, "unused") if transfer else STARTING)
-    if wrong:
-        help = "use weights of this spec, or none; `--transfer` keeps the tensors of equal name and shape and draws the rest"
-        raise WeightsMismatchError([_other_weights(path, name, wrong, help)])
-    if not plan.of("kept", "renamed", "adapted"):
-        message = f"{printable(str(path))} has no tensor of {printable(name)}: no name and shape is equal"
-        raise WeightsMismatchError([Diagnostic("other-weights", message, None, help="use weights of this spec, or none")])
 
 
 def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: WeightsLike) -> str:
@@ -236,44 +216,19 @@ def _note_start(plan: Plan, analysis: Analysis, weights: StoredWeights, path: We
         note += f", which is {source}" if weights.origin is not None else f", which come from {source}"
     if source:
         note += f" (license: {license or 'none is stated'})"
-    heads = sorted(step.name for step in plan.of("drawn") if step.reason == FOR_CLASSES)
+    heads = sorted(step.name for step in plan.of("drawn") if step.reason in (FOR_CLASSES, NO_CLASSIFIER))
     if heads:
         note += f"; {', '.join(heads)} reinitialized for {analysis.output[0]} classes"
     for step in plan.of("adapted"):
         note += f"; {step.name} adapted from {shape_text(step.stored)} to {shape_text(step.shape)}: {step.reason}"
-    if others := [step.name for step in plan.of("drawn") if step.reason != FOR_CLASSES]:
+    for action in ("sliced", "padded"):
+        if fitted := [step.name for step in plan.of(action)]:
+            note += f"; {count_text(len(fitted), 'tensor')} {action} to other widths: {quote_first(fitted)}"
+    if others := [step.name for step in plan.of("drawn") if step.reason not in (FOR_CLASSES, NO_CLASSIFIER)]:
         note += f"; {count_text(len(others), 'tensor')} initialized at random, since the file differs: {quote_first(others)}"
-    if unused := [step.source for step in plan.of("unused")]:
+    if unused := [step.source for step in plan.of("unused", "left out")]:
         note += f"; of the file, {count_text(len(unused), 'tensor')} left out: {quote_first(unused)}"
-    if (other := _describe_other(analysis, weights.metadata)) is not None:
-        note += "; they were trained in a network that computes something else" + (
-            f" (from it to this one: {other})" if other else ""
-        )
     return "; ".join((note, *map(printable, (*weights.notes, *plan.notes))))
-
-
-def _other_weights(path: WeightsLike, name: str, differing: Sequence[Step], help: str = "") -> Diagnostic:
-    """The finding for weights of another network: the first differences in its message, all of them by stage in its notes."""
-    more = f", and {len(differing) - SHOWN} more differ" if len(differing) > SHOWN else ""
-    message = f"{printable(str(path))} holds the weights of another network than {printable(name)}: "
-    message += "; ".join(step.describe() for step in differing[:SHOWN]) + more
-    notes = difference_lines(differing) if more else ()
-    notes = (*notes, *filter(None, [suggest_spec(path, name)]))
-    return Diagnostic("other-weights", message, None, help=help, notes=notes)
-
-
-def _describe_other(analysis: Analysis, metadata: Mapping[str, str]) -> str | None:
-    """What differs, from the network that the metadata of a file describe to this one, apart from the number of classes.
-
-    Empty where that is not known, None where nothing differs.
-    """
-    stored = from_metadata(metadata)
-    if stored.get("fingerprint", analysis.fingerprint) == analysis.fingerprint:
-        return None
-    theirs = read_network(metadata, same_classes(analysis))
-    if theirs is None:
-        return ""
-    return None if theirs.fingerprint == analysis.fingerprint else "; ".join(describe_difference(theirs, analysis))
 
 
 def refuse_beyond_memory(analysis: Analysis) -> None:

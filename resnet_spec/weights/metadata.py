@@ -60,6 +60,16 @@ def from_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     return {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
 
 
+def read_classes(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of the classes in the metadata of a file; none where they are missing or malformed."""
+    try:
+        classes = json.loads(from_metadata(metadata).get("classes", "[]"))
+    except (ValueError, RecursionError):
+        return ()
+    names = tuple(each for each in classes if isinstance(each, str)) if isinstance(classes, list) else ()
+    return names if isinstance(classes, list) and len(names) == len(classes) else ()
+
+
 def facts_to_metadata(facts: WeightsFacts) -> dict[str, str]:
     """Convert facts to the metadata of a file."""
     return to_metadata(

@@ -56,6 +56,20 @@ def describe_difference(theirs: Analysis, ours: Analysis) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def describe_trained(analysis: Analysis, metadata: Mapping[str, str]) -> str | None:
+    """What differs, from the network that the metadata of a file describe to this one, apart from the number of classes.
+
+    Empty where that is not known, None where nothing differs.
+    """
+    stored = from_metadata(metadata)
+    if stored.get("fingerprint", analysis.fingerprint) == analysis.fingerprint:
+        return None
+    theirs = read_network(metadata, same_classes(analysis))
+    if theirs is None:
+        return ""
+    return None if theirs.fingerprint == analysis.fingerprint else "; ".join(describe_difference(theirs, analysis))
+
+
 def _place(part: Part) -> tuple[str, tuple[str, ...]]:
     return part.what, part.names
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from textwrap import wrap
+from typing import Literal, get_args
 
 from resnet_spec.diagnostics import printable
-from resnet_spec.diagnostics.text import display_width, pad
+from resnet_spec.diagnostics.text import display_width, pad, shorten
 from resnet_spec.weights.planning import EXACT, Action, Plan, Step, shape_text
 
+Counted = Literal["params", "macs"]
+_FITTED: tuple[Action, ...] = ("sliced", "padded", "other shape")
 _MOST_LINES = 24
+_MOST_RANGES = 3  # of blocks in the name of a row
+_WIDTH, _LEAST_WHY, _MOST_NAME = 100, 16, 40  # columns of the table, of its last column, and of a name
 _HEADS = ("what", "tensors", "count", "in the file", "in the network", "parameters", "why")
 _RIGHT = ("count", "parameters")
 
@@ -37,10 +42,16 @@ def plan_rows(steps: Sequence[Step]) -> list[PlanRow]:
         parts = name.split(".")
         stage = ".".join(parts[: depth + 1])
         pattern = ".".join("*" if part.isdigit() else part for part in parts)
+        if len(step.shape) == 1 and step.action in _FITTED:  # the tensors of a norm are one row
+            pattern = pattern.rpartition(".")[0] + ".*"
         shapes = (pattern, step.shape, step.stored) if _has_both(step) else ()
         groups.setdefault((step.action, step.reason, stage, *shapes), []).append(step)
     order = {action: place for place, action in enumerate(get_args(Action))}
-    rows = [_row(group, depth) for group in groups.values()]
+    numbers = tuple(
+        _list_numbers([name for name, step in zip(names, steps, strict=True) if bool(step.name) == is_own])
+        for is_own in (False, True)
+    )
+    rows = [_row(group, depth, numbers[bool(group[0].name)]) for group in groups.values()]
     return sorted(rows, key=lambda row: order[row.action])
 
 
@@ -49,21 +60,65 @@ def _has_both(step: Step) -> bool:
     return bool(step.name and step.source) and step.action not in EXACT
 
 
-def _row(group: Sequence[Step], depth: int) -> PlanRow:
+def _row(group: Sequence[Step], depth: int, numbers: Mapping[str, set[str]]) -> PlanRow:
     first, alone = group[0], len(group) == 1
-    name = first.name or first.source
-    label = name
-    if not alone:
-        parts = name.split(".")
-        if not _has_both(first):
-            label = ".".join(parts[: depth + 1]) + ".*"
-        else:  # the stage keeps its number, which may be a part of its own
-            label = ".".join([*parts[: depth + 1], *("*" if part.isdigit() else part for part in parts[depth + 1 :])])
+    label = _label([step.name or step.source for step in group], depth, numbers)
     has_shapes = alone or _has_both(first)
     stored = shape_text(first.stored) if has_shapes and first.source else ""
     shape = shape_text(first.shape) if has_shapes and first.name else ""
     params = sum(step.params for step in group)
     return PlanRow(first.action, label, len(group), stored, shape, params, first.reason)
+
+
+def _list_numbers(names: Sequence[str]) -> dict[str, set[str]]:
+    """The numbers that follow a beginning of names, by that beginning: the blocks of a stage."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        for at, part in enumerate(parts):
+            if part.isdigit():
+                found.setdefault(".".join(parts[:at]), set()).add(part)
+    return found
+
+
+def _label(names: Sequence[str], depth: int, numbers: Mapping[str, set[str]]) -> str:
+    """What some names of a stage have in common: `layer3.6-22.*`, or `layer1.*.se.*`; a `*` is all that there is.
+
+    `numbers` are all numbers that follow a beginning of names, in the network or in the file.
+    """
+    if len(names) == 1:
+        return names[0]
+    split = [name.split(".") for name in names]
+    label = split[0][: depth + 1]
+    for at in range(depth + 1, min(map(len, split))):
+        found = {parts[at] for parts in split}
+        if all(part.isdigit() for part in found):
+            whole = set[str]().union(*(numbers.get(".".join(parts[:at]), ()) for parts in split))
+            label.append("*" if found == whole else _ranges(found))
+        elif len(found) == 1:
+            label.append(split[0][at])
+        else:
+            label.append("*")
+            break
+    if len(label) < max(map(len, split)):
+        label.append("*")
+    while label[-2:] == ["*", "*"]:
+        label.pop()
+    if label[-1] == "*" and len(lasts := {parts[-1] for parts in split}) == 1 and len(label) < min(map(len, split)):
+        label += lasts  # counters of batches, say
+    return ".".join(label)
+
+
+def _ranges(numbers: Iterable[str]) -> str:
+    """Numbers as ranges: `6-22`, or `0-4,22`; `*` where they are scattered."""
+    runs: list[list[int]] = []
+    for number in sorted(int(each[:18]) for each in numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return ",".join(texts) if len(texts) <= _MOST_RANGES else "*"
 
 
 def _shared_depth(names: Sequence[str]) -> int:
@@ -96,23 +151,61 @@ def difference_lines(steps: Sequence[Step]) -> tuple[str, ...]:
 
 
 def plan_text(plan: Plan) -> str:
-    """The table for a terminal, and the shares of parameters below it."""
+    """The table for a terminal, in 100 columns, and the shares of parameters below it."""
+    cells = _cells(plan, lambda label: shorten(label, _MOST_NAME))
+    widths = [max(display_width(line[i]) for line in cells) for i in range(len(cells[0]))]
+    right = [head in _RIGHT for head in cells[0]]
+    pieces = [[line[-1]] for line in cells]
+    if cells[0][-1] == _HEADS[-1]:
+        most = max(_LEAST_WHY, _WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1))
+        pieces = [wrap(line[-1], most, break_on_hyphens=False) or [""] for line in cells]
+        widths[-1] = max(display_width(piece) for each in pieces for piece in each)
+    lines = []
+    for line, each in zip(cells, pieces, strict=True):
+        blank = [""] * (len(line) - 1)
+        rows = [(*line[:-1], each[0]), *((*blank, piece) for piece in each[1:])]
+        lines += ["  ".join(map(pad, row, widths, right)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += ["", *shares_lines(plan)]
+    for note in plan.notes:
+        lines += wrap(f"note: {printable(note)}", _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(lines) + "\n"
+
+
+def plan_markdown(plan: Plan, mark: Callable[[str], str]) -> str:
+    """The same as Markdown. `mark` makes a code span of untrusted text."""
+    heads, *body = _cells(plan, lambda label: mark(shorten(label, _MOST_NAME)))
+    lines = [f"| {' | '.join(heads)} |", f"| {' | '.join('---:' if head in _RIGHT else '---' for head in heads)} |"]
+    for line in body:
+        why = line[-1] if "`" not in line[-1] else mark(line[-1])  # it contains a name of the file
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in [*line[:-1], why]) + " |")
+    lines += ["", *(f"- {line}" for line in shares_lines(plan)), *(f"- note: {mark(printable(note))}" for note in plan.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(plan: Plan, mark: Callable[[str], str]) -> list[list[str]]:
+    """The table: its heads, and its rows. Columns of which every cell is empty are left out."""
     body = [
         (
-            *(row.action, printable(row.label), f"{row.count:,}", row.stored, row.shape),
-            *(f"{row.params:,}" if row.params else "", row.reason),
+            *(row.action, mark(row.label), f"{row.count:,}", row.stored, row.shape),
+            *(f"{row.params:,}" if row.params else "", printable(row.reason)),
         )
         for row in plan_rows(plan.steps)
     ]
     used = [i for i in range(len(_HEADS)) if any(line[i] for line in body)]
-    cells = [[line[i] for i in used] for line in (_HEADS, *body)]
-    widths = [max(display_width(line[i]) for line in cells) for i in range(len(used))]
-    right = [_HEADS[i] in _RIGHT for i in used]
-    lines = ["  ".join(map(pad, line, widths, right)).rstrip() for line in cells]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    lines += ["", "of the parameters: " + ", ".join(f"{_percent(share)} {action}" for action, share in shares(plan).items())]
-    lines += [f"note: {printable(note)}" for note in plan.notes]
-    return "\n".join(lines) + "\n"
+    return [[line[i] for i in used] for line in (_HEADS, *body)]
+
+
+def shares_lines(plan: Plan) -> list[str]:
+    """The shares of parameters and of multiply-adds, a line each."""
+    lines = [f"of the parameters: {_shares_text(plan, 'params')}"]
+    if any(step.macs for step in plan.steps):
+        lines.append(f"of the multiply-adds: {_shares_text(plan, 'macs')}")
+    return lines
+
+
+def _shares_text(plan: Plan, of: Counted) -> str:
+    return ", ".join(f"{_percent(share)} {action}" for action, share in shares(plan, of).items())
 
 
 def _percent(share: float) -> str:
@@ -120,20 +213,21 @@ def _percent(share: float) -> str:
     return f"{min(max(100 * share, 0.01), 99.99):.2f}%" if 0 < share < 1 else f"{100 * share:.0f}%"
 
 
-def shares(plan: Plan) -> dict[str, float]:
-    """The share of parameters of the network, 0 to 1, by what happens with them."""
-    found = {action: plan.share(action) for action in get_args(Action) if any(step.params for step in plan.of(action))}
-    return {action: share for action, share in found.items() if share}
+def shares(plan: Plan, of: Counted = "params") -> dict[str, float]:
+    """The share of parameters of the network, 0 to 1, by what happens with them; or of multiply-adds, by their weights."""
+    found = {action: plan.share(action, of=of) for action in get_args(Action) if plan.of(action)}
+    return {action: share for action, share in found.items() if share and any(getattr(step, of) for step in plan.steps)}
 
 
 def plan_data(plan: Plan, transfer: bool = False) -> dict[str, object]:
     """The plan as plain data, for JSON: the shares, the rows of the table, and every tensor."""
-    whole = sum(step.params for step in plan.steps)
     return {
         "exact": plan.exact,
         "accepted": plan.accepted(transfer),
-        "parameters": {"total": whole, **{action: sum(step.params for step in plan.of(action)) for action in get_args(Action)}},
+        "parameters": _counts(plan, "params"),
         "percent": {action: 100 * share for action, share in shares(plan).items()},
+        "multiply_adds": _counts(plan, "macs"),
+        "percent_of_multiply_adds": {action: 100 * share for action, share in shares(plan, "macs").items()},
         "notes": list(plan.notes),
         "rows": [
             {
@@ -157,4 +251,18 @@ def plan_data(plan: Plan, transfer: bool = False) -> dict[str, object]:
             }
             for step in plan.steps
         ],
+        "renaming": [
+            {
+                "name": pair.own.name,
+                "source": pair.source.name,
+                "certainty": pair.certainty,
+                "others": list(pair.others),
+            }
+            for pair in plan.renaming
+        ],
     }
+
+
+def _counts(plan: Plan, of: Counted) -> dict[str, int]:
+    counts = {action: sum(getattr(step, of) for step in plan.of(action)) for action in get_args(Action)}
+    return {"total": sum(counts.values()), **counts}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from resnet_spec._system.files import require_regular
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.diagnostics.suggestions import closest
+from resnet_spec.diagnostics.text import count_text
 from resnet_spec.weights.file import read_facts, read_weights
 from resnet_spec.weights.metadata import WeightsFacts
 from resnet_spec.weights.origin import PublishedOrigin
@@ -47,12 +48,22 @@ class StoredWeights:
     notes: tuple[str, ...] = ()
     origin: PublishedOrigin | None = None
 
+    def select(self, key: str) -> StoredWeights:
+        """The tensors whose names begin with `key`, without it. Raises ArgumentError if there are none."""
+        begin = key.rstrip(".") + "."
+        tensors = {name[len(begin) :]: tensor for name, tensor in self.tensors.items() if name.startswith(begin)}
+        if not tensors or "" in tensors:
+            raise refuse_key(self.path, key, tuple(self.tensors))
+        left = len(self.tensors) - len(tensors)
+        note = f"the weights are the {count_text(len(tensors), 'tensor')} that begin with `{printable(begin)}`, as requested"
+        return replace(self, tensors=tensors, notes=(*self.notes, note + (f"; {left:,} others are left out" if left else "")))
+
 
 def open_weights(path: Path, key: str | None = None) -> StoredWeights:
-    """Open what `path` names. `key` names the part of a checkpoint of torch that holds the weights.
+    """Open what `path` names. `key` names the part of a checkpoint that holds the weights, or what their names begin with.
 
     Raises:
-        ArgumentError: there is no such file or folder, it cannot be read, or it is a damaged file of safetensors.
+        ArgumentError: there is no such file, folder or part, it cannot be read, or it is a damaged file of safetensors.
         WeightsError: the file is something else than weights, or a pickle that could run code.
     """
     file = find_file(path)
@@ -127,17 +138,15 @@ def require_file(path: Path) -> None:
 
 def _open(file: Path, key: str | None) -> StoredWeights:
     if file.name.endswith(INDEX):
-        if key is not None:
-            raise refuse_key(file)
-        return _open_shards(file)
+        stored = _open_shards(file)
+        return stored if key is None else stored.select(key)
     kind = recognize(require_regular(file))
     if kind == "other":
-        tensors, metadata = read_weights(file)
-        if key is not None:
-            raise refuse_key(file)
-        return StoredWeights(file, tensors, metadata)
-    tensors, notes = read_torch_file(file, kind, key)
-    return StoredWeights(file, tensors, {}, notes)
+        stored = StoredWeights(file, *read_weights(file))
+        return stored if key is None else stored.select(key)
+    tensors, notes, rest = read_torch_file(file, kind, key)
+    stored = StoredWeights(file, tensors, {}, notes)
+    return stored.select(rest) if rest else stored
 
 
 def read_index(index: Path) -> dict[str, str]:
@@ -152,6 +161,8 @@ def read_index(index: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise refuse_file(index, "is no index of weights: it has no `weight_map` of tensors and their files", _AGAIN) from None
     shards = sorted(set(places.values()))
+    if len({name.casefold() for name in shards}) < len(shards):  # on some systems they are one file
+        raise refuse_file(index, "names files that differ in upper and lower case alone", _AGAIN)
     if len(shards) > _MOST_SHARDS:
         raise refuse_file(index, f"names {len(shards):,} files", _AGAIN)
     for name in shards:

@@ -11,7 +11,7 @@ import pickle
 import re
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -119,8 +119,8 @@ def _check_archive(path: Path) -> None:
         raise refuse_file(path, f"has a pickle of {pickles[0].file_size:,} bytes; {_MOST_PICKLE:,} are read", _SAVE)
 
 
-def read_torch_file(path: Path, kind: Kind, key: str | None) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Read the state dict in a file of torch.save, and notes on how it was found.
+def read_torch_file(path: Path, kind: Kind, key: str | None) -> tuple[dict[str, Tensor], tuple[str, ...], str]:
+    """Read the state dict in a file of torch.save, notes on how it was found, and the part of `key` that is in its names.
 
     Tensors of an archive are memory-mapped; the older format is read as a whole. `key` names the entry to take.
     Raises WeightsError if the file is damaged, holds more than tensors and plain data, or no state dict.
@@ -139,7 +139,7 @@ def read_torch_file(path: Path, kind: Kind, key: str | None) -> tuple[dict[str, 
         raise refuse_file(path, f"is damaged or truncated: {printable(shorten(why, 120))}", _AGAIN) from None
     except MemoryError:
         raise refuse_file(path, "is damaged, or larger than the free memory", _AGAIN) from None
-    state, notes = _unwrap(path, loaded, key)
+    state, notes, rest = _unwrap(path, loaded, key)
     tensors: dict[str, Tensor] = {}
     left_out = []
     for name, value in state.items():
@@ -153,7 +153,7 @@ def read_torch_file(path: Path, kind: Kind, key: str | None) -> tuple[dict[str, 
         tensors[name] = value.detach()
     if left_out:
         notes = (*notes, f"left out, since they are no tensors: {quote_first(left_out)}")
-    return tensors, notes
+    return tensors, notes, rest
 
 
 def _refuse_pickle(path: Path, message: str) -> ResnetSpecError:
@@ -167,17 +167,23 @@ def _refuse_pickle(path: Path, message: str) -> ResnetSpecError:
     return refuse_file(path, f"is a pickle that needs `{name}`; reading it could run any code", _SAVE)
 
 
-def _unwrap(path: Path, loaded: object, key: str | None) -> tuple[Mapping[object, object], tuple[str, ...]]:
-    """Find the state dict in what a file holds. Raises WeightsError if there is none, or several equally good ones."""
+def _unwrap(path: Path, loaded: object, key: str | None) -> tuple[Mapping[object, object], tuple[str, ...], str]:
+    """Find the state dict in what a file holds, and the part of `key` that its names begin with.
+
+    Raises WeightsError if there is none, or several equally good ones.
+    """
     if key is not None:
-        return _choose(path, loaded, key), (f"the weights are those under `{printable(key)}`, as requested",)
+        state, rest = _choose(path, loaded, key)
+        if rest != key:
+            taken = key[: len(key) - len(rest)].rstrip(".")
+            return state, (f"the weights are those under `{printable(taken)}`, as requested",), rest
     notes: list[str] = []
     for _ in range(_MOST_WRAPPINGS):
         if not isinstance(loaded, Mapping):
             what = "a single tensor" if isinstance(loaded, Tensor) else f"a {type(loaded).__name__}"
             raise refuse_file(path, f"holds {what}, and not tensors by name", _SAVE)
         if _is_state(loaded):
-            return loaded, tuple(notes)
+            return loaded, tuple(notes), key or ""
         named = [name for name in (*_AVERAGES, *_WEIGHTS) if _holds_tensors(loaded.get(name))]
         others = [
             name for name, value in loaded.items() if isinstance(name, str) and name not in named and _holds_tensors(value)
@@ -198,20 +204,34 @@ def _unwrap(path: Path, loaded: object, key: str | None) -> tuple[Mapping[object
     raise refuse_file(path, "holds mappings in mappings, and no tensors by name in the first of them", _SAVE)
 
 
-def _choose(path: Path, loaded: object, key: str) -> Mapping[object, object]:
-    """The state dict under a key: `model`, or `ema.model` for one in another."""
+def _choose(path: Path, loaded: object, key: str) -> tuple[Mapping[object, object], str]:
+    """The state dict under a key, `model`, or `ema.model` for one in another, and the rest of the key: where its names begin.
+
+    The rest is the whole key if names begin with it in the state dict that is taken without a key.
+    """
     rest, value = key, loaded
-    while rest and isinstance(value, Mapping):
+    while rest and isinstance(value, Mapping) and not _is_state(value):
         held = value
         begin = next((name for name in _beginnings(rest) if name in held), None)
         if begin is None:
             break
         value, rest = held[begin], rest[len(begin) + 1 :]
-    if rest or not isinstance(value, Mapping) or not _is_state(value):
+    if not isinstance(value, Mapping) or not _is_state(value):
+        if rest == key and _begins_names(loaded, key):
+            return {}, key
         keys = [str(name) for name, each in loaded.items() if _holds_tensors(each)] if isinstance(loaded, Mapping) else []
         what = f"has no tensors by name under {printable(quote(key))}"
         raise refuse_file(path, what, f"it has {quote_first(keys, 6)}" if keys else "leave `--weights-key` out")
-    return value
+    return value, rest
+
+
+def _begins_names(loaded: object, key: str) -> bool:
+    """Whether a state dict in what a file holds has names that begin with a key."""
+    if not isinstance(loaded, Mapping):
+        return False
+    if _is_state(loaded):
+        return any(isinstance(name, str) and name.startswith(key.rstrip(".") + ".") for name in loaded)
+    return any(_begins_names(each, key) for each in loaded.values() if _holds_tensors(each))
 
 
 def _beginnings(key: str) -> list[str]:
@@ -233,7 +253,8 @@ def _holds_tensors(value: object) -> bool:
     return _is_state(value) or any(isinstance(each, Mapping) and _is_state(each) for each in value.values())
 
 
-def refuse_key(path: Path) -> ArgumentError:
-    """The error for a key into a file that has no wrappings."""
-    message = f"`weights_key` chooses a part of a checkpoint, and {quote(str(path))} is a file of tensors alone"
-    return wrong_argument(message, "leave `--weights-key` out")
+def refuse_key(path: Path, key: str, names: Sequence[str]) -> ArgumentError:
+    """The error for a key with which no names of a file begin."""
+    begins = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    message = f"no tensor in {quote(str(path))} has a name that begins with `{printable(shorten(key, 60))}`"
+    return wrong_argument(message, f"its names begin with {quote_first(begins, 6)}; or leave `--weights-key` out")

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 import resnet_spec
 from resnet_spec import api
 from resnet_spec.diagnostics import ArgumentError, ResnetSpecError, WeightsError
-from resnet_spec.weights.loading import SHOWN, start_from
+from resnet_spec.weights.loading import start_from
+from resnet_spec.weights.refusal import SHOWN
 
 pytestmark = pytest.mark.torch
 

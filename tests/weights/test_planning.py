@@ -17,12 +17,15 @@ from torch import Tensor
 import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.cli.program import group
+from resnet_spec.comparison.render import code_span
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.training.console import Console
-from resnet_spec.weights.loading import plan_start, start_from
-from resnet_spec.weights.plan_report import plan_data, plan_rows, plan_text
-from resnet_spec.weights.planning import Plan, adapt_channels, make_plan
+from resnet_spec.weights.loading import start_from
+from resnet_spec.weights.plan_report import plan_data, plan_markdown, plan_rows, plan_text
+from resnet_spec.weights.planning import Plan, make_plan
+from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import open_weights
+from resnet_spec.weights.starting import adapt_channels, plan_training
 from tests.training import tiny
 
 pytestmark = pytest.mark.torch
@@ -37,7 +40,7 @@ def saved(path: Path, *set: str, seed: int = 5) -> dict[str, Tensor]:
 
 def planned(path: Path, *set: str, transfer: bool = False) -> Plan:
     analysis = resnet_spec.analyze(tiny.SPEC, set=set)
-    return plan_start(resnet_spec.build(analysis), analysis, open_weights(path), transfer)
+    return plan_start(resnet_spec.build(analysis).state_dict(), analysis, open_weights(path), transfer)
 
 
 def started(path: Path, *set: str, transfer: bool = False) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
@@ -76,12 +79,14 @@ def test_a_plan_is_exact_where_every_tensor_has_its_place(tmp_path: Path) -> Non
     assert not make_plan(own, {**own, "more": torch.zeros(1)}).exact
 
 
-def test_a_prefix_is_removed_from_all_names_or_from_none(tmp_path: Path) -> None:
+def test_names_with_and_without_a_prefix_are_not_mixed(tmp_path: Path) -> None:
     own = saved(tmp_path / "w.pth")
     found = {f"module.{key}" if key != "fc.bias" else key: tensor for key, tensor in own.items()}
     plan = make_plan(own, found)
-    assert [step.name for step in plan.of("kept")] == ["fc.bias"]
-    assert len(plan.of("missing")) == len(plan.of("unused")) == len(own) - 1
+    assert len(plan.of("renamed")) == len(own) - 1
+    assert [step.name for step in plan.of("missing")] == ["fc.bias"]
+    assert [(step.source, step.reason) for step in plan.of("unused")] == [("fc.bias", "its name does not begin with `module.`")]
+    assert not plan_training(plan, 3).accepted()
 
 
 def test_a_network_whose_names_share_a_beginning_keeps_it() -> None:
@@ -151,9 +156,11 @@ def test_everything_else_is_refused_without_transfer(tmp_path: Path) -> None:
     assert "--transfer" in finding.help
     before, after, note = started(tmp_path / "w.pth", transfer=True)
     for key, tensor in after.items():
-        same = key in own and own[key].shape == tensor.shape
-        assert torch.equal(tensor, own[key] if same else before[key]), key
-    assert "initialized at random, since the file differs" in note
+        expected = before[key].clone()
+        both = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, own[key].shape, strict=True))
+        expected[both] = own[key][both]
+        assert torch.equal(tensor, expected), key
+    assert "tensors padded to other widths" in note
     assert "of the file, 24 tensors left out" in note
 
 
@@ -190,10 +197,19 @@ def test_the_table_collapses_stages_and_repeats(tmp_path: Path) -> None:
         ("kept", "layer1.*", 12),
     ]
     found = {(row.label, row.stored, row.shape): row.count for row in rows if row.action == "other shape"}
-    assert found["layer2.*.conv1.weight", "24x24x3x3", "32x32x3x3"] == 2
+    assert found["layer2.1-2.conv1.weight", "24x24x3x3", "32x32x3x3"] == 2
     plan = planned(tmp_path / "w.pth", "stages.layer2.depth=3")
-    assert all(len(line) <= 120 for line in plan_text(plan).splitlines())
+    assert all(len(line) <= 100 for line in plan_text(plan).splitlines())
     assert sum(row.count for row in rows) == len(plan.steps)
+
+
+def test_names_of_a_file_are_one_code_span_in_markdown(tmp_path: Path) -> None:
+    own = saved(tmp_path / "w.pth")
+    torch.save({**own, "a`|b\n# c": torch.zeros(1), "fc.d|<img>": torch.zeros(1)}, tmp_path / "w.pth")
+    lines = plan_markdown(planned(tmp_path / "w.pth"), code_span).splitlines()
+    assert "| unused | ``a`\\|b\\n# c`` | 1 | 1 |  |  |" in lines
+    assert "| unused | `fc.d\\|<img>` | 1 | 1 |  |  |" in lines
+    assert all(line.startswith(("|", "- ")) or not line for line in lines)
 
 
 def test_shares_are_those_of_the_parameters(tmp_path: Path) -> None:
@@ -234,7 +250,7 @@ def test_the_plan_is_printed_and_nothing_is_written(here: Path) -> None:
     assert done.exit_code == 0
     data = json.loads(done.output)
     assert data["accepted"]
-    assert {"action": "drawn", "tensors": "layer1.*", "count": 24, "parameters": 9344} in [
+    assert {"action": "drawn", "tensors": "layer1.1-2.*", "count": 24, "parameters": 9344} in [
         {key: row[key] for key in ("action", "tensors", "count", "parameters")} for row in data["rows"]
     ]
     assert sorted(here.iterdir()) == before
