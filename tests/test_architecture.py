@@ -69,6 +69,11 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.difference_diagram": (("diagnostics", "ops", "graph", "analysis", "comparison", "outputs.diagram"), ()),
     "outputs.graphviz_program": ((), ("pygraphviz",)),
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
+    "outputs.exporting": (("diagnostics", "ops", "outputs.exporting"), ("torch",)),
+    "outputs.exporting.formats": (("diagnostics", "_system.packages"), ()),
+    "outputs.exporting.onnx_file": (("diagnostics", "outputs.exporting"), ("torch", "onnx", "onnxruntime")),
+    "outputs.exporting.tensors": (("diagnostics", "outputs.exporting", "weights.file"), ("torch",)),
+    "outputs.exporting.snippet": (("outputs.exporting", "data.preparation"), ()),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),
@@ -90,6 +95,14 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("diagnostics", "_system", "ops", "compiler", "outputs", "data", "weights", "training", "report"),),
         *(("torch", "numpy"),),
     ),
+    # Where a network with its weights meets the formats; a folded network is a spec, which is written as such.
+    "inference.exporting": (
+        (
+            *("", "diagnostics", "_system", "ops", "graph", "compiler", "language.writer", "outputs", "data", "weights"),
+            "inference",
+        ),
+        ("torch",),
+    ),
     "api": (
         (
             *("diagnostics", "_system", "language", "ops", "analysis.single_block", "compiler", "comparison", "outputs"),
@@ -104,6 +117,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("click",),
     ),
+    "cli.export_command": (("cli", "api", "compiler", "diagnostics", "_system", "inference", "outputs.exporting"), ("click",)),
     "cli.watching": (("cli", "diagnostics", "_system", "language"), ("click", "watchfiles")),
     "cli.progress": (("training", "report"), ("click",)),
     "cli.train_command": (
@@ -120,9 +134,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 COMPILING_HALF = (
     *("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint", "comparison", "compiler"),
     *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
+    "outputs.folding",
 )
 # `ops.layers` holds the layers that torch does not have; only the layer factories of operations import it.
-TORCH_AT_THE_TOP = ("ops.layers", "outputs.torch_module", "outputs.onnx", "outputs.export", "weights", "training", "inference")
+TORCH_AT_THE_TOP = (
+    *("ops.layers", "outputs.torch_module", "weights", "training", "inference"),
+    *(f"outputs.exporting.{module}" for module in ("model", "verify", "onnx_file", "torch_program", "tensors", "snippet")),
+)
 
 
 def name_of(path: str) -> str:

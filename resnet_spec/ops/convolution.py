@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from resnet_spec.ops.definition import (
     AxisMap,
@@ -153,6 +153,12 @@ class Conv2d(Operation):
         weight = Tensor("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size))
         return (weight, Tensor("bias", (self.out_channels,))) if self.bias else (weight,)
 
+    def with_bias(self, output: Shape) -> Self | None:
+        return None if self.weight_standardization else replace(self, bias=True)
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        return weight * factor.view(-1, 1, 1, 1)
+
     def macs(self, output: Shape) -> int:
         return prod(output) * (self.in_channels // self.groups) * prod(self.kernel_size)
 
@@ -298,6 +304,14 @@ class ConvTranspose2d(Operation):
     def tensors(self) -> tuple[Tensor, ...]:
         weight = Tensor("weight", (self.in_channels, self.out_channels // self.groups, *self.kernel_size))
         return (weight, Tensor("bias", (self.out_channels,))) if self.bias else (weight,)
+
+    def with_bias(self, output: Shape) -> Self | None:
+        return replace(self, bias=True)
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        inputs, outputs, *kernel = weight.shape  # the output channels of one group
+        grouped = weight.view(self.groups, inputs // self.groups, outputs, *kernel)
+        return (grouped * factor.view(self.groups, 1, outputs, 1, 1)).view_as(weight)
 
     def macs(self, output: Shape) -> int:
         entering = [(output[1 + axis] - self.axis_size(1, axis)) // self.stride[axis] + 1 for axis in (0, 1)]

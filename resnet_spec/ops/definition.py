@@ -359,6 +359,25 @@ class Operation:
         """Whether the output shares the memory of the input: it is the input, or a view of it."""
         return False
 
+    # --- folding in evaluation ----------------------------------------------------------------------------------------------
+
+    def scales_channels(self) -> bool:
+        """Whether all it does in evaluation is to multiply each channel by a factor and add a number, both from its tensors."""
+        return False
+
+    def factor_and_shift(self, tensors: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The factor and the number that such an operation multiplies by and adds in evaluation, both of shape (channels,)."""
+        raise NotImplementedError(f"{self.name} does more than scale channels")
+
+    def with_bias(self, output: Shape) -> Self | None:
+        """The operation with a bias for each channel of its `output`, in which a factor and a summand of each channel can be
+        folded; None where they cannot."""
+        return None
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        """The weight of such an operation, with the filter of each output channel multiplied by its factor."""
+        raise NotImplementedError(f"{self.name} folds nothing")
+
     # --- its layer and texts -----------------------------------------------------------------------------------------------
 
     def torch_args(self) -> dict[str, Any]:

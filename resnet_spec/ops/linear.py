@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -93,6 +93,12 @@ class Linear(Operation):
     def tensors(self) -> tuple[Tensor, ...]:
         weight = Tensor("weight", (self.out_features, self.in_features))
         return (weight, Tensor("bias", (self.out_features,))) if self.bias else (weight,)
+
+    def with_bias(self, output: Shape) -> Self | None:
+        return replace(self, bias=True) if len(output) == 1 or self.over == "channels" else None
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        return weight * factor.view(-1, 1)
 
     def macs(self, output: Shape) -> int:
         return prod(output) * self.in_features

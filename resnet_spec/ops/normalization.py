@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_spec.ops.definition import (
     Dependence,
@@ -80,6 +80,16 @@ class BatchNorm(Operation):
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, statistics=2 * self.num_features)
+
+    def scales_channels(self) -> bool:
+        return self.track_running_stats
+
+    def factor_and_shift(self, tensors: Mapping[str, Any]) -> tuple[Any, Any]:
+        factor = (tensors["running_var"] + self.eps) ** -0.5
+        if not self.affine:
+            return factor, -tensors["running_mean"] * factor
+        factor = factor * tensors["weight"]
+        return factor, tensors["bias"] - tensors["running_mean"] * factor
 
     def layer(self, inplace: bool = False) -> nn.Module:
         from torch import nn
