@@ -452,14 +452,14 @@ def export(
         input: another size of images (C, H, W) in pixels.
         weights, weights_key: as for `build`. Without weights the network is freshly initialized.
         seed: of the fresh weights; 0 by default.
-        fold_bn: fold batch norms into the layers before them. The folded network is a spec, which is written beside the file.
+        fold_bn: fold batch norms into the layers before them. The folded network is a spec, which is written next to the file.
         dtype: the precision of weights and activations. Inputs and outputs of the file stay float32.
         channels_last: whether the program arranges its tensors with the channels last (`.pt2` only).
         dynamic: "batch" for any number of images, "size" for any accepted height and width as well.
         opset: the version of ONNX's operators, 18 to 23.
         preprocessing: take images as bytes, `(N, H, W, C)` for "nhwc" or `(N, C, H, W)` for "nchw", and normalize them in the
             file, as the weights state. Images are not resized in it.
-        snippet: write `NAME_example.py` beside the file, a short program that runs it on an image.
+        snippet: write `NAME_example.py` next to the file, a short program that runs it on an image.
         force: build the network even if its weights exceed the free memory of this machine.
 
     Returns:
@@ -472,7 +472,7 @@ def export(
         WeightsError: as for `build`; also if the network returns values that are not finite.
     """
     require_packages("exporting a network", *NETWORKS)
-    from resnet_spec.inference import exporting
+    from resnet_spec.inference import export_subject, exporting
     from resnet_spec.outputs.exporting.formats import Dtype, Dynamic, Layout
 
     options = exporting.ExportOptions(
@@ -490,8 +490,8 @@ def export(
     )
     patches = tuple(compiler.list_patches(set))
     file = Path(path)
-    if isinstance(spec, str | Path) and exporting.is_run(spec):
-        exporting.refuse_for_run(patches, spec_root)
+    if isinstance(spec, str | Path) and export_subject.is_run(spec):
+        export_subject.refuse_for_run(patches, spec_root)
         return exporting.export_run(Path(spec), file, options, input=input, outputs=outputs)
     if isinstance(spec, Analysis):
         if patches or input is not None or outputs is not None:

@@ -96,6 +96,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("torch", "numpy"),),
     ),
     # Where a network with its weights meets the formats; a folded network is a spec, which is written as such.
+    "inference.export_changes": (
+        ("diagnostics", "graph", "compiler", "outputs"),
+        ("torch",),
+    ),
     "inference.exporting": (
         (
             *("", "diagnostics", "_system", "ops", "graph", "compiler", "language.writer", "outputs", "data", "weights"),
@@ -127,7 +131,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),
-    "": (("api", "compiler", "comparison", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"), ()),
+    "": (
+        (
+            *("api", "compiler", "comparison", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"),
+            "inference.exporting",
+        ),
+        (),
+    ),
 }
 
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.

@@ -121,7 +121,7 @@ def command(
     try:
         find_format(Path(output))
         require_packages("exporting a network", *NETWORKS)
-        from resnet_spec.inference import exporting
+        from resnet_spec.inference import export_subject, exporting
 
         options = exporting.ExportOptions(
             weights=None if weights is None else Path(weights),
@@ -136,8 +136,8 @@ def command(
             snippet=snippet,
             force=force,
         )
-        if exporting.is_run(spec):
-            exporting.refuse_for_run(sets, spec_root)
+        if export_subject.is_run(spec):
+            export_subject.refuse_for_run(sets, spec_root)
             done = exporting.export_run(Path(spec), Path(output), options, input=size, outputs=outputs)
         else:
             exporting.check_options(Path(output), options)

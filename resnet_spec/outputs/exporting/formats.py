@@ -1,4 +1,4 @@
-"""The formats that networks are exported to, by the suffix of the file: what each is, what it needs, and which options it takes.
+"""The formats that networks are exported to, by suffix: what each is, what it needs, and which options it takes.
 
 Importing this module imports neither torch nor what a format needs.
 """
@@ -110,7 +110,9 @@ def find_format(path: Path) -> Format:
     near = _OTHER_SUFFIXES.get(suffix) or closest(suffix, names)
     what = f"`.{printable(suffix)}` is no format" if suffix else f"`{printable(path.name)}` has no suffix"
     message = f"{what} that a network is exported to: the name of the file ends in {suffixes()}"
-    help = f"did you mean `{printable(path.stem)}.{near}`?" if near in names else "`resnet-spec export --list` shows the formats"
+    help = (
+        f"did you mean `{printable(path.stem)}.{near}`?" if near in names else "`resnet-spec export --list` shows the formats"
+    )
     if suffix in _NOT_WRITTEN:
         help = _NOT_WRITTEN[suffix]
     raise ArgumentError([Diagnostic("export-format", message, None, help=help)])

@@ -37,8 +37,7 @@ class Port(nn.Module):
         self.network, self.dtype, self.layout = network, dtype, layout
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         if layout is not None:
-            self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
-            self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+            self.mean, self.std = (nn.Buffer(torch.tensor(values).view(-1, 1, 1)) for values in (mean, std))
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         if self.layout is not None:

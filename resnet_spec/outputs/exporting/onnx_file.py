@@ -21,7 +21,7 @@ _KEPT = ("namespace", "pkg.torch.onnx.name_scopes")
 def write(exportable: Exportable, path: Path) -> Written:
     """Write a network as ONNX, check the file, and compare it with the module in onnxruntime.
 
-    Weights of more than 2 GB are in a second file beside it, which a note says.
+    Weights of more than 2 GB are in a second file next to it, which a note says.
 
     Raises:
         SpecError: a layer cannot be exported, or the file computes something else.
@@ -40,7 +40,9 @@ def write(exportable: Exportable, path: Path) -> Written:
     with name_refusals(exportable, path.name, convert):
         program = _convert(exportable)
     if opset is not None and program.model.opset_imports.get("") != opset:
-        message = f"the network cannot be written with opset {opset}: the exporter's converter of versions does not know one of it"
+        message = (
+            f"the network cannot be written with opset {opset}: the exporter's converter of versions does not know one of it"
+        )
         help = f"without `--opset` it is opset {program.model.opset_imports.get('')}"
         raise ArgumentError([Diagnostic("export-option", message, None, help=help)])
     program.model.metadata_props.update(exportable.metadata)
@@ -48,15 +50,15 @@ def write(exportable: Exportable, path: Path) -> Written:
     outside = size > MOST_BYTES
     with run_quietly():
         program.save(path, external_data=outside)
-    files = (path, path.with_name(f"{path.name}.data")) if outside else (path,)
+    data = path.with_name(f"{path.name}.data")
     _check(path)
     with name_refusals(exportable, path.name, convert):
         run = _start(exportable, path)
     checks = compare(exportable, run, path.name, convert)
     notes: tuple[str, ...] = ()
     if outside:
-        notes = (f"the weights, {size:,} bytes, are in {files[1].name}: an ONNX file cannot exceed 2 GB; keep both together",)
-    return Written(files, checks, notes)
+        notes = (f"the weights, {size:,} bytes, are in {data.name}: an ONNX file cannot exceed 2 GB; keep both together",)
+    return Written((path, data) if outside else (path,), checks, notes)
 
 
 def _convert(exportable: Exportable) -> Any:
@@ -104,8 +106,10 @@ def _start(exportable: Exportable, model: Path | bytes) -> Runner:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    errors = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented)
-    errors = (*errors, state.RuntimeException, state.NoModel, state.EngineError)
+    errors: tuple[type[Exception], ...] = (
+        *(state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented),
+        *(state.RuntimeException, state.NoModel, state.EngineError),
+    )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     source = model if isinstance(model, bytes) else str(model)

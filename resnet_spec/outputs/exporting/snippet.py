@@ -18,9 +18,7 @@ def write_snippet(exportable: Exportable, form: Format, file: str, preparation: 
     return "\n".join([*_program(exportable, form, file, preparation, classes), ""])
 
 
-def _program(
-    exportable: Exportable, form: Format, file: str, preparation: Preparation | None, classes: bool
-) -> Iterator[str]:
+def _program(exportable: Exportable, form: Format, file: str, preparation: Preparation | None, classes: bool) -> Iterator[str]:
     of_image = preparation is not None and exportable.channels in (1, 3)
     onnx = form.suffix == "onnx"
     imports = ["json"] * classes + ["sys"] * of_image
@@ -31,7 +29,7 @@ def _program(
     yield "import onnxruntime" if onnx else "import torch"
     yield from ["from PIL import Image"] * of_image
     yield ""
-    yield f"file = Path(__file__).with_name({ascii(file)})"
+    yield f"file = Path(__file__).with_name({_quote(file)})"
     if onnx:
         yield "session = onnxruntime.InferenceSession(file)"
         yield from ['classes = json.loads(session.get_modelmeta().custom_metadata_map["resnet_spec.classes"])'] * classes
@@ -46,9 +44,9 @@ def _program(
         yield f"x = np.zeros({exportable.shape(1, exportable.size)}, np.{kind})"
     main = "logits" if "logits" in exportable.outputs else exportable.output_names[0]
     if onnx:
-        yield f"(output,) = session.run([{ascii(main)}], {{{ascii(exportable.input_name)}: x}})"
+        yield f"(output,) = session.run([{_quote(main)}], {{{_quote(exportable.input_name)}: x}})"
     else:
-        part = f"[{ascii(main)}]" if exportable.outputs else ""
+        part = f"[{_quote(main)}]" if exportable.outputs else ""
         yield "with torch.no_grad():"
         yield f"    output = module(torch.from_numpy(x)){part}.numpy()"
     if classes:
@@ -83,3 +81,9 @@ def _read(exportable: Exportable, preparation: Preparation) -> Iterator[str]:
         yield f"x = (x.astype(np.float32) / 255 - {mean}) / {std}"
     if exportable.layout != "nhwc":
         yield "x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))"
+
+
+def _quote(text: str) -> str:
+    """A text as a literal of Python in ASCII."""
+    literal = ascii(text)
+    return literal if '"' in literal else f'"{literal[1:-1]}"'

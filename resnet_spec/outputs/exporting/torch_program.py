@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -28,8 +29,12 @@ def write(exportable: Exportable, path: Path) -> Written:
 
     with name_refusals(exportable, path.name, convert):
         program = _convert(exportable)
-    with run_quietly(), path.open("wb") as file:
-        torch.export.save(program, file, extra_files={METADATA: json.dumps(dict(exportable.metadata), ensure_ascii=False)})
+    # In memory: where torch writes a file and the disk is full, it ends the process.
+    archive = io.BytesIO()
+    with run_quietly():
+        torch.export.save(program, archive, extra_files={METADATA: json.dumps(dict(exportable.metadata), ensure_ascii=False)})
+    path.write_bytes(archive.getbuffer())
+    del archive
     with run_quietly():
         loaded = torch.export.load(path)
     return Written((path,), compare(exportable, _run(exportable, loaded), path.name, convert))
