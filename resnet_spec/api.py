@@ -435,7 +435,7 @@ def export(
     dynamic: Literal["batch", "size"] = "batch",
     opset: int | None = None,
     preprocessing: Literal["nhwc", "nchw"] | None = None,
-    snippet: bool = False,
+    snippet: bool | None = None,
     force: bool = False,
 ) -> Exported:
     """Write a network as a file that runs without this package, and compare the file with the module.
@@ -459,7 +459,8 @@ def export(
         opset: the version of ONNX's operators, 18 to 23.
         preprocessing: take images as bytes, `(N, H, W, C)` for "nhwc" or `(N, C, H, W)` for "nchw", and normalize them in the
             file, as the weights state. Images are not resized in it.
-        snippet: write `NAME_example.py` next to the file, a short program that runs it on an image.
+        snippet: write `NAME_example.py` next to the file, a short program that runs it on an image; by default with
+            `preprocessing`.
         force: build the network even if its weights exceed the free memory of this machine.
 
     Returns:

@@ -172,7 +172,7 @@ def _reduction(input: ImageSize, shape: Shape) -> tuple[Fraction, Fraction] | No
 
 def find(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
     """Find the spec that `target` refers to: a loaded spec, a mapping, YAML text (any string with a line break), `block:NAME`,
-    a path, or the name of a shipped spec.
+    a path, a run folder, or the name of a shipped spec.
 
     Raises:
         ArgumentError: `target` is not a spec, there is none of that name, or its file cannot be read.
@@ -192,6 +192,8 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
         raise wrong_argument(f"a spec is {accepted}, not {quote(target)}", help)
     path = Path(target)
     if not library.is_readable(path):
+        if _is_run(path):
+            return Target(read_file(path / RUN_FILES[0]), None, None)
         shipped = library.shipped_path(str(target)) if isinstance(target, str) else None
         if shipped is None and library.is_folder(path):
             message = f"{target} is a folder; name the specs in it, such as {target}/*.yaml"
@@ -207,7 +209,7 @@ def find(target: object, input: str | ImageSize | None = None, root: str | Path 
 
 
 def find_version(target: object, input: str | ImageSize | None = None, root: str | Path | None = None) -> Target:
-    """As `find`, also for the spec of a run folder, and for a file at a git revision, `HEAD~1:specs/a.yaml`.
+    """As `find`, also for a file at a git revision, `HEAD~1:specs/a.yaml`.
 
     An existing path and a shipped spec have precedence over a revision.
 
@@ -217,10 +219,8 @@ def find_version(target: object, input: str | ImageSize | None = None, root: str
     if not isinstance(target, str | os.PathLike) or (isinstance(target, str) and "\n" in target):
         return find(target, input, root)
     path, text = Path(target), str(target)
-    if all(library.is_file(path / name) for name in RUN_FILES):
-        spec = path / RUN_FILES[0]
-        return Target(read_file(spec), None, None)
-    if ":" not in text or library.is_readable(path) or text.startswith(BLOCK_PREFIX) or library.shipped_path(text):
+    found_first = library.is_readable(path) or _is_run(path) or library.shipped_path(text)
+    if ":" not in text or text.startswith(BLOCK_PREFIX) or found_first:
         return find(target, input, root)
     from resnet_spec.language.revisions import find_at_revision  # few commands need it
 
@@ -228,6 +228,11 @@ def find_version(target: object, input: str | ImageSize | None = None, root: str
     project = found.revision.project(found.path)
     source = decode(found.data, found.revision.name(found.path))
     return Target(source, Path(found.path.parent), Path(project), revision=found.revision)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run, which holds its spec."""
+    return all(library.is_file(path / name) for name in RUN_FILES)
 
 
 def _single_block(target: str, input: str | ImageSize | None) -> Target:

@@ -44,7 +44,7 @@ def _show_list(ctx: click.Context, option: click.Parameter, value: bool) -> None
     epilog="""\b
 Examples:
   resnet-spec export resnet18 --weights resnet18.pth -o resnet18.onnx
-  resnet-spec export runs/a --with-preprocessing nhwc --snippet -o net.onnx
+  resnet-spec export runs/a --with-preprocessing nhwc -o net.onnx
   resnet-spec export cifar_resnet20 --dynamic size -o net.pt2
   resnet-spec export runs/a --fold-bn --dtype fp16 -o net.safetensors
   resnet-spec export --list
@@ -77,7 +77,11 @@ Examples:
     type=click.Choice(["nhwc", "nchw"]),
     help="Take images as bytes, in this order of axes, and normalize them in the file.",
 )
-@click.option("--snippet", is_flag=True, help="Write NAME_example.py too, a short program that runs the file.")
+@click.option(
+    "--snippet/--no-snippet",
+    default=None,
+    help="Write NAME_example.py too, a short program that runs the file.  [default: with --with-preprocessing]",
+)
 @click.option("--force", is_flag=True, help="Build the network even if its weights are larger than the free memory.")
 @click.option(
     "--list",
@@ -106,7 +110,7 @@ def command(
     dtype: Dtype,
     channels_last: bool,
     preprocessing: Layout | None,
-    snippet: bool,
+    snippet: bool | None,
     force: bool,
     outputs: compiler.Outputs | None,
     sets: tuple[str, ...],

@@ -61,14 +61,20 @@ class ExportOptions:
     dynamic: Dynamic = "batch"
     opset: int | None = None
     preprocessing: Layout | None = None
-    snippet: bool = False
+    snippet: bool | None = None
     force: bool = False
+
+    @property
+    def with_snippet(self) -> bool:
+        """Whether a short program is written beside the file: as chosen, else with preprocessing."""
+        return self.preprocessing is not None if self.snippet is None else self.snippet
 
     def chosen(self) -> Iterator[str]:
         """The names of the options that only some formats take, and that are not at their defaults."""
         default = ExportOptions()
         for name in ("dynamic", "opset", "dtype", "channels_last", "preprocessing", "snippet"):
-            if getattr(self, name) != getattr(default, name):
+            value = getattr(self, name)
+            if value is not False and value != getattr(default, name):
                 yield name
 
 
@@ -227,7 +233,7 @@ def _export(subject: Subject, path: Path, form: Format, options: ExportOptions) 
             notes.append(f"the file takes images of {show(subject.size)} pixels as bytes, {shown}; it does not resize them")
     facts = _metadata(subject, analysis, options, sides.get(f"{path.stem}.folded.yaml", ""))
     exportable = replace(exportable, metadata=facts)
-    if options.snippet:
+    if options.with_snippet:
         classes = subject.facts is not None and analysis.output == (len(subject.facts.classes),)
         sides[f"{path.stem}_example.py"] = write_snippet(exportable, form, path.name, preparation, classes)
     write = importlib.import_module(form.module).write
