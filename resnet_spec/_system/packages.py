@@ -33,11 +33,16 @@ def require_packages(purpose: str, *modules: str, extra: str = "") -> None:
 
 def missing_packages(purpose: str, modules: Iterable[str], extra: str = "") -> ArgumentError:
     """The error for modules that are not installed; see `require_packages`."""
-    names = [_DISTRIBUTIONS.get(module, module) for module in modules]
+    names = [name_distribution(module) for module in modules]
     what = f"the packages {join_words(names, 'and')}, which are" if len(names) > 1 else f"the package {names[0]}, which is"
     message = f"{purpose} needs {what} not installed"
-    what_installs = f"'resnet-spec[{extra}]'" if extra else " ".join(names)
-    return ArgumentError([Diagnostic("missing-package", message, None, help=f"`pip install {what_installs}`")])
+    help = f"`pip install {' '.join(names)}`" + (f", or install resnet-spec with its extra `{extra}`" if extra else "")
+    return ArgumentError([Diagnostic("missing-package", message, None, help=help)])
+
+
+def name_distribution(module: str) -> str:
+    """The name under which pip installs a module."""
+    return _DISTRIBUTIONS.get(module, module)
 
 
 def is_installed(module: str) -> bool:

@@ -15,6 +15,7 @@ from torch import nn
 
 import resnet_spec
 from resnet_spec.outputs.exporting import formats, tensors
+from resnet_spec.weights.file import save_weights
 from tests.cli.conftest import Shell
 
 pytestmark = pytest.mark.torch
@@ -63,7 +64,7 @@ def test_the_list_names_each_format_and_what_is_missing(shell: Shell, monkeypatc
     lines = done.stdout.decode().splitlines()
     assert [line.split()[0] for line in lines] == [f".{each.suffix}" for each in formats.FORMATS]
     (onnx,) = [line for line in lines if line.startswith(".onnx")]
-    assert onnx.endswith("needs onnx and onnxruntime: pip install 'resnet-spec[onnx]'")
+    assert onnx.endswith("needs onnx and onnxruntime: pip install onnx onnxruntime (the extra `onnx`)")
     assert all(line.endswith("; ready") for line in lines if line != onnx)
 
 
@@ -163,7 +164,7 @@ def test_an_export_that_is_interrupted_leaves_nothing(specs: Shell, monkeypatch:
 
 
 def test_a_damaged_write_is_noticed(specs: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = tensors.save_weights
+    save = save_weights
 
     def damage(path: Path, module: nn.Module, metadata: dict[str, str]) -> None:
         save(path, module, metadata)

@@ -163,8 +163,8 @@ def test_a_command_exits_with_2_and_prints_how_to_install_what_it_needs(
     assert ran.returncode == 2, ran.stderr
     printed = ran.stdout + ran.stderr  # the findings of `check` are its output
     assert "error[missing-package]: " in printed
-    wanted = "'resnet-spec[onnx]'" if package in ONNX else "pillow" if package == "PIL" else package
-    assert f"`pip install {wanted}`" in printed
+    assert f"`pip install {'pillow' if package == 'PIL' else package}`" in printed
+    assert ("or install resnet-spec with its extra `onnx`" in printed) == (package in ONNX)
     assert "Traceback" not in printed
     assert "epoch" not in ran.stdout  # nothing was trained
     instead = {"new.dot"} if name == "draw svg" and package == "pygraphviz" else set()

@@ -48,7 +48,7 @@ SPEC = {
         "fc": {"op": "linear", "out_features": 3},
         "aux": {"op": "linear", "from": "flatten", "out_features": 2},
     },
-    "outputs": {"images": "pool", "logits": "fc", "aux": {"from": "aux", "training_only": True}},
+    "outputs": {"images": "pool", "logits": "fc", "conv2d": "bn", "aux": {"from": "aux", "training_only": True}},
 }
 
 
@@ -198,17 +198,18 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[resnet_spec.Expor
 
 
 def test_several_outputs_have_their_names(hostile: tuple[resnet_spec.Exported, Path]) -> None:
-    """Without what exists in training only; the input has another name than each of them."""
+    """Without what exists in training only; what the exporter itself calls `images` or `conv2d` has another name."""
     done, folder = hostile
     session = onnxruntime.InferenceSession(done.path)
-    assert [output.name for output in session.get_outputs()] == ["images", "logits"]
+    assert [output.name for output in session.get_outputs()] == ["images", "logits", "conv2d"]
     assert [given.name for given in session.get_inputs()] == ["images_in"]
     x = torch.randn(3, 1, 8, 8)
-    maps, logits = session.run(None, {"images_in": x.numpy()})
+    maps, logits, normalized = session.run(None, {"images_in": x.numpy()})
     wanted = resnet_spec.build(SPEC, weights=folder / "weights.pth").eval()(x)
     assert isinstance(wanted, dict)
     torch.testing.assert_close(torch.from_numpy(maps), wanted["images"], rtol=0.01, atol=0.01)
     torch.testing.assert_close(torch.from_numpy(logits), wanted["logits"], rtol=0.01, atol=0.01)
+    torch.testing.assert_close(torch.from_numpy(normalized), wanted["conv2d"], rtol=0.01, atol=0.01)
 
 
 def test_weights_beyond_two_gigabytes_are_in_a_file_of_their_own(hostile: tuple[resnet_spec.Exported, Path]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from resnet_spec._system.packages import is_installed
+from resnet_spec._system.packages import is_installed, name_distribution
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.suggestions import closest
 from resnet_spec.diagnostics.text import join_words
@@ -58,8 +58,9 @@ class Format:
 
     @property
     def install(self) -> str:
-        """The command that installs what it needs."""
-        return f"pip install 'resnet-spec[{self.extra}]'" if self.extra else f"pip install {' '.join(self.missing)}"
+        """The command that installs what is missing."""
+        extra = f" (the extra `{self.extra}`)" if self.extra else ""
+        return f"pip install {' '.join(map(name_distribution, self.missing))}{extra}"
 
 
 _TENSORS_ALONE = "holds tensors alone, and nothing that runs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,6 @@ def _convert(exportable: Exportable) -> Any:
         program = torch.onnx.export(
             exportable.module,
             (x,),
-            input_names=[exportable.input_name],
-            output_names=list(exportable.output_names),
             opset_version=exportable.opset,
             dynamic_shapes=(exportable.axes(),),
             dynamo=True,
@@ -77,11 +76,27 @@ def _convert(exportable: Exportable) -> Any:
             verbose=False,
         )
     assert program is not None
+    _name_values(program.model.graph, exportable)
     for graph in (program.model.graph, *(function.graph for function in program.model.functions.values())):
         for item in (*graph, *graph.inputs, *graph.outputs, *graph.initializers.values()):
             for key in [key for key in item.metadata_props if key not in _KEPT]:
                 del item.metadata_props[key]
     return program
+
+
+def _name_values(graph: Any, exportable: Exportable) -> None:
+    """Give input and outputs their names, and other ones to the values inside that have these: the exporter names them by their
+    operations, such as `relu`, and does not notice that an output is called so."""
+    named = {**dict(zip(graph.outputs, exportable.output_names, strict=True)), graph.inputs[0]: exportable.input_name}
+    inside = [value for node in graph for value in node.outputs if value not in named]
+    inside += [value for value in graph.initializers.values() if value not in named]
+    taken = set(named.values()) | {value.name for value in inside}
+    for value in inside:
+        if value.name in named.values():
+            value.name = next(name for number in count(1) if (name := f"{value.name}_{number}") not in taken)
+            taken.add(value.name)
+    for value, name in named.items():
+        value.name = name
 
 
 def _to_bytes(program: Any) -> bytes:

@@ -72,7 +72,7 @@ def measure(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> float:
         if other.shape != value.shape or not bool((value.isfinite() == other.isfinite()).all()):
             return math.inf
         largest = float(value.abs().amax()) if value.numel() else 0.0
-        difference = float((value.double() - other.double()).abs().amax()) if value.numel() else 0.0
+        difference = float((value.detach().double() - other.detach().double()).abs().amax()) if value.numel() else 0.0
         if difference:
             worst = max(worst, difference / largest) if largest else math.inf
     return worst
@@ -84,7 +84,9 @@ def amount(difference: float) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that says something, shortened."""
+    """The first line of an error that says something, shortened; of an error of torch.onnx, that of its cause."""
+    while error.__cause__ is not None and type(error).__module__.startswith("torch.onnx"):
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]
 
