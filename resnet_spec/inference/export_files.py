@@ -30,7 +30,7 @@ def _folder_beside(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, write: Callable[[Path], Written], sides: Mapping[str, str]) -> tuple[Written, tuple[Path, ...]]:
-    """Write a file and the texts beside it in a temporary folder, where `write` verifies it, then move all to their places.
+    """Write a file and the texts next to it in a temporary folder, where `write` verifies it, then move all to their places.
 
     Raises ArgumentError if they cannot be written; nothing new is left then.
     """

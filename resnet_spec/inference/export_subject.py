@@ -17,7 +17,7 @@ from resnet_spec.weights.reading import RUN_FILE, open_weights
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ExportSubject:
     """A network with weights, in evaluation on the CPU, and what is known about them."""
 
     analysis: Analysis

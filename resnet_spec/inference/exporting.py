@@ -26,7 +26,7 @@ from resnet_spec.inference.export_changes import (
     require_finite,
 )
 from resnet_spec.inference.export_files import write_whole
-from resnet_spec.inference.export_subject import Subject, read_stated, read_stored_facts, refuse_own_source, take_outputs
+from resnet_spec.inference.export_subject import ExportSubject, read_stated, read_stored_facts, refuse_own_source, take_outputs
 from resnet_spec.inference.trained import load_trained
 from resnet_spec.language.writer import write_data
 from resnet_spec.ops import show
@@ -66,7 +66,7 @@ class ExportOptions:
 
     @property
     def with_snippet(self) -> bool:
-        """Whether a short program is written beside the file: as chosen, else with preprocessing."""
+        """Whether a short program is written next to the file: as chosen, else with preprocessing."""
         return self.preprocessing is not None if self.snippet is None else self.snippet
 
     def chosen(self) -> Iterator[str]:
@@ -158,7 +158,7 @@ def export_spec(
     size = analysis.input[1:] if own or facts is None else facts.preparation.size
     if size not in analysis.accepted:
         size = analysis.input[1:]
-    return _export(Subject(analysis, network.eval(), size, facts, stated, tuple(notes)), path, form, options)
+    return _export(ExportSubject(analysis, network.eval(), size, facts, stated, tuple(notes)), path, form, options)
 
 
 def export_run(
@@ -189,10 +189,10 @@ def export_run(
     file = find_file(run)
     refuse_own_source(path, file)
     stated = read_stated(from_metadata(open_weights(file).metadata))
-    return _export(Subject(analysis, network.eval(), size, trained.facts, stated, ()), path, form, options)
+    return _export(ExportSubject(analysis, network.eval(), size, trained.facts, stated, ()), path, form, options)
 
 
-def _export(subject: Subject, path: Path, form: Format, options: ExportOptions) -> Exported:
+def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOptions) -> Exported:
     """Prepare a network as asked, and write it."""
     analysis, notes = subject.analysis, list(subject.notes)
     preparation = None if subject.facts is None else subject.facts.preparation
@@ -242,7 +242,7 @@ def _export(subject: Subject, path: Path, form: Format, options: ExportOptions) 
 
 
 def _exportable(
-    subject: Subject, analysis: Analysis, network: Network, options: ExportOptions, other: tuple[int, int] | None
+    subject: ExportSubject, analysis: Analysis, network: Network, options: ExportOptions, other: tuple[int, int] | None
 ) -> Exportable:
     graph = analysis.graph
     skipped = graph.skipped_in_evaluation()
@@ -270,7 +270,7 @@ def find_other_size(analysis: Analysis, size: tuple[int, int]) -> tuple[int, int
     return next((each for each in near if min(each) > 0 and each in analysis.accepted), None)
 
 
-def _metadata(subject: Subject, analysis: Analysis, options: ExportOptions, spec: str) -> dict[str, str]:
+def _metadata(subject: ExportSubject, analysis: Analysis, options: ExportOptions, spec: str) -> dict[str, str]:
     """What a file says about its network: strings by name, which are data for whoever reads them."""
     from resnet_spec import __version__
 
