@@ -1,0 +1,57 @@
+"""Names in generated source: of attributes, variables, parameters and classes."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What torch's containers have, and nn.Module does not: names that a child of them cannot have.
+SEQUENTIAL_ATTRIBUTES = frozenset(("append", "extend", "insert", "pop"))
+DICT_ATTRIBUTES = frozenset(("clear", "items", "keys", "pop", "update", "values"))
+MODULE_NAMES = frozenset(
+    """
+    annotations math OrderedDict Path torch nn F Tensor build init_weights self super bool dict enumerate float int isinstance
+    len list module name range str tuple zip outputs x out i state model weights print
+    """.split()  # noqa: SIM905
+)
+
+
+def is_attribute(name: str) -> bool:
+    """Whether `self.NAME` refers to a child of that name; private names of classes are changed by Python."""
+    return _IDENTIFIER.fullmatch(name) is not None and not keyword.iskeyword(name) and not name.startswith("__")
+
+
+class Namespace:
+    """Names that are each given once."""
+
+    def __init__(self, taken: frozenset[str] = frozenset()) -> None:
+        self.taken = set(MODULE_NAMES | taken)
+
+    def give(self, wanted: str) -> str:
+        """A name as wanted, or with a number where that is taken."""
+        name, number = wanted, 1
+        while name in self.taken or keyword.iskeyword(name):
+            number += 1
+            name = f"{wanted}_{number}" if wanted[-1:].isdigit() else f"{wanted}{number}"
+        self.taken.add(name)
+        return name
+
+
+def variable(name: str) -> str:
+    """A name of the spec as a variable: `block1-0` as `block1_0`."""
+    made = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_").lower()
+    if not made:
+        return "value"
+    return f"x{made}" if made[0].isdigit() else made
+
+
+def class_name(label: str) -> str:
+    """`inverted_residual` as `InvertedResidual`, `basic` as `BasicBlock`."""
+    words = [word for word in re.split(r"[^0-9A-Za-z]+", label) if word]
+    made = "".join(word[0].upper() + word[1:] for word in words)
+    for plain, usual in (("Resnet", "ResNet"), ("Densenet", "DenseNet"), ("Resnext", "ResNeXt"), ("Convnext", "ConvNeXt")):
+        made = made.replace(plain, usual)
+    if not made or made[0].isdigit():
+        made = f"Block{made}"
+    return f"{made}Block" if len(words) == 1 and len(words[0]) <= 5 and made != "Block" else made
