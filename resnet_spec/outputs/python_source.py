@@ -25,7 +25,7 @@ from resnet_spec.outputs.source.custom_layers import layer_sources
 from resnet_spec.outputs.source.forwards import Forward, find_functional
 from resnet_spec.outputs.source.initialization import write_initialization
 from resnet_spec.outputs.source.layout import WIDTH, Call, Item, Text, lay_out, literal, remark
-from resnet_spec.outputs.source.names import class_name
+from resnet_spec.outputs.source.names import network_name
 from resnet_spec.outputs.source.parameters import ABSENT
 from resnet_spec.outputs.source.parts import Part, Partition
 
@@ -51,7 +51,7 @@ class _File:
         self.initialization = write_initialization(self.graph)
         self.ordered_dict = False
         self.classes = Classes(self.partition.top, frozenset(layer_sources()))
-        self.network = self.classes.names.give(class_name(self.graph.name))
+        self.network = self.classes.names.give(network_name(self.graph.name, analysis.spec.about))
         self.classes.finish()
         self.calls: dict[int, tuple[ClassCalls, int]] = {}
 
@@ -121,7 +121,7 @@ class _File:
             return _docstring(about, shapes, 4)
         block = self.analysis.spec.find_block(known.label, self.analysis.spec.span)
         about = remark(block.about) if block is not None else ""
-        about = about or f"{known.name}, used {_times(len(known.uses))}"
+        about = about or f"The block {remark(known.label)}, used {_times(len(known.uses))}"
         entering = _entering(known, calls)
         leaving = calls.shape_text(known.uses)
         shapes = f"{entering} to {leaving}." if entering and leaving else ""
@@ -228,5 +228,3 @@ def _times(count: int) -> str:
 
 def _shape(shape: Shape | Sequence[int]) -> str:
     return f"(N, {', '.join(map(str, shape))})"
-
-

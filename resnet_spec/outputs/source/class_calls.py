@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from resnet_spec.ops import Shape
@@ -34,11 +34,12 @@ class ClassCalls:
         self.flags = dict(zip(sorted(known.optional), flags, strict=True))
         entering = tuple(shape_of(use.inputs[0])[0] for use in known.uses)
         leaving = tuple(shape_of(use.output)[0] for use in known.uses)
-        self.parameters = Parameters(list(self.slots.values()), entering, leaving, flags)
+        slots = list(self.slots.values())
+        self.parameters = Parameters(slots, entering, leaving, flags)
+        if sum(name == "width" or "_width" in name for name in (each.name for each in self.parameters.found)) > 1:
+            self.parameters = Parameters(slots, entering, leaving, flags, plain=False)
 
-    def _collect(
-        self, name: str, place: Place, parts: Sequence[Part | None], call_of: Callable[[Part], SourceCall]
-    ) -> None:
+    def _collect(self, name: str, place: Place, parts: Sequence[Part | None], call_of: Callable[[Part], SourceCall]) -> None:
         first = next(part for part in parts if part is not None)
         if first.kind == "sequence":
             for at in range(len(first.parts)):
@@ -57,7 +58,8 @@ class ClassCalls:
 
     def _flag(self, place: int) -> Slot:
         column = tuple(present[place] is not None for present in self.known.present)
-        return Slot(self.known.parts[place].name, "", "flag", column)
+        part = self.known.parts[place]
+        return Slot(part.name, "", "join" if part.op is not None and part.op.joins else "flag", column)
 
     def is_constant(self, place: Place) -> bool:
         """Whether all arguments of a call are the same at every use."""
@@ -107,6 +109,8 @@ class ClassCalls:
             return "H, W"
         if len({shape[1:] for shape, _ in pairs}) == 1:
             return ", ".join(map(str, pairs[0][0][1:]))
+        if all(tuple(2 * size for size in before[1:]) == shape[1:] for shape, before in pairs):
+            return "2 * H, 2 * W"
         if all(_divided(shape, before, 2) for shape, before in pairs):
             return "H/2, W/2"
         used = [at for at, part in enumerate(places) if part is not None]
@@ -128,7 +132,7 @@ class ClassCalls:
                     each.name,
                     as_value(each.column[use]),
                     ... if each.default is ABSENT else as_value(each.default),  # type: ignore[arg-type]
-                    each.default is ABSENT and each.kind == "channels",
+                    each.default is ABSENT and each.kind == "channels" and not each.is_groups,
                 )
                 for each in self.parameters.ordered
             ),
@@ -137,5 +141,3 @@ class ClassCalls:
 
 def _divided(shape: Shape, before: Shape, by: int) -> bool:
     return all(after == -(-size // by) for after, size in zip(shape[1:], before[1:], strict=True))
-
-

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, product
 
+from resnet_spec.ops.source import SourceCall
 from resnet_spec.outputs.source.names import Namespace, class_name
 from resnet_spec.outputs.source.parts import Part, Signature, level_signature, signature_of
-from resnet_spec.ops.source import SourceCall
+
+MOST_TRIED = 16  # wirings that are tried for a block without some parts
 
 
 @dataclass(eq=False)
@@ -24,6 +27,7 @@ class BlockClass:
     uses: list[Part] = field(default_factory=list)
     present: list[tuple[Part | None, ...]] = field(default_factory=list)
     optional: set[int] = field(default_factory=set)
+    passes: dict[int, int] = field(default_factory=dict)  # which input an optional part passes on where it is absent
 
     @property
     def model(self) -> Part:
@@ -90,7 +94,7 @@ class Classes:
             order = sorted(range(len(known.uses)), key=lambda number: known.uses[number].start)
             known.uses = [known.uses[number] for number in order]
             known.present = [known.present[number] for number in order]
-        for known in sorted(self.all, key=lambda each: each.uses[0].start):
+        for known in sorted(self.all, key=lambda each: (-len(each.uses), each.uses[0].start)):
             known.name = self.names.give(class_name(known.label))
 
 
@@ -99,7 +103,7 @@ def _fit(known: BlockClass, block: Part) -> tuple[Part | None, ...] | None:
     if len(block.parts) > len(known.parts):
         return None
     found: list[Part | None] = []
-    missing: set[int] = set()
+    missing: list[int] = []
     at = 0
     for place, part in enumerate(known.parts):
         here = block.parts[at] if at < len(block.parts) else None
@@ -107,15 +111,27 @@ def _fit(known: BlockClass, block: Part) -> tuple[Part | None, ...] | None:
             found.append(here)
             at += 1
             continue
-        if len(part.inputs) != 1 or part.is_parameter or part.output in part.inputs or len(part.path) > 1:
+        if not may_be_absent(part) or (known.passes.get(place, 0) and len(part.inputs) == 1):
             return None
         found.append(None)
-        missing.add(place)
-    if at < len(block.parts) or len(missing) > len(known.parts) // 2:
+        missing.append(place)
+    if at < len(block.parts) or len(missing) > max(1, len(known.parts) // 2):
         return None
-    if level_signature(known.model, frozenset(missing)) != level_signature(block):
-        return None
-    return tuple(found)
+    wanted = level_signature(block)
+    choices = [[known.passes[place]] if place in known.passes else range(len(known.parts[place].inputs)) for place in missing]
+    for chosen in islice(product(*choices), MOST_TRIED):
+        passes = dict(zip(missing, chosen, strict=True))
+        if level_signature(known.model, passes) == wanted:
+            known.passes |= passes
+            return tuple(found)
+    return None
+
+
+def may_be_absent(part: Part) -> bool:
+    """Whether a class can have a part in some uses only: a module of one input, or a join of two values."""
+    joins = part.op is not None and part.op.joins not in (None, "concatenation") and len(part.inputs) == 2
+    plain = len(part.inputs) == 1 and not part.is_parameter and part.output not in part.inputs
+    return (plain or joins) and len(part.path) == 1
 
 
 def _blocks(parts: Sequence[Part]) -> Iterator[Part]:

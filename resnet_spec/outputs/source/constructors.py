@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from resnet_spec.outputs.source.class_calls import ClassCalls, Place
 from resnet_spec.outputs.source.layout import WIDTH, Call, Comprehension, Item, Node, Text, flat, lay_out, quoted
-from resnet_spec.outputs.source.names import DICT_ATTRIBUTES, is_attribute
+from resnet_spec.outputs.source.names import DICT_ATTRIBUTES, is_attribute, variable
 from resnet_spec.outputs.source.parts import Part
 
 BODY = 8  # columns of a statement in a method
@@ -28,6 +28,8 @@ class Constructor:
         lines: list[str] = []
         groups: set[str] = set()
         for place, part in enumerate(self.parts):
+            if place in self.calls.flags and part.op is not None and part.op.joins:
+                lines.append(f"{' ' * BODY}self.{join_flag(self.calls, part)} = {self.calls.flags[place].text}")
             if place in self.functional or _is_empty(part):
                 continue
             if len(part.path) == 1:
@@ -149,9 +151,7 @@ class Constructor:
     def _repeats(self, node: Node) -> bool:
         return isinstance(node, Call) and (node.head in self.classes or node.head == "nn.Sequential")
 
-    def _item(
-        self, nodes: Sequence[Node], names: Sequence[str], start: int, stop: int, numbered: bool, comment: str
-    ) -> Item:
+    def _item(self, nodes: Sequence[Node], names: Sequence[str], start: int, stop: int, numbered: bool, comment: str) -> Item:
         count = stop - start
         if count == 1:
             node = nodes[start]
@@ -170,6 +170,14 @@ class Constructor:
         element, _ = _element(nodes)
         pair = Call("", (Item(Text(pattern)), Item(element)))
         return Comprehension("OrderedDict", pair, f"for i in range({len(nodes)})")
+
+
+def join_flag(calls: ClassCalls, part: Part) -> str:
+    """The attribute that says whether an optional join is there."""
+    name = "residual" if part.op is not None and part.op.joins == "sum" else f"with_{variable(part.name)}"
+    while any(name in each.path for each in calls.known.parts):
+        name += "_"
+    return name
 
 
 def _is_empty(part: Part) -> bool:
@@ -239,4 +247,3 @@ def _element(nodes: Sequence[Node]) -> tuple[Node, str]:
         a, b = flat(one.node), flat(two.node)
         items.append(one if a == b else Item(Text(_linear(int(a), int(b) - int(a), "i")), one.prefix))
     return Call(first.head, tuple(items)), "i"
-

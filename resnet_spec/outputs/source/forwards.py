@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from resnet_spec.graph.model import Output
 from resnet_spec.outputs.source.class_calls import ClassCalls
-from resnet_spec.outputs.source.constructors import BODY
+from resnet_spec.outputs.source.constructors import BODY, join_flag
 from resnet_spec.outputs.source.layout import WIDTH, Call, Item, Text, call, lay_out, quoted
 from resnet_spec.outputs.source.names import Namespace, is_attribute, variable
 from resnet_spec.outputs.source.parts import Part
@@ -15,10 +15,10 @@ MOST_BETWEEN = 3  # parts of a shortcut between the last value of a branch and t
 
 
 def find_functional(calls: ClassCalls) -> frozenset[int]:
-    """The places of the operations that are written as expressions: they hold nothing, and their numbers are always the same."""
+    """The places of operations that are written as expressions: they hold nothing, and their numbers are always the same."""
     found: set[int] = set()
     for place, part in enumerate(calls.known.parts):
-        if part.op is None or part.is_parameter or place in calls.flags:
+        if part.op is None or part.is_parameter or (place in calls.flags and not part.op.joins):
             continue
         is_constant = (place,) not in calls.calls or calls.is_constant((place,))
         if part.op.expression(*["x"] * len(part.inputs)) and is_constant:
@@ -86,7 +86,7 @@ class Forward:
                 lines.append(f"{' ' * BODY}if self.training:")
             training = bool(self.outputs) and part.training_only
             indent = BODY + 4 if training else BODY
-            count = self._fused(place, indent)
+            count = self._fused(place, indent, returned - declared, said)
             shape = self._shape(place)
             lines += self._statement(place, count, indent, returned - declared, "" if shape == said else shape)
             said = shape
@@ -94,10 +94,11 @@ class Forward:
             place += count
         return [*lines, *self._return()]
 
-    def _fused(self, place: int, indent: int) -> int:
+    def _fused(self, place: int, indent: int, undeclared: set[str], said: str) -> int:
         """How many parts from a place on are one statement: a layer and those after it that keep its shape."""
         if not self._can_start(place):
             return 1
+        shape = self._shape(place)
         count = 1
         while place + count < len(self.parts):
             last, part = self.parts[place + count - 1], self.parts[place + count]
@@ -107,7 +108,9 @@ class Forward:
             if not (keeps and short and same) or place + count in self.calls.flags or place + count in self.functional:
                 break
             target = self.names.get(part.output, "x")
-            if indent + len(f"{target} = {self._expression(place, count + 1)}") > WIDTH:
+            note = f"  # {shape}" if shape and shape != said else ""
+            line = f"{target}{': Tensor' if target in undeclared else ''} = {self._expression(place, count + 1)}{note}"
+            if indent + len(line) > WIDTH:
                 break
             count += 1
         return count
@@ -115,7 +118,7 @@ class Forward:
     def _can_start(self, place: int) -> bool:
         part = self.parts[place]
         plain = place not in self.functional and place not in self.calls.flags and not part.is_parameter
-        return plain and part.kind == "layer" and part.output not in part.inputs
+        return plain and part.kind in ("layer", "sequence") and bool(part.op or part.parts) and part.output not in part.inputs
 
     def _expression(self, place: int, count: int) -> str:
         part = self.parts[place]
@@ -155,6 +158,8 @@ class Forward:
         if target is None:
             return [f"{margin}{expression}"]
         typed = f"{target}: Tensor" if target in undeclared else target
+        if place in self.calls.flags and part.op is not None and part.op.joins:
+            return self._optional_join(place, target, expression, indent)
         if place in self.calls.flags:
             return self._optional(part, target, typed, expression, indent)
         if part.overwrites and part.op is not None and part.op.joins and len(part.inputs) == 2:
@@ -176,9 +181,11 @@ class Forward:
         if part.op is not None and part.op.joins == "concatenation":
             node = Call("torch.cat", (Item(call("", values)), Item(Text("1"))))
             return lay_out(f"{typed} = ", node, "", indent)
-        if expression.endswith(")") and "(" in expression and place not in self.functional:
-            head, _, inner = expression.partition("(")
-            return lay_out(f"{typed} = ", call(head, [inner[:-1]]), "", indent)
+        if place not in self.functional and not part.is_parameter:
+            return lay_out(f"{typed} = ", call(self._access(part), values), "", indent)
+        if part.op is not None and not part.op.joins and expression.endswith(")"):
+            head, _, inner = expression[:-1].partition("(")
+            return lay_out(f"{typed} = ", call(head, _split(inner)), "", indent)
         operator = next((each for each in (" + ", " - ", " * ") if each in expression), "")
         if not operator:
             return [f"{' ' * indent}{typed} = {expression}"]
@@ -187,6 +194,14 @@ class Forward:
         body = [f"{inside}{first}", *(f"{inside}{operator.strip()} {other}" for other in others)]
         whole = f"{inside}{expression}"
         return [f"{' ' * indent}{typed} = (", *([whole] if len(whole) <= WIDTH else body), f"{' ' * indent})"]
+
+    def _optional_join(self, place: int, target: str, expression: str, indent: int) -> list[str]:
+        part, margin = self.parts[place], " " * indent
+        passed = self.names[part.inputs[self.calls.known.passes[place]]]
+        first, second = (self.names[value] for value in part.inputs)
+        assigned = f"{second} += {first}" if part.overwrites and target == second else f"{target} = {expression}"
+        before = [] if passed == target else [f"{margin}{target} = {passed}"]
+        return [*before, f"{margin}if self.{join_flag(self.calls, part)}:", f"{margin}    {assigned}"]
 
     def _optional(self, part: Part, target: str, typed: str, expression: str, indent: int) -> list[str]:
         margin, access, source = " " * indent, self._access(part), self.names[part.inputs[0]]
@@ -208,7 +223,7 @@ class Forward:
         margin = " " * BODY
         if not self.outputs:
             return [f"{margin}return {self.names[self.returned[0]]}"]
-        first = [output for output in self.outputs]
+        first = self.outputs
         at = next((at for at, output in enumerate(first) if output.training_only), len(first))
         pairs = [Item(Text(self.names[output.value]), f"{quoted(output.name)}: ") for output in first[:at]]
         if at == len(first):
@@ -219,3 +234,14 @@ class Forward:
             lines += [f"{margin}if self.training:", f"{margin}    {assigned}"] if output.training_only else [margin + assigned]
         return [*lines, f"{margin}return outputs"]
 
+
+def _split(text: str) -> list[str]:
+    """The arguments of a call, divided at commas that are not in brackets."""
+    found, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [each.strip() for each in found]

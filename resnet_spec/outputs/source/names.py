@@ -46,7 +46,17 @@ def variable(name: str) -> str:
     return f"x{made}" if made[0].isdigit() else made
 
 
-def class_name(label: str) -> str:
+def network_name(name: str, about: str) -> str:
+    """The name of a network as a class, with the capitals that its description writes it with: `GoogLeNet`."""
+    plain = re.sub(r"[^0-9A-Za-z]", "", name).casefold()
+    for word in about.split():
+        written = re.sub(r"[^0-9A-Za-z]", "", word)
+        if plain and written.casefold() == plain and written[0].isupper():
+            return written
+    return class_name(name, is_block=False)
+
+
+def class_name(label: str, is_block: bool = True) -> str:
     """`inverted_residual` as `InvertedResidual`, `basic` as `BasicBlock`."""
     words = [word for word in re.split(r"[^0-9A-Za-z]+", label) if word]
     made = "".join(word[0].upper() + word[1:] for word in words)
@@ -54,4 +64,4 @@ def class_name(label: str) -> str:
         made = made.replace(plain, usual)
     if not made or made[0].isdigit():
         made = f"Block{made}"
-    return f"{made}Block" if len(words) == 1 and len(words[0]) <= 5 and made != "Block" else made
+    return f"{made}Block" if is_block and len(words) == 1 and len(words[0]) <= 5 and made != "Block" else made

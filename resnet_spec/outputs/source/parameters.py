@@ -31,6 +31,10 @@ class Parameter:
     default: object = ABSENT
 
     @property
+    def is_groups(self) -> bool:
+        return self.name.endswith("groups")
+
+    @property
     def annotation(self) -> str:
         kinds = {_type(value) for value in self.column}
         if kinds == {"int", "float"}:
@@ -104,15 +108,19 @@ def constant(column: Column) -> object:
 class Parameters:
     """Finds the parameters of a class. `entering` and `leaving` are the channels of its input and output at each use."""
 
-    def __init__(self, slots: Sequence[Slot], entering: Column, leaving: Column, flags: Sequence[Slot]) -> None:
+    def __init__(
+        self, slots: Sequence[Slot], entering: Column, leaving: Column, flags: Sequence[Slot], plain: bool = True
+    ) -> None:
         self.names = Namespace()
+        self.plain = plain  # a width in between is called `width`
         self._tuples: list[tuple[Slot, list[Slot]]] = []
         self.found: list[Parameter] = []
         self.entering, self.leaving = _keys(entering), _keys(leaving)
         varying: list[Slot] = []
         for slot in slots:
             value = constant(slot.column)
-            if value is not ABSENT and not isinstance(value, ClassCount):
+            is_shared = ABSENT in slot.column and slot.kind in ("channels", "stride")
+            if value is not ABSENT and not isinstance(value, ClassCount) and not is_shared:
                 slot.text = literal(value)
             elif constant(slot.column) is ABSENT and _tuples(slot.column):
                 self._split(slot)
@@ -129,7 +137,7 @@ class Parameters:
 
         def place(parameter: Parameter) -> tuple[bool, bool, bool]:
             has_default = parameter.default is not ABSENT
-            return (has_default, parameter.name != "in_channels", parameter.kind != "channels")
+            return (has_default, parameter.name != "in_channels", parameter.kind != "channels" or parameter.is_groups)
 
         return sorted(self.found, key=place)
 
@@ -154,7 +162,9 @@ class Parameters:
         partial = [slot for slot in slots if ABSENT in slot.column]
         self._kinds = Counter(name for name, _ in {(slot.name, _keys(slot.column)) for slot in others})
         for slot in (*channels, *others, *partial):
-            slot.text = self._text(slot) or self._add(slot)
+            value = constant(slot.column)
+            is_plain = value is not ABSENT and not isinstance(value, ClassCount)
+            slot.text = self._text(slot) or (literal(value) if is_plain else self._add(slot))
         for slot, parts in self._tuples:
             comma = "," if len(parts) == 1 else ""
             slot.text = f"({', '.join(part.text for part in parts)}{comma})"
@@ -181,7 +191,7 @@ class Parameters:
                 return "out_channels"
             if slot.name in ("in_features", "out_features"):
                 return slot.name
-            return "width" if "width" not in self.names.taken else f"{part}_width"
+            return "width" if self.plain and "width" not in self.names.taken else f"{part}_width"
         taken = slot.name in self.names.taken or self._kinds[slot.name] > 1
         return f"{part}_{slot.name}" if taken else slot.name
 
@@ -223,6 +233,8 @@ class Parameters:
 
     def _condition(self, flag: Slot) -> str:
         """When an optional part is there: a condition on the parameters, or a parameter of its own."""
+        if flag.kind == "join":
+            return self._join_condition(flag)
         tests: list[tuple[str, tuple[bool, ...]]] = []
         numbers = [each for each in self.found if all(type(value) is int for value in each.column)]
         for each in numbers:
@@ -252,6 +264,28 @@ class Parameters:
         self.found.append(Parameter(name, "flag", flag.column))
         return name
 
+    def _join_condition(self, flag: Slot) -> str:
+        """When an optional sum is there: where stride and channels allow it, or by a parameter of its own."""
+        leaving = self.text_of(tuple(value for _, value in self.leaving), "channels")  # type: ignore[misc]
+        same = tuple(a == b for a, b in zip(self.leaving, self.entering, strict=True))
+        tests = [(f"in_channels == {leaving}", same)] if "in_channels" in self.names.taken and leaving else []
+        for each in self.found:
+            if each.kind == "stride":
+                ones = tuple(value == 1 for value in each.column)
+                tests.append((f"{each.name} == 1", ones))
+        if len(tests) == 2:
+            (first, one), (second, two) = tests
+            tests.append((f"{second} and {first}", tuple(a and b for a, b in zip(one, two, strict=True))))
+        for text, values in tests:
+            if values == flag.column:
+                return text
+        for each in self.found:
+            if each.kind == "flag" and each.column == flag.column:
+                return each.name
+        name = self.names.give("residual")
+        self.found.append(Parameter(name, "flag", flag.column))
+        return name
+
     def text_of(self, column: Column, kind: str) -> str:
         """A column as an expression of the parameters, a number if it is always the same, or an empty text."""
         if (value := constant(column)) is not ABSENT:
@@ -270,6 +304,8 @@ class Parameters:
     def _set_defaults(self) -> None:
         """The usual value of a parameter that is no width is its default."""
         for parameter in self.found:
+            if parameter.is_groups and 1 in parameter.column:
+                parameter.default = 1
             usual, count = Counter(map(key, parameter.column)).most_common(1)[0]
             if parameter.kind != "channels" and count * 2 > len(parameter.column):
                 parameter.default = next(value for value in parameter.column if key(value) == usual)

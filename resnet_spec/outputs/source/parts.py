@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from resnet_spec.graph.in_place import find_overwritten
@@ -154,17 +154,20 @@ def signature_of(part: Part) -> Signature:
     return part.signature
 
 
-def level_signature(part: Part, without: frozenset[int] = frozenset()) -> Signature:
-    """The names, kinds and wiring of the parts of a block, as if those at the places `without` passed on their input."""
+def level_signature(part: Part, without: Mapping[int, int] | None = None) -> Signature:
+    """The names, kinds and wiring of the parts of a block.
+
+    As if those at the places of `without` were not there: each passes on the input that `without` says.
+    """
     places: dict[int, int] = {part.inputs[0]: -1}
     found: list[object] = []
     count = 0
     for place, each in enumerate(part.parts):
-        if place in without:
-            places[each.output] = places[each.inputs[0]]
+        if without and place in without:
+            places[each.output] = places[each.inputs[without[place]]]
             continue
         reads = tuple(places[value] for value in each.inputs)
-        found.append((each.path, signature_of(each), reads, each.training_only))
+        found.append((each.path, signature_of(each), reads))
         if each.output not in each.inputs:
             places[each.output] = count
         count += 1
