@@ -8,6 +8,13 @@ from typing import Any
 
 SourceValue = int | float | bool | str | tuple[int, ...] | None
 
+
+class Required:
+    """In place of a default: the argument is always written."""
+
+
+REQUIRED = Required()
+
 # Arguments that count channels: one number of a block is often several of them.
 CHANNELS = frozenset(
     (
@@ -23,7 +30,7 @@ class SourceArgument:
 
     name: str
     value: SourceValue
-    default: SourceValue = ...  # type: ignore[assignment]  # no default
+    default: SourceValue | Required = REQUIRED
     positional: bool = False
 
 
@@ -49,7 +56,7 @@ def make_call(
     """Make a call. Pairs of equal numbers become one number, as torch accepts it."""
     known = {name: _short(value) for name, value in (defaults or {}).items()}
     made = [
-        SourceArgument(name, _short(arguments[name]), known.get(name, ...), name in positional)
+        SourceArgument(name, _short(arguments[name]), known.get(name, REQUIRED), name in positional)
         for name in (*positional, *(name for name in arguments if name not in positional))
     ]
     return SourceCall(callee, tuple(made))

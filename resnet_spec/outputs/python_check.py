@@ -86,7 +86,8 @@ def _compare(source: ModuleType, analysis: Analysis, batch: int, device: str) ->
     for module in (ours, theirs):
         torch.manual_seed(1)
         output = module.train()(images)
-        sum(each.sum() for each in _named(output).values()).backward()
+        total = torch.stack([each.sum() for each in _named(output).values()]).sum()
+        total.backward()  # type: ignore[no-untyped-call]
         outputs.append(output)
     _same_outputs("in training", *outputs)
     grads = [{name: p.grad for name, p in module.named_parameters() if p.grad is not None} for module in (ours, theirs)]

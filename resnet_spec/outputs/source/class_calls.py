@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from resnet_spec.ops import Shape
-from resnet_spec.ops.source import SourceArgument, SourceCall
+from resnet_spec.ops.source import REQUIRED, Required, SourceArgument, SourceCall
 from resnet_spec.outputs.source.classes import BlockClass
 from resnet_spec.outputs.source.layout import literal
 from resnet_spec.outputs.source.parameters import ABSENT, Column, Parameters, Slot, as_value, constant, make_slot
@@ -72,7 +72,7 @@ class ClassCalls:
         positional = True
         for argument in self.calls[place].arguments:
             text = self.slots[place, argument.name].text
-            if argument.default is not ... and text == literal(argument.default):
+            if not isinstance(argument.default, Required) and text == literal(argument.default):
                 positional = False
                 continue
             positional = positional and argument.positional
@@ -131,7 +131,7 @@ class ClassCalls:
                 SourceArgument(
                     each.name,
                     as_value(each.column[use]),
-                    ... if each.default is ABSENT else as_value(each.default),  # type: ignore[arg-type]
+                    REQUIRED if each.default is ABSENT else as_value(each.default),
                     each.default is ABSENT and each.kind == "channels" and not each.is_groups,
                 )
                 for each in self.parameters.ordered

@@ -115,6 +115,7 @@ class Parameters:
         self.plain = plain  # a width in between is called `width`
         self._tuples: list[tuple[Slot, list[Slot]]] = []
         self.found: list[Parameter] = []
+        self._leaving = leaving
         self.entering, self.leaving = _keys(entering), _keys(leaving)
         varying: list[Slot] = []
         for slot in slots:
@@ -242,7 +243,7 @@ class Parameters:
                 tests.append((f"{each.name} != 1", tuple(value != 1 for value in each.column)))
         channels = [each for each in numbers if each.kind == "channels"]
         pairs: list[tuple[str, tuple[bool, ...]]] = []
-        leaving = self.text_of(tuple(value for _, value in self.leaving), "channels")  # type: ignore[misc]
+        leaving = self.text_of(self._leaving, "channels")
         entering = next((each for each in channels if each.name == "in_channels"), None)
         if entering is not None and leaving and leaving != "in_channels":
             pair = zip(self.leaving, _keys(entering.column), strict=True)
@@ -266,7 +267,7 @@ class Parameters:
 
     def _join_condition(self, flag: Slot) -> str:
         """When an optional sum is there: where stride and channels allow it, or by a parameter of its own."""
-        leaving = self.text_of(tuple(value for _, value in self.leaving), "channels")  # type: ignore[misc]
+        leaving = self.text_of(self._leaving, "channels")
         same = tuple(a == b for a, b in zip(self.leaving, self.entering, strict=True))
         tests = [(f"in_channels == {leaving}", same)] if "in_channels" in self.names.taken and leaving else []
         for each in self.found:
