@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
 import click
 
+from resnet_spec.cli.check_files import check_files
 from resnet_spec.cli.check_report import report_results
 from resnet_spec.cli.checking import CheckedFile, CheckOptions, check_file
 from resnet_spec.cli.common import find_target, findings_options, set_option, show_error, spec_root_option
@@ -95,10 +97,15 @@ def command(
             allowed: tuple[Applicability, ...] = ("safe", "likely") if unsafe_fixes else ("safe",)
             fixed = [fix_file(name, options, allowed, choose, write=not diff) for name in inputs.names]
             return inputs, report_diffs(fixed) if diff else report_fixed(fixed, inputs, message_format, quiet)
-        check = check_file
         if update_expect:
-            from resnet_spec.cli.updating import update_file as check
-        results = [choose(check(name, options)) for name in inputs.names]
+            from resnet_spec.cli.updating import update_file
+
+            checked: Iterable[CheckedFile] = (update_file(name, options) for name in inputs.names)
+        elif watch:
+            checked = (check_file(name, options) for name in inputs.names)
+        else:
+            checked = check_files(inputs.names, options)
+        results = list(map(choose, checked))
         return inputs, report_results(results, inputs, message_format, quiet)
 
     if watch:

@@ -16,7 +16,10 @@ from resnet_spec.language.merge_tree import DEFAULTS
 from resnet_spec.language.nodes import MappingNode, ScalarNode, SequenceNode, YamlNode, to_data
 from resnet_spec.language.writer import list_bodies, write_value
 
-_ORDER = ("name", "about", "source", "input", "classes", "params", "stem", "block", "stages", "head", "norm", "act", "init")
+_ORDER = (
+    *("name", "about", "source", "input", "classes", "params", "stem", "block", "stages", "head", "outputs"),
+    *("norm", "act", "roles", "init"),
+)
 _OWN = ("name", "about", "source")  # these are not inherited
 MOST_COLUMNS = 100  # of a mapping on one line
 COMMENT_COLUMN = 44

@@ -251,7 +251,11 @@ class Operation:
         return f"{type(self).__name__}({arguments})"
 
     def _values(self) -> tuple[object, ...]:
-        return tuple([getattr(self, field.name) for field in fields(self)])
+        kind = type(self)
+        names = _NAMES.get(kind)
+        if names is None:
+            names = _NAMES[kind] = tuple(field.name for field in fields(kind))
+        return tuple([getattr(self, name) for name in names])
 
     @classmethod
     def inferred(cls, x: Shape) -> Mapping[str, FieldValue] | Problem:
@@ -427,6 +431,7 @@ def written_defaults(operation: type[Operation]) -> dict[str, FieldValue]:
 
 
 _FIELDS: dict[type[Operation], dict[str, Field]] = {}
+_NAMES: dict[type[Operation], tuple[str, ...]] = {}  # of all fields, for comparisons
 
 
 def show(shape: Shape) -> str:

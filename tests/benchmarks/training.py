@@ -46,6 +46,16 @@ def training(data: str, rounds: int = 3) -> None:
     rows("Training cifar_resnet20, batch 128", commands, rounds, {"ours, fp32": 1.6, "ours, bf16": 2.0})
 
 
+def bare(data: str, rounds: int = 3) -> None:
+    """`train` against forward, backward and step of the same module, on a batch in memory."""
+    spec = "specs/cifar_resnet20.yaml"
+    commands: dict[str, tuple[list[str], dict[str, str]]] = {
+        "the bare forward, backward and step": (["tests.benchmarks.bare_script", spec, STEPS, WARM], {}),
+        "ours, fp32": (["tests.benchmarks.our_training", spec, data, STEPS, WARM], {}),
+    }
+    rows("Training cifar_resnet20, batch 128, against the bare step", commands, rounds, {"ours, fp32": 0.97})
+
+
 def module(rounds: int = 3) -> None:
     """The compiled resnet18 and torchvision's in the same loop, on 3x64x64."""
     rest = ["synthetic:size=64,train=1280", "12", "4", "batch_size=64", "augment="]
@@ -86,6 +96,7 @@ def inference(rounds: int = 3) -> None:
 
 def main(data: str) -> None:
     training(data)
+    bare(data)
     module()
     inference()
     memory(data)

@@ -2,7 +2,8 @@
 
 A row of the registry is called as the reference is: `torchvision.resnet50` and `timm.resnet50` are two references of one spec.
 Networks of `specs/torchvision/` and `specs/timm/` are in it by their names; others are added to `OTHERS`, and what is special
-about one to `SPECIAL`.
+about one to `SPECIAL`. Those of papers on CIFAR and MNIST have modules written by hand after the paper and the source that the
+spec names (`cifar.wrn_16_4`, `cifar.resnet20`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.language.library import shipped_names
 from tests.networks import REFERENCED
 from tests.networks.handwritten import UNet
+from tests.networks.small_images import CIFAR_RESNETS, NETWORKS
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ SPECIAL: dict[str, dict[str, Any]] = {
 OTHERS: dict[str, Reference] = {
     "tests.unet": Reference("examples/unet", UNet),
     "torchvision.resnet50_fpn": Reference("examples/resnet50_fpn", resnet50_fpn),
+    **{name.replace("/", "."): Reference(name, make) for name, make in NETWORKS.items()},
+    **{f"cifar.{name.removeprefix('cifar_')}": Reference(name, make) for name, make in CIFAR_RESNETS.items()},
 }
 
 

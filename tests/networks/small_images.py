@@ -19,6 +19,43 @@ def conv1x1(inp: int, out: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inp, out, 1, stride, bias=False)
 
 
+class OptionA(nn.Module):
+    """Two 3x3 convolutions; the shortcut skips pixels and has zeros for the channels that are added, half on each side."""
+
+    def __init__(self, inp: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = conv3x3(inp, width, stride), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = conv3x3(width, width), nn.BatchNorm2d(width)
+        self.stride, self.added = stride, width - inp
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        shortcut = x[:, :, :: self.stride, :: self.stride]
+        if self.added:
+            shortcut = F.pad(shortcut, (0, 0, 0, 0, self.added // 2, self.added // 2))
+        return torch.relu(y + shortcut)
+
+
+class CifarResNet(nn.Module):
+    """He et al. 2016, section 4.2: 6n + 2 layers, option A (akamaster/pytorch_resnet_cifar10, with torchvision's names)."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = conv3x3(3, 16), nn.BatchNorm2d(16)
+        inp = 16
+        for number, width in enumerate((16, 32, 64), 1):
+            first = OptionA(inp, width, 1 if number == 1 else 2)
+            self.add_module(f"layer{number}", nn.Sequential(first, *(OptionA(width, width, 1) for _ in range(n - 1))))
+            inp = width
+        self.fc = nn.Linear(inp, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn1(self.conv1(x)))
+        for number in range(1, 4):
+            x = self.get_submodule(f"layer{number}")(x)
+        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))  # type: ignore[no-any-return]
+
+
 class PreBasic(nn.Module):
     """Two 3x3 convolutions after norms; zeros for the channels that are added (fb.resnet.torch, preresnet.lua, type A).
 
@@ -240,6 +277,12 @@ def resnet18_32px() -> nn.Module:
     return model
 
 
+def cifar_resnet(depth: int) -> Callable[[], nn.Module]:
+    return lambda: CifarResNet((depth - 2) // 6)
+
+
+CIFAR_RESNETS = {f"cifar_resnet{depth}": cifar_resnet(depth) for depth in (20, 32, 44, 56, 110, 1202)}
+# Those of the folders for small images
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cifar/preact_resnet110": lambda: PreActivation(PreBasic, 18),
     "cifar/preact_resnet164": lambda: PreActivation(PreBottleneck, 18),
