@@ -19,7 +19,7 @@ REQUIRED = Required()
 CHANNELS = frozenset(
     (
         *("in_channels", "out_channels", "num_features", "num_channels", "channels", "normalized_shape", "in_features"),
-        *("out_features", "num_parameters", "groups", "num_groups"),
+        *("out_features", "num_parameters", "groups", "num_groups", "start", "stop"),
     )
 )
 

@@ -10,6 +10,7 @@ Names and texts of the spec reach the file as attributes, literals and comments 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ from resnet_spec.outputs.source.layout import WIDTH, Call, Item, Text, lay_out, 
 from resnet_spec.outputs.source.names import network_name
 from resnet_spec.outputs.source.parameters import ABSENT
 from resnet_spec.outputs.source.parts import Part, Partition
+
+MOST_LISTED = 4  # layers of a block that are its description
 
 
 def python_source(analysis: Analysis) -> str:
@@ -49,7 +52,7 @@ class _File:
         self.num_classes = count if found else None
         self.custom: set[str] = set()
         self.initialization = write_initialization(self.graph)
-        self.ordered_dict = False
+        self.ordered_dict = self.any = False
         self.classes = Classes(self.partition.top, frozenset(layer_sources()))
         self.network = self.classes.names.give(network_name(self.graph.name, analysis.spec.about))
         self.classes.finish()
@@ -61,7 +64,8 @@ class _File:
         network = BlockClass(self.network, "", top.parts, (), [top], [top.parts])
         written.append(self._class(network, self._calls(network), is_network=True))
         sources = layer_sources()
-        layers = [sources[name] for name in sorted(self.custom)]
+        text = "\n".join(written)
+        layers = [sources[name] for name in sorted(self.custom) if re.search(rf"\b{name}\(", text)]
         initialization = ["\n".join(self.initialization.lines)] if self.initialization.lines else []
         sections = [*layers, *written, *initialization, self._build()]
         body = "\n\n\n".join(sections)
@@ -93,6 +97,7 @@ class _File:
         lines = [f"class {known.name}({base}):", *self._docstring(known, calls, is_network), ""]
         made = constructor.sequential() if in_order else constructor.statements()
         self.ordered_dict |= constructor.uses_ordered_dict
+        self.any |= constructor.uses_any
         if made:
             lines += _signature(calls)
             lines += made if in_order else [f"{' ' * BODY}super().__init__()", *self._seeded(made, is_network)]
@@ -101,7 +106,7 @@ class _File:
             outputs = self.graph.outputs if is_network else ()
             result = "dict[str, Tensor]" if outputs else "Tensor"
             lines.append(f"    def forward(self, x: Tensor) -> {result}:")
-            lines += Forward(calls, functional, constructor.dicts, outputs).statements()
+            lines += Forward(calls, functional, constructor.containers, outputs).statements()
         return "\n".join(lines).rstrip()
 
     def _seeded(self, made: list[str], is_network: bool) -> list[str]:
@@ -121,7 +126,7 @@ class _File:
             return _docstring(about, shapes, 4)
         block = self.analysis.spec.find_block(known.label, self.analysis.spec.span)
         about = remark(block.about) if block is not None else ""
-        about = about or f"The block {remark(known.label)}, used {_times(len(known.uses))}"
+        about = about or _layers(known) or f"The block {remark(known.label)}"
         entering = _entering(known, calls)
         leaving = calls.shape_text(known.uses)
         shapes = f"{entering} to {leaving}." if entering and leaving else ""
@@ -152,6 +157,7 @@ class _File:
         standard = ["import math"] * ("math." in body)
         standard += ["from collections import OrderedDict"] * self.ordered_dict
         standard += ["from pathlib import Path"]
+        standard += ["from typing import Any"] * self.any
         functional = ["import torch.nn.functional as F"] * ("F." in body.replace("nn.F", ""))
         return "\n".join([*lines, *standard, "", "import torch", *functional, "from torch import Tensor, nn"])
 
@@ -162,7 +168,7 @@ class _File:
             parameters.insert(0, f"num_classes: int = {self.num_classes}")
             argument = "num_classes"
         items = tuple(Item(Text(each)) for each in parameters)
-        lines = lay_out("", Call("def build", items), " -> nn.Module:")
+        lines = lay_out("", Call("def build", items), f" -> {self.network}:")
         lines += [
             '    """Build the network, with the weights of a file that holds its `state_dict`."""',
             f"    model = {self.network}({argument})",
@@ -213,17 +219,22 @@ def _docstring(text: str, more: str, indent: int) -> list[str]:
     margin = " " * indent
     text = text[:1].upper() + text[1:] if indent else text
     text = text if text.endswith((".", "!", "?")) else f"{text}."
-    first, *others = textwrap.wrap(text, WIDTH - indent - 3, break_on_hyphens=False) or [""]
     rest = textwrap.wrap(more, WIDTH - indent, break_on_hyphens=False)
-    if not others and not rest and len(first) + indent + 6 <= WIDTH:
-        return [f'{margin}"""{first}"""']
+    if not rest and len(text) + indent + 6 <= WIDTH:
+        return [f'{margin}"""{text}"""']
+    width = WIDTH - indent - (3 if rest else 6)  # a formatter puts the quotes behind a single line, whatever its width
+    first, *others = textwrap.wrap(text, width, break_on_hyphens=False)
     blank = [""] if rest else []
     body = [f"{margin}{line}" for line in others] + blank + [f"{margin}{line}" for line in rest]
     return [f'{margin}"""{first}', *body, f'{margin}"""']
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+def _layers(known: BlockClass) -> str:
+    """The layers of a block that has only a few, in order."""
+    names = [part.call.callee.removeprefix("nn.") for part in known.parts if part.call is not None]
+    if known.optional or len(names) != len(known.parts) or len(names) > MOST_LISTED:
+        return ""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def _shape(shape: Shape | Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """The numbers of a module as digests, so that modules can be compared across processes. It needs torch alone.
 
-As a program it is a process in which resnet_spec cannot be imported: it reads jobs as lines of JSON, `{"path", "images", "meta"}`,
-imports each file, and writes the figures of what its `build` returns as a line.
+As a program it is a process in which resnet_spec cannot be imported: it reads jobs as lines of JSON, with a path and the size
+of images, imports each file, and writes the figures of what its `build` returns as a line.
 """
 
 from __future__ import annotations

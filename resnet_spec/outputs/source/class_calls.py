@@ -132,7 +132,7 @@ class ClassCalls:
                     each.name,
                     as_value(each.column[use]),
                     REQUIRED if each.default is ABSENT else as_value(each.default),
-                    each.default is ABSENT and each.kind == "channels" and not each.is_groups,
+                    each.default is ABSENT and each.is_width,
                 )
                 for each in self.parameters.ordered
             ),

@@ -49,8 +49,10 @@ class Classes:
             for block in blocks:
                 if heights[block.label] == height:
                     by_label.setdefault(block.label, []).append(block)
+            before = len(self.all)
             for label, members in by_label.items():
                 self._assign(label, members)
+            self.all[before:] = sorted(self.all[before:], key=_first_use)
 
     def _assign(self, label: str, members: Sequence[Part]) -> None:
         """Classes for the blocks of a label: the larger ones first, so that others can be these without a part."""
@@ -94,7 +96,7 @@ class Classes:
             order = sorted(range(len(known.uses)), key=lambda number: known.uses[number].start)
             known.uses = [known.uses[number] for number in order]
             known.present = [known.present[number] for number in order]
-        for known in sorted(self.all, key=lambda each: (-len(each.uses), each.uses[0].start)):
+        for known in sorted(self.all, key=_first_use):
             known.name = self.names.give(class_name(known.label))
 
 
@@ -115,7 +117,8 @@ def _fit(known: BlockClass, block: Part) -> tuple[Part | None, ...] | None:
             return None
         found.append(None)
         missing.append(place)
-    if at < len(block.parts) or len(missing) > max(1, len(known.parts) // 2):
+    joins = any(len(known.parts[place].inputs) > 1 for place in missing)
+    if at < len(block.parts) or not block.parts or len(missing) > max(2 if joins else 1, len(known.parts) // 2):
         return None
     wanted = level_signature(block)
     choices = [[known.passes[place]] if place in known.passes else range(len(known.parts[place].inputs)) for place in missing]
@@ -125,6 +128,10 @@ def _fit(known: BlockClass, block: Part) -> tuple[Part | None, ...] | None:
             known.passes |= passes
             return tuple(found)
     return None
+
+
+def _first_use(known: BlockClass) -> int:
+    return min(use.start for use in known.uses)
 
 
 def may_be_absent(part: Part) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from resnet_spec.graph.model import Output
 from resnet_spec.outputs.source.class_calls import ClassCalls
@@ -33,8 +33,14 @@ class Forward:
     the names of their parts.
     """
 
-    def __init__(self, calls: ClassCalls, functional: frozenset[int], dicts: set[str], outputs: Sequence[Output] = ()) -> None:
-        self.calls, self.functional, self.dicts, self.outputs = calls, functional, dicts, outputs
+    def __init__(
+        self,
+        calls: ClassCalls,
+        functional: frozenset[int],
+        containers: Mapping[tuple[str, ...], str],
+        outputs: Sequence[Output] = (),
+    ) -> None:
+        self.calls, self.functional, self.containers, self.outputs = calls, functional, containers, outputs
         self.parts = calls.known.parts
         model = calls.known.model
         self.entering = model.inputs[0]
@@ -88,6 +94,9 @@ class Forward:
             indent = BODY + 4 if training else BODY
             count = self._fused(place, indent, returned - declared, said)
             shape = self._shape(place)
+            if self._inline(place, count, indent):
+                place += count
+                continue
             lines += self._statement(place, count, indent, returned - declared, "" if shape == said else shape)
             said = shape
             declared.add(self.names.get(self.parts[place + count - 1].output, ""))
@@ -115,6 +124,28 @@ class Forward:
             count += 1
         return count
 
+    def _inline(self, place: int, count: int, indent: int) -> bool:
+        """Whether a value is written in the sum that reads it next, and nowhere else: `out += self.downsample(x)`."""
+        reader, last = place + count, self.parts[place + count - 1]
+        if not self._can_start(place) or reader in self.calls.flags or self.readers.get(last.output) != [reader]:
+            return False
+        if reader == len(self.parts) or not self._is_sum(reader) or self.parts[reader].training_only != last.training_only:
+            return False
+        part, name = self.parts[reader], self.names[last.output]
+        target = self.names.get(part.output, "")
+        others = {self.names[value] for value in part.inputs if value != last.output}
+        if name == target or target not in others:
+            return False
+        self.names[last.output] = self._expression(place, count)
+        if len(self._statement(reader, 1, indent, set(), "")) == 1:
+            return True
+        self.names[last.output] = name  # the sum would need several lines
+        return False
+
+    def _is_sum(self, place: int) -> bool:
+        op = self.parts[place].op
+        return op is not None and op.joins == "sum" and len(self.parts[place].inputs) == 2
+
     def _can_start(self, place: int) -> bool:
         part = self.parts[place]
         plain = place not in self.functional and place not in self.calls.flags and not part.is_parameter
@@ -136,10 +167,10 @@ class Forward:
         group, *rest = part.path
         if not rest and is_attribute(group):
             return f"self.{group}"
-        if len(rest) == 1 and group in self.dicts:
-            holder = f"self.{group}" if is_attribute(group) else f"self.get_submodule({quoted(group)})"
-            if is_attribute(group):
-                return f"{holder}[{quoted(rest[0])}]"
+        if rest and part.path[:-1] in self.containers:
+            kinds = [self.containers[part.path[:depth]] for depth in range(1, len(part.path))]
+            places = zip(kinds, rest, strict=True)
+            return f"self.{group}" + "".join(f"[{name if kind == 'list' else quoted(name)}]" for kind, name in places)
         method = "get_parameter" if part.is_parameter else "get_submodule"
         return f"self.{method}({quoted('.'.join(part.path))})"
 
@@ -229,9 +260,11 @@ class Forward:
         if at == len(first):
             return lay_out("return ", Call("", tuple(pairs), "{}"), "", BODY)
         lines = lay_out("outputs: dict[str, Tensor] = ", Call("", tuple(pairs), "{}"), "", BODY)
-        for output in first[at:]:
+        for number, output in enumerate(first[at:], at):
             assigned = f"outputs[{quoted(output.name)}] = {self.names[output.value]}"
-            lines += [f"{margin}if self.training:", f"{margin}    {assigned}"] if output.training_only else [margin + assigned]
+            if output.training_only and not first[number - 1].training_only:
+                lines.append(f"{margin}if self.training:")
+            lines.append(f"{margin}{'    ' if output.training_only else ''}{assigned}")
         return [*lines, f"{margin}return outputs"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_spec.graph.model import Graph, Node
-from resnet_spec.outputs.source.layout import WIDTH, Call, Item, Text, call, lay_out, literal, quoted
+from resnet_spec.outputs.source.layout import WIDTH, call, flat, lay_out, literal, quoted
 
 _METHODS = {
     "kaiming_fan_out": 'nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")',
@@ -54,11 +54,19 @@ def write_initialization(graph: Graph) -> Initialization:
     special = [node for node in nodes if node.init and node.init != "pytorch"]
     if draws:
         special += [node for node in drawing if node.init == "pytorch"]
-    branches: list[tuple[list[str], list[str]]] = []
+    tuples: list[str] = []
+    branches: list[tuple[str, list[str]]] = []
     for word, callee in dict.fromkeys((words[node.name], node.op.module_call().callee) for node in special):
         group = [node for node in special if (words[node.name], node.op.module_call().callee) == (word, callee)]
-        named = _condition([node.name for node in group], [node.name for node in nodes])
-        branches.append(([named, f"isinstance(module, {callee})"], _body(word, group)))
+        others = [node for node in nodes if node not in group and node.op.module_call().callee == callee]
+        names = [node.name for node in group]
+        is_callee = f"isinstance(module, {callee})"
+        condition = f"{_condition(names, [node.name for node in others])} and {is_callee}" if others else is_callee
+        if len(condition) > WIDTH - len("        elif :"):
+            listed = f"names{len(tuples) + 1}" if tuples else "names"
+            condition = f"name in {listed} and {is_callee}"
+            tuples += lay_out(f"{listed} = ", call("", [quoted(name) for name in names]), "", 4)
+        branches.append((condition, _body(word, group)))
     if draws:
         usual: dict[str, list[Node]] = {}
         for node in drawing:
@@ -67,35 +75,17 @@ def write_initialization(graph: Graph) -> Initialization:
         for word, group in usual.items():
             callees = list(dict.fromkeys(node.op.module_call().callee for node in group))
             kinds = callees[0] if len(callees) == 1 else f"({', '.join(callees)})"
-            branches.append(([f"isinstance(module, {kinds})"], _body(word, group)))
+            branches.append((f"isinstance(module, {kinds})", _body(word, group)))
     said = _SAID.get(graph.init, "As the layers initialize themselves, with a few exceptions.")
     if not draws:
         said = "Weights that the layers do not initialize as wanted."
-    lines = ["def init_weights(model: nn.Module) -> None:", f'    """{said}"""']
-    lines.append(f"    for {'name, ' if special else '_, '}module in model.named_modules():")
-    if not special:
-        lines[-1] = "    for module in model.modules():"
-    for number, (conditions, body) in enumerate(branches):
-        lines += _branch("if" if number == 0 else "elif", conditions)
+    is_named = any("name " in condition or "name." in condition for condition, _ in branches)
+    loop = "for name, module in model.named_modules():" if is_named else "for module in model.modules():"
+    lines = ["def init_weights(model: nn.Module) -> None:", f'    """{said}"""', *tuples, f"    {loop}"]
+    for number, (condition, body) in enumerate(branches):
+        lines.append(f"        {'elif' if number else 'if'} {condition}:")
         lines += [f"            {line}" for line in body]
     return Initialization(tuple(lines), draws, any("math." in line for line in lines))
-
-
-def _branch(word: str, conditions: Sequence[str]) -> list[str]:
-    line = f"        {word} {' and '.join(conditions)}:"
-    if len(line) <= WIDTH:
-        return [line]
-    first, *others = conditions
-    lines = [f"        {word} ("] if others else []
-    if first.startswith("name in (") and len(first) + 12 > WIDTH:
-        names = first.removeprefix("name in (").removesuffix(")").rstrip(",").split(", ")
-        shown = Call("", tuple(Item(Text(name)) for name in names))
-        if not others:
-            return lay_out(f"{word} name in ", shown, ":", 8)
-        lines += [f"            name\n            in {chr(10).join(lay_out('', shown, '', 12)).lstrip()}"]
-    else:
-        lines += [f"            {first}"]
-    return [*lines, *(f"            and {other}" for other in others), "        ):"]
 
 
 def _body(word: str, nodes: Sequence[Node]) -> list[str]:
@@ -124,10 +114,4 @@ def _condition(names: Sequence[str], others: Sequence[str]) -> str:
             return f"name.endswith({quoted(ending)})"
     if len(names) == 1:
         return f"name == {quoted(names[0])}"
-    return "name in " + _flat_tuple(names)
-
-
-def _flat_tuple(names: Sequence[str]) -> str:
-    from resnet_spec.outputs.source.layout import flat
-
-    return flat(call("", [quoted(name) for name in names]))
+    return f"name in {flat(call('', [quoted(name) for name in names]))}"

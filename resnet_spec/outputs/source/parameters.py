@@ -16,6 +16,7 @@ from resnet_spec.outputs.source.layout import literal
 from resnet_spec.outputs.source.names import Namespace, variable
 from resnet_spec.outputs.source.parts import ClassCount
 
+PLACES = ("groups", "start", "stop")  # counts of channels that are no widths
 ABSENT = object()  # the value of a slot at a use that has not the part
 Column = tuple[object, ...]
 LARGEST_FACTOR = 16
@@ -33,6 +34,10 @@ class Parameter:
     @property
     def is_groups(self) -> bool:
         return self.name.endswith("groups")
+
+    @property
+    def is_width(self) -> bool:
+        return self.kind == "channels" and not _ends(self.name, *PLACES)
 
     @property
     def annotation(self) -> str:
@@ -138,7 +143,7 @@ class Parameters:
 
         def place(parameter: Parameter) -> tuple[bool, bool, bool]:
             has_default = parameter.default is not ABSENT
-            return (has_default, parameter.name != "in_channels", parameter.kind != "channels" or parameter.is_groups)
+            return (has_default, parameter.name != "in_channels", not parameter.is_width)
 
         return sorted(self.found, key=place)
 
@@ -157,7 +162,7 @@ class Parameters:
         whole = [slot for slot in slots if ABSENT not in slot.column]
         channels = [slot for slot in whole if slot.kind == "channels"]
         # The channels that enter come first, those that leave last: widths in between say more.
-        channels.sort(key=lambda s: 0 if _keys(s.column) == self.entering else 2 if _keys(s.column) == self.leaving else 1)
+        channels.sort(key=self._rank)
         others = [slot for slot in whole if slot.kind != "channels"]
         others.sort(key=lambda slot: slot.kind == "padding")
         partial = [slot for slot in slots if ABSENT in slot.column]
@@ -170,22 +175,29 @@ class Parameters:
             comma = "," if len(parts) == 1 else ""
             slot.text = f"({', '.join(part.text for part in parts)}{comma})"
 
+    def _rank(self, slot: Slot) -> int:
+        if _keys(slot.column) == self.entering:
+            return 0
+        return 3 if _keys(slot.column) == self.leaving else 2 if slot.name in PLACES else 1
+
     def _add(self, slot: Slot) -> str:
         """Make a parameter of a slot."""
         column = slot.column
+        default: object = ABSENT
         if ABSENT in column:
             usual = Counter(key(value) for value in column if value is not ABSENT).most_common(1)[0][0]
             (value, *_) = [value for value in column if value is not ABSENT and key(value) == usual]
+            default = value = 0.0 if isinstance(value, float) else value
             column = tuple(value if each is ABSENT else each for each in column)
         name = self.names.give(self._name(slot, _keys(column)))
-        self.found.append(Parameter(name, slot.kind, column))
+        self.found.append(Parameter(name, slot.kind, column, default))
         return name
 
     def _name(self, slot: Slot, keys: tuple[object, ...]) -> str:
         if all(isinstance(value, ClassCount) for value in slot.column):
             return "num_classes"
         part = variable(slot.part)
-        if slot.name in CHANNELS and slot.name != "groups":
+        if slot.name in CHANNELS and slot.name not in PLACES:
             if keys == self.entering:
                 return "in_channels"
             if keys == self.leaving:
@@ -234,58 +246,35 @@ class Parameters:
 
     def _condition(self, flag: Slot) -> str:
         """When an optional part is there: a condition on the parameters, or a parameter of its own."""
-        if flag.kind == "join":
-            return self._join_condition(flag)
-        tests: list[tuple[str, tuple[bool, ...]]] = []
-        numbers = [each for each in self.found if all(type(value) is int for value in each.column)]
-        for each in numbers:
-            if each.kind != "channels":
-                tests.append((f"{each.name} != 1", tuple(value != 1 for value in each.column)))
-        channels = [each for each in numbers if each.kind == "channels"]
-        pairs: list[tuple[str, tuple[bool, ...]]] = []
-        leaving = self.text_of(self._leaving, "channels")
-        entering = next((each for each in channels if each.name == "in_channels"), None)
-        if entering is not None and leaving and leaving != "in_channels":
-            pair = zip(self.leaving, _keys(entering.column), strict=True)
-            pairs.append((f"in_channels != {leaving}", tuple(a != b for a, b in pair)))
-        for each in self.found:
-            if all(isinstance(value, bool) for value in each.column):
-                tests.append((each.name, tuple(map(bool, each.column))))
-            elif all(isinstance(value, float) for value in each.column):
-                tests.append((f"{each.name} > 0", tuple(value > 0 for value in each.column)))  # type: ignore[operator]
-        both = [
-            (f"{first} or {second}", tuple(a or b for a, b in zip(one, two, strict=True)))
-            for first, one in tests
-            for second, two in pairs
-        ]
-        for text, values in (*tests, *pairs, *both):
+        tests = self._tests()
+        for text, values in sorted(tests, key=lambda test: " == " not in test[0]) if flag.kind == "join" else tests:
             if values == flag.column:
                 return text
-        name = self.names.give(f"with_{variable(flag.part)}")
+        name = self.names.give("residual" if flag.kind == "join" else f"with_{variable(flag.part)}")
         self.found.append(Parameter(name, "flag", flag.column))
         return name
 
-    def _join_condition(self, flag: Slot) -> str:
-        """When an optional sum is there: where stride and channels allow it, or by a parameter of its own."""
+    def _tests(self) -> list[tuple[str, tuple[bool, ...]]]:
+        """Conditions on the parameters, and whether they hold at each use."""
+        numbers = [each for each in self.found if each.kind != "channels" and all(type(v) is int for v in each.column)]
+        others = [(f"{each.name} != 1", tuple(value != 1 for value in each.column)) for each in numbers]
+        for each in self.found:
+            if all(isinstance(value, bool) for value in each.column):
+                others.append((each.name, tuple(map(bool, each.column))))
+            elif all(isinstance(value, float) for value in each.column):
+                others.append((f"{each.name} > 0", tuple(value > 0 for value in each.column)))  # type: ignore[operator]
+        ones = [(f"{each.name} == 1", tuple(value == 1 for value in each.column)) for each in numbers if each.kind == "stride"]
         leaving = self.text_of(self._leaving, "channels")
-        same = tuple(a == b for a, b in zip(self.leaving, self.entering, strict=True))
-        tests = [(f"in_channels == {leaving}", same)] if "in_channels" in self.names.taken and leaving else []
-        for each in self.found:
-            if each.kind == "stride":
-                ones = tuple(value == 1 for value in each.column)
-                tests.append((f"{each.name} == 1", ones))
-        if len(tests) == 2:
-            (first, one), (second, two) = tests
-            tests.append((f"{second} and {first}", tuple(a and b for a, b in zip(one, two, strict=True))))
-        for text, values in tests:
-            if values == flag.column:
-                return text
-        for each in self.found:
-            if each.kind == "flag" and each.column == flag.column:
-                return each.name
-        name = self.names.give("residual")
-        self.found.append(Parameter(name, "flag", flag.column))
-        return name
+        entering = next((each for each in self.found if each.name == "in_channels"), None)
+        if entering is None or not leaving or leaving == "in_channels":
+            return [*others, *ones]
+        pair = zip(self.leaving, _keys(entering.column), strict=True)
+        more = tuple(a != b for a, b in pair)
+        same = tuple(not each for each in more)
+        unequal, equal = f"in_channels != {leaving}", f"in_channels == {leaving}"
+        either = [(f"{text} or {unequal}", _any(values, more)) for text, values in others]
+        both = [(f"{text} and {equal}", _all(values, same)) for text, values in ones]
+        return [*others, (unequal, more), *either, *ones, (equal, same), *both]
 
     def text_of(self, column: Column, kind: str) -> str:
         """A column as an expression of the parameters, a number if it is always the same, or an empty text."""
@@ -305,11 +294,21 @@ class Parameters:
     def _set_defaults(self) -> None:
         """The usual value of a parameter that is no width is its default."""
         for parameter in self.found:
+            if parameter.default is not ABSENT:
+                continue
             if parameter.is_groups and 1 in parameter.column:
                 parameter.default = 1
             usual, count = Counter(map(key, parameter.column)).most_common(1)[0]
             if parameter.kind != "channels" and count * 2 > len(parameter.column):
                 parameter.default = next(value for value in parameter.column if key(value) == usual)
+
+
+def _any(first: tuple[bool, ...], second: tuple[bool, ...]) -> tuple[bool, ...]:
+    return tuple(a or b for a, b in zip(first, second, strict=True))
+
+
+def _all(first: tuple[bool, ...], second: tuple[bool, ...]) -> tuple[bool, ...]:
+    return tuple(a and b for a, b in zip(first, second, strict=True))
 
 
 def _tuples(column: Column) -> bool:
