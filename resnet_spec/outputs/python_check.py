@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from resnet_spec.compiler import Analysis
 from resnet_spec.outputs.torch_module import build_module
 
-LARGEST = 100_000_000  # parameters of a network whose numbers are compared; of larger ones, keys and shapes
+LARGEST = 150_000_000  # parameters of a network whose numbers are compared; of larger ones, keys and shapes
+SMALLEST = 32  # pixels of the images for training
 
 
 class SourceDiffers(Exception):  # noqa: N818
@@ -32,13 +33,27 @@ class SourceDiffers(Exception):  # noqa: N818
 def verify_source(text: str, analysis: Analysis, batch: int = 2) -> None:
     """Run the source of a network, and compare it with the module of its graph; raises SourceDiffers.
 
-    Compared are the keys and shapes of the `state_dict`, the weights of a seed, the outputs for `batch` images in evaluation
-    and in training, gradients, and statistics after that. All must be equal bit by bit.
+    Compared are the keys and shapes of the `state_dict`, the weights of a seed, the outputs in evaluation for an image of the
+    spec's size, and for `batch` smaller ones, if the network accepts these, the outputs in evaluation and in training, the
+    gradients, and the statistics after that. All must be equal bit by bit. The random state of the caller is not changed.
     """
-    with load_source(text) as source:
-        device = "meta" if analysis.total.params > LARGEST else "cpu"
-        with torch.random.fork_rng(devices=[]):
-            _compare(source, analysis, batch, device)
+    with load_source(text) as source, torch.random.fork_rng(devices=[]):
+        if analysis.total.params > LARGEST:
+            _compare_shapes(source, analysis)
+        else:
+            _compare_numbers(source, analysis, batch)
+
+
+def small_size(analysis: Analysis) -> tuple[int, ...]:
+    """`(C, H, W)` of the smallest square images from 32 pixels on that the network accepts, else of the spec's own.
+
+    What exists in training only may need larger images than the rest.
+    """
+    channels, height, width = analysis.input
+    training_only = any(output.training_only for output in analysis.graph.outputs)
+    sizes = range(SMALLEST, 0 if training_only else min(height, width))
+    size = next((size for size in sizes if (size, size) in analysis.accepted), None)
+    return (channels, height, width) if size is None else (channels, size, size)
 
 
 @contextmanager
@@ -60,7 +75,8 @@ def load_source(text: str) -> Iterator[ModuleType]:
             del sys.modules[name]
 
 
-def _compare(source: ModuleType, analysis: Analysis, batch: int, device: str) -> None:
+def _build_both(source: ModuleType, analysis: Analysis, device: str) -> tuple[nn.Module, nn.Module]:
+    """The module of the graph and that of the source with the weights of one seed, if their keys and shapes are the same."""
     with torch.device(device):
         torch.manual_seed(0)
         theirs = cast(nn.Module, source.build())
@@ -74,14 +90,22 @@ def _compare(source: ModuleType, analysis: Analysis, batch: int, device: str) ->
             raise SourceDiffers(f"{key} has another shape in the source", key)
     if list(mine) != list(other):
         raise SourceDiffers("the keys of the source are in another order")
-    if device == "meta":
-        images = torch.empty(batch, *analysis.input, device="meta")
-        _same_outputs("in evaluation", ours.eval()(images), theirs.eval()(images))
-        return
-    _same_tensors("initial", mine, other)
-    images = torch.rand(batch, *analysis.input)
+    return ours, theirs
+
+
+def _compare_shapes(source: ModuleType, analysis: Analysis) -> None:
+    ours, theirs = _build_both(source, analysis, "meta")
+    images = torch.empty(1, *analysis.input, device="meta")
+    _same_outputs("in evaluation", ours.eval()(images), theirs.eval()(images))
+
+
+def _compare_numbers(source: ModuleType, analysis: Analysis, batch: int) -> None:
+    ours, theirs = _build_both(source, analysis, "cpu")
+    _same_tensors("initial", ours.state_dict(), theirs.state_dict())
+    images = torch.rand(batch, *small_size(analysis))
     with torch.no_grad():
-        _same_outputs("in evaluation", ours.eval()(images), theirs.eval()(images))
+        for inputs in (torch.rand(1, *analysis.input), images):
+            _same_outputs("in evaluation", ours.eval()(inputs), theirs.eval()(inputs))
     outputs = []
     for module in (ours, theirs):
         torch.manual_seed(1)

@@ -13,20 +13,18 @@ import torch
 
 import resnet_spec
 from resnet_spec.compiler import Analysis
+from resnet_spec.outputs.python_check import small_size
 from resnet_spec.outputs.python_source import python_source
 from tests.outputs import module_figures
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.subprocess]
 SPECS = Path(__file__).parents[2] / "specs"
-NETWORKS = sorted(
-    str(path.relative_to(SPECS).with_suffix("")) for path in SPECS.rglob("*.yaml") if path.parent.name != "mixins"
-)
+NETWORKS = sorted(str(path.relative_to(SPECS).with_suffix("")) for path in SPECS.rglob("*.yaml"))
 FEW = (
-    *("resnet18", "pokemon_resnet18", "cifar_resnet20", "cifar/preact_resnet110", "torchvision/densenet121"),
-    *("torchvision/googlenet", "torchvision/mobilenet_v3_small", "examples/unet", "timm/convnext_atto"),
+    *("resnet18", "pokemon_resnet18", "cifar_resnet20", "torchvision/densenet121", "torchvision/googlenet"),
+    *("torchvision/mobilenet_v3_small", "torchvision/squeezenet1_1", "timm/convnext_atto"),
 )
 LARGEST = 150_000_000  # parameters; of larger networks, the keys and shapes
-SMALLEST = 32  # pixels
 
 Stranger = Callable[[Path, tuple[int, ...], bool], dict[str, str]]
 
@@ -53,18 +51,18 @@ def stranger() -> Iterator[Stranger]:
         into.close()
 
 
-def small_images(analysis: Analysis) -> tuple[int, ...]:
-    """Two images of the smallest size from 32 pixels on that the network accepts."""
-    channels, height, width = analysis.input
-    size = next((size for size in range(SMALLEST, height) if (size, size) in analysis.accepted), None)
-    return (2, channels, height, width) if size is None else (2, channels, size, size)
+def analyze(spec: str) -> Analysis:
+    """A shipped network, or a ResNet-50 with a shipped mixin."""
+    if spec.startswith("mixins/"):
+        return resnet_spec.analyze({"spec": 1, "extends": ["resnet50", spec]})
+    return resnet_spec.analyze(SPECS / f"{spec}.yaml")
 
 
 def compare(spec: str, stranger: Stranger, folder: Path) -> None:
-    analysis = resnet_spec.analyze(SPECS / f"{spec}.yaml")
+    analysis = analyze(spec)
     path = folder / "net.py"
     path.write_text(python_source(analysis), encoding="utf-8")
-    images, meta = small_images(analysis), analysis.total.params > LARGEST
+    images, meta = (2, *small_size(analysis)), analysis.total.params > LARGEST
     theirs = stranger(path, images, meta)
     with torch.random.fork_rng(devices=[]):
         mine = module_figures.measure(lambda: resnet_spec.build(analysis), images, meta)
@@ -81,3 +79,17 @@ def test_the_source_computes_the_same_bits(spec: str, stranger: Stranger, tmp_pa
 @pytest.mark.parametrize("spec", [name for name in NETWORKS if name not in FEW])
 def test_the_source_of_every_network_computes_the_same_bits(spec: str, stranger: Stranger, tmp_path: Path) -> None:
     compare(spec, stranger, tmp_path)
+
+
+@pytest.mark.zoo
+def test_the_source_of_every_network_is_formatted_and_typed(tmp_path: Path) -> None:
+    for spec in NETWORKS:
+        (tmp_path / f"{spec.replace('/', '__')}.py").write_text(python_source(analyze(spec)), encoding="utf-8")
+    for arguments in (
+        ("ruff", "check", "--isolated", "--no-cache"),
+        ("ruff", "format", "--isolated", "--no-cache", "--check"),
+        ("mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}"),
+    ):
+        done = subprocess.run([sys.executable, "-m", *arguments, str(tmp_path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    print(f"{len(NETWORKS)} networks")

@@ -98,7 +98,7 @@ class Forward:
                 place += count
                 continue
             lines += self._statement(place, count, indent, returned - declared, "" if shape == said else shape)
-            said = shape
+            said = said if place in self.calls.flags else shape
             declared.add(self.names.get(self.parts[place + count - 1].output, ""))
             place += count
         return [*lines, *self._return()]
@@ -127,7 +127,11 @@ class Forward:
     def _inline(self, place: int, count: int, indent: int) -> bool:
         """Whether a value is written in the sum that reads it next, and nowhere else: `out += self.downsample(x)`."""
         reader, last = place + count, self.parts[place + count - 1]
-        if not self._can_start(place) or reader in self.calls.flags or self.readers.get(last.output) != [reader]:
+        if place in self.functional or place in self.calls.flags or reader in self.calls.flags:
+            return False
+        if last.is_parameter or last.output in last.inputs or self.readers.get(last.output) != [reader]:
+            return False
+        if not (last.op or last.parts):
             return False
         if reader == len(self.parts) or not self._is_sum(reader) or self.parts[reader].training_only != last.training_only:
             return False
