@@ -31,6 +31,7 @@ from resnet_spec.ops.definition import (
     show,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 from resnet_spec.ops.windows import both_axes, does_not_fit, pair_text, window_formula, window_map, window_size
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Conv2d(Operation):
     family: ClassVar[Family] = "convolution"
     depends: ClassVar[Dependence] = "window"
     torch: ClassVar[str] = "Conv2d"
+    leading: ClassVar[tuple[str, ...]] = ("in_channels", "out_channels")
     draws_weight: ClassVar[bool] = True
 
     in_channels: int
@@ -187,6 +189,10 @@ class Conv2d(Operation):
 
         return layers.make_uninitialized(layers.StandardizedConv2d, self.torch_args())
 
+    def module_call(self) -> SourceCall:
+        call = Operation.module_call(self)
+        return replace(call, callee="StandardizedConv2d") if self.weight_standardization else call
+
     def torch_args(self) -> dict[str, Any]:
         return {name: value for name, value in Operation.torch_args(self).items() if name != "weight_standardization"}
 
@@ -226,6 +232,7 @@ class ConvTranspose2d(Operation):
     family: ClassVar[Family] = "convolution"
     depends: ClassVar[Dependence] = "window"
     torch: ClassVar[str] = "ConvTranspose2d"
+    leading: ClassVar[tuple[str, ...]] = ("in_channels", "out_channels")
     draws_weight: ClassVar[bool] = True
 
     in_channels: int
@@ -392,6 +399,9 @@ class Conv1d(Operation):
         from resnet_spec.ops import layers
 
         return layers.make_uninitialized(layers.ChannelConv1d, self.torch_args())
+
+    def module_call(self) -> SourceCall:
+        return make_call("ChannelConv1d", self.torch_args())
 
     def caption(self) -> str:
         return f"conv1d {self.kernel_size} over channels"

@@ -13,6 +13,8 @@ from fractions import Fraction
 from math import gcd, isqrt, prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from resnet_spec.ops.source import SourceCall, make_call
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -228,6 +230,7 @@ class Operation:
     takes_like: ClassVar[bool] = False  # it may have a second input, of which only height and width are read (`like: NAME`)
     own_tensor: ClassVar[bool] = False  # it is a parameter: its tensor has the key of the operation, and no part behind it
     broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 or of 1 x H x W may scale another of C x H x W
+    leading: ClassVar[tuple[str, ...]] = ()  # the arguments of its torch layer that source has without their names
     symbol: ClassVar[str] = ""  # what diagrams show instead of a name
     draws_weight: ClassVar[bool] = False  # `init` applies to its weight, which the layer leaves uninitialized
     nonnegative: ClassVar[bool] = False  # no output value is below zero
@@ -400,6 +403,16 @@ class Operation:
             return make_uninitialized(kind, arguments)
         return kind(**arguments)
 
+    def module_call(self) -> SourceCall:
+        """The call that makes the torch layer, for source: of a class of `torch.nn`, or of one of `ops.layers`."""
+        if not self.torch:
+            raise NotImplementedError(f"{self.name} defines a layer, and no call that makes it")
+        return make_call(f"nn.{self.torch}", self.torch_args(), self.leading, written_defaults(type(self)))
+
+    def expression(self, *values: str) -> str:
+        """The operation as an expression of variables, where that is plainer than a module; empty if it is not."""
+        return ""
+
     def caption(self) -> str:
         """A short text for diagrams, without the stride: `conv 3x3, 64`."""
         window = self.window()
@@ -429,6 +442,11 @@ def fields_of(operation: type[Operation]) -> dict[str, Field]:
         }
         _FIELDS[operation] = found
     return found
+
+
+def written_defaults(operation: type[Operation]) -> dict[str, FieldValue]:
+    """The constant defaults of the fields that a spec may write. For a layer of torch, its own defaults are the same."""
+    return {name: field.default for name, field in fields_of(operation).items() if field.default is not None}
 
 
 _FIELDS: dict[type[Operation], dict[str, Field]] = {}

@@ -24,6 +24,7 @@ from resnet_spec.ops.definition import (
     needs_image,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,6 +38,7 @@ class Linear(Operation):
     family: ClassVar[Family] = "linear"
     depends: ClassVar[Dependence] = "whole"
     torch: ClassVar[str] = "Linear"
+    leading: ClassVar[tuple[str, ...]] = ("in_features", "out_features")
     draws_weight: ClassVar[bool] = True
 
     in_features: int
@@ -121,6 +123,10 @@ class Linear(Operation):
         from resnet_spec.ops import layers
 
         return layers.make_uninitialized(layers.ChannelLinear, self.torch_args())
+
+    def module_call(self) -> SourceCall:
+        call = Operation.module_call(self)
+        return call if self.over == "features" else replace(call, callee="ChannelLinear")
 
     def caption(self) -> str:
         return "linear" if self.over == "features" else f"linear over channels, {self.out_features}"
