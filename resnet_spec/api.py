@@ -440,9 +440,9 @@ def export(
 ) -> Exported:
     """Write a network as a file that runs without this package, and compare the file with the module.
 
-    The suffix of `path` selects the format: `.onnx` (the extra `onnx`), `.pt2` (a program of `torch.export`), or
-    `.safetensors` (the weights alone). The file is verified before it appears under its name: it is run on batches of 1, 2 and
-    5 images, and with `dynamic="size"` at another size.
+    The suffix of `path` selects the format: `.py` (plain PyTorch source, and the weights as `NAME.pth`), `.onnx` (the extra
+    `onnx`), `.pt2` (a program of `torch.export`), or `.safetensors` (the weights alone). The file is verified before it
+    appears under its name: it is run on batches of 1, 2 and 5 images, and with `dynamic="size"` at another size.
 
     Args:
         spec: as for `load`, the result of `analyze`, a run folder, or a file of weights that `train` wrote; of a run the best

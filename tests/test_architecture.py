@@ -69,7 +69,11 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.difference_diagram": (("diagnostics", "ops", "graph", "analysis", "comparison", "outputs.diagram"), ()),
     "outputs.graphviz_program": ((), ("pygraphviz",)),
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
-    "outputs.exporting": (("diagnostics", "ops", "outputs.exporting"), ("torch",)),
+    "outputs.exporting": (("diagnostics", "ops", "compiler", "outputs.exporting"), ("torch",)),
+    "outputs.exporting.source_file": (
+        ("diagnostics", "outputs.exporting", "outputs.python_check", "outputs.python_source"),
+        ("torch",),
+    ),
     "outputs.exporting.formats": (("diagnostics", "_system.packages"), ()),
     "outputs.exporting.onnx_file": (("diagnostics", "outputs.exporting"), ("torch", "onnx", "onnxruntime")),
     "outputs.exporting.tensors": (("diagnostics", "outputs.exporting", "weights.file"), ("torch",)),
@@ -149,7 +153,10 @@ COMPILING_HALF = (
 # `ops.layers` holds the layers that torch does not have; only the layer factories of operations import it.
 TORCH_AT_THE_TOP = (
     *("ops.layers", "outputs.torch_module", "weights", "training", "inference"),
-    *(f"outputs.exporting.{module}" for module in ("model", "verify", "onnx_file", "torch_program", "tensors", "snippet")),
+    *(
+        f"outputs.exporting.{module}"
+        for module in ("model", "verify", "onnx_file", "torch_program", "tensors", "snippet", "source_file")
+    ),
 )
 
 

@@ -109,8 +109,8 @@ def test_the_first_steps_work_as_they_are_written(tmp_path: Path, monkeypatch: p
     assert "wrote runs/mine/report.html" in shown["train"]
     assert all(name in shown["eval"] and name in shown["stats"] for name in ("cat", "dog"))
     assert shown["predict"].startswith("photograph.jpg")
-    assert shown["export"].startswith("wrote mine.pt2")
-    written = {"images.zip", "images", "my.yaml", "runs", "photograph.jpg", "mine.pt2"}
+    assert shown["export"].startswith("wrote mine.py")
+    written = {"images.zip", "images", "my.yaml", "runs", "photograph.jpg", "mine.py", "mine.pth"}
     assert {path.name for path in tmp_path.iterdir()} == written
 
 
@@ -123,7 +123,7 @@ def test_the_page_of_exports_works_as_it_is_written(tmp_path: Path, monkeypatch:
     torch.save(resnet_spec.build("resnet18").state_dict(), "resnet18.pth")
     page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
     commands = re.findall(r"^\$ resnet-spec (.*)$", page, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         done = CliRunner().invoke(group, shlex.split(command, comments=True))
         assert done.exit_code == 0, done.output
@@ -133,7 +133,7 @@ def test_the_page_of_exports_works_as_it_is_written(tmp_path: Path, monkeypatch:
     assert names["logits"].shape == (4, 4)
     written = {path.name for path in tmp_path.iterdir()} - {"runs", "resnet18.pth"}
     assert written == {
-        *("net.pt2", "resnet18.safetensors", "net.onnx", "net_example.py"),
+        *("small.py", "small.pth", "net.pt2", "resnet18.safetensors", "net.onnx", "net_example.py"),
         *("folded.safetensors", "folded.folded.yaml", "lenet5.pt2"),
     }
     keys = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page.partition("## Metadata")[2], re.MULTILINE))))

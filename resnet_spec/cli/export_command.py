@@ -43,6 +43,7 @@ def _show_list(ctx: click.Context, option: click.Parameter, value: bool) -> None
     "export",
     epilog="""\b
 Examples:
+  resnet-spec export resnet18 -o resnet18.py
   resnet-spec export resnet18 --weights resnet18.pth -o resnet18.onnx
   resnet-spec export runs/a --with-preprocessing nhwc -o net.onnx
   resnet-spec export cifar_resnet20 --dynamic size -o net.pt2
@@ -156,9 +157,10 @@ def _report(done: Exported) -> None:
     click.echo(f"wrote {printable(str(done.path))}: {done.size:,} bytes")
     if done.checks:
         cases = ", ".join(f"{check.batch} of {check.size[0]}x{check.size[1]}" for check in done.checks)
+        accepted = f"{done.tolerance:.0e}" if done.tolerance else "none"
         click.echo(
             f"checked: it returns what the module returns, for batches of {cases}; "
-            f"largest relative difference {done.difference:.1e} (accepted {done.tolerance:.0e})"
+            f"largest relative difference {done.difference:.1e} (accepted {accepted})"
         )
     for note in done.notes:
         click.echo(f"note: {printable(note)}")

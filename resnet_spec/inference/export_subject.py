@@ -26,6 +26,7 @@ class ExportSubject:
     facts: WeightsFacts | None
     stated: Mapping[str, str]  # the license and the source of the weights
     notes: tuple[str, ...]
+    source: Path | None  # the file of the weights; None if they are those of a seed
 
 
 def is_run(target: object) -> bool:
@@ -70,8 +71,9 @@ def read_stated(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_own_source(path: Path, source: Path) -> None:
-    """Raise ArgumentError if a file would be written over the weights that it is made of."""
-    with suppress(OSError):
-        if path.samefile(source):
-            message = f"{printable(str(path))} is the file that the weights are read from"
-            raise ArgumentError([Diagnostic("cannot-write", message, None, help="choose another name for the export")])
+    """Raise ArgumentError if a file, or `NAME.pth` next to it, would be written over the weights that it is made of."""
+    for file in (path, path.with_suffix(".pth")):
+        with suppress(OSError):
+            if file.samefile(source) and (file == path or path.suffix.lower() == ".py"):
+                message = f"{printable(str(file))} is the file that the weights are read from"
+                raise ArgumentError([Diagnostic("cannot-write", message, None, help="choose another name for the export")])

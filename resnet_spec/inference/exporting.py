@@ -136,6 +136,7 @@ def export_spec(
     facts: WeightsFacts | None = None
     stated: Mapping[str, str] = {}
     notes: tuple[str, ...]
+    source = None if options.weights is None else find_file(options.weights)
     if options.weights is None:
         if options.weights_key is not None:
             raise wrong_argument("`weights_key` chooses a part of a checkpoint, and no `weights` are named")
@@ -147,7 +148,8 @@ def export_spec(
     else:
         if options.seed is not None:
             raise wrong_argument("`seed` is of fresh weights, and `weights` are named", "leave one of them out")
-        refuse_own_source(path, find_file(options.weights))
+        assert source is not None
+        refuse_own_source(path, source)
         network = build_module(analysis.graph, None, initialize=False)
         notes = load_weights(network, analysis, options.weights, key=options.weights_key)
         facts, stated = read_stored_facts(options.weights, options.weights_key, analysis)
@@ -158,7 +160,7 @@ def export_spec(
     size = analysis.input[1:] if own or facts is None else facts.preparation.size
     if size not in analysis.accepted:
         size = analysis.input[1:]
-    return _export(ExportSubject(analysis, network.eval(), size, facts, stated, tuple(notes)), path, form, options)
+    return _export(ExportSubject(analysis, network.eval(), size, facts, stated, tuple(notes), source), path, form, options)
 
 
 def export_run(
@@ -189,7 +191,7 @@ def export_run(
     file = find_file(run)
     refuse_own_source(path, file)
     stated = read_stated(from_metadata(open_weights(file).metadata))
-    return _export(ExportSubject(analysis, network.eval(), size, trained.facts, stated, ()), path, form, options)
+    return _export(ExportSubject(analysis, network.eval(), size, trained.facts, stated, (), file), path, form, options)
 
 
 def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOptions) -> Exported:
@@ -211,7 +213,7 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
         text = write_data(folded.spec)
         analysis, network = fold_network(network, folded, text, analysis.input)
         sides[f"{path.stem}.folded.yaml"] = text
-    plain = _exportable(subject, analysis, network, options, other)
+    plain = _exportable(subject, analysis, network, form, options, other)
     images = plain.draw_images(2, subject.size)
     wanted = run_module(plain, images)
     require_finite(wanted, plain.name, "fp32")
@@ -242,7 +244,12 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
 
 
 def _exportable(
-    subject: ExportSubject, analysis: Analysis, network: Network, options: ExportOptions, other: tuple[int, int] | None
+    subject: ExportSubject,
+    analysis: Analysis,
+    network: Network,
+    form: Format,
+    options: ExportOptions,
+    other: tuple[int, int] | None,
 ) -> Exportable:
     graph = analysis.graph
     skipped = graph.skipped_in_evaluation()
@@ -257,8 +264,10 @@ def _exportable(
         layers=tuple([(node.name, node.op.name) for node in run]),
         other_size=other,
         opset=options.opset,
-        tolerance=TOLERANCES[options.dtype],
+        tolerance=0.0 if form.suffix == "py" else TOLERANCES[options.dtype],
         metadata={},
+        analysis=analysis,
+        trained=subject.source is not None,
     )
 
 

@@ -87,6 +87,8 @@ def test_what_was_written_and_compared_is_printed(specs: Shell) -> None:
     [
         ("export-format", ["net.yaml", "-o", "net.onx"], "did you mean `net.onnx`?"),
         ("export-option", ["net.yaml", "-o", "n.onnx", "--opset", "7"], "`--opset 18`"),
+        ("export-option", ["net.yaml", "-o", "n.py", "--dtype", "fp16"], "model.to(torch.float16)"),
+        ("export-option", ["net.yaml", "-o", "json.py"], "choose another name"),
         ("export-option", ["net.yaml", "-o", "n.pt2", "--opset", "18"], "write .onnx"),
         ("export-option", ["net.yaml", "-o", "n.onnx", "--dtype", "bf16"], "`.pt2` for bf16"),
         ("export-option", ["net.yaml", "-o", "n.onnx", "--channels-last"], "write .pt2"),

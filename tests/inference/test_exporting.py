@@ -23,7 +23,8 @@ from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.inference.evaluate import evaluate
 from resnet_spec.inference.predict import predict
 from resnet_spec.inference.trained import load_trained
-from resnet_spec.outputs.exporting import onnx_file
+from resnet_spec.outputs.exporting import onnx_file, source_file
+from resnet_spec.outputs.python_source import python_source
 
 pytestmark = pytest.mark.torch
 
@@ -146,6 +147,32 @@ def test_exported_weights_of_a_run_are_evaluated_and_predicted_with(tmp_path: Pa
     resnet_spec.export(RUN, tmp_path / "net.safetensors")
     assert evaluate(tmp_path / "net.safetensors", device="cpu").scores == evaluate(RUN, device="cpu").scores
     assert predict(tmp_path / "net.safetensors", photograph, device="cpu") == predict(RUN, photograph, device="cpu")
+
+
+def test_source_of_a_run_has_its_weights_in_a_file_of_torch(tmp_path: Path) -> None:
+    done = resnet_spec.export(RUN, tmp_path / "net.py")
+    assert [path.name for path in done.files] == ["net.py", "net.pth"]
+    assert (done.difference, done.tolerance, len(done.checks)) == (0, 0, 3)
+    names = runpy.run_path(str(done.path))
+    module = names["build"](weights=tmp_path / "net.pth").eval()
+    x = torch.randn(2, 3, 10, 10)
+    assert torch.equal(module(x), load_trained(RUN, "cpu").module(x))
+    assert [path.name for path in resnet_spec.export(SPEC, tmp_path / "new" / "net.py").files] == ["net.py"]
+    before = (tmp_path / "net.pth").read_bytes()
+    with pytest.raises(ResnetSpecError, match="the weights are read from"):
+        resnet_spec.export(load_trained(RUN, "cpu").facts.spec, tmp_path / "net.py", weights=tmp_path / "net.pth")
+    assert (tmp_path / "net.pth").read_bytes() == before
+
+
+def test_source_that_is_another_network_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_wrong(analysis: resnet_spec.Analysis) -> str:
+        return python_source(analysis).replace("kernel_size=3", "kernel_size=1").replace("64, 3,", "64, 1,")
+
+    monkeypatch.setattr(source_file, "python_source", write_wrong)
+    with pytest.raises(ResnetSpecError, match="conv") as raised:
+        resnet_spec.export(SPEC, tmp_path / "net.py")
+    assert [found.code for found in raised.value.diagnostics] == ["export-differs"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folded_network_is_a_spec_with_weights(tmp_path: Path, photograph: Path) -> None:

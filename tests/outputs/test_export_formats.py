@@ -34,7 +34,7 @@ def test_another_suffix_is_refused_with_a_way_out(name: str, help: str) -> None:
     (found,) = raised.value.diagnostics
     assert found.code == "export-format"
     assert found.help.startswith(help)
-    assert ".onnx, .pt2 or .safetensors" in found.message
+    assert ".py, .onnx, .pt2 or .safetensors" in found.message
 
 
 def test_each_format_takes_an_option_or_says_why_not() -> None:

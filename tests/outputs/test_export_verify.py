@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.onnx.errors import OnnxExporterError
 
+import resnet_spec
 from resnet_spec.diagnostics import SpecError
 from resnet_spec.outputs.exporting import onnx_file, torch_program
 from resnet_spec.outputs.exporting.model import Exportable, Runner, Written
@@ -22,6 +23,9 @@ WRITERS = [
     ("net.pt2", torch_program.write),
     pytest.param("net.onnx", onnx_file.write, marks=pytest.mark.slow),
 ]
+
+
+ANALYSIS = resnet_spec.analyze({"spec": 1, "input": "3x6x6", "stem": {"relu": "relu"}})
 
 
 class DiffersWhenExported(nn.Module):
@@ -47,7 +51,9 @@ def exportable(middle: nn.Module) -> Exportable:
     module.add_module("relu", nn.ReLU())
     layers = (("conv", "conv2d"), ("layer\n1", "special"), ("relu", "relu"))
     size = (6, 6)
-    return Exportable("n", module.eval(), 3, size, None, (), layers, None, None, 1e-4, {"resnet_spec.name": "n"})
+    return Exportable(
+        "n", module.eval(), 3, size, None, (), layers, None, None, 1e-4, {"resnet_spec.name": "n"}, ANALYSIS, False
+    )
 
 
 @pytest.mark.parametrize(("name", "write"), WRITERS)

@@ -67,6 +67,22 @@ _TENSORS_ALONE = "holds tensors alone, and nothing that runs"
 
 FORMATS = (
     Format(
+        "py",
+        "plain PyTorch source, and its weights as NAME.pth",
+        ("torch", "numpy", "PIL", "safetensors"),
+        "",
+        "resnet_spec.outputs.exporting.source_file",
+        frozenset(),
+        {
+            "dynamic": "takes any batch, and any size that the network accepts",
+            "opset": "has no opset, which is the version of ONNX's operators",
+            "dtype": "is converted where it is used: `model.to(torch.float16)`",
+            "channels_last": "is converted where it is used: `model.to(memory_format=torch.channels_last)`",
+            "preprocessing": "is the network alone, for normalized images",
+            "snippet": "has a function `build`, which is the example",
+        },
+    ),
+    Format(
         "onnx",
         "ONNX, for onnxruntime and other engines",
         ("torch", "numpy", "PIL", "safetensors", "onnx", "onnxscript", "onnxruntime"),
@@ -97,7 +113,7 @@ FORMATS = (
 
 
 def suffixes() -> str:
-    """The suffixes, for messages: `.onnx, .pt2 or .safetensors`."""
+    """The suffixes, for messages: `.py, .onnx, .pt2 or .safetensors`."""
     return join_words([f".{each.suffix}" for each in FORMATS], "or")
 
 

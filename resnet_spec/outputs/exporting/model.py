@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from resnet_spec.compiler import Analysis
 from resnet_spec.outputs.exporting.formats import Layout
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -64,6 +65,8 @@ class Exportable:
         opset: the version of ONNX's operators; None for the exporter's own.
         tolerance: the accepted difference between file and module, as a fraction of the largest output value.
         metadata: what the file says about the network.
+        analysis: what is known of its graph.
+        trained: whether the weights are more than those of a seed.
     """
 
     name: str
@@ -77,6 +80,8 @@ class Exportable:
     opset: int | None
     tolerance: float
     metadata: Mapping[str, str]
+    analysis: Analysis
+    trained: bool
 
     @property
     def input_name(self) -> str:
