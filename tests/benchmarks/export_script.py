@@ -1,4 +1,4 @@
-"""An exported network on images: `python -m tests.benchmarks.export_script FILE BATCH STEPS` prints images a second.
+"""An exported network on images: `python -m tests.benchmarks.export_script FILE BATCH STEPS CxHxW` prints images a second.
 
 FILE is what `resnet-spec export` wrote, `.onnx` or `.pt2`, or the name of a shipped spec, whose module runs eagerly. Each
 uses the threads that they take by default.
@@ -14,8 +14,6 @@ import torch
 
 import resnet_spec
 from tests.benchmarks.measure import seconds
-
-SIZE = (3, 224, 224)
 
 
 def action(name: str, images: torch.Tensor) -> Callable[[], object]:
@@ -36,7 +34,7 @@ def action(name: str, images: torch.Tensor) -> Callable[[], object]:
 
 def main() -> None:
     name, batch, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    run = action(name, torch.randn(batch, *SIZE))
+    run = action(name, torch.randn(batch, *map(int, sys.argv[4].split("x"))))
     with torch.inference_mode():
         run()
         run()

@@ -17,10 +17,11 @@ def main(spec: str = "resnet50", rounds: int = 3) -> None:
         for file in files:
             resnet_spec.export(spec, file)
         script = "tests.benchmarks.export_script"
+        size = "x".join(map(str, resnet_spec.analyze(spec).input))
         for batch, steps in STEPS.items():
             commands: dict[str, tuple[list[str], dict[str, str]]] = {
-                "the module, eager": ([script, spec, str(batch), steps], {}),
-                "the .onnx in onnxruntime": ([script, str(files[0]), str(batch), steps], {}),
-                "the .pt2 in torch": ([script, str(files[1]), str(batch), steps], {}),
+                "the module, eager": ([script, spec, str(batch), steps, size], {}),
+                "the .onnx in onnxruntime": ([script, str(files[0]), str(batch), steps, size], {}),
+                "the .pt2 in torch": ([script, str(files[1]), str(batch), steps, size], {}),
             }
             rows(f"Exported {spec}, fp32, batch {batch}", commands, rounds, {"the .pt2 in torch": 1.0})
