@@ -70,6 +70,9 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.graphviz_program": ((), ("pygraphviz",)),
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
+    "outputs.source": (("ops", "graph"), ()),
+    "outputs.python_source": (("ops", "graph", "compiler", "outputs.source"), ()),
+    "outputs.python_check": (("compiler", "outputs.torch_module"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),
     "report": (("diagnostics", "_system", "data"), ("numpy", "matplotlib")),
@@ -119,10 +122,14 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.
 COMPILING_HALF = (
     *("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint", "comparison", "compiler"),
-    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
+    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.source"),
+    "outputs.render_dot",
 )
 # `ops.layers` holds the layers that torch does not have; only the layer factories of operations import it.
-TORCH_AT_THE_TOP = ("ops.layers", "outputs.torch_module", "outputs.onnx", "outputs.export", "weights", "training", "inference")
+TORCH_AT_THE_TOP = (
+    *("ops.layers", "outputs.torch_module", "outputs.python_check", "outputs.onnx", "outputs.export"),
+    *("weights", "training", "inference"),
+)
 
 
 def name_of(path: str) -> str:
@@ -275,4 +282,4 @@ def test_only_operations_know_the_classes_of_operations() -> None:
     assert found == []
 
 
-ASKED = ("resnet_spec.ops.schema", "resnet_spec.ops.definition")
+ASKED = ("resnet_spec.ops.schema", "resnet_spec.ops.definition", "resnet_spec.ops.source")
