@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from resnet_spec.outputs.source.class_calls import CallPlace, ClassCalls
-from resnet_spec.outputs.source.layout import WIDTH, Call, Element, Code, Text, flat, lay_out, quoted
+from resnet_spec.outputs.source.layout import WIDTH, Call, Code, Element, Text, flat, lay_out, quoted
 from resnet_spec.outputs.source.loops import find_runs, make_loop, name_loop
 from resnet_spec.outputs.source.names import DICT_ATTRIBUTES, is_attribute, variable
 from resnet_spec.outputs.source.parts import SourcePart

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import product
 
-from resnet_spec.outputs.source.layout import Call, Comprehension, Element, Code, Text, flat
+from resnet_spec.outputs.source.layout import Call, Code, Comprehension, Element, Text, flat
 
 _NUMBER = re.compile(r"\d+")
 _FLOAT = re.compile(r"\d+\.\d+|\d+(\.\d+)?e-\d+")
