@@ -79,6 +79,9 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.exporting.tensors": (("diagnostics", "outputs.exporting", "weights.file"), ("torch",)),
     "outputs.exporting.snippet": (("outputs.exporting", "data.preparation"), ()),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
+    "outputs.source": (("ops", "graph"), ()),
+    "outputs.python_source": (("ops", "graph", "compiler", "outputs.source"), ()),
+    "outputs.python_check": (("compiler", "outputs.torch_module"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (("diagnostics", "_system", "data", "compiler", "ops"), ("torch", "safetensors")),
     "report": (("diagnostics", "_system", "data"), ("numpy", "matplotlib")),
@@ -147,12 +150,12 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.
 COMPILING_HALF = (
     *("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint", "comparison", "compiler"),
-    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
-    "outputs.folding",
+    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.source"),
+    *("outputs.render_dot", "outputs.folding"),
 )
 # `ops.layers` holds the layers that torch does not have; only the layer factories of operations import it.
 TORCH_AT_THE_TOP = (
-    *("ops.layers", "outputs.torch_module", "weights", "training", "inference"),
+    *("ops.layers", "outputs.torch_module", "outputs.python_check", "weights", "training", "inference"),
     *(
         f"outputs.exporting.{module}"
         for module in ("model", "verify", "onnx_file", "torch_program", "tensors", "snippet", "source_file")
@@ -310,4 +313,4 @@ def test_only_operations_know_the_classes_of_operations() -> None:
     assert found == []
 
 
-ASKED = ("resnet_spec.ops.schema", "resnet_spec.ops.definition")
+ASKED = ("resnet_spec.ops.schema", "resnet_spec.ops.definition", "resnet_spec.ops.source")

@@ -25,10 +25,10 @@ from resnet_spec.outputs.source.constructors import BODY, Constructor
 from resnet_spec.outputs.source.custom_layers import layer_sources
 from resnet_spec.outputs.source.forwards import Forward, find_functional
 from resnet_spec.outputs.source.initialization import write_initialization
-from resnet_spec.outputs.source.layout import WIDTH, Call, Item, Text, lay_out, literal, remark
+from resnet_spec.outputs.source.layout import WIDTH, Call, Element, Text, lay_out, literal, remark
 from resnet_spec.outputs.source.names import network_name
 from resnet_spec.outputs.source.parameters import ABSENT
-from resnet_spec.outputs.source.parts import Part, Partition
+from resnet_spec.outputs.source.parts import Partition, SourcePart
 
 MOST_LISTED = 4  # layers of a block that are its description
 
@@ -60,7 +60,9 @@ class _File:
 
     def text(self) -> str:
         written = [self._class(known, self._calls(known)) for known in self.classes.all]
-        top = Part("block", (self.network,), 0, len(self.graph.nodes), (INPUT,), self.graph.output, parts=self.partition.top)
+        top = SourcePart(
+            "block", (self.network,), 0, len(self.graph.nodes), (INPUT,), self.graph.output, parts=self.partition.top
+        )
         network = BlockClass(self.network, "", top.parts, (), [top], [top.parts])
         written.append(self._class(network, self._calls(network), is_network=True))
         sources = layer_sources()
@@ -73,7 +75,7 @@ class _File:
 
     # --- classes ----------------------------------------------------------------------------------------------------------
 
-    def _call_of(self, part: Part) -> SourceCall:
+    def _call_of(self, part: SourcePart) -> SourceCall:
         if part.kind != "block":
             assert part.call is not None
             if part.call.custom:
@@ -166,7 +168,7 @@ class _File:
         if self.num_classes is not None:
             parameters.insert(0, f"num_classes: int = {self.num_classes}")
             argument = "num_classes"
-        items = tuple(Item(Text(each)) for each in parameters)
+        items = tuple(Element(Text(each)) for each in parameters)
         lines = lay_out("", Call("def build", items), f" -> {self.network}:")
         lines += [
             '    """Build the network, with the weights of a file that holds its `state_dict`."""',
@@ -195,11 +197,11 @@ def _is_sequential(known: BlockClass, functional: frozenset[int]) -> bool:
 
 
 def _signature(calls: ClassCalls) -> list[str]:
-    items = [Item(Text("self"))]
+    items = [Element(Text("self"))]
     for each in calls.parameters.ordered:
         default = "" if each.default is ABSENT else f" = {literal(each.default)}"
         default = f" = {literal(each.column[0])}" if each.name == "num_classes" and not default else default
-        items.append(Item(Text(f"{each.name}: {each.annotation}{default}")))
+        items.append(Element(Text(f"{each.name}: {each.annotation}{default}")))
     return lay_out("", Call("def __init__", tuple(items)), " -> None:", 4)
 
 

@@ -50,7 +50,7 @@ def _named(output: Any) -> dict[str, Tensor]:
 def _digest(value: Tensor | None) -> str:
     if value is None or value.is_meta:
         return "none" if value is None else str((tuple(value.shape), value.dtype))
-    data = value.detach().contiguous().flatten().view(torch.uint8).numpy()
+    data = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
     return f"{tuple(value.shape)} {hashlib.blake2b(data, digest_size=16).hexdigest()}"
 
 

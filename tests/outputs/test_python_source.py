@@ -221,7 +221,7 @@ def accepted(spec: Spec) -> Analysis | None:
         return None
 
 
-def own_block(block: str, part: str, stage: str, output: str) -> Spec:
+def own_block(block: str = "own", part: str = "part", stage: str = "layer", output: str = "logits") -> Spec:
     made = {
         "defaults": {"stride": 1},
         "branch": {part: CONV | {"stride": "stride"}, "bn": "norm"},
@@ -236,8 +236,7 @@ def own_block(block: str, part: str, stage: str, output: str) -> Spec:
 def test_a_name_is_used_wherever_the_language_accepts_it(name: str) -> None:
     stem = {name: CONV, "b": "relu", "join": {"op": "add", "from": [name, "b"]}}
     group = {"first": CONV, f"{name}.a": CONV, f"{name}.b.c": "relu", "join": {"op": "add", "from": ["first", f"{name}.b.c"]}}
-    words = ("own", "part", "layer", "logits")
-    uses = [own_block(*words[:place], name, *words[place + 1 :]) for place in range(4)]
+    uses = [own_block(**{word: name}) for word in ("block", "part", "stage", "output")]
     found = [accepted(spec) for spec in (network(stem), network(group), *uses)]
     for analysis in found:
         if analysis is not None:

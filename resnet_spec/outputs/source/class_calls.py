@@ -10,9 +10,9 @@ from resnet_spec.ops.source import REQUIRED, Required, SourceArgument, SourceCal
 from resnet_spec.outputs.source.classes import BlockClass
 from resnet_spec.outputs.source.layout import literal
 from resnet_spec.outputs.source.parameters import ABSENT, Column, Parameters, Slot, as_value, constant, make_slot
-from resnet_spec.outputs.source.parts import Part
+from resnet_spec.outputs.source.parts import SourcePart
 
-Place = tuple[int, ...]  # a part of a class, and the places inside of sequences that lead to a call
+CallPlace = tuple[int, ...]  # a part of a class, and the places inside of sequences that lead to a call
 
 
 class ClassCalls:
@@ -21,13 +21,13 @@ class ClassCalls:
     def __init__(
         self,
         known: BlockClass,
-        call_of: Callable[[Part], SourceCall],
+        call_of: Callable[[SourcePart], SourceCall],
         shape_of: Callable[[int], Shape],
     ) -> None:
         self.known = known
         self.shape_of = shape_of
-        self.calls: dict[Place, SourceCall] = {}
-        self.slots: dict[tuple[Place, str], Slot] = {}
+        self.calls: dict[CallPlace, SourceCall] = {}
+        self.slots: dict[tuple[CallPlace, str], Slot] = {}
         for place, part in enumerate(known.parts):
             self._collect(part.name, (place,), [present[place] for present in known.present], call_of)
         flags = [self._flag(place) for place in sorted(known.optional)]
@@ -39,7 +39,9 @@ class ClassCalls:
         if sum(name == "width" or "_width" in name for name in (each.name for each in self.parameters.found)) > 1:
             self.parameters = Parameters(slots, entering, leaving, flags, plain=False)
 
-    def _collect(self, name: str, place: Place, parts: Sequence[Part | None], call_of: Callable[[Part], SourceCall]) -> None:
+    def _collect(
+        self, name: str, place: CallPlace, parts: Sequence[SourcePart | None], call_of: Callable[[SourcePart], SourceCall]
+    ) -> None:
         first = next(part for part in parts if part is not None)
         if first.kind == "sequence":
             for at in range(len(first.parts)):
@@ -61,12 +63,12 @@ class ClassCalls:
         part = self.known.parts[place]
         return Slot(part.name, "", "join" if part.op is not None and part.op.joins else "flag", column)
 
-    def is_constant(self, place: Place) -> bool:
+    def is_constant(self, place: CallPlace) -> bool:
         """Whether all arguments of a call are the same at every use."""
         names = [argument.name for argument in self.calls[place].arguments]
         return all(constant(self.slots[place, name].column) is not ABSENT for name in names)
 
-    def arguments(self, place: Place) -> list[tuple[str, str]]:
+    def arguments(self, place: CallPlace) -> list[tuple[str, str]]:
         """The arguments of a call: a prefix and an expression. Defaults are left out."""
         found: list[tuple[str, str]] = []
         positional = True
@@ -79,7 +81,7 @@ class ClassCalls:
             found.append(("" if positional else f"{argument.name}=", text))
         return found
 
-    def shape_text(self, places: Sequence[Part | None]) -> str:
+    def shape_text(self, places: Sequence[SourcePart | None]) -> str:
         """The shape of the output of a part at all uses, in terms of parameters: `(N, width, H/stride, W/stride)`."""
         pairs = [
             (self.shape_of(part.output), self.shape_of(use.inputs[0]))
@@ -102,7 +104,7 @@ class ClassCalls:
         sizes = self._sizes(places, pairs)
         return f"(N, {channels}, {sizes})" if sizes else ""
 
-    def _sizes(self, places: Sequence[Part | None], pairs: Sequence[tuple[Shape, Shape]]) -> str:
+    def _sizes(self, places: Sequence[SourcePart | None], pairs: Sequence[tuple[Shape, Shape]]) -> str:
         if any(len(before) != 3 for _, before in pairs):
             return ""
         if all(shape[1:] == before[1:] for shape, before in pairs):

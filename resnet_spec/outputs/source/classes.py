@@ -8,7 +8,7 @@ from itertools import islice, product
 
 from resnet_spec.ops.source import SourceCall
 from resnet_spec.outputs.source.names import Namespace, class_name
-from resnet_spec.outputs.source.parts import Part, Signature, level_signature, signature_of
+from resnet_spec.outputs.source.parts import Signature, SourcePart, level_signature, signature_of
 
 MOST_TRIED = 16  # wirings that are tried for a block without some parts
 
@@ -22,15 +22,15 @@ class BlockClass:
 
     name: str
     label: str
-    parts: tuple[Part, ...]
+    parts: tuple[SourcePart, ...]
     signature: Signature
-    uses: list[Part] = field(default_factory=list)
-    present: list[tuple[Part | None, ...]] = field(default_factory=list)
+    uses: list[SourcePart] = field(default_factory=list)
+    present: list[tuple[SourcePart | None, ...]] = field(default_factory=list)
     optional: set[int] = field(default_factory=set)
     passes: dict[int, int] = field(default_factory=dict)  # which input an optional part passes on where it is absent
 
     @property
-    def model(self) -> Part:
+    def model(self) -> SourcePart:
         """The use that has all parts."""
         return next(use for use, present in zip(self.uses, self.present, strict=True) if None not in present)
 
@@ -38,14 +38,14 @@ class BlockClass:
 class Classes:
     """Finds the classes of all blocks, the inner ones first."""
 
-    def __init__(self, top: Sequence[Part], taken: frozenset[str]) -> None:
+    def __init__(self, top: Sequence[SourcePart], taken: frozenset[str]) -> None:
         self.names = Namespace(taken)
         self.of: dict[int, BlockClass] = {}  # by the id of the part
         self.all: list[BlockClass] = []
         blocks = list(_blocks(top))
         heights = _heights(blocks)
         for height in sorted(set(heights.values())):
-            by_label: dict[str, list[Part]] = {}
+            by_label: dict[str, list[SourcePart]] = {}
             for block in blocks:
                 if heights[block.label] == height:
                     by_label.setdefault(block.label, []).append(block)
@@ -54,7 +54,7 @@ class Classes:
                 self._assign(label, members)
             self.all[before:] = sorted(self.all[before:], key=_first_use)
 
-    def _assign(self, label: str, members: Sequence[Part]) -> None:
+    def _assign(self, label: str, members: Sequence[SourcePart]) -> None:
         """Classes for the blocks of a label: the larger ones first, so that others can be these without a part."""
         for block in members:
             for inner in _blocks(block.parts):
@@ -72,7 +72,7 @@ class Classes:
             else:
                 own.append(self._assign_one(label, block))
 
-    def _assign_one(self, label: str, block: Part) -> BlockClass:
+    def _assign_one(self, label: str, block: SourcePart) -> BlockClass:
         signature = ("block", *level_signature(block))
         for known in self.all:
             if known.signature == signature:
@@ -83,7 +83,7 @@ class Classes:
         self._use(made, block, block.parts)
         return made
 
-    def _use(self, known: BlockClass, block: Part, present: tuple[Part | None, ...]) -> None:
+    def _use(self, known: BlockClass, block: SourcePart, present: tuple[SourcePart | None, ...]) -> None:
         known.uses.append(block)
         known.present.append(present)
         known.optional |= {place for place, part in enumerate(present) if part is None}
@@ -100,11 +100,11 @@ class Classes:
             known.name = self.names.give(class_name(known.label))
 
 
-def _fit(known: BlockClass, block: Part) -> tuple[Part | None, ...] | None:
+def _fit(known: BlockClass, block: SourcePart) -> tuple[SourcePart | None, ...] | None:
     """The parts of a block at the places of a class, None where one is absent; None if it is of another class."""
     if len(block.parts) > len(known.parts):
         return None
-    found: list[Part | None] = []
+    found: list[SourcePart | None] = []
     missing: list[int] = []
     at = 0
     for place, part in enumerate(known.parts):
@@ -134,14 +134,14 @@ def _first_use(known: BlockClass) -> int:
     return min(use.start for use in known.uses)
 
 
-def may_be_absent(part: Part) -> bool:
+def may_be_absent(part: SourcePart) -> bool:
     """Whether a class can have a part in some uses only: a module of one input, or a join of two values."""
     joins = part.op is not None and part.op.joins not in (None, "concatenation") and len(part.inputs) == 2
     plain = len(part.inputs) == 1 and not part.is_parameter and part.output not in part.inputs
     return (plain or joins) and len(part.path) == 1
 
 
-def _blocks(parts: Sequence[Part]) -> Iterator[Part]:
+def _blocks(parts: Sequence[SourcePart]) -> Iterator[SourcePart]:
     """All blocks in parts, the inner ones first."""
     for part in parts:
         yield from _blocks(part.parts)
@@ -149,7 +149,7 @@ def _blocks(parts: Sequence[Part]) -> Iterator[Part]:
             yield part
 
 
-def _heights(blocks: Sequence[Part]) -> dict[str, int]:
+def _heights(blocks: Sequence[SourcePart]) -> dict[str, int]:
     """For each label, how many labels of blocks are nested in its blocks at most."""
     inner: dict[str, set[str]] = {}
     for block in blocks:
@@ -167,7 +167,7 @@ def _heights(blocks: Sequence[Part]) -> dict[str, int]:
     return heights
 
 
-def calls(part: Part) -> Iterator[tuple[tuple[int, ...], SourceCall]]:
+def calls(part: SourcePart) -> Iterator[tuple[tuple[int, ...], SourceCall]]:
     """The calls of a part and of the sequences in it, with their places."""
     if part.kind == "layer" and part.call is not None:
         yield (), part.call

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from resnet_spec.graph.model import Output
 from resnet_spec.outputs.source.class_calls import ClassCalls
 from resnet_spec.outputs.source.constructors import BODY, join_flag
-from resnet_spec.outputs.source.layout import WIDTH, Call, Item, Text, call, lay_out, quoted
+from resnet_spec.outputs.source.layout import WIDTH, Call, Element, Text, call, lay_out, quoted
 from resnet_spec.outputs.source.names import Namespace, is_attribute, variable
-from resnet_spec.outputs.source.parts import Part
+from resnet_spec.outputs.source.parts import SourcePart
 
 MOST_BETWEEN = 3  # parts of a shortcut between the last value of a branch and the sum
 
@@ -167,7 +167,7 @@ class Forward:
             text = f"{self._access(each)}({text})"
         return text
 
-    def _access(self, part: Part) -> str:
+    def _access(self, part: SourcePart) -> str:
         group, *rest = part.path
         if not rest and is_attribute(group):
             return f"self.{group}"
@@ -214,7 +214,7 @@ class Forward:
         part = self.parts[place]
         values = [self.names[value] for value in part.inputs]
         if part.op is not None and part.op.joins == "concatenation":
-            node = Call("torch.cat", (Item(call("", values)), Item(Text("1"))))
+            node = Call("torch.cat", (Element(call("", values)), Element(Text("1"))))
             return lay_out(f"{typed} = ", node, "", indent)
         if place not in self.functional and not part.is_parameter:
             return lay_out(f"{typed} = ", call(self._access(part), values), "", indent)
@@ -238,7 +238,7 @@ class Forward:
         before = [] if passed == target else [f"{margin}{target} = {passed}"]
         return [*before, f"{margin}if self.{join_flag(self.calls, part)}:", f"{margin}    {assigned}"]
 
-    def _optional(self, part: Part, target: str, typed: str, expression: str, indent: int) -> list[str]:
+    def _optional(self, part: SourcePart, target: str, typed: str, expression: str, indent: int) -> list[str]:
         margin, access, source = " " * indent, self._access(part), self.names[part.inputs[0]]
         if not is_attribute(part.name):
             name = variable(part.name)
@@ -260,7 +260,7 @@ class Forward:
             return [f"{margin}return {self.names[self.returned[0]]}"]
         first = self.outputs
         at = next((at for at, output in enumerate(first) if output.training_only), len(first))
-        pairs = [Item(Text(self.names[output.value]), f"{quoted(output.name)}: ") for output in first[:at]]
+        pairs = [Element(Text(self.names[output.value]), f"{quoted(output.name)}: ") for output in first[:at]]
         if at == len(first):
             return lay_out("return ", Call("", tuple(pairs), "{}"), "", BODY)
         lines = lay_out("outputs: dict[str, Tensor] = ", Call("", tuple(pairs), "{}"), "", BODY)

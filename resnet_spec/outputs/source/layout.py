@@ -1,4 +1,4 @@
-"""Lays out Python expressions over lines as `ruff format` does, at its default of 88 columns."""
+"""Writes Python expressions over lines as `ruff format` does, at its default of 88 columns."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Element:
     """An element of a call or a list: `prefix` is `name=`, `*` or a key, and `comment` stands behind the comma."""
 
-    node: Node
+    node: Code
     prefix: str = ""
     comment: str = ""
 
@@ -30,7 +30,7 @@ class Call:
     """`head(items)`, or a list, tuple or dict, whose head is empty."""
 
     head: str
-    items: tuple[Item, ...]
+    items: tuple[Element, ...]
     brackets: str = "()"
 
 
@@ -39,15 +39,15 @@ class Comprehension:
     """`head(element for ...)`, or a list of it; `loop` is the part from `for`."""
 
     head: str
-    element: Node
+    element: Code
     loop: str
     brackets: str = "()"
 
 
-Node = Text | Call | Comprehension
+Code = Text | Call | Comprehension
 
 
-def flat(node: Node) -> str:
+def flat(node: Code) -> str:
     """The expression on one line."""
     match node:
         case Text(text):
@@ -60,7 +60,7 @@ def flat(node: Node) -> str:
             return f"{head}{brackets[0]}{inner}{comma}{brackets[1]}"
 
 
-def commented(node: Node) -> bool:
+def commented(node: Code) -> bool:
     """Whether there is a comment inside, so that the expression does not fit on one line."""
     match node:
         case Text():
@@ -71,7 +71,7 @@ def commented(node: Node) -> bool:
             return any(item.comment or commented(item.node) for item in items)
 
 
-def lay_out(prefix: str, node: Node, suffix: str = "", indent: int = 0, comment: str = "") -> list[str]:
+def lay_out(prefix: str, node: Code, suffix: str = "", indent: int = 0, comment: str = "") -> list[str]:
     """The lines of a statement `prefix node suffix  # comment`."""
     margin = " " * indent
     note = f"  # {comment}" if comment else ""
@@ -97,9 +97,9 @@ def lay_out(prefix: str, node: Node, suffix: str = "", indent: int = 0, comment:
     return [*lines, tail]
 
 
-def call(head: str, nodes: Sequence[Node | str], brackets: str = "()") -> Call:
+def call(head: str, nodes: Sequence[Code | str], brackets: str = "()") -> Call:
     """A call of expressions without names."""
-    return Call(head, tuple(Item(Text(node) if isinstance(node, str) else node) for node in nodes), brackets)
+    return Call(head, tuple(Element(Text(node) if isinstance(node, str) else node) for node in nodes), brackets)
 
 
 def literal(value: object) -> str:

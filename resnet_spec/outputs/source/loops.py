@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import product
 
-from resnet_spec.outputs.source.layout import Call, Comprehension, Item, Node, Text, flat
+from resnet_spec.outputs.source.layout import Call, Code, Comprehension, Element, Text, flat
 
 _NUMBER = re.compile(r"\d+")
 _FLOAT = re.compile(r"\d+\.\d+|\d+(\.\d+)?e-\d+")
@@ -16,7 +16,7 @@ MOST_DIGITS = 3  # of a rate
 
 
 def find_runs(
-    nodes: Sequence[Node], names: Sequence[str], numbered: bool, repeats: Callable[[Node], bool]
+    nodes: Sequence[Code], names: Sequence[str], numbered: bool, repeats: Callable[[Code], bool]
 ) -> list[tuple[int, int]]:
     """Divide nodes into runs that one comprehension makes, and single ones. Names that are no numbers must count up."""
     runs: list[tuple[int, int]] = []
@@ -35,37 +35,37 @@ def find_runs(
     return runs
 
 
-def make_loop(nodes: Sequence[Node]) -> Comprehension:
+def make_loop(nodes: Sequence[Code]) -> Comprehension:
     """A list of the nodes of a run."""
     first, second = nodes[0], nodes[1]
     if flat(first) == flat(second):
         return Comprehension("", first, f"for _ in range({len(nodes)})", "[]")
     assert isinstance(first, Call)
     assert isinstance(second, Call)
-    items: list[Item] = []
+    items: list[Element] = []
     begin = 0
     for place, (one, two) in enumerate(zip(first.items, second.items, strict=True)):
         a, b = flat(one.node), flat(two.node)
         if a == b:
             items.append(one)
         elif _NUMBER.fullmatch(a):
-            items.append(Item(Text(_linear(int(a), int(b) - int(a))), one.prefix))
+            items.append(Element(Text(_linear(int(a), int(b) - int(a))), one.prefix))
         else:
             fraction = _fraction([float(flat(node.items[place].node)) for node in nodes if isinstance(node, Call)])
             assert fraction is not None
             rate, parts, begin = fraction
-            items.append(Item(Text(f"{rate!r} * i / {parts}"), one.prefix))
+            items.append(Element(Text(f"{rate!r} * i / {parts}"), one.prefix))
     loop = f"range({begin}, {begin + len(nodes)})" if begin else f"range({len(nodes)})"
     return Comprehension("", Call(first.head, tuple(items)), f"for i in {loop}", "[]")
 
 
-def name_loop(nodes: Sequence[Node], names: Sequence[str], head: str, brackets: str = "()") -> Comprehension:
+def name_loop(nodes: Sequence[Code], names: Sequence[str], head: str, brackets: str = "()") -> Comprehension:
     """Pairs of a name and a node for the nodes of a run, whose names count up."""
     counted = pattern(names)
     assert counted is not None
     loop = make_loop(nodes)
     text = loop.loop if "for _ " not in loop.loop else f"for i in range({len(nodes)})"
-    return Comprehension(head, Call("", (Item(Text(counted)), Item(loop.element))), text, brackets)
+    return Comprehension(head, Call("", (Element(Text(counted)), Element(loop.element))), text, brackets)
 
 
 def pattern(names: Sequence[str]) -> str | None:
@@ -86,7 +86,7 @@ def _linear(start: int, step: int) -> str:
     return times if start == 0 else f"{start} + {times}" if step != 1 else f"{times} + {start}"
 
 
-def _numbers(node: Node) -> list[int] | None:
+def _numbers(node: Code) -> list[int] | None:
     """The whole numbers among the arguments of a call, or None if it has others than numbers and words."""
     if not isinstance(node, Call) or node.head == "nn.Sequential":
         return None
@@ -98,7 +98,7 @@ def _skeleton(node: Call) -> list[str]:
     return [node.head, *(prefix + ("#" if _NUMBER.fullmatch(text) else text) for prefix, text in texts)]
 
 
-def _growing(nodes: Sequence[Node], at: int) -> int:
+def _growing(nodes: Sequence[Code], at: int) -> int:
     """Where a run of calls ends whose whole numbers grow evenly."""
     first = nodes[at]
     numbers = _numbers(first)
@@ -118,7 +118,7 @@ def _growing(nodes: Sequence[Node], at: int) -> int:
     return stop if stop - at >= LEAST and min(steps) >= 0 else at + 1
 
 
-def _divided(nodes: Sequence[Node], at: int) -> int:
+def _divided(nodes: Sequence[Code], at: int) -> int:
     """Where a run of calls ends that differ in one fraction, which grows evenly: the rates of stochastic depth do."""
     first = nodes[at]
     if not isinstance(first, Call):

@@ -20,7 +20,7 @@ class ClassCount(int):
 
 
 @dataclass(eq=False)
-class Part:
+class SourcePart:
     """A part of the level around it. `path`: the names that lead to it. Values are positions of nodes of the graph.
 
     A layer has an operation and its call; a sequence and a block have parts.
@@ -34,7 +34,7 @@ class Part:
     output: int
     op: Operation | None = None
     call: SourceCall | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SourcePart, ...] = ()
     label: str = ""
     overwrites: bool = False  # it may write its output over its last input
     training_only: bool = False
@@ -67,9 +67,9 @@ class Partition:
     def shape_of(self, value: int) -> Shape:
         return self.input if value == INPUT else self.shapes[value]
 
-    def level(self, items: Sequence[Item], entering: int, leaving: Sequence[int], flat: bool = False) -> tuple[Part, ...]:
+    def level(self, items: Sequence[Item], entering: int, leaving: Sequence[int], flat: bool = False) -> tuple[SourcePart, ...]:
         """The parts of a level of items, in order. Groups that run in order are sequences."""
-        found: list[Part] = []
+        found: list[SourcePart] = []
         at = 0
         while at < len(items):
             group, dot, _ = items[at].name.partition(".")
@@ -102,21 +102,21 @@ class Partition:
         inner = [item.output for item in items[:-1]]
         return any(value in leaving or any(not start <= reader < stop for reader in self.read[value]) for value in inner)
 
-    def _sequence(self, path: tuple[str, ...], items: Sequence[Item], prefix: str = "", label: str = "") -> Part:
+    def _sequence(self, path: tuple[str, ...], items: Sequence[Item], prefix: str = "", label: str = "") -> SourcePart:
         parts = tuple(self.part(item, (item.name.removeprefix(prefix),)) for item in items)
         first, last = items[0], items[-1]
-        part = Part("sequence", path, first.start, last.stop, first.inputs, last.output, parts=parts, label=label)
+        part = SourcePart("sequence", path, first.start, last.stop, first.inputs, last.output, parts=parts, label=label)
         part.training_only = self._training_only(part)
         return part
 
-    def part(self, item: Item, path: tuple[str, ...]) -> Part:
+    def part(self, item: Item, path: tuple[str, ...]) -> SourcePart:
         if item.region is None:
             return self._layer(item, path)
         region = item.region
         if self._is_sequence(item.items) and (region.kind != "block" or self._is_inline(item)):
             return self._sequence(path, item.items, label=region.label)
         parts = self.level(item.items, item.inputs[0], (item.output,))
-        part = Part("block", path, item.start, item.stop, item.inputs, item.output, parts=parts, label=region.label)
+        part = SourcePart("block", path, item.start, item.stop, item.inputs, item.output, parts=parts, label=region.label)
         part.training_only = self._training_only(part)
         return part
 
@@ -128,25 +128,25 @@ class Partition:
         layers = all(child.region is None for child in item.items)
         return layers and (len(item.items) <= LARGEST_INLINE or self.uses[item.region.label] < 3)
 
-    def _layer(self, item: Item, path: tuple[str, ...]) -> Part:
+    def _layer(self, item: Item, path: tuple[str, ...]) -> SourcePart:
         node = self.graph.nodes[item.start]
         overwrites = item.start in self.overwritten
         call = None if len(node.inputs) > 1 else _call(node, item.start in self.classes)
         if call is not None and node.op.inplace and not node.op.joins:
             call = SourceCall(call.callee, (*call.arguments, SourceArgument("inplace", overwrites, False)))
-        part = Part("layer", path, item.start, item.stop, item.inputs, item.output, node.op, call, overwrites=overwrites)
+        part = SourcePart("layer", path, item.start, item.stop, item.inputs, item.output, node.op, call, overwrites=overwrites)
         part.training_only = self._training_only(part)
         arguments = tuple((argument.name, _fixed(argument)) for argument in call.arguments) if call else ()
         part.signature = (node.op.name, call.callee if call else "", arguments, len(item.inputs))
         return part
 
-    def _training_only(self, part: Part) -> bool:
+    def _training_only(self, part: SourcePart) -> bool:
         nodes = range(part.start, part.stop)
         return part.output in self.skipped and not any(at in self.kept for at in nodes)
 
 
-def signature_of(part: Part) -> Signature:
-    """What tells a part from others that no arguments can turn it into. That of a block is its class, once it has one."""
+def signature_of(part: SourcePart) -> Signature:
+    """What distinguishes a part from others that no arguments can make of it. That of a block is its class, once it has one."""
     if part.kind == "sequence":
         return ("sequence", tuple((each.name, signature_of(each)) for each in part.parts))
     if part.kind == "block" and not part.signature:
@@ -154,7 +154,7 @@ def signature_of(part: Part) -> Signature:
     return part.signature
 
 
-def level_signature(part: Part, without: Mapping[int, int] | None = None) -> Signature:
+def level_signature(part: SourcePart, without: Mapping[int, int] | None = None) -> Signature:
     """The names, kinds and wiring of the parts of a block.
 
     As if those at the places of `without` were not there: each passes on the input that `without` says.
@@ -175,7 +175,7 @@ def level_signature(part: Part, without: Mapping[int, int] | None = None) -> Sig
 
 
 def _fixed(argument: SourceArgument) -> object:
-    """What of an argument tells blocks apart: words, and whether there is a number."""
+    """What of an argument distinguishes blocks: words, and whether there is a number."""
     match argument.value:
         case str() | None:
             return argument.value
