@@ -74,6 +74,7 @@ bench: $(VENV)/installed  ## benchmarks: ratios within one run
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks reading $(POKEMON)
 	$(BIN)/python -m tests.benchmarks listing
+	$(BIN)/python -m tests.benchmarks exports
 	$(BIN)/python -m tests.benchmarks training $(if $(CIFAR),cifar10:$(CIFAR))
 
 schema: $(VENV)/installed  ## regenerate the checked-in JSON Schema

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resnet_spec.api import analyze, build, diff, draw, evaluate, load, predict, resume, train
+    from resnet_spec.api import analyze, build, diff, draw, evaluate, export, load, predict, resume, train
     from resnet_spec.comparison.difference import Difference
     from resnet_spec.compiler import Analysis
     from resnet_spec.diagnostics import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TrainingError,
         WeightsError,
     )
+    from resnet_spec.inference.exporting import Exported
     from resnet_spec.language.spec import SpecLike
     from resnet_spec.outputs.torch_module import Network
     from resnet_spec.training.scoring import Interrupted
@@ -44,6 +45,7 @@ __all__ = [
     "DataError",
     "Diagnostic",
     "Difference",
+    "Exported",
     "Interrupted",
     "Network",
     "RecipeError",
@@ -60,6 +62,7 @@ __all__ = [
     "diff",
     "draw",
     "evaluate",
+    "export",
     "load",
     "predict",
     "resume",
@@ -70,6 +73,7 @@ __all__ = [
 # Types of arguments and of what functions return; `Network` and those of the trainer import torch.
 _TYPES = {
     "Difference": "comparison.difference",
+    "Exported": "inference.exporting",
     "Interrupted": "training.scoring",
     "Network": "outputs.torch_module",
     "Result": "training.session",

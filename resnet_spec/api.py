@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from resnet_spec.comparison.difference import Difference
     from resnet_spec.inference.evaluate import Evaluation
+    from resnet_spec.inference.exporting import Exported
     from resnet_spec.inference.given import ImageLike
     from resnet_spec.inference.predict import Prediction
     from resnet_spec.outputs.diagram import Picture, Show, Style
@@ -464,6 +465,97 @@ def write_network(network: Network, analysis: Analysis, path: Path, stored: Stor
 def spec_schema() -> dict[str, object]:
     """Return the JSON Schema (draft-07) of specs, for editors, with all operations and the blocks of the library."""
     return complete(schema_document(), library_block_names())
+
+
+def export(
+    spec: SpecLike | Analysis,
+    path: str | Path,
+    *,
+    set: Patches = (),
+    spec_root: str | Path | None = None,
+    input: str | ImageSize | None = None,
+    outputs: Outputs | None = None,
+    weights: str | Path | None = None,
+    weights_key: str | None = None,
+    weights_map: str | Path | None = None,
+    seed: int | None = None,
+    fold_bn: bool = False,
+    dtype: Literal["fp32", "fp16", "bf16"] = "fp32",
+    channels_last: bool = False,
+    dynamic: Literal["batch", "size"] = "batch",
+    opset: int | None = None,
+    preprocessing: Literal["nhwc", "nchw"] | None = None,
+    snippet: bool | None = None,
+    force: bool = False,
+) -> Exported:
+    """Write a network as a file that runs without this package, and compare the file with the module.
+
+    The suffix of `path` selects the format: `.py` (plain PyTorch source, and the weights as `NAME.pth`), `.onnx` (the extra
+    `onnx`), `.pt2` (a program of `torch.export`), or `.safetensors` (the weights alone). The file is verified before it
+    appears under its name: it is run on batches of 1, 2 and 5 images, and with `dynamic="size"` at another size.
+
+    Args:
+        spec: as for `load`, the result of `analyze`, a run folder, or a file of weights that `train` wrote; of a run the best
+            weights are exported, with its classes and its preparation of images.
+        path: the file to write.
+        set, spec_root, outputs: as for `analyze`; `set` and `spec_root` are not accepted with a run.
+        input: another size of images (C, H, W) in pixels.
+        weights, weights_key, weights_map: as for `build`. Without weights the network is freshly initialized.
+        seed: of the fresh weights; 0 by default.
+        fold_bn: fold batch norms into the layers before them. The folded network is a spec, which is written next to the file.
+        dtype: the precision of weights and activations. Inputs and outputs of the file stay float32.
+        channels_last: whether the program arranges its tensors with the channels last (`.pt2` only).
+        dynamic: "batch" for any number of images, "size" for any accepted height and width as well.
+        opset: the version of ONNX's operators, 18 to 23.
+        preprocessing: take images as bytes, `(N, H, W, C)` for "nhwc" or `(N, C, H, W)` for "nchw", and normalize them in the
+            file, as the weights state. Images are not resized in it.
+        snippet: write `NAME_example.py` next to the file, a short program that runs it on an image; by default with
+            `preprocessing`.
+        force: build the network even if its weights exceed the free memory of this machine.
+
+    Returns:
+        Exported: `.path`, `.files`, `.difference` (the largest relative difference of an output), `.checks` and `.notes`.
+
+    Raises:
+        ArgumentError: as for `load`; also for a suffix or an option that does not apply, an extra that is not installed, and a
+            file that cannot be written.
+        SpecError: as for `analyze`; also if a layer cannot be exported, or the file does not compute what the module does.
+        WeightsError: as for `build`; also if the network returns values that are not finite.
+    """
+    require_packages("exporting a network", *NETWORKS)
+    from resnet_spec.inference import export_subject, exporting
+    from resnet_spec.outputs.exporting.formats import Dtype, Dynamic, Layout
+
+    options = exporting.ExportOptions(
+        weights=weights,
+        weights_key=weights_key,
+        weights_map=None if weights_map is None else Path(weights_map),
+        seed=seed,
+        fold_bn=fold_bn,
+        dtype=require_choice("dtype", dtype, get_args(Dtype), _DTYPE_SYNONYMS),
+        channels_last=channels_last,
+        dynamic=require_choice("dynamic", dynamic, get_args(Dynamic)),
+        opset=opset,
+        preprocessing=None if preprocessing is None else require_choice("preprocessing", preprocessing, get_args(Layout)),
+        snippet=snippet,
+        force=force,
+    )
+    patches = tuple(compiler.list_patches(set))
+    file = Path(path)
+    if isinstance(spec, str | Path) and export_subject.is_trained(spec):
+        export_subject.refuse_for_run(patches, spec_root)
+        return exporting.export_run(Path(spec), file, options, input=input, outputs=outputs)
+    if isinstance(spec, Analysis):
+        if patches or input is not None or outputs is not None:
+            message = "`set`, `input` and `outputs` change a network, but an Analysis is already compiled"
+            raise wrong_argument(message, "pass them to `analyze`")
+        return exporting.export_spec(spec, file, options)
+    exporting.check_options(file, options)
+    target = compiler.find(spec, input, spec_root)
+    return exporting.export_spec(target, file, options, set=patches, input=input, outputs=outputs)
+
+
+_DTYPE_SYNONYMS = {"float32": "fp32", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"}
 
 
 def train(

@@ -69,7 +69,19 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outputs.difference_diagram": (("diagnostics", "ops", "graph", "analysis", "comparison", "outputs.diagram"), ()),
     "outputs.graphviz_program": ((), ("pygraphviz",)),
     "outputs.render_dot": (("diagnostics", "_system", "outputs.diagram"), ("pygraphviz",)),
+    "outputs.exporting": (("diagnostics", "ops", "compiler", "outputs.exporting"), ("torch",)),
+    "outputs.exporting.source_file": (
+        ("diagnostics", "outputs.exporting", "outputs.python_check", "outputs.python_source"),
+        ("torch",),
+    ),
+    "outputs.exporting.formats": (("diagnostics", "_system.packages"), ()),
+    "outputs.exporting.onnx_file": (("diagnostics", "outputs.exporting"), ("torch", "onnx", "onnxruntime")),
+    "outputs.exporting.tensors": (("diagnostics", "outputs.exporting", "weights.file"), ("torch",)),
+    "outputs.exporting.snippet": (("outputs.exporting", "data.preparation"), ()),
     "outputs.torch_module": (("diagnostics", "ops", "graph", "analysis"), ("torch",)),
+    "outputs.source": (("ops", "graph"), ()),
+    "outputs.python_source": (("ops", "graph", "compiler", "outputs.source"), ()),
+    "outputs.python_check": (("compiler", "outputs.torch_module"), ("torch",)),
     "data": (("diagnostics", "_system"), ("numpy", "PIL", "simplejpeg", "torch")),
     "weights": (
         (
@@ -102,6 +114,18 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         *(("diagnostics", "ops", "compiler", "outputs", "language", "weights", "training", "inference"),),
         *(("torch",),),
     ),
+    # Where a network with its weights meets the formats; a folded network is a spec, which is written as such.
+    "inference.export_changes": (
+        ("diagnostics", "graph", "compiler", "outputs"),
+        ("torch",),
+    ),
+    "inference.exporting": (
+        (
+            *("", "diagnostics", "_system", "ops", "graph", "compiler", "language.writer", "outputs", "data", "weights"),
+            "inference",
+        ),
+        ("torch",),
+    ),
     "api": (
         (
             *("diagnostics", "_system", "language", "ops", "analysis.single_block", "compiler", "comparison", "outputs"),
@@ -116,6 +140,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("click",),
     ),
+    "cli.export_command": (("cli", "api", "compiler", "diagnostics", "_system", "inference", "outputs.exporting"), ("click",)),
     "cli.watching": (("cli", "diagnostics", "_system", "language"), ("click", "watchfiles")),
     "cli.progress": (("training", "report"), ("click",)),
     "cli.train_command": (
@@ -128,16 +153,29 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cli.eval_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.predict_command": (("cli", "api", "diagnostics", "_system", "inference", "report"), ("click",)),
     "cli.stats_command": (("cli", "api", "diagnostics", "_system", "inference", "data", "report"), ("click",)),
-    "": (("api", "compiler", "comparison", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"), ()),
+    "": (
+        (
+            *("api", "compiler", "comparison", "diagnostics", "cli", "language.spec", "outputs.torch_module", "training"),
+            "inference.exporting",
+        ),
+        (),
+    ),
 }
 
 # What turns a spec into a graph and its facts. It also runs where only the standard library and PyYAML are.
 COMPILING_HALF = (
     *("diagnostics", "language", "ops", "graph", "lowering", "analysis", "lint", "comparison", "compiler"),
-    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.render_dot"),
+    *("outputs.diagram", "outputs.difference_diagram", "outputs.summary", "outputs.python_source", "outputs.source"),
+    *("outputs.render_dot", "outputs.folding"),
 )
 # `ops.layers` holds the layers that torch does not have; only the layer factories of operations import it.
-TORCH_AT_THE_TOP = ("ops.layers", "outputs.torch_module", "outputs.onnx", "outputs.export", "weights", "training", "inference")
+TORCH_AT_THE_TOP = (
+    *("ops.layers", "outputs.torch_module", "outputs.python_check", "weights", "training", "inference"),
+    *(
+        f"outputs.exporting.{module}"
+        for module in ("model", "verify", "onnx_file", "torch_program", "tensors", "snippet", "source_file")
+    ),
+)
 
 
 def name_of(path: str) -> str:
@@ -290,4 +328,4 @@ def test_only_operations_know_the_classes_of_operations() -> None:
     assert found == []
 
 
-ASKED = ("resnet_spec.ops.schema", "resnet_spec.ops.definition")
+ASKED = ("resnet_spec.ops.schema", "resnet_spec.ops.definition", "resnet_spec.ops.source")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -53,7 +58,8 @@ def test_the_commands_and_options_exist(page: str, tmp_path: Path, monkeypatch: 
         name, *arguments = shlex.split(line)
         command = group.get_command(click.Context(group), name)
         assert command is not None, name
-        command.make_context(name, arguments)
+        with suppress(click.exceptions.Exit):  # of `--list`, which is all that a command does then
+            command.make_context(name, arguments)
 
 
 def test_the_messages_that_are_quoted_are_printed() -> None:
@@ -103,7 +109,36 @@ def test_the_first_steps_work_as_they_are_written(tmp_path: Path, monkeypatch: p
     assert "wrote runs/mine/report.html" in shown["train"]
     assert all(name in shown["eval"] and name in shown["stats"] for name in ("cat", "dog"))
     assert shown["predict"].startswith("photograph.jpg")
-    assert {path.name for path in tmp_path.iterdir()} == {"images.zip", "images", "my.yaml", "runs", "photograph.jpg"}
+    assert shown["export"].startswith("wrote mine.py")
+    written = {"images.zip", "images", "my.yaml", "runs", "photograph.jpg", "mine.py", "mine.pth"}
+    assert {path.name for path in tmp_path.iterdir()} == written
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_the_page_of_exports_works_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands on a small run and weights of a ResNet-18, then its Python, in the folder where the files are."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "tests" / "compatibility" / "runs" / "finished", "runs/a")
+    torch.save(resnet_spec.build("resnet18").state_dict(), "resnet18.pth")
+    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ resnet-spec (.*)$", page, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        done = CliRunner().invoke(group, shlex.split(command, comments=True))
+        assert done.exit_code == 0, done.output
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "exports.md", "exec"), names)
+    assert names["logits"].shape == (4, 4)
+    written = {path.name for path in tmp_path.iterdir()} - {"runs", "resnet18.pth"}
+    assert written == {
+        *("small.py", "small.pth", "net.pt2", "resnet18.safetensors", "net.onnx", "net_example.py"),
+        *("folded.safetensors", "folded.folded.yaml", "lenet5.pt2"),
+    }
+    keys = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page.partition("## Metadata")[2], re.MULTILINE))))
+    stored = {key.removeprefix("resnet_spec.") for key in json.loads(names["facts"]["resnet_spec.json"])}
+    assert keys - {"license", "source"} <= stored
 
 
 def write_archive(path: Path) -> None:

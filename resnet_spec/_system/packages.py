@@ -19,23 +19,30 @@ NETWORKS = ("torch", "numpy", "PIL", "safetensors")  # networks with weights, an
 TRAINING = (*NETWORKS, "matplotlib")
 
 
-def require_packages(purpose: str, *modules: str) -> None:
+def require_packages(purpose: str, *modules: str, extra: str = "") -> None:
     """Raise ArgumentError if a module is not installed, with the command that installs it. Nothing is imported.
 
     Args:
         purpose: what needs the modules, as the subject of a sentence: "training".
         modules: names to import, such as "PIL".
+        extra: the extra of this package that installs them, if they do not come with it.
     """
     if missing := [module for module in modules if not is_installed(module)]:
-        raise missing_packages(purpose, missing)
+        raise missing_packages(purpose, missing, extra)
 
 
-def missing_packages(purpose: str, modules: Iterable[str]) -> ArgumentError:
+def missing_packages(purpose: str, modules: Iterable[str], extra: str = "") -> ArgumentError:
     """The error for modules that are not installed; see `require_packages`."""
-    names = [_DISTRIBUTIONS.get(module, module) for module in modules]
+    names = [name_distribution(module) for module in modules]
     what = f"the packages {join_words(names, 'and')}, which are" if len(names) > 1 else f"the package {names[0]}, which is"
     message = f"{purpose} needs {what} not installed"
-    return ArgumentError([Diagnostic("missing-package", message, None, help=f"`pip install {' '.join(names)}`")])
+    help = f"`pip install {' '.join(names)}`" + (f", or install resnet-spec with its extra `{extra}`" if extra else "")
+    return ArgumentError([Diagnostic("missing-package", message, None, help=help)])
+
+
+def name_distribution(module: str) -> str:
+    """The name under which pip installs a module."""
+    return _DISTRIBUTIONS.get(module, module)
 
 
 def is_installed(module: str) -> bool:

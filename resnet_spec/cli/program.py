@@ -19,6 +19,7 @@ COMMANDS = (
     "diff",
     "build",
     "draw",
+    "export",
     "train",
     "eval",
     "predict",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_spec._system.packages import NETWORKS, require_packages
 from resnet_spec.comparison.difference import Difference
 from resnet_spec.comparison.render import code_span
-from resnet_spec.compiler import RUN_FILES, Analysis, Target
+from resnet_spec.compiler import Analysis, Target, is_run
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, printable
 from resnet_spec.diagnostics.text import shorten
 
@@ -42,7 +42,7 @@ def open_networks(names: Sequence[str], find: Callable[[str], Target]) -> tuple[
     found: list[tuple[Target | None, StoredWeights | None]] = []
     for name in names:
         path = Path(name)
-        if _is_run(path):
+        if is_run(path):
             found.append((find(name), open_weights(path)))
         elif holds_weights(name):
             weights = open_weights(path)
@@ -58,19 +58,12 @@ def open_networks(names: Sequence[str], find: Callable[[str], Target]) -> tuple[
     return tuple(WeightedNetwork(target or known, weights, target is not None) for target, weights in found)
 
 
-def _is_run(path: Path) -> bool:
-    try:
-        return all((path / name).is_file() for name in RUN_FILES)
-    except (OSError, ValueError):
-        return False
-
-
 def holds_weights(name: str) -> bool:
     """Whether a network to compare is a file of weights, by its name, or a folder of a model."""
     path = Path(name)
     try:
         if path.is_dir():
-            return not _is_run(path)
+            return not is_run(path)
         return name.lower().endswith(_WEIGHTS) and path.is_file()
     except (OSError, ValueError):
         return False

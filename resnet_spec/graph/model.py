@@ -33,6 +33,13 @@ class Node:
     written: str = field(default="", compare=False)
 
 
+def fill_value(node: Node) -> float:
+    """The initial value of the tensor of an operation that is no module (`own_tensor`)."""
+    if node.init in ("", "pytorch"):
+        return node.op.initial_value()
+    return float({"zeros": "0", "ones": "1"}.get(node.init, node.init))
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A range of nodes: a stage, a block, or a sequence. Regions nest, the outer one first; `depth` is how many are around it.

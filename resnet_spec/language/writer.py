@@ -33,6 +33,11 @@ def write_document(root: MappingNode) -> str:
     return _dump(to_data(root), None, 120)
 
 
+def write_data(data: dict[str, object]) -> str:
+    """Write plain data as a YAML document; short collections are on one line."""
+    return _dump(data, None, 120)
+
+
 def write_value(value: object) -> str:
     """Write a value as it appears after a key, on one line."""
     return _dump(value, True, float("inf")).removesuffix("\n").removesuffix("\n...")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from resnet_spec.ops.definition import (
     AxisMap,
@@ -31,6 +31,7 @@ from resnet_spec.ops.definition import (
     show,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 from resnet_spec.ops.windows import both_axes, does_not_fit, pair_text, window_formula, window_map, window_size
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Conv2d(Operation):
     family: ClassVar[Family] = "convolution"
     depends: ClassVar[Dependence] = "window"
     torch: ClassVar[str] = "Conv2d"
+    leading: ClassVar[tuple[str, ...]] = ("in_channels", "out_channels")
     draws_weight: ClassVar[bool] = True
 
     in_channels: int
@@ -153,6 +155,12 @@ class Conv2d(Operation):
         weight = Tensor("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size))
         return (weight, Tensor("bias", (self.out_channels,))) if self.bias else (weight,)
 
+    def with_bias(self, output: Shape) -> Self | None:
+        return None if self.weight_standardization else replace(self, bias=True)
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        return weight * factor.view(-1, 1, 1, 1)
+
     def macs(self, output: Shape) -> int:
         return prod(output) * (self.in_channels // self.groups) * prod(self.kernel_size)
 
@@ -180,6 +188,10 @@ class Conv2d(Operation):
         from resnet_spec.ops import layers
 
         return layers.make_uninitialized(layers.StandardizedConv2d, self.torch_args())
+
+    def module_call(self) -> SourceCall:
+        call = Operation.module_call(self)
+        return replace(call, callee="StandardizedConv2d") if self.weight_standardization else call
 
     def torch_args(self) -> dict[str, Any]:
         return {name: value for name, value in Operation.torch_args(self).items() if name != "weight_standardization"}
@@ -220,6 +232,7 @@ class ConvTranspose2d(Operation):
     family: ClassVar[Family] = "convolution"
     depends: ClassVar[Dependence] = "window"
     torch: ClassVar[str] = "ConvTranspose2d"
+    leading: ClassVar[tuple[str, ...]] = ("in_channels", "out_channels")
     draws_weight: ClassVar[bool] = True
 
     in_channels: int
@@ -298,6 +311,14 @@ class ConvTranspose2d(Operation):
     def tensors(self) -> tuple[Tensor, ...]:
         weight = Tensor("weight", (self.in_channels, self.out_channels // self.groups, *self.kernel_size))
         return (weight, Tensor("bias", (self.out_channels,))) if self.bias else (weight,)
+
+    def with_bias(self, output: Shape) -> Self | None:
+        return replace(self, bias=True)
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        inputs, outputs, *kernel = weight.shape  # the output channels of one group
+        grouped = weight.view(self.groups, inputs // self.groups, outputs, *kernel)
+        return (grouped * factor.view(self.groups, 1, outputs, 1, 1)).view_as(weight)
 
     def macs(self, output: Shape) -> int:
         entering = [(output[1 + axis] - self.axis_size(1, axis)) // self.stride[axis] + 1 for axis in (0, 1)]
@@ -378,6 +399,9 @@ class Conv1d(Operation):
         from resnet_spec.ops import layers
 
         return layers.make_uninitialized(layers.ChannelConv1d, self.torch_args())
+
+    def module_call(self) -> SourceCall:
+        return make_call("ChannelConv1d", self.torch_args())
 
     def caption(self) -> str:
         return f"conv1d {self.kernel_size} over channels"

@@ -13,6 +13,8 @@ from fractions import Fraction
 from math import gcd, isqrt, prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from resnet_spec.ops.source import SourceCall, make_call
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -228,6 +230,7 @@ class Operation:
     takes_like: ClassVar[bool] = False  # it may have a second input, of which only height and width are read (`like: NAME`)
     own_tensor: ClassVar[bool] = False  # it is a parameter: its tensor has the key of the operation, and no part behind it
     broadcasts: ClassVar[bool] = False  # an input of C x 1 x 1 or of 1 x H x W may scale another of C x H x W
+    leading: ClassVar[tuple[str, ...]] = ()  # the arguments of its torch layer that source has without their names
     symbol: ClassVar[str] = ""  # what diagrams show instead of a name
     draws_weight: ClassVar[bool] = False  # `init` applies to its weight, which the layer leaves uninitialized
     nonnegative: ClassVar[bool] = False  # no output value is below zero
@@ -363,6 +366,25 @@ class Operation:
         """Whether the output shares the memory of the input: it is the input, or a view of it."""
         return False
 
+    # --- folding in evaluation ----------------------------------------------------------------------------------------------
+
+    def scales_channels(self) -> bool:
+        """Whether all it does in evaluation is to multiply each channel by a factor and add a number, both from its tensors."""
+        return False
+
+    def factor_and_shift(self, tensors: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The factor and the number that such an operation multiplies by and adds in evaluation, both of shape (channels,)."""
+        raise NotImplementedError(f"{self.name} does more than scale channels")
+
+    def with_bias(self, output: Shape) -> Self | None:
+        """The operation with a bias for each channel of its `output`, in which a factor and a summand of each channel can be
+        folded; None where they cannot."""
+        return None
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        """The weight of such an operation, with the filter of each output channel multiplied by its factor."""
+        raise NotImplementedError(f"{self.name} folds nothing")
+
     # --- its layer and texts -----------------------------------------------------------------------------------------------
 
     def torch_args(self) -> dict[str, Any]:
@@ -380,6 +402,16 @@ class Operation:
 
             return make_uninitialized(kind, arguments)
         return kind(**arguments)
+
+    def module_call(self) -> SourceCall:
+        """The call that makes the torch layer, for source: of a class of `torch.nn`, or of one of `ops.layers`."""
+        if not self.torch:
+            raise NotImplementedError(f"{self.name} defines a layer, and no call that makes it")
+        return make_call(f"nn.{self.torch}", self.torch_args(), self.leading, written_defaults(type(self)))
+
+    def expression(self, *values: str) -> str:
+        """The operation as an expression of variables, where that is plainer than a module; empty if it is not."""
+        return ""
 
     def caption(self) -> str:
         """A short text for diagrams, without the stride: `conv 3x3, 64`."""
@@ -410,6 +442,11 @@ def fields_of(operation: type[Operation]) -> dict[str, Field]:
         }
         _FIELDS[operation] = found
     return found
+
+
+def written_defaults(operation: type[Operation]) -> dict[str, FieldValue]:
+    """The constant defaults of the fields that a spec may write. For a layer of torch, its own defaults are the same."""
+    return {name: field.default for name, field in fields_of(operation).items() if field.default is not None}
 
 
 _FIELDS: dict[type[Operation], dict[str, Field]] = {}

@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from resnet_spec.ops.definition import Dependence, Family, FieldValue, Operation, Problem, Saved, Shape, needs_image, spec_field
+from resnet_spec.ops.source import SourceCall, make_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +49,7 @@ class LeakyRelu(Operation):
     family: ClassVar[Family] = "activation"
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "LeakyReLU"
+    leading: ClassVar[tuple[str, ...]] = ("negative_slope",)
 
     negative_slope: float = spec_field("float", "slope below zero", 0.01, least=0)
 
@@ -60,6 +62,7 @@ class Elu(Operation):
     family: ClassVar[Family] = "activation"
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "ELU"
+    leading: ClassVar[tuple[str, ...]] = ("alpha",)
 
     alpha: float = spec_field("float", "scale of the negative part; outputs are above -alpha", 1.0, least=0)
 
@@ -102,6 +105,7 @@ class Hardtanh(Operation):
     family: ClassVar[Family] = "activation"
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Hardtanh"
+    leading: ClassVar[tuple[str, ...]] = ("min_val", "max_val")
 
     min_val: float = spec_field("float", "smallest output", -1.0)
     max_val: float = spec_field("float", "largest output", 1.0)
@@ -236,6 +240,7 @@ class Dropout(Operation):
     family: ClassVar[Family] = "regularization"
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Dropout"
+    leading: ClassVar[tuple[str, ...]] = ("p",)
 
     p: float = spec_field("float", "probability of becoming zero", 0.5, least=0, most=1)
 
@@ -260,6 +265,7 @@ class Dropout2d(Operation):
     family: ClassVar[Family] = "regularization"
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "Dropout2d"
+    leading: ClassVar[tuple[str, ...]] = ("p",)
 
     p: float = spec_field("float", "probability of becoming zero", 0.5, least=0, most=1)
 
@@ -306,3 +312,6 @@ class DropPath(Operation):
         from resnet_spec.ops import layers
 
         return layers.DropPath(self.p)
+
+    def module_call(self) -> SourceCall:
+        return make_call("DropPath", {"p": self.p}, ("p",))

@@ -42,6 +42,9 @@ class Add(Operation):
 
         return layers.Add(inplace)
 
+    def expression(self, *values: str) -> str:
+        return " + ".join(values)
+
     def arithmetic(self, x: Shape) -> str:
         return f"{show(x)} + {show(x)}"
 
@@ -70,6 +73,9 @@ class Subtract(Operation):
 
         return layers.Subtract()
 
+    def expression(self, *values: str) -> str:
+        return " - ".join(values)
+
     def arithmetic(self, x: Shape) -> str:
         return f"{show(x)} - {show(x)}"
 
@@ -94,6 +100,9 @@ class Multiply(Operation):
         from resnet_spec.ops import layers
 
         return layers.Multiply()
+
+    def expression(self, *values: str) -> str:
+        return " * ".join(values)
 
 
 class Concat(Operation):
@@ -122,3 +131,6 @@ class Concat(Operation):
         from resnet_spec.ops import layers
 
         return layers.Concat()
+
+    def expression(self, *values: str) -> str:
+        return f"torch.cat(({', '.join(values)}), 1)"

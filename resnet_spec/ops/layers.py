@@ -62,14 +62,19 @@ class Pad(nn.Module):
         self.padding, self.mode, self.value = padding, mode, value
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, self.padding, self.mode, self.value if self.mode == "constant" else None)
+        value = self.value if self.mode == "constant" else None
+        return F.pad(x, self.padding, self.mode, value)
 
     def extra_repr(self) -> str:
-        return f"{self.padding}" + (f", mode={self.mode}" if self.mode != "constant" else "")
+        mode = f", mode={self.mode}" if self.mode != "constant" else ""
+        return f"{self.padding}{mode}"
 
 
 class Slice(nn.Module):
-    """The channels `start` to before `stop` of `(N, C, ...)`, a view; None is the end. Refuses channels that are not there."""
+    """The channels `start` to before `stop` of `(N, C, ...)`, a view; None is the end.
+
+    It refuses channels that are not there.
+    """
 
     def __init__(self, start: int, stop: int | None) -> None:
         super().__init__()
@@ -84,22 +89,27 @@ class Slice(nn.Module):
 
 
 class UpsampleLike(nn.Module):
-    """`torch.nn.functional.interpolate` of the first value `(N, C, H, W)` to the height and width of the second."""
+    """The first value `(N, C, H, W)`, resized to the height and width of the second."""
 
     def __init__(self, mode: str, align_corners: bool | None) -> None:
         super().__init__()
         self.mode, self.align_corners = mode, align_corners
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
-        return F.interpolate(x, size=other.shape[2:], mode=self.mode, align_corners=self.align_corners)
+        size, corners = other.shape[2:], self.align_corners
+        return F.interpolate(x, size, mode=self.mode, align_corners=corners)
 
     def extra_repr(self) -> str:
-        return f"mode={self.mode}" + (", align_corners=True" if self.align_corners else "")
+        corners = ", align_corners=True" if self.align_corners else ""
+        return f"mode={self.mode}{corners}"
 
 
 class Reduction(nn.Module):
-    """`torch.mean`, `torch.sum` or `torch.amax` of `(N, C, H, W)`: over the channels `(N, 1, H, W)`, over the pixels
-    `(N, C, 1, 1)`, or `(N, C)` without `keepdim`."""
+    """The mean, sum or largest value of `(N, C, H, W)`.
+
+    Over the channels it is `(N, 1, H, W)`; over the pixels `(N, C, 1, 1)`, or `(N, C)`
+    without `keepdim`.
+    """
 
     def __init__(self, name: str, over: str, keepdim: bool) -> None:
         super().__init__()
@@ -115,26 +125,30 @@ class Reduction(nn.Module):
         return x.amax(self.axes, self.keepdim)
 
     def extra_repr(self) -> str:
-        return f"{self.name} over {self.over}" + ("" if self.keepdim else ", keepdim=False")
+        keepdim = "" if self.keepdim else ", keepdim=False"
+        return f"{self.name} over {self.over}{keepdim}"
 
 
-class OverPixels(nn.Module):
-    """A layer for `(N, C, L)`, applied to the pixels of `(N, C, H, W)` in a row."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
+class PixelSoftmax(nn.Module):
+    """Softmax over the pixels of each channel of `(N, C, H, W)`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.layer(x.flatten(2))
-        return output.view(x.shape)
+        return x.flatten(2).softmax(2).view(x.shape)
+
+
+class PixelLogSoftmax(nn.Module):
+    """Logarithm of the softmax over the pixels of each channel of `(N, C, H, W)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).log_softmax(2).view(x.shape)
 
 
 class GroupSoftmax(nn.Module):
-    """Softmax across groups of channels, for each channel of a group (`RadixSoftmax` of timm; Zhang et al. 2020, ResNeSt).
+    """Softmax across groups of channels, for each channel of a group.
 
-    The channels of `(N, C, ...)` are ordered by cardinality, group, channel when they enter, and by group, cardinality, channel
-    when they leave.
+    Zhang et al. 2020, ResNeSt; `RadixSoftmax` of timm. The channels of `(N, C, ...)` are
+    ordered by cardinality, group, channel when they enter, and by group, cardinality,
+    channel when they leave.
     """
 
     def __init__(self, groups: int, cardinality: int) -> None:
@@ -142,8 +156,8 @@ class GroupSoftmax(nn.Module):
         self.groups, self.cardinality = groups, cardinality
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = x.reshape(x.shape[0], self.cardinality, self.groups, -1).transpose(1, 2)
-        return parts.softmax(1).reshape(x.shape)
+        parts = x.reshape(x.shape[0], self.cardinality, self.groups, -1)
+        return parts.transpose(1, 2).softmax(1).reshape(x.shape)
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}, cardinality={self.cardinality}"
@@ -178,19 +192,23 @@ def scale_values(x: Tensor, factor: Tensor) -> Tensor:
 
 
 class StandardizedConv2d(nn.Conv2d):
-    """A convolution whose filters are normalized to mean 0 and variance 1 (Qiao et al. 2019; `StdConv2d` of timm)."""
+    """A convolution whose filters are normalized to mean 0 and variance 1.
+
+    Qiao et al. 2019; `StdConv2d` of timm.
+    """
 
     eps = 1e-6
 
     def forward(self, x: Tensor) -> Tensor:
         filters = self.weight.reshape(1, self.out_channels, -1)
-        weight = F.batch_norm(filters, None, None, training=True, momentum=0.0, eps=self.eps)
-        output: Tensor = self._conv_forward(x, weight.reshape_as(self.weight), self.bias)
+        filters = F.batch_norm(filters, None, None, None, None, True, 0.0, self.eps)
+        weight = filters.reshape_as(self.weight)
+        output: Tensor = self._conv_forward(x, weight, self.bias)
         return output
 
 
 class ChannelConv1d(nn.Conv1d):
-    """A convolution with one filter along the channels of `(N, C)`, or of each pixel of `(N, C, H, W)`."""
+    """A convolution along the channels of `(N, C)`, or of the pixels of `(N, C, H, W)`."""
 
     def __init__(self, kernel_size: int, padding: int, bias: bool) -> None:
         super().__init__(1, 1, kernel_size, padding=padding, bias=bias)
@@ -199,7 +217,8 @@ class ChannelConv1d(nn.Conv1d):
         if x.ndim == 2:
             return super().forward(x[:, None])[:, 0]
         count, channels, height, width = x.shape
-        rows = super().forward(x.permute(0, 2, 3, 1).reshape(count * height * width, 1, channels))
+        rows = x.permute(0, 2, 3, 1).reshape(count * height * width, 1, channels)
+        rows = super().forward(rows)
         return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
@@ -219,7 +238,10 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016): in training an image is zero with probability `p`, else times 1 / (1 - p)."""
+    """Stochastic depth (Huang et al. 2016).
+
+    In training, an image is zero with probability `p`, and else times 1 / (1 - p).
+    """
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -229,7 +251,8 @@ class DropPath(nn.Module):
         if self.p == 0.0 or not self.training:
             return x
         keep = 1 - self.p
-        mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep)
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        mask = x.new_empty(shape).bernoulli_(keep)
         if keep > 0.0:
             mask.div_(keep)
         return x * mask
@@ -243,12 +266,21 @@ class BlurPool2d(nn.Module):
 
     filt: Tensor
 
-    def __init__(self, channels: int, kernel_size: int, stride: int, mode: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        stride: int = 2,
+        mode: str = "reflect",
+    ) -> None:
         super().__init__()
-        self.channels, self.kernel_size, self.stride, self.mode = channels, kernel_size, stride, mode
+        self.channels, self.kernel_size = channels, kernel_size
+        self.stride, self.mode = stride, mode
         self.pad = (stride - 1 + kernel_size - 1) // 2
-        row = torch.tensor([math.comb(kernel_size - 1, i) / 2 ** (kernel_size - 1) for i in range(kernel_size)])
-        self.register_buffer("filt", (row[:, None] * row[None, :])[None, None].repeat(channels, 1, 1, 1), persistent=False)
+        last = kernel_size - 1
+        row = torch.tensor([math.comb(last, i) / 2**last for i in range(kernel_size)])
+        kernel = (row[:, None] * row[None, :])[None, None]
+        self.register_buffer("filt", kernel.repeat(channels, 1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (self.pad,) * 4, mode=self.mode)

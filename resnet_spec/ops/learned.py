@@ -17,6 +17,7 @@ from resnet_spec.ops.definition import (
     needs_image,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,6 +55,9 @@ class Prelu(Operation):
 
     def torch_args(self) -> dict[str, Any]:
         return {"num_parameters": self.num_parameters, "init": self.init_value}
+
+    def module_call(self) -> SourceCall:
+        return make_call("nn.PReLU", self.torch_args(), (), {"num_parameters": 1, "init": 0.25})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -109,3 +113,12 @@ class Scale(Operation):
 
         (tensor,) = self.tensors()
         return layers.Scale(self.function(), tensor.shape, self.init_value)
+
+    def module_call(self) -> SourceCall:
+        return make_call("torch.full", {"size": self.tensors()[0].shape, "fill_value": self.init_value}, ("size", "fill_value"))
+
+    def expression(self, *values: str) -> str:
+        value, factor = values
+        if self.tensor_shape == "map" or self.rank == 1:
+            return f"{value} * {factor}"
+        return f"{value} * {factor}.view({', '.join(['-1', *['1'] * (self.rank - 1)])})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,6 +24,7 @@ from resnet_spec.ops.definition import (
     needs_image,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,6 +38,7 @@ class Linear(Operation):
     family: ClassVar[Family] = "linear"
     depends: ClassVar[Dependence] = "whole"
     torch: ClassVar[str] = "Linear"
+    leading: ClassVar[tuple[str, ...]] = ("in_features", "out_features")
     draws_weight: ClassVar[bool] = True
 
     in_features: int
@@ -94,6 +96,12 @@ class Linear(Operation):
         weight = Tensor("weight", (self.out_features, self.in_features))
         return (weight, Tensor("bias", (self.out_features,))) if self.bias else (weight,)
 
+    def with_bias(self, output: Shape) -> Self | None:
+        return replace(self, bias=True) if len(output) == 1 or self.over == "channels" else None
+
+    def scale_weight(self, weight: Any, factor: Any) -> Any:
+        return weight * factor.view(-1, 1)
+
     def macs(self, output: Shape) -> int:
         return prod(output) * self.in_features
 
@@ -115,6 +123,10 @@ class Linear(Operation):
         from resnet_spec.ops import layers
 
         return layers.make_uninitialized(layers.ChannelLinear, self.torch_args())
+
+    def module_call(self) -> SourceCall:
+        call = Operation.module_call(self)
+        return call if self.over == "features" else replace(call, callee="ChannelLinear")
 
     def caption(self) -> str:
         return "linear" if self.over == "features" else f"linear over channels, {self.out_features}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_spec.ops.definition import (
     Dependence,
@@ -21,7 +21,9 @@ from resnet_spec.ops.definition import (
     needs_image,
     show,
     spec_field,
+    written_defaults,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,11 +83,26 @@ class BatchNorm(Operation):
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, statistics=2 * self.num_features)
 
+    def scales_channels(self) -> bool:
+        return self.track_running_stats
+
+    def factor_and_shift(self, tensors: Mapping[str, Any]) -> tuple[Any, Any]:
+        factor = (tensors["running_var"] + self.eps) ** -0.5
+        if not self.affine:
+            return factor, -tensors["running_mean"] * factor
+        factor = factor * tensors["weight"]
+        return factor, tensors["bias"] - tensors["running_mean"] * factor
+
     def layer(self, inplace: bool = False) -> nn.Module:
         from torch import nn
 
         arguments = self.torch_args()
         return (nn.BatchNorm2d if arguments.pop("rank") == 3 else nn.BatchNorm1d)(**arguments)
+
+    def module_call(self) -> SourceCall:
+        arguments = self.torch_args()
+        callee = "nn.BatchNorm2d" if arguments.pop("rank") == 3 else "nn.BatchNorm1d"
+        return make_call(callee, arguments, ("num_features",), written_defaults(type(self)))
 
     def tensors(self) -> tuple[Tensor, ...]:
         learned = _scale_and_shift(self.num_features) if self.affine else ()
@@ -103,6 +120,7 @@ class GroupNorm(Operation):
     family: ClassVar[Family] = "normalization"
     depends: ClassVar[Dependence] = "channels"
     torch: ClassVar[str] = "GroupNorm"
+    leading: ClassVar[tuple[str, ...]] = ("num_groups", "num_channels")
     copies_parts: ClassVar[bool] = True
 
     num_groups: int = spec_field("int", "groups; must divide the channels", least=1, examples=(32, "channels // 16"))
@@ -192,6 +210,11 @@ class LayerNorm(Operation):
         arguments = self.torch_args()
         return (layers.LayerNorm2d if arguments.pop("channels_first") else nn.LayerNorm)(**arguments)
 
+    def module_call(self) -> SourceCall:
+        arguments = self.torch_args()
+        callee = "LayerNorm2d" if arguments.pop("channels_first") else "nn.LayerNorm"
+        return make_call(callee, arguments, ("normalized_shape",), written_defaults(type(self)))
+
     def tensors(self) -> tuple[Tensor, ...]:
         return _scale_and_shift(self.normalized_shape, self.bias) if self.elementwise_affine else ()
 
@@ -204,6 +227,7 @@ class InstanceNorm(Operation):
     family: ClassVar[Family] = "normalization"
     depends: ClassVar[Dependence] = "pointwise"
     torch: ClassVar[str] = "InstanceNorm2d"
+    leading: ClassVar[tuple[str, ...]] = ("num_features",)
     copies_parts: ClassVar[bool] = True
     removes_mean: ClassVar[bool] = True
 
@@ -265,6 +289,7 @@ class LocalResponseNorm(Operation):
     family: ClassVar[Family] = "normalization"
     depends: ClassVar[Dependence] = "channels"
     torch: ClassVar[str] = "LocalResponseNorm"
+    leading: ClassVar[tuple[str, ...]] = ("size",)
 
     size: int = spec_field("int", "neighboring channels, itself included", least=1, examples=(5,))
     alpha: float = spec_field("float", "factor of the mean of the squares", 1e-4)

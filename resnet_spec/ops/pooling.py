@@ -25,7 +25,9 @@ from resnet_spec.ops.definition import (
     needs_image,
     show,
     spec_field,
+    written_defaults,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 from resnet_spec.ops.windows import both_axes, does_not_fit, pair_text, window_formula, window_map, window_size
 
 if TYPE_CHECKING:
@@ -157,6 +159,7 @@ class AdaptiveAvgPool2d(AdaptivePool):
 
     name: ClassVar[str] = "adaptive_avg_pool2d"
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
+    leading: ClassVar[tuple[str, ...]] = ("output_size",)
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=self.output_size != (1, 1))  # for one part torch computes a mean, which keeps nothing
@@ -168,6 +171,7 @@ class AdaptiveMaxPool2d(AdaptivePool):
 
     name: ClassVar[str] = "adaptive_max_pool2d"
     torch: ClassVar[str] = "AdaptiveMaxPool2d"
+    leading: ClassVar[tuple[str, ...]] = ("output_size",)
 
     def saved(self, x: Shape, output: Shape) -> Saved:
         return Saved(inputs=True, indices=prod(output))
@@ -233,6 +237,9 @@ class BlurPool2d(Operation):
         from resnet_spec.ops import layers
 
         return layers.BlurPool2d(**self.torch_args())
+
+    def module_call(self) -> SourceCall:
+        return make_call("BlurPool2d", self.torch_args(), ("channels",), written_defaults(type(self)))
 
     def window(self) -> Window:
         return Window((self.kernel_size,) * 2, (self.stride,) * 2, (self.pad,) * 2, (1, 1))

@@ -22,6 +22,7 @@ from resnet_spec.ops.definition import (
     needs_image,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,6 +78,13 @@ class Reduction(Operation):
         from resnet_spec.ops import layers
 
         return layers.Reduction(self.name, self.over, self.keepdim)
+
+    def module_call(self) -> SourceCall:
+        return make_call("Reduction", self.torch_args() | {"name": self.name}, ("name", "over", "keepdim"))
+
+    def expression(self, *values: str) -> str:
+        axes = "1" if self.over == "channels" else "(2, 3)"
+        return f"{values[0]}.{self.name}({axes}{', keepdim=True' if self.keepdim else ''})"
 
     def caption(self) -> str:
         return f"{self.name} over {self.over}"

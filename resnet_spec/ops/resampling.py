@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,7 @@ from resnet_spec.ops.definition import (
     show,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 from resnet_spec.ops.windows import pair_text
 
 if TYPE_CHECKING:
@@ -159,6 +161,21 @@ class Upsample(Operation):
         sizes: dict[str, Any] = {"size": self.size} if self.size != _NONE else {"scale_factor": self.scale_factor}
         return nn.Upsample(**sizes, mode=self.mode, align_corners=corners)
 
+    def module_call(self) -> SourceCall:
+        corners = None if self.mode in _NEAREST else self.align_corners
+        more = {"mode": self.mode, "align_corners": corners}
+        defaults = {"mode": "nearest", "align_corners": None}
+        if self.like:
+            return make_call("UpsampleLike", more, ("mode", "align_corners"))
+        sizes = {"size": self.size} if self.size != _NONE else {"scale_factor": self.scale_factor}
+        return make_call("nn.Upsample", sizes | more, (), defaults)
+
+    def expression(self, *values: str) -> str:
+        if not self.like:
+            return ""
+        corners = "" if self.mode in _NEAREST else f", align_corners={self.align_corners}"
+        return f"F.interpolate({values[0]}, {values[1]}.shape[2:], mode={json.dumps(self.mode)}{corners})"
+
     def caption(self) -> str:
         mode = "" if self.mode == "nearest" else f" {self.mode}"
         if self.like:
@@ -199,6 +216,7 @@ class PixelShuffle(Operation):
     family: ClassVar[Family] = "reshaping"
     depends: ClassVar[Dependence] = "window"
     torch: ClassVar[str] = "PixelShuffle"
+    leading: ClassVar[tuple[str, ...]] = ("upscale_factor",)
 
     upscale_factor: int = spec_field(
         "int", "how many times as high and as wide the output is; its square must divide the channels", least=1, examples=(2,)
@@ -253,6 +271,7 @@ class PixelUnshuffle(Operation):
     family: ClassVar[Family] = "reshaping"
     depends: ClassVar[Dependence] = "window"
     torch: ClassVar[str] = "PixelUnshuffle"
+    leading: ClassVar[tuple[str, ...]] = ("downscale_factor",)
 
     downscale_factor: int = spec_field(
         "int", "how many times as high and as wide the input is; must divide its height and width", least=1, examples=(2,)

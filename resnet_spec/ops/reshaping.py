@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -26,6 +27,7 @@ from resnet_spec.ops.definition import (
     show,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,9 +41,14 @@ class Flatten(Operation):
     family: ClassVar[Family] = "reshaping"
     depends: ClassVar[Dependence] = "whole"
     torch: ClassVar[str] = "Flatten"
+    leading: ClassVar[tuple[str, ...]] = ("start_dim", "end_dim")
 
     start_dim: int = spec_field("int", "first axis to join, counting the batch as 0", 1)
     end_dim: int = spec_field("int", "last axis to join; -1 is the last axis", -1)
+
+    def expression(self, *values: str) -> str:
+        end = "" if self.end_dim == -1 else f", {self.end_dim}"
+        return f"torch.flatten({values[0]}, {self.start_dim}{end})"
 
     def joined(self, x: Shape) -> tuple[int, int]:
         """First and last axis of the shape `x` without the batch, as non-negative numbers."""
@@ -163,6 +170,14 @@ class Pad(Operation):
 
         return layers.Pad(self.padding, self.mode, self.value)
 
+    def module_call(self) -> SourceCall:
+        return make_call("Pad", self.torch_args(), ("padding", "mode", "value"))
+
+    def expression(self, *values: str) -> str:
+        if self.mode != "constant":
+            return f"F.pad({values[0]}, {self.padding}, mode={json.dumps(self.mode)})"
+        return f"F.pad({values[0]}, {self.padding}" + (f", value={self.value!r})" if self.value else ")")
+
     def arithmetic(self, x: Shape) -> str:
         parts = [
             f"{n} + {before} + {after} = {n + before + after}"
@@ -231,6 +246,12 @@ class Slice(Operation):
 
         return layers.Slice(self.start, self.stop or None)
 
+    def module_call(self) -> SourceCall:
+        return make_call("Slice", {"start": self.start, "stop": self.stop or None}, ("start", "stop"))
+
+    def expression(self, *values: str) -> str:
+        return f"{values[0]}[:, {self.start or ''}:{self.stop or ''}]"
+
     def caption(self) -> str:
         return f"channels {self.start}:{self.stop or ''}"
 
@@ -246,6 +267,7 @@ class ChannelShuffle(Operation):
     family: ClassVar[Family] = "reshaping"
     depends: ClassVar[Dependence] = "channels"
     torch: ClassVar[str] = "ChannelShuffle"
+    leading: ClassVar[tuple[str, ...]] = ("groups",)
 
     groups: int = spec_field("int", "groups of channels; must divide the channels", least=1, examples=(2,))
 

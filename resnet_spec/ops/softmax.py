@@ -23,6 +23,7 @@ from resnet_spec.ops.definition import (
     needs_image,
     spec_field,
 )
+from resnet_spec.ops.source import SourceCall, make_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,7 +109,13 @@ class Softmax(Operation):
 
         if self.over == "groups":
             return layers.GroupSoftmax(self.groups, self.cardinality)
-        return nn.Softmax(1) if self.over == "channels" else layers.OverPixels(nn.Softmax(2))
+        return nn.Softmax(1) if self.over == "channels" else layers.PixelSoftmax()
+
+    def module_call(self) -> SourceCall:
+        if self.over == "groups":
+            arguments = {"groups": self.groups, "cardinality": self.cardinality}
+            return make_call("GroupSoftmax", arguments, ("groups", "cardinality"))
+        return make_call("nn.Softmax", {"dim": 1}) if self.over == "channels" else SourceCall("PixelSoftmax")
 
     def caption(self) -> str:
         return "softmax" if self.over == "channels" else f"softmax over {self.over}"
@@ -145,7 +152,10 @@ class LogSoftmax(Operation):
 
         from resnet_spec.ops import layers
 
-        return nn.LogSoftmax(1) if self.over == "channels" else layers.OverPixels(nn.LogSoftmax(2))
+        return nn.LogSoftmax(1) if self.over == "channels" else layers.PixelLogSoftmax()
+
+    def module_call(self) -> SourceCall:
+        return make_call("nn.LogSoftmax", {"dim": 1}) if self.over == "channels" else SourceCall("PixelLogSoftmax")
 
     def caption(self) -> str:
         return "log_softmax" if self.over == "channels" else "log_softmax over pixels"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_spec.graph.in_place import find_overwritten
-from resnet_spec.graph.model import INPUT, Graph, Item, Output, is_chain, tree
+from resnet_spec.graph.model import INPUT, Graph, Item, Output, fill_value, is_chain, tree
 from resnet_spec.ops import Operation
 
 
@@ -277,9 +277,10 @@ def initialize_weights(network: nn.Module, graph: Graph) -> None:
     """Initialize every weight by the spec's `init`; biases, and layers that `init` does not apply to, as torch does."""
     modules = dict(network.named_modules())
     parameters = dict(network.named_parameters())
-    for node in graph.nodes:
+    order = {name: number for number, name in enumerate(modules)}  # of the modules, which groups may change
+    for node in sorted(graph.nodes, key=lambda node: order.get(node.name, -1)):
         if node.op.own_tensor:
-            nn.init.constant_(parameters[node.name], float(node.init) if node.init else node.op.initial_value())
+            nn.init.constant_(parameters[node.name], fill_value(node))
             continue
         layer = modules[node.name]
         reset = getattr(layer, "reset_parameters", None)
@@ -303,8 +304,11 @@ def _draw(word: str, layer: nn.Module) -> None:
     weight, bias = layer.weight, getattr(layer, "bias", None)
     assert isinstance(weight, nn.Parameter)
     if isinstance(bias, nn.Parameter):
-        bound = 1 / math.sqrt(weight[0].numel()) if weight.ndim > 1 else 0.0
-        nn.init.uniform_(bias, -bound, bound)
+        if weight.ndim > 1:
+            bound = 1 / math.sqrt(weight[0].numel())
+            nn.init.uniform_(bias, -bound, bound)
+        else:
+            nn.init.zeros_(bias)
     match word:
         case "kaiming_fan_out" | "kaiming_fan_in":
             mode: Literal["fan_in", "fan_out"] = "fan_out" if word == "kaiming_fan_out" else "fan_in"

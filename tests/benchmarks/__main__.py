@@ -1,4 +1,6 @@
-"""The benchmark tables in Markdown: `python -m tests.benchmarks`, with `training [DATA]`, `reading [DIR]` or `listing [N]`."""
+"""The benchmark tables in Markdown: `python -m tests.benchmarks`, with `training [DATA]`, `exports [SPEC [ROUNDS]]`,
+`reading [DIR]` or `listing [N]`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import resnet_spec
 from resnet_spec import api
 from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.language.library import shipped_path
-from tests.benchmarks import diagrams, listing, reading, training
+from tests.benchmarks import diagrams, exports, listing, reading, training
 from tests.benchmarks.measure import compare, process
 
 TORCHINFO = """
@@ -54,6 +56,25 @@ def construction() -> None:
     compare("build resnet50, weights drawn; torchvision's constructor", lambda: resnet_spec.build("resnet50"), resnet50, 9, 1.4)
 
 
+def variant() -> None:
+    """A network that has no name: more blocks in a stage, and other classes."""
+    from torchinfo import summary
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    sets = ["stages.layer3.depth=23", "classes=10"]
+    depths = [3, 4, 23, 3]
+
+    def theirs() -> object:
+        with torch.device("meta"):
+            model = ResNet(Bottleneck, depths, num_classes=10)
+        return summary(model, (1, 3, 224, 224), device="meta", verbose=0)
+
+    title = "in process, a variant of resnet50 by set=, analyzed; torchvision's class and torchinfo on the meta device"
+    compare(title, partial(resnet_spec.analyze, "resnet50", set=sets), theirs, 9)
+    build = partial(resnet_spec.build, "resnet50", set=sets)
+    compare("the same variant built, weights drawn; torchvision's class", build, partial(ResNet, Bottleneck, depths, 10), 9)
+
+
 def checkpoint() -> None:
     from torchvision.models import resnet50
 
@@ -82,6 +103,9 @@ def main() -> None:
     if sys.argv[1:2] == ["training"]:
         training.main(sys.argv[2] if len(sys.argv) > 2 else "synthetic:train=12800")
         return
+    if sys.argv[1:2] == ["exports"]:
+        exports.main(sys.argv[2] if len(sys.argv) > 2 else "resnet50", int(sys.argv[3]) if len(sys.argv) > 3 else 3)
+        return
     if sys.argv[1:2] == ["reading"]:
         reading.main(sys.argv[2] if len(sys.argv) > 2 else None)
         return
@@ -94,6 +118,7 @@ def main() -> None:
     whole_process()
     analysis_in_process()
     construction()
+    variant()
     checkpoint()
     diagrams.main()
 

@@ -91,6 +91,8 @@ def test_a_run_folder_is_its_spec(shell: Shell) -> None:
     shell.write("runs/a/run.json", "{}")
     shell.write("b.yaml", BASE.replace("name: base", "name: other"))
     assert shell.here("diff", "runs/a", "b.yaml").stdout == b"runs/a and b.yaml are the same network\n"
+    assert shell.here("summary", "runs/a").stdout.startswith(b"base: 3x8x8 ")  # commands that take a SPEC take it too
+    assert shell.here("draw", "runs/a", "-o", "a.dot").returncode == 0
     (shell.folder / "runs/a/run.json").unlink()
     assert shell.here("diff", "runs/a", "b.yaml").returncode == 2
 

@@ -69,7 +69,8 @@ for line in sys.stdin:
 """
 ROOT = Path(__file__).parents[2]
 RUN = Path(__file__).parents[1] / "compatibility" / "runs" / "finished"
-OTHERS = ("torchvision", "graphviz", "pygraphviz", "jsonschema", "simplejpeg")
+ONNX = ("onnx", "onnxscript", "onnxruntime")
+OTHERS = ("torchvision", "graphviz", "pygraphviz", "jsonschema", "simplejpeg", *ONNX)
 ALL = (*TRAINING, *OTHERS)
 
 SYNTHETIC = "synthetic:train=40,validation=20,test=20"
@@ -93,6 +94,9 @@ NEEDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "build --dump-ir": (["build", "resnet18", "--dump-ir"], ()),
     "build": (["build", "cifar_resnet20"], ("torch", "numpy")),
     "build -o": (["build", "cifar_resnet20", "-o", "new.safetensors"], NETWORKS),
+    "export safetensors": (["export", "cifar_resnet20", "-o", "new.safetensors"], NETWORKS),
+    "export onnx": (["export", "cifar_resnet20", "-o", "new.onnx"], (*NETWORKS, *ONNX)),
+    "export --list": (["export", "--list"], ()),
     "train": (TRAIN, TRAINING),
     "train, augmented by torchvision": ([*TRAIN, "--set-recipe", AUGMENT, "--dry-run"], (*TRAINING, "torchvision")),
     "train a wrong recipe": ([*TRAIN, "--set-recipe", "seed=text"], (*TRAINING, "jsonschema")),
@@ -160,6 +164,7 @@ def test_a_command_exits_with_2_and_prints_how_to_install_what_it_needs(
     printed = ran.stdout + ran.stderr  # the findings of `check` are its output
     assert "error[missing-package]: " in printed
     assert f"`pip install {'pillow' if package == 'PIL' else package}`" in printed
+    assert ("or install resnet-spec with its extra `onnx`" in printed) == (package in ONNX)
     assert "Traceback" not in printed
     assert "epoch" not in ran.stdout  # nothing was trained
     instead = {"new.dot"} if name == "draw svg" and package == "pygraphviz" else set()
@@ -226,8 +231,9 @@ def test_the_package_is_imported_without_any_of_them(folder: Path, run: Run) -> 
         "resume('x')",
         "evaluate('x')",
         "predict('x', 'y')",
+        "export('resnet18', 'x.onnx')",
     ):
         program += f"try:\n    resnet_spec.{call}\nexcept resnet_spec.ArgumentError as error:\n    print(error)\n"
     ran = run(folder, ",".join(ALL), [], program)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("[missing-package]") == 6
+    assert ran.stdout.count("[missing-package]") == 7

@@ -1,0 +1,82 @@
+"""What is exported: a network with its weights, from a spec or from a run, and what is known about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_spec.compiler import Analysis
+from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
+from resnet_spec.diagnostics.arguments import wrong_argument
+from resnet_spec.outputs.torch_module import Network, build_module
+from resnet_spec.weights.belongings import describe_weights
+from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata
+from resnet_spec.weights.reading import RUN_FILE, StoredWeights
+from resnet_spec.weights.source import source_of
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSubject:
+    """A network with weights, in evaluation on the CPU, and what is known about them."""
+
+    analysis: Analysis
+    network: Network
+    size: tuple[int, int]
+    facts: WeightsFacts | None
+    stated: Mapping[str, str]  # the license and the source of the weights
+    notes: tuple[str, ...]
+    source: Path | None  # the file of the weights; None if they are those of a seed
+
+
+def is_trained(target: object) -> bool:
+    """Whether an argument names a run folder, or a file of weights, and not a spec."""
+    if not isinstance(target, str | os.PathLike) or (isinstance(target, str) and "\n" in target):
+        return False
+    path = Path(target)
+    with suppress(OSError, ValueError):
+        return (path / RUN_FILE).is_file() or path.suffix == ".safetensors"
+    return False
+
+
+def refuse_for_run(set: tuple[str, ...], spec_root: object) -> None:
+    """Raise ArgumentError for arguments that change how a spec is read, where a run is exported."""
+    if set or spec_root is not None:
+        what = "`set` changes" if set else "`spec_root` is about files of"
+        raise wrong_argument(f"{what} a spec, and that of a run is fixed", "name the spec, and its weights by `weights`")
+
+
+def take_outputs(analysis: Analysis, network: Network) -> tuple[Analysis, Network]:
+    """The part of a network that some outputs need, with the same weights."""
+    part = build_module(analysis.graph, None, initialize=False)
+    state = network.state_dict()
+    part.load_state_dict({key: state[key] for key in part.state_dict()}, assign=True)
+    return analysis, part
+
+
+def read_stored_facts(analysis: Analysis, weights: StoredWeights) -> tuple[WeightsFacts | None, dict[str, str]]:
+    """What is known about weights: all facts, or None, and their license and source as far as these are stated."""
+    metadata = describe_weights(analysis, weights)
+    facts = None
+    with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
+        facts = facts_from_metadata(metadata, analysis.spec.name)
+    if facts is not None and (facts.preparation.channels != analysis.input[0] or analysis.output != (len(facts.classes),)):
+        facts = None
+    return facts, read_stated(weights)
+
+
+def read_stated(weights: StoredWeights) -> dict[str, str]:
+    """The license and the source of weights, as far as they are stated."""
+    source, license = source_of(weights)
+    return {name: value for name, value in (("license", license), ("source", source)) if value}
+
+
+def refuse_own_source(path: Path, source: Path) -> None:
+    """Raise ArgumentError if a file, or `NAME.pth` next to it, would be written over the weights that it is made of."""
+    for file in (path, path.with_suffix(".pth")):
+        with suppress(OSError):
+            if file.samefile(source) and (file == path or path.suffix.lower() == ".py"):
+                message = f"{printable(str(file))} is the file that the weights are read from"
+                raise ArgumentError([Diagnostic("cannot-write", message, None, help="choose another name for the export")])
