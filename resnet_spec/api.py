@@ -692,6 +692,7 @@ def evaluate(
     *,
     weights: str | Path | None = None,
     weights_key: str | None = None,
+    weights_map: str | Path | None = None,
     set: Patches = (),
     spec_root: str | Path | None = None,
     classes: Sequence[str] | str | Path | None = None,
@@ -710,7 +711,7 @@ def evaluate(
         path: a run folder, or a file of weights that `train` wrote; with `weights` a spec, as for `build`.
         data: as for `train`; by default the data that the weights were trained with. The names of its classes must be among
             those of the network.
-        weights, weights_key: what to load into the network of the spec, as for `build`.
+        weights, weights_key, weights_map: what to load into the network of the spec, as for `build`.
         set, spec_root: as for `load`; only with `weights`.
         classes: the names of the network's classes in their order, or a file with one on each line or a JSON list. By default
             those that are stored with the weights; where there are none, as many as the data have are taken for these.
@@ -743,6 +744,7 @@ def evaluate(
             path,
             weights=weights,
             weights_key=weights_key,
+            weights_map=weights_map,
             set=set,
             spec_root=spec_root,
             classes=classes,
@@ -765,6 +767,7 @@ def predict(
     *,
     weights: str | Path | None = None,
     weights_key: str | None = None,
+    weights_map: str | Path | None = None,
     set: Patches = (),
     spec_root: str | Path | None = None,
     classes: Sequence[str] | str | Path | None = None,
@@ -781,8 +784,8 @@ def predict(
 
     Args:
         path: a run folder, or a file of weights that `train` wrote; with `weights` a spec, as for `build`.
-        weights, weights_key, set, spec_root, classes, prepare: as for `evaluate`. Classes that are not known are called
-            `class 207`; what was assumed is a UserWarning.
+        weights, weights_key, weights_map, set, spec_root, classes, prepare: as for `evaluate`. Classes that are not known
+            are called `class 207`; what was assumed is a UserWarning.
         images: a path (of a folder, all images below it), an image of Pillow, or a numpy array of uint8, `(H, W)` or
             `(H, W, C)` in red, green and blue, 0 to 255; or several of them.
         top: the number of most probable classes to return for each image.
@@ -814,6 +817,7 @@ def predict(
             path,
             weights=weights,
             weights_key=weights_key,
+            weights_map=weights_map,
             set=set,
             spec_root=spec_root,
             classes=classes,

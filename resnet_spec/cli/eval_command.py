@@ -51,6 +51,7 @@ def command(
     run: str,
     weights: str | None,
     weights_key: str | None,
+    weights_map: str | None,
     sets: tuple[str, ...],
     spec_root: str | None,
     classes: str | None,
@@ -76,7 +77,7 @@ def command(
         from resnet_spec.inference.evaluate import evaluate
 
         evaluation = evaluate(
-            find_network(run, weights, weights_key, sets, spec_root, classes, prepare, message_format),
+            find_network(run, weights, weights_key, weights_map, sets, spec_root, classes, prepare, message_format),
             data,
             split=split,
             device=device,

@@ -65,6 +65,7 @@ def command(
     images: tuple[str, ...],
     weights: str | None,
     weights_key: str | None,
+    weights_map: str | None,
     sets: tuple[str, ...],
     spec_root: str | None,
     classes: str | None,
@@ -97,7 +98,7 @@ def command(
         from resnet_spec.inference.write_predictions import write_predictions
 
         explaining = require_explaining(explain, layer)
-        named = find_network(run, weights, weights_key, sets, spec_root, classes, prepare, message_format)
+        named = find_network(run, weights, weights_key, weights_map, sets, spec_root, classes, prepare, message_format)
         predictor = Predictor(named, images, device=device, batch_size=batch_size, precision=precision, explaining=explaining)
         show_notes(predictor.notes)
         if output is not None:

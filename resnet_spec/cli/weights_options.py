@@ -10,6 +10,7 @@ import click
 
 from resnet_spec import compiler
 from resnet_spec.cli.common import Decorated, find_target, set_option, show_findings, spec_root_option
+from resnet_spec.cli.weights_plan import map_option
 from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.rendering import MessageFormat
 
@@ -29,8 +30,11 @@ def weights_options(command: Decorated) -> Decorated:
             help="How images are prepared: resize, crop, interpolation, mean, std.  [repeatable; default: as the weights say]",
         ),
         click.option("--classes", metavar="FILE", help="The names of the classes, one a line or a JSON list."),
-        click.option("--weights-key", metavar="KEY", help="The part of a checkpoint of torch that holds the weights."),
-        click.option("--weights", metavar="PATH", help="Load these weights into the network of SPEC."),
+        map_option,
+        click.option(
+            "--weights-key", metavar="KEY", help="The part of a checkpoint that holds the weights, or their first names."
+        ),
+        click.option("--weights", metavar="WEIGHTS", help="Load these weights into the network of SPEC: as for `build`."),
     ):
         command = option(command)
     return command
@@ -40,6 +44,7 @@ def find_network(
     spec: str,
     weights: str | None,
     weights_key: str | None,
+    weights_map: str | None,
     sets: tuple[str, ...],
     spec_root: str | None,
     classes: str | None,
@@ -51,12 +56,21 @@ def find_network(
 
     if weights is None:
         return require_pair(
-            spec, weights=None, weights_key=weights_key, set=sets, spec_root=spec_root, classes=classes, prepare=prepare
+            spec,
+            weights=None,
+            weights_key=weights_key,
+            weights_map=weights_map,
+            set=sets,
+            spec_root=spec_root,
+            classes=classes,
+            prepare=prepare,
         )
     refuse_weights_as_spec(spec)
     analysis = compiler.analyze(find_target(spec, None, spec_root), sets)
     show_findings(analysis.warnings, message_format)
-    return require_pair(analysis, weights=weights, weights_key=weights_key, classes=classes, prepare=prepare)
+    return require_pair(
+        analysis, weights=weights, weights_key=weights_key, weights_map=weights_map, classes=classes, prepare=prepare
+    )
 
 
 def show_notes(notes: Iterable[str]) -> None:

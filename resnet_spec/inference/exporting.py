@@ -143,7 +143,8 @@ def export_spec(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = build_module(analysis.graph)
-        notes = (f"the weights are freshly initialized (seed {seed}): --weights names trained ones",)
+        fresh = f"the weights are freshly initialized (seed {seed}): --weights names trained ones"
+        notes = () if form.suffix == "py" else (fresh,)  # source without weights has none
     else:
         if options.seed is not None:
             raise wrong_argument("`seed` is of fresh weights, and `weights` are named", "leave one of them out")

@@ -39,6 +39,7 @@ class Pairing:
     analysis: Analysis
     weights: WeightsLike
     key: str | None
+    key_map: Path | None
     classes: tuple[str, ...] | None
     settings: Mapping[str, object]
 
@@ -48,6 +49,7 @@ def require_pair(
     *,
     weights: WeightsLike | None,
     weights_key: str | None = None,
+    weights_map: str | Path | None = None,
     set: Iterable[str] | Mapping[str, object] = (),
     spec_root: str | Path | None = None,
     classes: object = None,
@@ -64,7 +66,14 @@ def require_pair(
     """
     patches = compiler.list_patches(set)
     if weights is None:
-        given = {"set": patches, "spec_root": spec_root, "weights_key": weights_key, "classes": classes, "prepare": prepare}
+        given = {
+            "set": patches,
+            "spec_root": spec_root,
+            "weights_key": weights_key,
+            "weights_map": weights_map,
+            "classes": classes,
+            "prepare": prepare,
+        }
         for name, value in given.items():
             if value:
                 message = f"`{name}` is for a spec whose weights are named apart from it, and `weights` names none"
@@ -82,7 +91,8 @@ def require_pair(
         message = f"{printable(analysis.spec.name)} returns {show(analysis.output)}, and one number for each class is needed"
         raise DataError([Diagnostic("data-classes", message, analysis.spec.span)])
     check_source(weights, analysis)
-    return Pairing(analysis, weights, weights_key, names, settings)
+    key_map = None if weights_map is None else Path(weights_map)
+    return Pairing(analysis, weights, weights_key, key_map, names, settings)
 
 
 def refuse_weights_as_spec(path: object) -> None:
@@ -145,7 +155,7 @@ def load_pair(pair: Pairing, device: str = "auto", force: bool = False) -> tuple
     if not force:
         refuse_beyond_memory(analysis)
     network = build_module(analysis.graph, None, initialize=False)
-    loaded = load_stored(network, analysis, stored, pair.weights, any_fingerprint=True)
+    loaded = load_stored(network, analysis, stored, pair.weights, any_fingerprint=True, key_map=pair.key_map)
     if bad := note_not_finite(network.state_dict()):
         help = "the file is damaged, or from a run that diverged: use another one"
         raise WeightsError([Diagnostic("weights-not-finite", f"{shown}: {bad[0]}", None, help=help)])

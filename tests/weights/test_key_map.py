@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -181,3 +182,16 @@ def test_names_of_a_file_cannot_leave_a_comment_of_the_map(here: Path) -> None:
     assert yaml.safe_load(Path("map.yaml").read_text(encoding="utf-8")) == {
         name: f"net.{name}" for name in ("stem", "bn", "fc")
     }
+
+
+def test_predictions_and_exports_take_a_map(here: Path) -> None:
+    Image.new("RGB", (8, 8), (200, 30, 60)).save("image.png")
+    given = ("alike.yaml", "--weights", "other.safetensors")
+    assert run("predict", *given, "image.png").exit_code == 1  # two of its layers are ambiguous
+    predicted = run("predict", *given, "image.png", "--map", "right.yaml")
+    assert predicted.exit_code == 0, predicted.output
+    assert run("export", *given, "--map", "right.yaml", "-o", "own.safetensors").exit_code == 0
+    own = load_file("own.safetensors")
+    assert own.keys() == state().keys()
+    assert all(torch.equal(own[name], tensor) for name, tensor in state().items())
+    assert run("predict", "alike.yaml", "--weights", "own.safetensors", "image.png").stdout == predicted.stdout
