@@ -129,9 +129,10 @@ def diff(
         ArgumentError, SpecError: as for `analyze`, but for the `expect` of a spec, which is not checked.
     """
     from resnet_spec.comparison.difference import compare
+    from resnet_spec.comparison.runs import compare_runs
 
     before, after = (_version(spec, patches, input, spec_root) for spec, patches in ((a, set_a), (b, set_b)))
-    return compare(before[0], after[0], (before[1], after[1]))
+    return compare(before[0], after[0], (before[1], after[1]), compare_runs(a, b))
 
 
 def _version(

@@ -12,6 +12,7 @@ from resnet_spec._system.files import make_folder_of, write_atomically
 from resnet_spec.cli.common import find_target, findings_options, show_error, show_findings, spec_root_option
 from resnet_spec.cli.weights_difference import WeightedNetwork, holds_weights, open_given, open_networks, write_weights
 from resnet_spec.comparison.difference import Difference, compare
+from resnet_spec.comparison.runs import compare_runs
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -109,7 +110,7 @@ def command(
             show_error(error, message_format)
     if len(found) < 2:
         ctx.exit(2)
-    difference = compare(found[0], found[1], (_label(a, sets_a), _label(b, sets_b)))
+    difference = compare(found[0], found[1], (_label(a, sets_a), _label(b, sets_b)), compare_runs(a, b))
     are_equal = difference.equal
     if opened or weights is not None:
         try:

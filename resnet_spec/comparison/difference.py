@@ -10,6 +10,7 @@ from resnet_spec import compiler
 from resnet_spec.analysis.memory import Memory, measure
 from resnet_spec.comparison.align import Alignment, align
 from resnet_spec.comparison.parts import Part, list_parts
+from resnet_spec.comparison.runs import RunsDifference
 from resnet_spec.comparison.settings import Setting, apply_settings, compare_settings
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import SpecError
@@ -83,7 +84,8 @@ class Difference:
     """What differs between two networks, `before` and `after`.
 
     `causes` are the settings of the specs that differ, each with its effect. `parts` are the operations, blocks and stages that
-    differ; `alignment` pairs those of both networks. `str(difference)` is the text that `resnet-spec diff` prints.
+    differ; `alignment` pairs those of both networks. `runs` is what else differs where both are run folders; `equal` is about
+    the networks alone. `str(difference)` is the text that `resnet-spec diff` prints.
     """
 
     before: Analysis
@@ -92,6 +94,7 @@ class Difference:
     causes: tuple[Cause, ...]
     parts: tuple[Part, ...]
     alignment: Alignment
+    runs: RunsDifference | None = None
 
     @property
     def equal(self) -> bool:
@@ -140,18 +143,21 @@ class Difference:
         return f"<Difference: {difference_line(self)}>"
 
 
-def compare(before: Analysis, after: Analysis, labels: tuple[str, str] | None = None) -> Difference:
+def compare(
+    before: Analysis, after: Analysis, labels: tuple[str, str] | None = None, runs: RunsDifference | None = None
+) -> Difference:
     """Find what differs between two networks.
 
     Args:
         labels: what the networks are called in texts, where that is not the name of each spec.
+        runs: what differs between the runs in which they were trained.
     """
     alignment = align(before.graph, after.graph)
     parts = list_parts(before.sized, after.sized, alignment)
     settings = compare_settings(before.spec.document, after.spec.document)
     whole = _effect(before, after, parts)
     causes = tuple(_find_causes(before, after, settings, whole))
-    return Difference(before, after, labels or (before.spec.name, after.spec.name), causes, parts, alignment)
+    return Difference(before, after, labels or (before.spec.name, after.spec.name), causes, parts, alignment, runs)
 
 
 def _essence(analysis: Analysis) -> tuple[object, ...]:

@@ -37,7 +37,7 @@ def difference_text(difference: Difference) -> str:
     """The difference in at most 100 columns."""
     before, after = (shorten(label, 46) for label in difference.labels)
     if difference.equal:
-        return f"{before} and {after} are the same network\n" + _written(difference)
+        return f"{before} and {after} are the same network\n" + _written(difference) + _runs_text(difference)
     lines = [f"{before} -> {after}", ""]
     lines += _list_lines(list(_cause_items(difference, str)))
     if where := _where_items(difference, str):
@@ -47,14 +47,19 @@ def difference_text(difference: Difference) -> str:
     lines += [line for text in rest for line in _fold(text, "")]
     if same:
         lines += _fold("the same: " + ", ".join(same), "")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _runs_text(difference)
+
+
+def _runs_text(difference: Difference) -> str:
+    lines = [] if difference.runs is None else list(difference.runs.lines(str))
+    return "\n".join(["", "the runs", *(f"  {line}" for line in lines)]) + "\n" if lines else ""
 
 
 def difference_markdown(difference: Difference) -> str:
     """The difference as Markdown. Everything that comes from a spec is in code spans."""
     before, after = (code_span(shorten(label, 80)) for label in difference.labels)
     if difference.equal:
-        return f"{before} and {after} are the same network.\n"
+        return f"{before} and {after} are the same network.\n" + _runs_markdown(difference)
     lines = [f"**{before} → {after}**", ""]
     for item, inside in _cause_items(difference, code_span):
         lines += [f"- {item}", *(f"  - {each}" for each in inside)]
@@ -66,7 +71,12 @@ def difference_markdown(difference: Difference) -> str:
     lines += ["", *(f"- {text}" for text in rest)]
     if same:
         lines.append(f"- the same: {', '.join(same)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _runs_markdown(difference)
+
+
+def _runs_markdown(difference: Difference) -> str:
+    lines = [] if difference.runs is None else list(difference.runs.lines(_code))
+    return "\n".join(["", "The runs:", "", *(f"- {line}" for line in lines)]) + "\n" if lines else ""
 
 
 def code_span(text: str) -> str:
@@ -358,6 +368,7 @@ def difference_data(difference: Difference) -> dict[str, object]:
             for cause in difference.causes
         ],
         "parts": [_part_data(part) for part in difference.parts],
+        **({} if difference.runs is None else {"runs": difference.runs.to_data()}),
     }
 
 

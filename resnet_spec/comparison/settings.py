@@ -50,6 +50,11 @@ def compare_settings(first: Resolved, second: Resolved) -> tuple[Setting, ...]:
     return tuple(sorted(_compare_mappings((), *roots), key=lambda setting: _rank(setting.path)))
 
 
+def compare_mappings(path: Path, first: MappingNode, second: MappingNode) -> Iterator[Setting]:
+    """The settings in which two mappings differ; those of a recipe have an empty `path`."""
+    return _compare_mappings(path, first, second)
+
+
 def apply_settings(first: Resolved, settings: Iterable[Setting], second: Resolved) -> Resolved:
     """The first spec with some of the settings of the second one."""
     root = _whole(first, second.blocks)
