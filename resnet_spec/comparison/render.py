@@ -75,7 +75,7 @@ def difference_markdown(difference: Difference) -> str:
 
 
 def _runs_markdown(difference: Difference) -> str:
-    lines = [] if difference.runs is None else list(difference.runs.lines(_code))
+    lines = [] if difference.runs is None else list(difference.runs.lines(code_span))
     return "\n".join(["", "The runs:", "", *(f"- {line}" for line in lines)]) + "\n" if lines else ""
 
 
