@@ -257,6 +257,13 @@ def test_the_source_of_a_random_network_computes_the_same_bits(spec: Spec) -> No
     verify_source(python_source(analysis), analysis)
 
 
+def test_a_network_without_parameters() -> None:
+    analysis = resnet_spec.analyze(
+        {"spec": 1, "name": "plain", "input": "3x8x8", "stem": {"act": "relu", "pool": HEAD["pool"]}}
+    )
+    verify_source(python_source(analysis), analysis)
+
+
 def test_an_own_block_with_every_kind_of_join() -> None:
     spec = network(
         {"conv": CONV},
