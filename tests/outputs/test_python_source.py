@@ -6,6 +6,7 @@ import ast
 import copy
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from resnet_spec.outputs.python_source import python_source
 from tests.random_specs import Spec, random_specs
 
 pytestmark = pytest.mark.torch
+PAGE = (Path(__file__).parents[2] / "docs" / "source.md").read_text(encoding="utf-8")
 CONV = {"op": "conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1}
 HEAD = {"pool": {"op": "adaptive_avg_pool2d", "output_size": 1}, "flat": "flatten", "fc": {"op": "linear", "out_features": 5}}
 
@@ -52,51 +54,16 @@ def test_a_thousand_layers_are_a_loop() -> None:
     assert len(source_of("cifar_resnet1202").splitlines()) <= len(source_of("cifar_resnet20").splitlines()) + 3
 
 
-def test_a_block_is_a_class_with_the_shapes_of_its_layers() -> None:
-    source = source_of("resnet18")
-    expected = '''
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions (He et al. 2016, Fig. 5 left); the stride is on the first.
+def test_a_block_is_a_class_as_the_docs_show_it() -> None:
+    block = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
+    assert block.startswith("class BasicBlock(nn.Module):")
+    assert block in source_of("resnet18")
 
-    (N, in_channels, H, W) to (N, out_channels, H/stride, W/stride).
-    """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size=3,
-            stride=stride,
-            padding=1,
-            bias=False,
-        )
-        self.bn1 = nn.BatchNorm2d(out_channels)
-        self.relu1 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(
-            out_channels, out_channels, kernel_size=3, padding=1, bias=False
-        )
-        self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample: nn.Module | None = None
-        if stride != 1:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(
-                    in_channels, out_channels, kernel_size=1, stride=stride, bias=False
-                ),
-                nn.BatchNorm2d(out_channels),
-            )
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bn1(self.conv1(x))  # (N, out_channels, H/stride, W/stride)
-        out = self.relu1(out)
-        out = self.bn2(self.conv2(out))
-        identity = x if self.downsample is None else self.downsample(x)
-        out += identity
-        out = self.relu(out)
-        return out
-'''
-    assert expected in source
+def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0], "docs/source.md", "exec"), {})
+    compile((tmp_path / "net.py").read_bytes(), "net.py", "exec")
 
 
 def test_the_header_names_spec_version_and_fingerprint() -> None:
@@ -287,6 +254,13 @@ def test_the_source_of_a_random_network_computes_the_same_bits(spec: Spec) -> No
         analysis = resnet_spec.analyze(spec)
     except resnet_spec.SpecError:
         reject()
+    verify_source(python_source(analysis), analysis)
+
+
+def test_a_network_without_parameters() -> None:
+    analysis = resnet_spec.analyze(
+        {"spec": 1, "name": "plain", "input": "3x8x8", "stem": {"act": "relu", "pool": HEAD["pool"]}}
+    )
     verify_source(python_source(analysis), analysis)
 
 
