@@ -151,13 +151,15 @@ def references() -> dict[str, Reference]:
 def draw_state(model: nn.Module) -> None:
     """Draw all parameters and statistics anew, so that none is zero, one, or so small that its branch would not be seen.
 
-    Buffers that are no part of the state, such as the filter of a blur, are constants.
+    Buffers that are no part of the state, such as the filter of a blur, are constants. Weights of a thousand layers and more
+    are smaller: sums that double in each block would not be finite in evaluation.
     """
     stored = model.state_dict()
+    gain = 0.3 if len(stored) > 5000 else 1.0
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1 and parameter[0].numel() > 1:
-                parameter.normal_(std=(2 / parameter[0].numel()) ** 0.5)
+                parameter.normal_(std=gain * (2 / parameter[0].numel()) ** 0.5)
             else:
                 parameter.uniform_(0.5, 1.5)
         for name, buffer in model.named_buffers():
