@@ -80,7 +80,8 @@ def plan_start(
     require_consistent(plan, analysis, weights, weights.path)
     if transfer:
         plan = plan_transfer(plan, analysis, read_graph(weights.metadata))
-    names = ClassNames(tuple(classes), read_classes(weights.metadata))
+    published = () if weights.origin is None else weights.origin.classes or ()
+    names = ClassNames(tuple(classes), read_classes(weights.metadata) or published)
     plan = plan_training(plan, analysis.input[0], transfer, names)
     mapping.check(plan, starts=True, transfer=transfer)
     if (other := describe_trained(analysis, weights.metadata)) is not None:

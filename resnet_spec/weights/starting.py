@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -25,12 +26,16 @@ class ClassNames:
     stored: tuple[str, ...] = ()
 
     def rows(self) -> tuple[tuple[int, int], ...]:
-        """Pairs of outputs of the network and the file for classes of equal names; none where all are the same, or none."""
+        """Pairs of outputs of the network and the file for classes of equal names; none where all are the same, or none.
+
+        A name that the file has twice, as ImageNet has `crane`, decides nothing.
+        """
         if not self.own or self.own == self.stored:
             return ()
-        if len(set(self.own)) < len(self.own) or len(set(self.stored)) < len(self.stored):
+        if len(set(self.own)) < len(self.own):
             return ()
-        places = {name: row for row, name in enumerate(self.stored)}
+        count = Counter(self.stored)
+        places = {name: row for row, name in enumerate(self.stored) if count[name] == 1}
         return tuple((row, places[name]) for row, name in enumerate(self.own) if name in places)
 
 

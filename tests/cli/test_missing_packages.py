@@ -25,14 +25,14 @@ names = {"PIL": "pillow"}
 class Finder(importlib.metadata.MetadataPathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if name.partition(".")[0] in blocked:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
     @classmethod
     def find_distributions(cls, context=importlib.metadata.DistributionFinder.Context()):
         found = list(importlib.metadata.MetadataPathFinder.find_distributions(context))
         return [] if context.name in {names.get(name, name) for name in blocked} else found
-sys.meta_path[:] = [Finder, *(finder for finder in sys.meta_path if not hasattr(finder, "find_distributions")),
-    *(type("Plain", (), {"find_spec": finder.find_spec}) for finder in sys.meta_path if hasattr(finder, "find_distributions"))]
+def hide(find_spec):
+    return lambda name, path=None, target=None: None if name.partition(".")[0] in blocked else find_spec(name, path, target)
+sys.meta_path[:] = [Finder, *(type("Plain", (), {"find_spec": staticmethod(hide(each.find_spec))}) for each in sys.meta_path)]
 """
 # One process starts all others as its copies, after the imports that every command has in common, for which all packages are
 # blocked. Each blocks its own instead, and runs a command (or a program) with its output in files.

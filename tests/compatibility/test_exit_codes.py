@@ -48,6 +48,8 @@ CHANGED: dict[str, list[Any]] = {
         f"eval on folder:data/{name}": [1, ["error data-classes"]]  # it can be evaluated now, by a network of its classes
         for name in ("one_class", "strange_class", "train_is_empty")
     },
+    "eval good.yaml": [2, ["error invalid-argument"]],  # a spec, which may be named now, together with weights
+    "predict good.yaml image.png": [2, ["error invalid-argument"]],
     "check short.yaml": [0, []],
     "check: short.yaml": [0, []],
 }

@@ -171,7 +171,11 @@ def test_each_image_stays_in_the_split_that_it_was_in(there: Path, name: str, tm
 
 
 @pytest.mark.parametrize("name", FROM_WEIGHTS)
-def test_training_from_recorded_weights_ends_as_it_did(there: Path, name: str, exact: bool) -> None:
+def test_training_from_recorded_weights_ends_as_it_did(
+    there: Path, name: str, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for one thing, which is switched off here: 0.1.0 drew all rows of a classifier for other classes."""
+    monkeypatch.setattr("resnet_spec.weights.starting.ClassNames.rows", lambda _: ())
     good(run(*begin_from_weights(name)))
     assert_as_recorded(there / name, name, exact)
 

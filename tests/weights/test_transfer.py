@@ -227,6 +227,12 @@ def test_rows_of_classes_with_equal_names_are_kept(tmp_path: Path) -> None:
     assert "the rows of 2 classes of equal names are kept, 1 are drawn" in note
 
 
+def test_a_name_that_two_classes_have_keeps_no_row(tmp_path: Path) -> None:
+    own = written(tmp_path / "w.safetensors", tiny.SPEC, metadata=facts(["crane", "dog", "crane", "yak"]))
+    before, after, _ = started(tmp_path / "w.safetensors", tiny.SPEC, "classes=2", classes=["crane", "dog"])
+    assert torch.equal(after["fc.weight"], torch.stack([before["fc.weight"][0], own["fc.weight"][1]]))
+
+
 def test_rows_move_where_the_same_classes_have_another_order(tmp_path: Path) -> None:
     own = written(tmp_path / "w.safetensors", tiny.SPEC, metadata=facts(["cat", "dog", "owl", "yak"]))
     _, after, _ = started(tmp_path / "w.safetensors", tiny.SPEC, classes=["yak", "owl", "dog", "cat"])

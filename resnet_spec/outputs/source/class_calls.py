@@ -37,7 +37,7 @@ class ClassCalls:
         slots = list(self.slots.values())
         self.parameters = Parameters(slots, entering, leaving, flags)
         if sum(name == "width" or "_width" in name for name in (each.name for each in self.parameters.found)) > 1:
-            self.parameters = Parameters(slots, entering, leaving, flags, plain=False)
+            self.parameters = Parameters(slots, entering, leaving, flags, has_width=False)
 
     def _collect(
         self, name: str, place: CallPlace, parts: Sequence[SourcePart | None], call_of: Callable[[SourcePart], SourceCall]

@@ -137,8 +137,8 @@ def _first_use(known: BlockClass) -> int:
 def may_be_absent(part: SourcePart) -> bool:
     """Whether a class can have a part in some uses only: a module of one input, or a join of two values."""
     joins = part.op is not None and part.op.joins not in (None, "concatenation") and len(part.inputs) == 2
-    plain = len(part.inputs) == 1 and not part.is_parameter and part.output not in part.inputs
-    return (plain or joins) and len(part.path) == 1
+    is_single = len(part.inputs) == 1 and not part.is_parameter and part.output not in part.inputs
+    return (is_single or joins) and len(part.path) == 1
 
 
 def _blocks(parts: Sequence[SourcePart]) -> Iterator[SourcePart]:

@@ -146,8 +146,8 @@ class Constructor:
         numbered = _are_numbered(names)
         comments = self._comments(part)
         runs = find_runs(nodes, names, numbered, self._repeats)
-        plain = Call("nn.Sequential", tuple(_item(nodes, names, run, True, "") for run in runs))
-        long = len(flat(plain)) > WIDTH - 2 * BODY or len(runs) > 2
+        sequence = Call("nn.Sequential", tuple(_item(nodes, names, run, True, "") for run in runs))
+        long = len(flat(sequence)) > WIDTH - 2 * BODY or len(runs) > 2
         notes = comments if long else [""] * len(nodes)
         if numbered:
             return Call("nn.Sequential", tuple(_item(nodes, names, run, True, notes[run[1] - 1]) for run in runs))

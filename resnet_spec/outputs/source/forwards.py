@@ -152,8 +152,10 @@ class Forward:
 
     def _can_start(self, place: int) -> bool:
         part = self.parts[place]
-        plain = place not in self.functional and place not in self.calls.flags and not part.is_parameter
-        return plain and part.kind in ("layer", "sequence") and bool(part.op or part.parts) and part.output not in part.inputs
+        is_called = place not in self.functional and place not in self.calls.flags and not part.is_parameter
+        return (
+            is_called and part.kind in ("layer", "sequence") and bool(part.op or part.parts) and part.output not in part.inputs
+        )
 
     def _expression(self, place: int, count: int) -> str:
         part = self.parts[place]

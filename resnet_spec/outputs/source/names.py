@@ -56,12 +56,12 @@ def variable(name: str) -> str:
 
 def network_name(name: str, about: str) -> str:
     """The name of a network as a class, with the capitals of its description: `GoogLeNet`, `ResNeXt50_32x4d`."""
-    plain = re.sub(r"[^0-9A-Za-z]", "", name)
+    letters_of_name = re.sub(r"[^0-9A-Za-z]", "", name)
     for word in about.split():
         written = re.sub(r"[^0-9A-Za-z]", "", word)
-        if plain and written.casefold() == plain.casefold() and written[0].isupper():
+        if letters_of_name and written.casefold() == letters_of_name.casefold() and written[0].isupper():
             letters = iter(written)
-            return _join("".join(next(letters) if character in plain else character for character in name))
+            return _join("".join(next(letters) if character in letters_of_name else character for character in name))
     return class_name(name, is_block=False)
 
 

@@ -114,10 +114,10 @@ class Parameters:
     """Finds the parameters of a class. `entering` and `leaving` are the channels of its input and output at each use."""
 
     def __init__(
-        self, slots: Sequence[Slot], entering: Column, leaving: Column, flags: Sequence[Slot], plain: bool = True
+        self, slots: Sequence[Slot], entering: Column, leaving: Column, flags: Sequence[Slot], has_width: bool = True
     ) -> None:
         self.names = Namespace()
-        self.plain = plain  # a width in between is called `width`
+        self.has_width = has_width  # a width in between is called `width`
         self._tuples: list[tuple[Slot, list[Slot]]] = []
         self.found: list[Parameter] = []
         self._leaving = leaving
@@ -204,7 +204,7 @@ class Parameters:
                 return "out_channels"
             if slot.name in ("in_features", "out_features"):
                 return slot.name
-            return "width" if self.plain and "width" not in self.names.taken else f"{part}_width"
+            return "width" if self.has_width and "width" not in self.names.taken else f"{part}_width"
         taken = slot.name in self.names.taken or self._kinds[slot.name] > 1
         return f"{part}_{slot.name}" if taken else slot.name
 
