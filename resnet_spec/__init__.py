@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from resnet_spec.training.scoring import Interrupted
     from resnet_spec.training.session import Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Analysis",
