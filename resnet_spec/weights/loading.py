@@ -156,21 +156,6 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def start_from(
-    module: nn.Module,
-    analysis: Analysis,
-    path: WeightsLike,
-    *,
-    key: str | None = None,
-    transfer: bool = False,
-    key_map: Path | None = None,
-    classes: Sequence[str] = (),
-) -> str:
-    """Load weights into a module that will be trained, and return a note on what was loaded. See `start_from_stored`."""
-    stored = open_source(path, key, analysis)
-    return start_from_stored(module, analysis, stored, path, transfer=transfer, key_map=key_map, classes=classes)
-
-
 def start_from_stored(
     module: nn.Module,
     analysis: Analysis,

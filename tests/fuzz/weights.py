@@ -19,10 +19,11 @@ import resnet_spec
 from resnet_spec.diagnostics import ResnetSpecError
 from resnet_spec.inference.predict import Prediction
 from resnet_spec.weights.file import read_facts, read_weights
-from resnet_spec.weights.loading import load_weights, start_from
+from resnet_spec.weights.loading import load_weights
 from tests.fuzz import Limits, Outcome, Wrong
 from tests.fuzz.documents import NUMBERS, TEXTS, dump, mutate, nudge, scramble
 from tests.fuzz.trained import DATA, SPEC, Runs, damage, require_findings, require_probabilities
+from tests.weights.starting import start_from
 
 DTYPES = (
     *("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "U16", "U32", "U64"),

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 import resnet_spec
 from resnet_spec import api
 from resnet_spec.diagnostics import ArgumentError, ResnetSpecError, WeightsError
-from resnet_spec.weights.loading import start_from
 from resnet_spec.weights.refusal import SHOWN
+from tests.weights.starting import start_from
 
 pytestmark = pytest.mark.torch
 

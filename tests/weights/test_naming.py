@@ -10,9 +10,9 @@ from torch import Tensor
 
 import resnet_spec
 from resnet_spec.diagnostics import ResnetSpecError
-from resnet_spec.weights.loading import start_from
 from resnet_spec.weights.naming import match_names
 from tests.training import tiny
+from tests.weights.starting import start_from
 
 pytestmark = pytest.mark.torch
 

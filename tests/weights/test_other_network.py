@@ -12,9 +12,9 @@ from resnet_spec.compiler import find, flatten_text
 from resnet_spec.diagnostics import Diagnostic, WeightsError
 from resnet_spec.weights import loading
 from resnet_spec.weights.file import save_weights
-from resnet_spec.weights.loading import start_from
 from resnet_spec.weights.metadata import to_metadata
 from resnet_spec.weights.other_network import MOST_LINES, describe_difference
+from tests.weights.starting import start_from
 
 pytestmark = pytest.mark.torch
 

@@ -20,13 +20,13 @@ from resnet_spec.cli.program import group
 from resnet_spec.comparison.render import code_span
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError
 from resnet_spec.training.console import Console
-from resnet_spec.weights.loading import start_from
 from resnet_spec.weights.plan_report import plan_data, plan_markdown, plan_rows, plan_text
 from resnet_spec.weights.planning import Plan, make_plan
 from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import open_weights
 from resnet_spec.weights.starting import adapt_channels, plan_training
 from tests.training import tiny
+from tests.weights.starting import start_from
 
 pytestmark = pytest.mark.torch
 

@@ -14,12 +14,12 @@ from torch import Tensor
 
 import resnet_spec
 from resnet_spec._system.torchvision_import import import_torchvision
-from resnet_spec.weights.loading import start_from
 from resnet_spec.weights.metadata import to_metadata
 from resnet_spec.weights.planning import Plan
 from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import StoredWeights
 from tests.training import tiny
+from tests.weights.starting import start_from
 
 pytestmark = pytest.mark.torch
 
