@@ -200,7 +200,7 @@ def build(
             downloaded, or has another hash than what was published. If keys or shapes differ, it is also a RuntimeError.
     """
     require_packages("building a module", *NETWORKS)
-    from resnet_spec.outputs.torch_module import build_module
+    from resnet_spec.outputs.torch_module import build_module, take_part
     from resnet_spec.weights.loading import load_weights, refuse_beyond_memory
 
     if initialise is not None:
@@ -212,7 +212,7 @@ def build(
         message = "`outputs` changes what a network returns, but an Analysis is already compiled"
         raise wrong_argument(message, "pass `outputs` to `analyze`")
     analysis = spec if isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root, outputs=outputs)
-    if weights is None and initialize and compiler.is_run(spec):
+    if weights is None and initialize and not compiler.list_patches(set) and compiler.is_run(spec):
         weights = Path(str(spec))
     if str(device) != "meta" and not force:
         refuse_beyond_memory(analysis)
@@ -220,11 +220,13 @@ def build(
         raise wrong_argument("`weights_map` is about weights to load", "name them: weights=...")
     if weights is None:
         return build_module(analysis.graph, device, initialize)
-    network = build_module(analysis.graph, device, initialize=False)
+    # Weights are those of the whole network, also where only a part of it returns its outputs.
+    whole = analysis if outputs is None or isinstance(spec, Analysis) else analyze(spec, set=set, spec_root=spec_root)
+    network = build_module(whole.graph, device, initialize=False)
     key_map = None if weights_map is None else Path(weights_map)
-    for note in load_weights(network, analysis, weights, any_fingerprint, weights_key, key_map):
+    for note in load_weights(network, whole, weights, any_fingerprint, weights_key, key_map):
         warnings.warn(f"{printable(str(weights))}: {note}", UserWarning, stacklevel=2)
-    return network
+    return network if outputs is None else take_part(network, analysis.graph, device)
 
 
 class Drawing(str):

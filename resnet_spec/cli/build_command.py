@@ -98,6 +98,8 @@ def command(
     """
     if weights_key is not None and weights is None:
         raise click.UsageError("--weights-key chooses a part of a checkpoint: use it with --weights FILE")
+    if weights is not None and outputs is not None:
+        raise click.UsageError("weights are those of the whole network: `export --outputs` writes a part with its weights")
     check_plan_options(weights, weights_map, plan_only, style, output)
     if output is not None and not plan_only and not output.endswith(".safetensors"):
         raise click.UsageError("the file name of -o must end in .safetensors")
@@ -120,7 +122,7 @@ def command(
     key_map = None if weights_map is None else Path(weights_map)
     if weights is not None and plan_only:
         ctx.exit(show_build_plan(analysis, weights, weights_key, key_map, style == "json", output, message_format))
-    if weights is None and compiler.is_run(spec):
+    if weights is None and outputs is None and not sets and compiler.is_run(spec):
         weights = spec
     if weights is not None:
         try:

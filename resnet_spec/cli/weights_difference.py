@@ -18,6 +18,7 @@ from resnet_spec.diagnostics.text import shorten
 if TYPE_CHECKING:
     from resnet_spec.weights.reading import StoredWeights
 
+_OF_MODELS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".index.json")
 
 
@@ -63,7 +64,7 @@ def holds_weights(name: str) -> bool:
     path = Path(name)
     try:
         if path.is_dir():
-            return not is_run(path)
+            return not is_run(path) and any((path / file).is_file() for file in _OF_MODELS)
         return name.lower().endswith(_WEIGHTS) and path.is_file()
     except (OSError, ValueError):
         return False

@@ -45,7 +45,7 @@ class RunsDifference:
         if self.data[0] != self.data[1]:
             yield "data: " + " -> ".join(mark(shorten(str(each), 60)) for each in self.data)
         for name, before_value, after_value in self.results:
-            yield f"{name.replace('_', ' ')}: {_number(before_value)} -> {_number(after_value)}"
+            yield f"{name.replace('_', ' ')}: {_number(before_value, mark)} -> {_number(after_value, mark)}"
 
     def to_data(self) -> dict[str, object]:
         """The same as plain data."""
@@ -95,5 +95,7 @@ def _shown(kind: str, value: object, mark: Callable[[str], str]) -> str:
     return "none" if value is None and kind in ("added", "removed") else mark(shorten(write_value(value), 40))
 
 
-def _number(value: RunFigure) -> str:
-    return "none" if value is None else f"{value:,.4g}" if isinstance(value, float) else shorten(str(value), 40)
+def _number(value: RunFigure, mark: Callable[[str], str]) -> str:
+    if value is None or isinstance(value, float):
+        return "none" if value is None else f"{value:,.4g}"
+    return mark(shorten(value, 40)) if isinstance(value, str) else shorten(str(value), 40)

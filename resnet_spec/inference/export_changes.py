@@ -81,6 +81,7 @@ def note_dtype(exportable: Exportable, images: Tensor, wanted: Mapping[str, Tens
     with torch.no_grad():
         found = exportable.name_outputs(plain(images))
     require_finite(found, exportable.name, dtype)
+    require_finite(exportable.name_outputs(port(exportable.draw_images(2, exportable.size))), exportable.name, dtype)
     return f"in {dtype} the outputs differ by {amount(measure(wanted, found))} of their largest value from those in fp32"
 
 

@@ -6,10 +6,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from resnet_spec._system.files import make_folder_of
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
+from resnet_spec.diagnostics.text import join_words
 from resnet_spec.outputs.exporting.model import Written
 
 
@@ -41,6 +43,7 @@ def write_whole(path: Path, write: Callable[[Path], Written], sides: Mapping[str
             for name, text in sides.items():
                 (folder / name).write_text(text, encoding="utf-8")
             files = [path.parent / file.name for file in written.files] + [path.parent / name for name in sides]
+            replaced = tuple(file for file in files[1:] if file.exists())
             for file in reversed(files):  # the file itself is last: where it is, everything is
                 new = not file.exists()
                 (folder / file.name).replace(file)
@@ -49,6 +52,9 @@ def write_whole(path: Path, write: Callable[[Path], Written], sides: Mapping[str
             for file in moved:
                 file.unlink(missing_ok=True)
             raise _cannot_write(path, error) from None
+    if replaced:
+        note = f"{join_words([printable(file.name) for file in replaced], 'and')} replaced what was there"
+        written = replace(written, notes=(*written.notes, note))
     return written, tuple(files)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from resnet_spec.compiler import Analysis
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import wrong_argument
-from resnet_spec.outputs.torch_module import Network, build_module
+from resnet_spec.outputs.torch_module import Network
 from resnet_spec.weights.belongings import describe_weights
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata
 from resnet_spec.weights.reading import RUN_FILE, StoredWeights
@@ -48,14 +48,6 @@ def refuse_for_run(set: tuple[str, ...], spec_root: object) -> None:
         raise wrong_argument(f"{what} a spec, and that of a run is fixed", "name the spec, and its weights by `weights`")
 
 
-def take_outputs(analysis: Analysis, network: Network) -> tuple[Analysis, Network]:
-    """The part of a network that some outputs need, with the same weights."""
-    part = build_module(analysis.graph, None, initialize=False)
-    state = network.state_dict()
-    part.load_state_dict({key: state[key] for key in part.state_dict()}, assign=True)
-    return analysis, part
-
-
 def read_stored_facts(analysis: Analysis, weights: StoredWeights) -> tuple[WeightsFacts | None, dict[str, str]]:
     """What is known about weights: all facts, or None, and their license and source as far as these are stated."""
     metadata = describe_weights(analysis, weights)
@@ -71,6 +63,18 @@ def read_stated(weights: StoredWeights) -> dict[str, str]:
     """The license and the source of weights, as far as they are stated."""
     source, license = source_of(weights)
     return {name: value for name, value in (("license", license), ("source", source)) if value}
+
+
+def refuse_own_spec(path: Path, sides: Iterable[str], analysis: Analysis) -> None:
+    """Raise ArgumentError if a file, or one next to it, would be written over the spec that is exported."""
+    spec = analysis.spec.span.source.name  # which may be no file: a name, a text
+    for file in (path, *(path.parent / name for name in sides)):
+        same = False
+        with suppress(OSError, ValueError):
+            same = file.samefile(spec)
+        if same:
+            message = f"{printable(str(file))} is the spec that is exported"
+            raise ArgumentError([Diagnostic("cannot-write", message, None, help="choose another name for the export")])
 
 
 def refuse_own_source(path: Path, source: Path) -> None:

@@ -26,7 +26,13 @@ from resnet_spec.inference.export_changes import (
     require_finite,
 )
 from resnet_spec.inference.export_files import write_whole
-from resnet_spec.inference.export_subject import ExportSubject, read_stated, read_stored_facts, refuse_own_source, take_outputs
+from resnet_spec.inference.export_subject import (
+    ExportSubject,
+    read_stated,
+    read_stored_facts,
+    refuse_own_source,
+    refuse_own_spec,
+)
 from resnet_spec.inference.trained import load_trained
 from resnet_spec.language.writer import write_data
 from resnet_spec.ops import show
@@ -35,9 +41,9 @@ from resnet_spec.outputs.exporting.model import DTYPES, Check, Exportable, Port
 from resnet_spec.outputs.exporting.snippet import write_snippet
 from resnet_spec.outputs.exporting.verify import run_module
 from resnet_spec.outputs.folding import fold_norms
-from resnet_spec.outputs.torch_module import Network, build_module
+from resnet_spec.outputs.torch_module import Network, build_module, take_part
 from resnet_spec.weights.loading import load_stored, refuse_beyond_memory
-from resnet_spec.weights.metadata import WeightsFacts, facts_to_metadata, to_metadata
+from resnet_spec.weights.metadata import PREFIX, WeightsFacts, facts_to_metadata, to_metadata
 from resnet_spec.weights.reading import find_file, open_weights
 from resnet_spec.weights.source import WeightsLike, open_source
 
@@ -156,7 +162,8 @@ def export_spec(
         facts, stated = read_stored_facts(analysis, weights)
     if outputs is not None:
         assert isinstance(target, Target)
-        analysis, network = take_outputs(compiler.analyze(target, set, input, outputs=outputs), network)
+        analysis = compiler.analyze(target, set, input, outputs=outputs)
+        network = take_part(network, analysis.graph)
     own = input is not None or facts is None
     size = analysis.input[1:] if own or facts is None else facts.preparation.size
     if size not in analysis.accepted:
@@ -188,7 +195,8 @@ def export_run(
         analysis = compiler.analyze(target, (), input)
         size = analysis.input[1:]
     if outputs is not None:
-        analysis, network = take_outputs(compiler.analyze(target, (), input, outputs=outputs), network)
+        analysis = compiler.analyze(target, (), input, outputs=outputs)
+        network = take_part(network, analysis.graph)
     file = find_file(run)
     refuse_own_source(path, file)
     stated = read_stated(open_weights(file))
@@ -239,6 +247,7 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
     if options.with_snippet:
         classes = subject.facts is not None and analysis.output == (len(subject.facts.classes),)
         sides[f"{path.stem}_example.py"] = write_snippet(exportable, form, path.name, preparation, classes)
+    refuse_own_spec(path, sides, subject.analysis)
     write = importlib.import_module(form.module).write
     written, files = write_whole(path, lambda file: write(exportable, file), sides)
     return Exported(path, files, path.stat().st_size, written.checks, exportable.tolerance, (*notes, *written.notes))
@@ -291,6 +300,9 @@ def _metadata(subject: ExportSubject, analysis: Analysis, options: ExportOptions
     else:
         of_run = replace(facts, fingerprint=analysis.fingerprint, spec=spec or facts.spec)
         stored = facts_to_metadata(of_run) | to_metadata(values)
+        if not spec and analysis.fingerprint != facts.fingerprint:  # a part of the network: its spec is not that of the whole
+            left_out = {"spec"} if analysis.output == (len(facts.classes),) else {"spec", "classes"}
+            stored = {key: value for key, value in stored.items() if key.removeprefix(PREFIX) not in left_out}
     layout = "float32 NCHW, normalized" if options.preprocessing is None else f"uint8 {options.preprocessing.upper()}"
     about = {
         "version": __version__,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, WeightsError, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.inference.arguments import require_device, require_run
+from resnet_spec.inference.naming import make_distinct
 from resnet_spec.language.files import SUFFIXES
 from resnet_spec.language.library import shipped_path
 from resnet_spec.ops import show
@@ -73,6 +74,7 @@ def load_trained(path: str | Path, device: str = "auto", force: bool = False, mo
     device = require_device(device)
     file = _find_weights(require_run(path))
     facts = open_facts(file)
+    facts = replace(facts, classes=make_distinct(facts.classes))
     where = find_device(device)
     if module is not None:
         return Trained(facts, None, _load_into(module, file, facts).to(where).eval(), where)

@@ -36,6 +36,14 @@ def build_module(graph: Graph, device: torch.device | str | None = None, initial
     return network
 
 
+def take_part(network: Network, graph: Graph, device: torch.device | str | None = None) -> Network:
+    """The part of a network that computes other outputs, those of `graph`, with the tensors of the network itself."""
+    part = build_module(graph, device, initialize=False)
+    state = network.state_dict()
+    part.load_state_dict({key: state[key] for key in part.state_dict()}, assign=True)
+    return part
+
+
 class Named(nn.Module):
     """A module that prints with the name of its block or stage in the spec."""
 

@@ -38,7 +38,7 @@ def describe_weights(analysis: Analysis, stored: StoredWeights) -> dict[str, str
                 license=license,
             )
             return facts_to_metadata(facts)
-    heads = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint}
+    heads = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "spec": text}
     return to_metadata(heads | {"source": source, "license": license})
 
 

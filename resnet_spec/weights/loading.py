@@ -109,6 +109,7 @@ def _load(module: nn.Module, weights: StoredWeights, path: WeightsLike, name: st
     own = module.state_dict()
     require_exact(plan, path, name)
     tensors: dict[str, Tensor] = {}
+    taken: set[int] = set()
     mapped = weights.path.suffix == ".safetensors"
     for step in plan.of(*EXACT):
         wanted = own[step.name]
@@ -116,16 +117,23 @@ def _load(module: nn.Module, weights: StoredWeights, path: WeightsLike, name: st
             tensors[step.name] = torch.zeros_like(wanted)
         else:
             tensor = weights.tensors[step.source].to(wanted.device, wanted.dtype)
-            tensors[step.name] = _align(tensor) if mapped else _separate(tensor)
+            tensors[step.name] = _align(tensor) if mapped else _separate(tensor, taken)
     module.load_state_dict(tensors, strict=True, assign=True)
     small = {key: tensor for key, tensor in tensors.items() if not mapped or tensor.numel() <= FEW}
     return (*weights.notes, *plan.notes, *note_not_finite(small))
 
 
-def _separate(tensor: Tensor) -> Tensor:
-    """A tensor with numbers of its own: a pickle may hold several tensors that share them, or one that repeats them."""
-    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    return tensor if whole and tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
+def _separate(tensor: Tensor, taken: set[int]) -> Tensor:
+    """A tensor with numbers of its own: a pickle may hold several tensors that share them, or one that repeats them.
+
+    `taken` are the addresses of the storages that other tensors have; that of this one is added.
+    """
+    storage = tensor.untyped_storage()
+    whole = storage.nbytes() == tensor.numel() * tensor.element_size()
+    if whole and tensor.is_contiguous() and storage.data_ptr() not in taken:
+        taken.add(storage.data_ptr())
+        return tensor
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _align(tensor: Tensor) -> Tensor:

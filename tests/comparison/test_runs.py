@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import resnet_spec
+from resnet_spec.comparison.render import code_span
+from resnet_spec.comparison.runs import compare_runs
 
 SPEC = "spec: 1\nname: n\ninput: 3x8x8\nstem: {conv: {op: conv2d, out_channels: 4, kernel_size: 3}}\n"
 RECIPE = "recipe: 1\nabout: {about}\nepochs: {epochs}\noptimizer: {{op: SGD, lr: {lr}}}\n"
@@ -59,3 +61,12 @@ def test_damaged_files_of_a_run_do_not_hide_the_difference_of_networks(tmp_path:
     text = resnet_spec.diff(a, b).text()
     assert "are the same network" in text
     assert "test accuracy: none -> 0.5" in text
+
+
+def test_texts_of_a_hostile_run_are_marked_in_markdown(tmp_path: Path) -> None:
+    recipe = RECIPE.format(about="x", epochs=3, lr=0.1)
+    one, other = (write_run(tmp_path / name, recipe, 0.5) for name in ("a", "b"))
+    Path(one, "results.json").write_text(json.dumps({"test_accuracy": "![x](https://e.example/b.png)"}), encoding="utf-8")
+    found = compare_runs(one, other)
+    assert found is not None
+    assert "test accuracy: `![x](https://e.example/b.png)` -> 0.5" in list(found.lines(code_span))

@@ -15,6 +15,7 @@ import torch
 from matplotlib.cbook import get_sample_data
 from numpy.typing import NDArray
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 import resnet_spec
@@ -291,3 +292,38 @@ def test_an_analysis_is_exported(tmp_path: Path) -> None:
     assert done.size == done.path.stat().st_size
     with pytest.raises(ResnetSpecError, match="already compiled"):
         resnet_spec.export(resnet_spec.analyze(SPEC), tmp_path / "a.safetensors", set=["input=1x9x9"])
+
+
+def test_a_part_states_nothing_of_the_whole(tmp_path: Path) -> None:
+    resnet_spec.export(RUN, tmp_path / "part.safetensors", outputs="layer2")
+    with safe_open(tmp_path / "part.safetensors", "pt") as file:
+        stated = file.metadata()
+    assert "resnet_spec.spec" not in stated
+    assert "resnet_spec.classes" not in stated
+    assert "resnet_spec.preparation" in stated
+
+
+def test_files_next_to_an_export_do_not_replace_its_spec_and_others_are_named(tmp_path: Path) -> None:
+    spec = tmp_path / "net.folded.yaml"
+    spec.write_text(json.dumps(SPEC | {"name": "net", "outputs": "fc"}), encoding="utf-8")
+    text = spec.read_bytes()
+    with pytest.raises(ResnetSpecError, match=r"net\.folded\.yaml is the spec that is exported"):
+        resnet_spec.export(spec, tmp_path / "net.safetensors", fold_bn=True)
+    assert spec.read_bytes() == text
+    assert list(tmp_path.iterdir()) == [spec]
+    assert "replaced" not in "".join(resnet_spec.export(spec, tmp_path / "a.safetensors", fold_bn=True).notes)
+    again = resnet_spec.export(spec, tmp_path / "a.safetensors", fold_bn=True)
+    assert "a.folded.yaml replaced what was there" in again.notes
+
+
+def test_values_that_are_not_finite_are_refused_in_every_batch(tmp_path: Path) -> None:
+    """Here in bytes alone, which are beyond fp16 once they are divided by a tiny deviation."""
+    weights = tmp_path / "w.safetensors"
+    with safe_open(RUN / "best.safetensors", "pt") as file:
+        stated = dict(file.metadata())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    prepared = json.loads(stated["resnet_spec.preparation"]) | {"std": [1e-7, 1e-7, 1e-7]}
+    save_file(tensors, weights, stated | {"resnet_spec.preparation": json.dumps(prepared)})
+    with pytest.raises(ResnetSpecError, match="values that are not finite"):
+        resnet_spec.export(weights, tmp_path / "net.pt2", dtype="fp16", preprocessing="nhwc")
+    assert list(tmp_path.iterdir()) == [weights]

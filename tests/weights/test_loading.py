@@ -161,3 +161,25 @@ def test_logits_of_one_image_do_not_depend_on_where_a_file_has_its_tensors(tmp_p
         save_file({"fc.weight": weight, "fc.bias": bias}, tmp_path / "w.safetensors", {"padding": " " * padding})
         with torch.no_grad():
             assert torch.equal(resnet_spec.build(spec, weights=tmp_path / "w.safetensors")(x), expected)
+
+
+def test_tensors_that_share_their_numbers_in_a_pickle_have_their_own(tmp_path: Path) -> None:
+    state = dict(resnet_spec.build("cifar_resnet20").state_dict())
+    ones = torch.ones(16)
+    state["bn1.running_var"] = state["layer1.0.bn1.running_var"] = ones
+    torch.save(state, tmp_path / "shared.pth")
+    network = resnet_spec.build("cifar_resnet20", weights=tmp_path / "shared.pth")
+    loaded = network.state_dict()
+    assert torch.equal(loaded["bn1.running_var"], ones)
+    assert loaded["bn1.running_var"].data_ptr() != loaded["layer1.0.bn1.running_var"].data_ptr()
+
+
+def test_a_part_of_a_network_has_the_weights_of_the_whole(tmp_path: Path) -> None:
+    whole = resnet_spec.build("cifar_resnet20").eval()
+    save_file(whole.state_dict(), tmp_path / "w.safetensors")
+    part = resnet_spec.build("cifar_resnet20", weights=tmp_path / "w.safetensors", outputs="layer2").eval()
+    images = torch.rand(2, 3, 32, 32)
+    found: list[torch.Tensor] = []
+    whole.get_submodule("layer2").register_forward_hook(lambda module, args, output: found.append(output))
+    whole(images)
+    assert torch.equal(part(images), found[0])

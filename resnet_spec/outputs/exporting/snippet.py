@@ -27,7 +27,7 @@ def _program(exportable: Exportable, form: Format, file: str, preparation: Prepa
     yield ""
     yield "import numpy as np"
     yield "import onnxruntime" if onnx else "import torch"
-    yield from ["from PIL import Image"] * of_image
+    yield from ["from PIL import Image, ImageOps"] * of_image
     yield ""
     yield f"file = Path(__file__).with_name({_quote(file)})"
     if onnx:
@@ -51,7 +51,7 @@ def _program(exportable: Exportable, form: Format, file: str, preparation: Prepa
         yield f"    output = module(torch.from_numpy(x)){part}.numpy()"
     if classes:
         yield "odds = np.exp(output[0] - output[0].max())"
-        yield 'print(classes[odds.argmax()], f"{odds.max() / odds.sum():.4f}")'
+        yield 'print(ascii(classes[odds.argmax()])[1:-1], f"{odds.max() / odds.sum():.4f}")'
     else:
         yield "print(output.shape)"
 
@@ -60,7 +60,7 @@ def _read(exportable: Exportable, preparation: Preparation) -> Iterator[str]:
     """Lines that read the image into an array `x`, as the network takes it."""
     height, width = exportable.size
     gray = exportable.channels == 1
-    yield f'image = Image.open(sys.argv[1]).convert("{"L" if gray else "RGB"}")'
+    yield f'image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("{"L" if gray else "RGB"}")'
     mode = f"Image.Resampling.{preparation.interpolation.upper()}"
     crop = preparation.crop
     if crop is not None and preparation.size == exportable.size:

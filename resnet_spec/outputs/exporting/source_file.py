@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, SpecError, printable
 from resnet_spec.outputs.exporting.model import Exportable, Runner, Written
 from resnet_spec.outputs.exporting.verify import compare
-from resnet_spec.outputs.python_check import SourceDiffers, load_source, verify_source
+from resnet_spec.outputs.python_check import LARGEST, SourceDiffers, load_source, verify_source
 from resnet_spec.outputs.python_source import python_source
 
 
@@ -41,6 +41,10 @@ def write(exportable: Exportable, path: Path) -> Written:
         raise SpecError([Diagnostic("export-differs", message, None, notes=notes, help=help)]) from None
     path.write_text(text, encoding="utf-8")
     note = "the source has the keys, initial weights, outputs and gradients of the module, bit by bit"
+    if exportable.analysis.total.params > LARGEST:
+        note = (
+            f"the source has the keys and shapes of the module; of more than {LARGEST:,} parameters no gradients are compared"
+        )
     if not exportable.trained:
         return Written((path,), (), (note,))
     weights = path.with_suffix(".pth")

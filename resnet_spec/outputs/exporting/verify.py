@@ -47,10 +47,12 @@ def compare(exportable: Exportable, run: Runner, file: str, convert: Convert) ->
             raise _refuse(message, exportable, convert) from None
         difference = measure(wanted, found)
         if not difference <= exportable.tolerance:
-            message = (
-                f"{what} does not return what the module returns: the outputs differ by {amount(difference)} of their largest "
-                f"value, and {exportable.tolerance:g} is accepted"
-            )
+            differ = f"the outputs differ by {amount(difference)} of their largest value"
+            if not math.isfinite(difference):
+                differ = "the outputs have other names or shapes, or values that are not finite"
+            else:
+                differ += f", and {exportable.tolerance:g} is accepted"
+            message = f"{what} does not return what the module returns: {differ}"
             raise _refuse(message, exportable, convert)
         checks.append(Check(batch, size, difference))
     return tuple(checks)
@@ -63,13 +65,16 @@ def run_module(exportable: Exportable, x: Tensor) -> dict[str, Tensor]:
 
 
 def measure(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> float:
-    """The largest difference of a value, as a fraction of the largest value of its output; infinite for other shapes."""
+    """The largest difference of a value, as a fraction of the largest value of its output.
+
+    It is infinite for other names or shapes, and where a value is not finite, which cannot be compared.
+    """
     if list(wanted) != list(found):
         return math.inf
     worst = 0.0
     for name, value in wanted.items():
         other = found[name]
-        if other.shape != value.shape or not bool((value.isfinite() == other.isfinite()).all()):
+        if other.shape != value.shape or not bool((value.isfinite() & other.isfinite()).all()):
             return math.inf
         largest = float(value.abs().amax()) if value.numel() else 0.0
         difference = float((value.detach().double() - other.detach().double()).abs().amax()) if value.numel() else 0.0

@@ -35,7 +35,6 @@ class Initialization:
 
     lines: tuple[str, ...] = ()
     draws: bool = False
-    math: bool = False
 
 
 def word_of(graph: Graph, node: Node) -> str:
@@ -85,7 +84,7 @@ def write_initialization(graph: Graph) -> Initialization:
     for number, (condition, body) in enumerate(branches):
         lines.append(f"        {'elif' if number else 'if'} {condition}:")
         lines += [f"            {line}" for line in body]
-    return Initialization(tuple(lines), draws, any("math." in line for line in lines))
+    return Initialization(tuple(lines), draws)
 
 
 def _body(word: str, nodes: Sequence[Node]) -> list[str]:
