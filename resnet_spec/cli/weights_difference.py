@@ -18,7 +18,6 @@ from resnet_spec.diagnostics.text import shorten
 if TYPE_CHECKING:
     from resnet_spec.weights.reading import StoredWeights
 
-_OF_MODELS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".index.json")
 
 
@@ -64,7 +63,9 @@ def holds_weights(name: str) -> bool:
     path = Path(name)
     try:
         if path.is_dir():
-            return not is_run(path) and any((path / file).is_file() for file in _OF_MODELS)
+            from resnet_spec.weights.metadata import MODELS  # a folder is rare
+
+            return not is_run(path) and any((path / file).is_file() for file in MODELS)
         return name.lower().endswith(_WEIGHTS) and path.is_file()
     except (OSError, ValueError):
         return False

@@ -47,12 +47,7 @@ class Setting:
 def compare_settings(first: Resolved, second: Resolved) -> tuple[Setting, ...]:
     """The settings in which two merged specs differ, in the order of a spec. Names, descriptions and `expect` do not count."""
     roots = _whole(first, second.blocks), _whole(second, first.blocks)
-    return tuple(sorted(_compare_mappings((), *roots), key=lambda setting: _rank(setting.path)))
-
-
-def compare_mappings(path: Path, first: MappingNode, second: MappingNode) -> Iterator[Setting]:
-    """The settings in which two mappings differ; those of a recipe have an empty `path`."""
-    return _compare_mappings(path, first, second)
+    return tuple(sorted(compare_mappings((), *roots), key=lambda setting: _rank(setting.path)))
 
 
 def apply_settings(first: Resolved, settings: Iterable[Setting], second: Resolved) -> Resolved:
@@ -97,12 +92,13 @@ def _whole(resolved: Resolved, others: Iterable[str]) -> MappingNode:
 def _compare(path: Path, one: Entry, other: Entry, order: tuple[str, ...]) -> Iterator[Setting]:
     first, second = one.value, other.value
     if isinstance(first, MappingNode) and isinstance(second, MappingNode) and _op(first) == _op(second):
-        yield from _compare_mappings(path, first, second)
+        yield from compare_mappings(path, first, second)
     elif not _equal(first, second):
         yield Setting(path, "changed", to_data(first), to_data(second), other, order)
 
 
-def _compare_mappings(path: Path, first: MappingNode, second: MappingNode) -> Iterator[Setting]:
+def compare_mappings(path: Path, first: MappingNode, second: MappingNode) -> Iterator[Setting]:
+    """The settings in which two mappings differ; those of a recipe have an empty `path`."""
     ordered = bool(path) and path[-1] in ORDERED
     order = tuple(second.entries)
     common = [key for key in first.entries if key in second.entries]

@@ -27,8 +27,8 @@ from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.device import find_device
 from resnet_spec.weights.loading import load_stored, note_not_finite, refuse_beyond_memory, require_fingerprint
-from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, from_metadata
-from resnet_spec.weights.reading import MODELS, StoredWeights
+from resnet_spec.weights.metadata import MODELS, WeightsFacts, facts_from_metadata, from_metadata
+from resnet_spec.weights.reading import StoredWeights
 from resnet_spec.weights.source import WeightsLike, check_source, open_source
 
 

@@ -62,7 +62,7 @@ def download(url: str, target: Path, sha256: str) -> None:
         length = answer.headers.get("Content-Length", "")
         size = int(length) if length.isascii() and length.isdigit() else None
         announce(url, target.name, size)
-        _refuse_full_disk(target, size)
+        refuse_full_disk(target.parent, target.name, size, "TORCH_HOME")
         with open_atomically(target) as file:
             found = _copy(answer, file, url, size)
             if not found.startswith(sha256):
@@ -152,9 +152,10 @@ def _broken(url: str, done: int, size: int | None, why: str) -> DownloadError:
     return DownloadError([Diagnostic("download-failed", message, None, help="try again")])
 
 
-def _refuse_full_disk(target: Path, size: int | None) -> None:
-    free = shutil.disk_usage(target.parent).free
+def refuse_full_disk(folder: Path, name: str, size: int | None, variable: str) -> None:
+    """Raise DownloadError if a folder has no room for a file. `variable` moves the folder; it need not exist yet."""
+    free = shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.is_dir())).free
     if size is not None and size > free:
-        message = f"{printable(target.name)} has {size:,} bytes, and {free:,} are free in {printable(str(target.parent))}"
-        help = "make room; or set the variable TORCH_HOME to a folder on another disk"
+        message = f"{printable(name)} has {size:,} bytes, and {free:,} are free in {printable(str(folder))}"
+        help = f"make room; or set the variable {variable} to a folder on another disk"
         raise DownloadError([Diagnostic("download-failed", message, None, help=help)])

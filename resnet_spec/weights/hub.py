@@ -7,7 +7,6 @@ cache is read without a network; a branch is looked up, and read from the cache 
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,15 @@ from typing import Any
 from resnet_spec._system.packages import require_packages
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.diagnostics.text import quote_first, shorten
-from resnet_spec.weights.download import DownloadError, announce, check_hash, host_of, no_network, refuse_answer
+from resnet_spec.weights.download import (
+    DownloadError,
+    announce,
+    check_hash,
+    host_of,
+    no_network,
+    refuse_answer,
+    refuse_full_disk,
+)
 from resnet_spec.weights.hub_config import CONFIG, MOST_CONFIG, read_config
 from resnet_spec.weights.origin import PublishedOrigin
 from resnet_spec.weights.reading import INDEX, read_index
@@ -183,7 +190,7 @@ def _fetch_file(repo: str, name: str, revision: str | None, remote: _Remote, nam
     if found is None:
         url = hf_hub_url(repo, name, revision=remote.commit, endpoint=constants.ENDPOINT)
         announce(url, name, size)
-        _refuse_full_disk(Path(constants.HF_HUB_CACHE), name, size)
+        refuse_full_disk(Path(constants.HF_HUB_CACHE), name, size, "HF_HOME")
     with _hub_errors(repo, named), _progress():
         # Also where the file is in the cache: this records the commit of a branch, by which it is read without a network.
         found = Path(hf_hub_download(repo, name, revision=revision, token=False, endpoint=constants.ENDPOINT))
@@ -202,15 +209,6 @@ def _fetch_file(repo: str, name: str, revision: str | None, remote: _Remote, nam
         message = f"{error.diagnostics[0].message}; it was not kept"
         raise DownloadError([Diagnostic("wrong-hash", message, None, help=help)]) from None
     return found
-
-
-def _refuse_full_disk(cache: Path, name: str, size: int | None) -> None:
-    folder = next(each for each in (cache, *cache.parents) if each.is_dir())
-    free = shutil.disk_usage(folder).free
-    if size is not None and size > free:
-        message = f"{printable(name)} has {size:,} bytes, and {free:,} are free in {printable(str(cache))}"
-        help = "make room; or set the variable HF_HOME to a folder on another disk"
-        raise DownloadError([Diagnostic("download-failed", message, None, help=help)])
 
 
 @contextmanager

@@ -20,12 +20,14 @@ _MOST_NAMES = 3
 _VERBS = {"added": "added", "removed": "removed", "renamed": "other names", "rewired": "other inputs"}
 
 
-def read_network(metadata: Mapping[str, str], sets: Sequence[str] = ()) -> Analysis | None:
+def read_network(metadata: Mapping[str, str], sets: Sequence[str] = (), enforce_expect: bool = True) -> Analysis | None:
     """Compile the spec in the metadata of a file, with patches; None where there is none, or a wrong one."""
     if (spec := from_metadata(metadata).get("spec")) is None:
         return None
     try:
-        return compiler.analyze(Target(Source("the spec of the weights", spec), None, None), sets)
+        return compiler.analyze(
+            Target(Source("the spec of the weights", spec), None, None), sets, enforce_expect=enforce_expect
+        )
     except ResnetSpecError:
         return None
 

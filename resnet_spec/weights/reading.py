@@ -20,7 +20,7 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, 
 from resnet_spec.diagnostics.suggestions import closest
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.weights.file import read_facts, read_weights
-from resnet_spec.weights.metadata import WeightsFacts
+from resnet_spec.weights.metadata import MODELS, WeightsFacts
 from resnet_spec.weights.origin import PublishedOrigin
 from resnet_spec.weights.torch_files import read_torch_file, recognize, refuse_file, refuse_key
 
@@ -28,7 +28,6 @@ RUN_FILE = "run.json"  # in the folder of a run
 BEST, LAST = "best.safetensors", "last.safetensors"
 INDEX = ".index.json"
 # What a folder of Hugging Face calls its weights, the ones to prefer first.
-MODELS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _MOST_INDEX = 64 << 20  # bytes
 _MOST_SHARDS = 4096
 _MOST_NEIGHBORS = 4096

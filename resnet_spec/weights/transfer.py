@@ -10,15 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from resnet_spec import compiler
 from resnet_spec.comparison.align import align
-from resnet_spec.compiler import Analysis, Target
-from resnet_spec.diagnostics import ResnetSpecError, Source, printable
+from resnet_spec.compiler import Analysis
+from resnet_spec.diagnostics import printable
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.graph.model import INPUT, Graph, Region
 from resnet_spec.ops import Shape
-from resnet_spec.weights.metadata import from_metadata
 from resnet_spec.weights.naming import match_names
+from resnet_spec.weights.other_network import read_network
 from resnet_spec.weights.planning import Plan, Step, shape_text
 from resnet_spec.weights.structure import COUNTER, LayerTensors, list_layers
 
@@ -105,12 +104,8 @@ def _pair_layers(
 
 def read_graph(metadata: Mapping[str, str]) -> Graph | None:
     """The network that the metadata of a file describe, if they do."""
-    if (spec := from_metadata(metadata).get("spec")) is None:
-        return None
-    try:
-        return compiler.analyze(Target(Source("the spec of the weights", spec), None, None), enforce_expect=False).graph
-    except ResnetSpecError:
-        return None
+    theirs = read_network(metadata, enforce_expect=False)
+    return None if theirs is None else theirs.graph
 
 
 def list_shapes(graph: Graph) -> dict[str, Shape]:

@@ -18,7 +18,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """An element of a call or a list: `prefix` is `name=`, `*` or a key, and `comment` stands behind the comma."""
+    """An element of a call or a list: `prefix` is `name=`, `*` or a key, and `comment` follows the comma."""
 
     node: Code
     prefix: str = ""
