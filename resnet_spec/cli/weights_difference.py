@@ -18,8 +18,6 @@ from resnet_spec.diagnostics.text import shorten
 if TYPE_CHECKING:
     from resnet_spec.weights.reading import StoredWeights
 
-_WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".index.json")
-
 
 @dataclass(frozen=True, slots=True)
 class WeightedNetwork:
@@ -60,13 +58,13 @@ def open_networks(names: Sequence[str], find: Callable[[str], Target]) -> tuple[
 
 def holds_weights(name: str) -> bool:
     """Whether a network to compare is a file of weights, by its name, or a folder of a model."""
+    from resnet_spec.weights.file_names import INDEX, MODELS, WEIGHT_SUFFIXES
+
     path = Path(name)
     try:
         if path.is_dir():
-            from resnet_spec.weights.metadata import MODELS  # a folder is rare
-
             return not is_run(path) and any((path / file).is_file() for file in MODELS)
-        return name.lower().endswith(_WEIGHTS) and path.is_file()
+        return name.lower().endswith((*WEIGHT_SUFFIXES, INDEX)) and path.is_file()
     except (OSError, ValueError):
         return False
 

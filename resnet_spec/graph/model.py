@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from resnet_spec.diagnostics import Label, Span
-from resnet_spec.ops import Operation, Shape
+from resnet_spec.ops import Operation, Shape, Tensor
 
 INPUT = -1
 RegionKind = Literal["stage", "block", "sequential"]
@@ -31,6 +31,10 @@ class Node:
     span: Span = field(compare=False)
     init: str = ""  # how its weight is initialized, where the graph's `init` does not apply
     written: str = field(default="", compare=False)
+
+    def key(self, tensor: Tensor) -> str:
+        """The `state_dict` key of one of its tensors."""
+        return f"{self.name}.{tensor.name}" if tensor.name else self.name
 
 
 def fill_value(node: Node) -> float:

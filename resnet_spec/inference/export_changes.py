@@ -41,7 +41,7 @@ def fold_network(network: Network, folded: Folded, text: str, input: ImageSize) 
 
 def _tensors(state: Mapping[str, Tensor], node: Node) -> dict[str, Tensor]:
     """The tensors of a layer by the last part of their names, in float64."""
-    return {tensor.name: state[f"{node.name}.{tensor.name}"].double() for tensor in node.op.tensors()}
+    return {tensor.name: state[node.key(tensor)].double() for tensor in node.op.tensors()}
 
 
 def check_folding(

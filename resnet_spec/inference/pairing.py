@@ -26,10 +26,13 @@ from resnet_spec.inference.trained import Trained, load_trained
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
 from resnet_spec.training.device import find_device
+from resnet_spec.weights.file_names import MODELS, WEIGHT_SUFFIXES
 from resnet_spec.weights.loading import load_stored, note_not_finite, refuse_beyond_memory, require_fingerprint
-from resnet_spec.weights.metadata import MODELS, WeightsFacts, facts_from_metadata, from_metadata
+from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, from_metadata
 from resnet_spec.weights.reading import StoredWeights
 from resnet_spec.weights.source import WeightsLike, check_source, open_source
+
+_SUFFIXES = (*WEIGHT_SUFFIXES, ".h5", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +114,6 @@ def refuse_weights_as_spec(path: object) -> None:
     else:
         return
     raise ArgumentError([Diagnostic("invalid-argument", message, None, help=help)])
-
-
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".onnx")
 
 
 def _is(path: Path) -> bool:

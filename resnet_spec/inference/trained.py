@@ -32,8 +32,9 @@ from resnet_spec.training.run_folder import BEST, LAST
 from resnet_spec.training.run_record import RUN_FILE, read_record
 from resnet_spec.training.spec_subject import check_size
 from resnet_spec.training.subject import subject_of_module
+from resnet_spec.weights.file_names import MODELS
 from resnet_spec.weights.loading import load_strictly, load_weights, refuse_beyond_memory
-from resnet_spec.weights.metadata import MODELS, WeightsFacts
+from resnet_spec.weights.metadata import WeightsFacts
 from resnet_spec.weights.reading import find_file, open_facts
 
 

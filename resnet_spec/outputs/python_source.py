@@ -210,7 +210,7 @@ def _signature(calls: ClassCalls) -> list[str]:
 
 def _entering(known: BlockClass, calls: ClassCalls) -> str:
     shapes = [calls.shape_of(use.inputs[0]) for use in known.uses]
-    if len(set(shapes)) == 1:
+    if len(set(shapes)) == 1 and not (calls.is_generic and len(shapes[0]) == 3):
         return _shape(shapes[0])
     if any(len(shape) != 3 for shape in shapes):
         return ""

@@ -38,7 +38,8 @@ class RunRecord:
     0.1.0 have none of these, and counted mixed images as correct by their own label, not by the `dominant_label`. `replaced` is
     the hash of a recipe that is being replaced, and may still be there. `data_version` is that of the rules by which the data
     were read and divided; without it, it is 1. `source` is where the weights that training started from were published, and
-    `license` is theirs; both may be empty.
+    `license` is theirs; both may be empty. `notes` are those on how the run began, for its report: on the recipe, the size of
+    images, the classes and the weights.
     """
 
     name: str
@@ -66,6 +67,7 @@ class RunRecord:
     dominant_label: bool = False
     source: str = ""
     license: str = ""
+    notes: tuple[str, ...] = ()
     format: int = RUN_FORMAT
 
     @property
@@ -110,6 +112,7 @@ def write_record(run: Path, record: RunRecord) -> None:
             **({"dominant_label": True} if record.dominant_label else {}),
             **({"source": record.source} if record.source else {}),
             **({"license": record.license} if record.license else {}),
+            **({"notes": list(record.notes)} if record.notes else {}),
         },
     )
 
@@ -167,6 +170,7 @@ def _record_of_data(data: Any) -> RunRecord:
         dominant_label=_typed(data, "dominant_label", bool) if "dominant_label" in data else False,
         source=_typed(data, "source", str) if "source" in data else "",
         license=_typed(data, "license", str) if "license" in data else "",
+        notes=_texts(data, "notes") if "notes" in data else (),
         format=_typed(data, "format", int),
     )
 

@@ -55,7 +55,7 @@ from resnet_spec.weights.loading import refuse_beyond_memory, start_from_stored
 from resnet_spec.weights.planning import Plan
 from resnet_spec.weights.plans import plan_start
 from resnet_spec.weights.reading import StoredWeights
-from resnet_spec.weights.source import check_source, open_source, source_of
+from resnet_spec.weights.source import check_source, open_source, preparation_of, source_of
 
 ALONE = World()
 RECIPE = "recipe.yaml"
@@ -151,18 +151,19 @@ def prepare_run(options: TrainOptions, console: Console, world: World = ALONE) -
         refuse_existing(options.out)  # before the data are read, which may take long
     machine = Machine(find_device(options.device), world, options.workers, options.skip_bad)
     parts = _prepare_module(options, machine) if isinstance(options.spec, nn.Module) else _prepare_spec(options, machine)
-    notes = (*parts.notes, *parts.data.notes)
+    began = parts.notes
     console = console if world.writes else Console.silent()
     chosen = parts.recipe.name
     if options.recipe is None and parts.data.kind == "folder" and chosen in (OWN_IMAGES, FINE_TUNE):
         what = "folders of images" if chosen == OWN_IMAGES else "weights and a folder of images"
-        notes = (f"no recipe is named; `{chosen}` is the one for {what} (`--recipe` names another)", *notes)
+        began = (f"no recipe is named; `{chosen}` is the one for {what} (`--recipe` names another)", *began)
+    notes = (*began, *parts.data.notes)
     session = open_session(parts.subject, parts.recipe, parts.data, parts.preparation, machine, notes, console)
     session = replace(session, published=parts.published)
     if not options.force:
         session.memory.check()
     folder = options.out or name_folder(Path("runs"), f"{session.subject.name}-{session.recipe.name}")
-    return NewRun(session, _record(session, options, folder), folder, list_held_out(parts.data))
+    return NewRun(session, _record(session, options, folder, began), folder, list_held_out(parts.data))
 
 
 def start_run(run: NewRun, stop: Stop) -> Result:
@@ -261,8 +262,8 @@ def _prepare_spec(options: TrainOptions, machine: Machine) -> _Parts:
 
 
 def _note_preparation(weights: StoredWeights, preparation: Preparation) -> tuple[str, ...]:
-    """A note where published weights were trained on images with another mean and deviation than this run has."""
-    theirs = None if weights.origin is None else weights.origin.preparation
+    """A note where the weights were trained on images of another mean and deviation than this run has."""
+    theirs = preparation_of(weights)
     if theirs is None or len(theirs.mean) != len(preparation.mean):
         return ()
     if all(
@@ -270,8 +271,9 @@ def _note_preparation(weights: StoredWeights, preparation: Preparation) -> tuple
         for a, b in zip(theirs.mean + theirs.std, preparation.mean + preparation.std, strict=True)
     ):
         return ()
-    mean, std = (", ".join(f"{each:g}" for each in values) for values in (theirs.mean, theirs.std))
-    return (f"the weights expect images with mean {mean} and deviation {std}, and the recipe has others",)
+    mean, std = (f"[{', '.join(f'{each:g}' for each in values)}]" for values in (theirs.mean, theirs.std))
+    again = f"`--set-recipe 'normalize={{mean: {mean}, std: {std}}}'` takes theirs"
+    return (f"the weights expect images with mean {mean} and deviation {std}, and the recipe has others; {again}",)
 
 
 def plan_weights(options: TrainOptions, classes_of_data: bool) -> tuple[str, Plan]:
@@ -331,8 +333,8 @@ def _open_data(
     return open_training_data(text, recipe, input, classes, **options, version=version)
 
 
-def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
-    """What `run.json` is to say."""
+def _record(session: Session, options: TrainOptions, folder: Path, notes: tuple[str, ...]) -> RunRecord:
+    """What `run.json` is to say; `notes` are those on how the run began."""
     subject, data, feeds = session.subject, session.data, session.feeds
     return RunRecord(
         name=subject.name,
@@ -363,6 +365,7 @@ def _record(session: Session, options: TrainOptions, folder: Path) -> RunRecord:
         dominant_label=True,
         source=session.published[0],
         license=session.published[1],
+        notes=notes,
     )
 
 
@@ -418,7 +421,8 @@ def open_run(
     session = open_session(
         subject, recipe, opened, record.preparation, machine, (*notes, *_note_threads(folder, machine)), console
     )
-    session = replace(session, own_labels=not record.dominant_label, published=(record.source, record.license))
+    published = (record.source, record.license)
+    session = replace(session, own_labels=not record.dominant_label, published=published, began=record.notes)
     for name, expected in (record.texts or {}).items():
         _check_text(folder, name, (expected, record.replaced if name == RECIPE else expected))
     _check_data(session, record, text)

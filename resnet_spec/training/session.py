@@ -113,6 +113,7 @@ class Session:
     console: Console
     own_labels: bool = False  # as version 0.1.0 counted mixed images
     published: tuple[str, str] = ("", "")  # where the weights that training started from were published, and their license
+    began: tuple[str, ...] = ()  # the notes of a run's start, where it is resumed
 
     @property
     def labels(self) -> str:
@@ -316,7 +317,7 @@ class Session:
             data=self.data,
             counts={name: len(batches.labels) for name, batches in splits.items() if batches is not None},
             preparation=feeds.preparation,
-            notes=(*self.notes, *notes),
+            notes=(*self.began, *self.notes, *notes),
             skipped=feeds.skipped.names,
             rows=tuple(progress.rows),
             timings=tuple(progress.timings),

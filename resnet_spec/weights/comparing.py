@@ -105,8 +105,7 @@ def _pairs(first: Graph, second: Graph) -> Iterator[tuple[str, str, str]]:
             stage = _STEM if one < first.stem else _HEAD if one >= first.head else _BETWEEN
         for tensor in ours.op.tensors():
             if tensor.persistent and tensor.name in named:
-                one_name, other_name = (f"{node.name}.{tensor.name}" if tensor.name else node.name for node in (ours, theirs))
-                yield stage, one_name, other_name
+                yield stage, ours.key(tensor), theirs.key(tensor)
 
 
 @dataclass(slots=True)

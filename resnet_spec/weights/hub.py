@@ -26,9 +26,10 @@ from resnet_spec.weights.download import (
     refuse_answer,
     refuse_full_disk,
 )
+from resnet_spec.weights.file_names import INDEX, TORCH_SUFFIXES
 from resnet_spec.weights.hub_config import CONFIG, MOST_CONFIG, read_config
 from resnet_spec.weights.origin import PublishedOrigin
-from resnet_spec.weights.reading import INDEX, read_index
+from resnet_spec.weights.reading import read_index
 
 SCHEME = "hf"
 WEIGHTS = "model.safetensors"
@@ -67,14 +68,17 @@ def find_hub(
 
     named = f"{SCHEME}:{repo}" + (f"@{revision}" if revision else "")
     fixed = revision is not None and _COMMIT.fullmatch(revision) is not None
-    cached = _find_cached(repo, revision) if fixed or constants.HF_HUB_OFFLINE else None
+    offline = constants.HF_HUB_OFFLINE
+    cached = _find_cached(repo, revision, offline) if fixed or offline else None
+    if cached is not None and not offline and not _knows_config(repo, cached):
+        cached = None  # other programs fetch the weights alone
     notes: tuple[str, ...] = ()
-    license = ""
+    license = None
     if cached is None:
         try:
             remote = _look_up(repo, revision, named)
         except DownloadError as error:
-            cached = _find_cached(repo, revision)
+            cached = _find_cached(repo, revision, True)
             if cached is None:
                 raise
             why = error.diagnostics[0].message
@@ -82,20 +86,30 @@ def find_hub(
         else:
             license = remote.license
             cached = _fetch(repo, revision, remote, named)
+    if license is None and not _knows_config(repo, cached):
+        notes = (*notes, f"{CONFIG} is not in the cache, so classes and the preparation of images are not known")
     commit = cached.parent.name
     origin = read_config(cached.parent / CONFIG, f"{SCHEME}:{repo}@{commit}", input, license)
     return cached, origin, notes
 
 
-def _find_cached(repo: str, revision: str | None) -> Path | None:
-    """The file of weights in the cache, or its index, if all of it is there; hashes are checked."""
+def _find_cached(repo: str, revision: str | None, any_name: bool) -> Path | None:
+    """The file of weights in the cache, or its index, if all of it is there; hashes are checked.
+
+    With `any_name`, also the only file of safetensors of a commit whose config is there, whatever its name.
+    """
     weights = _cached(repo, WEIGHTS, revision)
     if weights is not None:
         _check(weights)
         return weights
     index = _cached(repo, _SHARDED, revision)
     if index is None:
-        return None
+        config = _cached(repo, CONFIG, revision) if any_name else None
+        others = [] if config is None else list(config.parent.glob("*.safetensors"))
+        if len(others) != 1 or not others[0].is_file():
+            return None
+        _check(others[0])
+        return others[0]
     for shard in _shards(index):
         found = _cached(repo, shard, index.parent.name)
         if found is None:
@@ -109,6 +123,13 @@ def _cached(repo: str, name: str, revision: str | None) -> Path | None:
 
     found = try_to_load_from_cache(repo, name, revision=revision)
     return Path(found) if isinstance(found, str) and Path(found).is_file() else None
+
+
+def _knows_config(repo: str, weights: Path) -> bool:
+    """Whether the cache has the config of a commit, or knows that it has none."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return try_to_load_from_cache(repo, CONFIG, revision=weights.parent.name) is not None
 
 
 def _check(path: Path, sha256: str = "") -> None:
@@ -174,7 +195,7 @@ def _choose(remote: _Remote, named: str) -> str:
     else:
         message = f"`{named}` has no safetensors"
         help = "name another repository"
-        if pickles := [name for name in remote.files if name.endswith((".bin", ".pth", ".pt", ".ckpt", ".tar"))]:
+        if pickles := [name for name in remote.files if name.endswith(TORCH_SUFFIXES)]:
             message += f", but {quote_first(sorted(pickles))}; pickles are not fetched, since reading them could run code"
             help = "download the file yourself, and name it: `--weights FILE` reads it with `weights_only`"
     raise WeightsError([Diagnostic("not-weights", message, None, help=help)])

@@ -22,12 +22,15 @@ CONFIG = "config.json"
 MOST_CONFIG = 16 << 20  # bytes
 _MOST_CLASSES = 1_000_000
 _IMAGENET = 1000
+_NOT_LOOKED_UP = "not looked up, since the files are those of the cache; the page of the model states it"
 # The defaults of timm, for what its file leaves out.
 _MEAN, _STD, _CROP = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875
 
 
-def read_config(path: Path, source: str, input: tuple[int, int, int] | None = None, license: str = "") -> PublishedOrigin:
-    """Read the `config.json` of a model; `license` is that of its page, if the file names none.
+def read_config(
+    path: Path, source: str, input: tuple[int, int, int] | None = None, license: str | None = ""
+) -> PublishedOrigin:
+    """Read the `config.json` of a model; `license` is that of its page, if the file names none; None if it was not looked up.
 
     timm evaluates some models at a larger size than that of their training. `input`, (C, H, W) in pixels, is the size that the
     network will be used with; it chooses between both.
@@ -42,10 +45,10 @@ def read_config(path: Path, source: str, input: tuple[int, int, int] | None = No
     timm: Mapping[str, Any] = found if isinstance(found, dict) else {}
     stated = timm.get("license")
     license = shorten(stated, 80) if isinstance(stated, str) and stated else license
-    notes = [f"license: {license}"] if license else ["license: none is stated"]
+    notes = [f"license: {license or ('none is stated' if license is not None else _NOT_LOOKED_UP)}"]
     recipe = timm.get("origin_url")
     notes += [f"recipe: {shorten(recipe, 200)}"] if isinstance(recipe, str) and recipe else []
-    return PublishedOrigin(source, _classes(config, timm), _preparation(timm, input), license, tuple(notes))
+    return PublishedOrigin(source, _classes(config, timm), _preparation(timm, input), license or "", tuple(notes))
 
 
 def _classes(config: Mapping[str, Any], timm: Mapping[str, Any]) -> tuple[str, ...] | None:

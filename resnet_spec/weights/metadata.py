@@ -16,7 +16,6 @@ from resnet_spec.data.preparation import Preparation
 from resnet_spec.data.resize import MODES
 
 PREFIX = "resnet_spec."
-MODELS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _KINDS_WITH_RULES = ("folder", "imagenet")  # of data sets that are read by rules
 MOST = 4096  # pixels or channels; limits what a file can cause to be allocated
 

@@ -49,18 +49,13 @@ def list_macs(analysis: Analysis) -> dict[str, int]:
     for node, cost in zip(analysis.graph.nodes, analysis.costs, strict=True):
         tensor = next((each for each in node.op.tensors() if not each.buffer), None)
         if cost.macs and tensor is not None:
-            found[f"{node.name}.{tensor.name}" if tensor.name else node.name] = cost.macs
+            found[node.key(tensor)] = cost.macs
     return found
 
 
 def list_parameters(analysis: Analysis) -> frozenset[str]:
     """The names of the parameters of a network."""
-    return frozenset(
-        f"{node.name}.{tensor.name}" if tensor.name else node.name
-        for node in analysis.graph.nodes
-        for tensor in node.op.tensors()
-        if not tensor.buffer
-    )
+    return frozenset(node.key(tensor) for node in analysis.graph.nodes for tensor in node.op.tensors() if not tensor.buffer)
 
 
 def plan_start(

@@ -20,14 +20,13 @@ from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, 
 from resnet_spec.diagnostics.suggestions import closest
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.weights.file import read_facts, read_weights
-from resnet_spec.weights.metadata import MODELS, WeightsFacts
+from resnet_spec.weights.file_names import INDEX, MODELS
+from resnet_spec.weights.metadata import WeightsFacts
 from resnet_spec.weights.origin import PublishedOrigin
 from resnet_spec.weights.torch_files import read_torch_file, recognize, refuse_file, refuse_key
 
 RUN_FILE = "run.json"  # in the folder of a run
 BEST, LAST = "best.safetensors", "last.safetensors"
-INDEX = ".index.json"
-# What a folder of Hugging Face calls its weights, the ones to prefer first.
 _MOST_INDEX = 64 << 20  # bytes
 _MOST_SHARDS = 4096
 _MOST_NEIGHBORS = 4096

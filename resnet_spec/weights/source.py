@@ -6,25 +6,28 @@ Face hub, and `published` those that the spec names by its own key `weights`. On
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_spec.compiler import Analysis
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.diagnostics.text import join_words
 from resnet_spec.language.library import shipped_names, shipped_root
 from resnet_spec.weights import hub, torchvision_enums
+from resnet_spec.weights.file_names import WEIGHT_SUFFIXES
 from resnet_spec.weights.hub_config import CONFIG, read_config
-from resnet_spec.weights.metadata import from_metadata
+from resnet_spec.weights.metadata import from_metadata, read_preparation
 from resnet_spec.weights.reading import RUN_FILE, StoredWeights, open_weights, require_file
 
 PUBLISHED = "published"
 WeightsLike = str | Path
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9_]")
 _ENUM = re.compile(r"\w+_Weights(\.\w+)?")
-_FILES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".json")
 _DECLARED = re.compile(r"^weights: *\{(torchvision|hf): *([^,}\s]+)", re.MULTILINE)
 
 
@@ -145,7 +148,7 @@ def _guess(given: str) -> str:
         return f"write `hf:{printable(rest if '/' in rest else f'timm/{rest}')}`"
     if _ENUM.fullmatch(given):
         return f"write `torchvision:{printable(given)}`"
-    is_file = Path(given).suffix.lower() in _FILES
+    is_file = Path(given).suffix.lower() in (*WEIGHT_SUFFIXES, ".json")
     if _REPO.fullmatch(given.partition("@")[0]) and not is_file and not Path(given).parent.exists():
         return f"if it is a model of the Hugging Face hub, write `hf:{printable(given)}`"
     return ""
@@ -161,6 +164,15 @@ def source_of(weights: StoredWeights) -> tuple[str, str]:
     stored = from_metadata(weights.metadata)
     license = weights.origin.license if weights.origin is not None else ""
     return stored.get("source", ""), stored.get("license", license)
+
+
+def preparation_of(weights: StoredWeights) -> Preparation | None:
+    """How images are prepared for weights, as their publisher says it or as the file records it; None where neither does."""
+    if weights.origin is not None and weights.origin.preparation is not None:
+        return weights.origin.preparation
+    with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
+        return read_preparation(json.loads(from_metadata(weights.metadata)["preparation"]))
+    return None
 
 
 def suggest_spec(given: WeightsLike, name: str) -> str:

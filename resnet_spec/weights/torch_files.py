@@ -21,8 +21,8 @@ from torch import Tensor
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError, printable
 from resnet_spec.diagnostics.arguments import quote, wrong_argument
 from resnet_spec.diagnostics.text import quote_first, shorten
+from resnet_spec.weights.file_names import TORCH_SUFFIXES
 
-TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".th", ".tar")
 Kind = Literal["torch zip", "torch legacy", "other"]
 
 _LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before 1.6, as a pickle behind its protocol

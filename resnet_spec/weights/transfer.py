@@ -110,12 +110,7 @@ def read_graph(metadata: Mapping[str, str]) -> Graph | None:
 
 def list_shapes(graph: Graph) -> dict[str, Shape]:
     """The names and shapes of the tensors of a network, in its order."""
-    return {
-        f"{node.name}.{tensor.name}" if tensor.name else node.name: tensor.shape
-        for node in graph.nodes
-        for tensor in node.op.tensors()
-        if tensor.persistent
-    }
+    return {node.key(tensor): tensor.shape for node in graph.nodes for tensor in node.op.tensors() if tensor.persistent}
 
 
 def _places(graph: Graph, found: Mapping[str, Shape]) -> dict[str, str] | None:

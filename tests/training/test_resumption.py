@@ -19,6 +19,7 @@ from torch import nn
 import resnet_spec
 from resnet_spec import build
 from resnet_spec.diagnostics import ResnetSpecError
+from resnet_spec.report.pictures import FinishedRun
 from resnet_spec.report.record import read_rows
 from resnet_spec.training import checkpoints, feeding, runs, session
 from resnet_spec.training.console import Console
@@ -258,7 +259,10 @@ def _given_weights(folder: Path) -> Path:
     return path
 
 
-def test_a_run_that_began_with_given_weights_ends_as_a_whole_one(tmp_path: Path) -> None:
+def test_a_run_that_began_with_given_weights_ends_as_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished: list[FinishedRun] = []
+    monkeypatch.setattr(session, "write_pictures", lambda path, run: finished.append(run))
+
     def stop(step: int) -> None:
         if step == 3:
             raise Gone
@@ -269,6 +273,8 @@ def test_a_run_that_began_with_given_weights_ends_as_a_whole_one(tmp_path: Path)
         tiny.train(tmp_path / "run", weights=weights, on_step=stop)
     weights.unlink()
     assert_ends_as(tmp_path / "whole", tmp_path / "run")
+    assert f"38 tensors come from {weights}" in finished[0].notes
+    assert finished[1].notes == finished[0].notes
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         path.unlink()
     found = tiny.refused(lambda: drill.go_on(tmp_path / "run"))

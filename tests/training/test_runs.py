@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from resnet_spec.diagnostics import ArgumentError
 from resnet_spec.report.record import read_rows
 from resnet_spec.training import checkpoints, runs, session, spec_subject
 from resnet_spec.training.console import Console
+from resnet_spec.training.options import TrainOptions
 from resnet_spec.training.plan import describe_plan
 from resnet_spec.training.randomness import Purpose, seed_of
 from resnet_spec.training.recipe import read_recipe
@@ -204,6 +206,20 @@ def test_weights_of_a_network_that_computes_something_else_are_taken_and_that_is
 
 
 # --- the folder of a run ---------------------------------------------------------------------------------------------------
+
+
+def test_weights_of_other_images_are_noted_with_the_setting_that_takes_theirs(tmp_path: Path) -> None:
+    theirs, imagenet = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7]}, {"mean": "imagenet", "std": "imagenet"}
+    train(tmp_path / "first", epochs=1, normalize=theirs)
+    weights = tmp_path / "first" / "last.safetensors"
+    (note,) = [each for each in ready(weights=weights, normalize=imagenet).notes if "expect images" in each]
+    setting = re.search(r"`--set-recipe '(.*)'` takes theirs", note)
+    assert setting is not None
+    options = TrainOptions(SPEC, recipe(normalize=imagenet), DATA, weights=weights, device="cpu", set_recipe=(setting[1],))
+    again = runs.prepare_run(options, Console.silent()).session
+    assert not any("expect images" in each for each in again.notes)
+    assert again.feeds.preparation.std == (0.5, 0.6, 0.7)
+
 
 FILES = {
     *("run.json", "spec.yaml", "recipe.yaml", "environment.json", "results.json"),

@@ -311,6 +311,45 @@ def test_without_a_network_the_cache_is_used_and_that_is_noted(unreachable: None
     assert stored.origin.classes == tuple(CLASSES)
 
 
+def test_weights_without_their_config_are_completed_by_the_hub_or_noted(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs fetch the weights alone."""
+    files = model()
+    del files["config.json"]
+    store(cache, files)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    stored = open_source(f"hf:org/net@{COMMIT}")
+    assert_equal(stored.tensors)
+    assert any("config.json is not in the cache" in note for note in stored.notes)
+    assert stored.origin is not None
+    assert stored.origin.classes is None
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    stored = open_source(f"hf:org/net@{COMMIT}")
+    assert not any("config.json" in note for note in stored.notes)
+    assert stored.origin is not None
+    assert stored.origin.classes == tuple(CLASSES)
+
+
+def test_without_a_network_the_only_file_of_another_name_is_used(unreachable: None, cache: Path) -> None:
+    weights = model()["model.safetensors"]
+    snapshot = store(cache, {"config.json": b"{}", "net.safetensors": weights})
+    assert_equal(open_source("hf:org/net").tensors)
+    (snapshot / "other.safetensors").symlink_to((snapshot / "net.safetensors").resolve())
+    assert refused().code == "download-failed"
+
+
+def test_a_license_that_was_not_looked_up_is_not_called_missing(hub: Hub, cache: Path) -> None:
+    hub.model = {"config.json": b"{}", "model.safetensors": model()["model.safetensors"]}
+    first = open_source(f"hf:org/net@{COMMIT}").origin
+    again = open_source(f"hf:org/net@{COMMIT}").origin
+    assert first is not None
+    assert first.notes == ("license: none is stated",)
+    assert again is not None
+    (note,) = again.notes
+    assert "not looked up" in note
+
+
 def test_offline_mode_reads_the_cache_and_nothing_else(hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE" in refused().message

@@ -26,9 +26,9 @@ from resnet_spec._system.torchvision_import import import_torchvision
 from resnet_spec.cli.program import group
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, ResnetSpecError, WeightsError
 from resnet_spec.weights import reading
+from resnet_spec.weights.file_names import TORCH_SUFFIXES
 from resnet_spec.weights.naming import Naming, match_names
 from resnet_spec.weights.reading import open_weights
-from resnet_spec.weights.torch_files import TORCH_SUFFIXES
 
 pytestmark = pytest.mark.torch
 

@@ -81,6 +81,11 @@ class ClassCalls:
             found.append(("" if positional else f"{argument.name}=", text))
         return found
 
+    @property
+    def is_generic(self) -> bool:
+        """Whether the uses differ in numbers, so that shapes are best said in terms of `H` and `W`."""
+        return len(self.known.uses) > 1 and bool(self.parameters.found)
+
     def shape_text(self, places: Sequence[SourcePart | None]) -> str:
         """The shape of the output of a part at all uses, in terms of parameters: `(N, width, H/stride, W/stride)`."""
         pairs = [
@@ -89,8 +94,9 @@ class ClassCalls:
             if part is not None
         ]
         shapes = {shape for shape, _ in pairs}
-        if len(shapes) == 1:
-            return f"(N, {', '.join(map(str, shapes.pop()))})"
+        same = f"(N, {', '.join(map(str, pairs[0][0]))})" if len(shapes) == 1 else ""
+        if same and not self.is_generic:
+            return same
         if len({len(shape) for shape in shapes}) > 1:
             return ""
         numbers = count()
@@ -100,9 +106,9 @@ class ClassCalls:
         if rank == 1:
             return f"(N, {channels})"
         if rank != 3:
-            return ""
+            return same
         sizes = self._sizes(places, pairs)
-        return f"(N, {channels}, {sizes})" if sizes else ""
+        return f"(N, {channels}, {sizes})" if sizes else same
 
     def _sizes(self, places: Sequence[SourcePart | None], pairs: Sequence[tuple[Shape, Shape]]) -> str:
         if any(len(before) != 3 for _, before in pairs):
