@@ -290,6 +290,58 @@ def test_an_own_block_with_every_kind_of_join() -> None:
     assert "class GatedBlock(nn.Module):" in source
 
 
+def test_arguments_say_what_a_block_depends_on_and_not_what_is_equal_by_chance() -> None:
+    """At the uses with a projection, the channels double and the dilation is 1: neither is why it has these numbers."""
+    conv = {"op": "conv2d", "out_channels": "width // 2", "kernel_size": "size", "bias": False}
+    near = {**conv, "stride": "stride", "padding": "size // 2"}
+    far = {**near, "from": "reduce", "dilation": 2, "padding": "2 * (size // 2)"}
+    wide = {**near, "from": "reduce", "dilation": "dilation", "padding": "dilation * (size // 2)"}
+    spec = network(
+        {"conv": {**CONV, "out_channels": 8}},
+        blocks={
+            "two": {
+                "args": ["width"],
+                "defaults": {"stride": 1, "size": 3, "dilation": 1},
+                "branch": {
+                    "reduce": {**conv, "kernel_size": 1},
+                    "near": near,
+                    "far": far,
+                    "wide": wide,
+                    "both": {"op": "concat", "from": ["near", "far"]},
+                    "sum": {"op": "concat", "from": ["both", "wide"]},
+                    "fuse": {"op": "conv2d", "out_channels": "width", "kernel_size": 1},
+                },
+                "shortcut": {
+                    "project": {"op": "projection", "if": "in_channels != width", "width": "width", "stride": "stride"}
+                },
+                "join": "add",
+            }
+        },
+        block="two",
+        stages={
+            "layer1": {"width": 16, "depth": 3, "dilation": [1, 1, 2]},
+            "layer2": {"width": 32, "depth": 3, "stride": 2, "size": 5, "dilation": [1, 2, 2]},
+        },
+    )
+    analysis = resnet_spec.analyze(spec)
+    source = python_source(analysis)
+    verify_source(source, analysis)
+    block = source[source.index("class TwoBlock") : source.index("class Small")]
+    assert "padding=2 * (kernel_size // 2)" in block
+    assert "padding=dilation * (kernel_size // 2)" in block
+    assert "nn.BatchNorm2d(2 * width)" in block
+    assert "groups" not in block
+    assert "(N, in_channels, H, W) to (N, 2 * width, H/stride, W/stride)." in block
+
+
+def test_shapes_in_a_class_are_in_one_form() -> None:
+    """Of a block that is used at one size, with other widths."""
+    source = source_of("inception_v3")
+    block = source[source.index("class Grid17") : source.index("class AuxBlock")]
+    assert "(N, 768, H, W) to (N, 768, H, W)." in block
+    assert "17" not in re.sub("Grid17|branch7x7|7x7|\\(1, 7\\)|\\(7, 1\\)", "", block)
+
+
 # --- the check --------------------------------------------------------------------------------------------------------------
 
 

@@ -115,8 +115,6 @@ class ClassCalls:
             return ""
         if all(shape[1:] == before[1:] for shape, before in pairs):
             return "H, W"
-        if len({shape[1:] for shape, _ in pairs}) == 1:
-            return ", ".join(map(str, pairs[0][0][1:]))
         if all(tuple(2 * size for size in before[1:]) == shape[1:] for shape, before in pairs):
             return "2 * H, 2 * W"
         if all(_divided(shape, before, 2) for shape, before in pairs):
@@ -129,6 +127,8 @@ class ClassCalls:
                 for value, (shape, before) in zip(values, pairs, strict=True)
             ):
                 return f"H/{parameter.name}, W/{parameter.name}"
+        if len({shape[1:] for shape, _ in pairs}) == 1:
+            return ", ".join(map(str, pairs[0][0][1:]))
         return ""
 
     def constructor(self, use: int) -> SourceCall:

@@ -125,7 +125,7 @@ class Parameters:
         varying: list[Slot] = []
         for slot in slots:
             value = constant(slot.column)
-            is_shared = ABSENT in slot.column and slot.kind in ("channels", "stride")
+            is_shared = ABSENT in slot.column and slot.kind in ("channels", "stride") and (slot.name, value) != ("groups", 1)
             if value is not ABSENT and not isinstance(value, ClassCount) and not is_shared:
                 slot.text = literal(value)
             elif constant(slot.column) is ABSENT and _tuples(slot.column):
@@ -167,10 +167,16 @@ class Parameters:
         others.sort(key=lambda slot: slot.kind == "padding")
         partial = [slot for slot in slots if ABSENT in slot.column]
         self._kinds = Counter(name for name, _ in {(slot.name, _keys(slot.column)) for slot in others})
-        for slot in (*channels, *others, *partial):
+        for slot in (*channels, *others):
             value = constant(slot.column)
             is_plain = value is not ABSENT and not isinstance(value, ClassCount)
             slot.text = self._text(slot) or (literal(value) if is_plain else self._add(slot))
+        for slot in partial:
+            value = constant(slot.column)
+            is_plain = value is not ABSENT and not isinstance(value, ClassCount)
+            slot.text = (
+                self._known_text(slot, channels) or self._text(slot) or (literal(value) if is_plain else self._add(slot))
+            )
         for slot, parts in self._tuples:
             comma = "," if len(parts) == 1 else ""
             slot.text = f"({', '.join(part.text for part in parts)}{comma})"
@@ -208,11 +214,31 @@ class Parameters:
         taken = slot.name in self.names.taken or self._kinds[slot.name] > 1
         return f"{part}_{slot.name}" if taken else slot.name
 
+    def _known_text(self, slot: Slot, channels: Sequence[Slot]) -> str:
+        """The channels of a part that not every use has, as others are written that equal them; or an empty text.
+
+        Where they are those of the input or of the output, that is why: a projection's. Else what most others are called.
+        """
+        if slot.kind != "channels" or slot.name in PLACES:
+            return ""
+        ends = {
+            self.entering: _matches_keys(slot.column, self.entering),
+            self.leaving: _matches_keys(slot.column, self.leaving),
+        }
+        order = (self.entering, self.leaving) if slot.name.startswith("in_") else (self.leaving, self.entering)
+        for end in order:
+            texts = [each.text for each in channels if _keys(each.column) == end and each.text]
+            if ends[end] and texts:
+                return texts[0]
+        if constant(slot.column) is not ABSENT:
+            return ""
+        equal = Counter(each.text for each in channels if each.text and _matches(slot.column, each.column))
+        return max(equal, key=lambda text: equal[text], default="")
+
     def _text(self, slot: Slot) -> str:
         """A slot as an expression of the parameters that are known, or an empty text."""
-        same = [parameter for parameter in self.found if parameter.kind == slot.kind or slot.name == "groups"]
-        for parameter in same:
-            if _matches(slot.column, parameter.column):
+        for parameter in self.found:
+            if parameter.kind == slot.kind and _matches(slot.column, parameter.column):
                 return parameter.name
         if slot.kind == "padding":
             return self._padding(slot)
@@ -238,10 +264,19 @@ class Parameters:
         for parameter in self.found:
             if parameter.kind == "dilation" and _matches(slot.column, parameter.column):
                 return parameter.name
-            if parameter.kind == "kernel_size" and all(type(value) is int for value in parameter.column):
-                halves = tuple(value // 2 for value in parameter.column)  # type: ignore[operator]
-                if _matches(slot.column, halves):
-                    return f"{parameter.name} // 2"
+        for parameter in self.found:
+            if parameter.kind != "kernel_size" or not all(type(value) is int for value in parameter.column):
+                continue
+            halves = tuple(value // 2 for value in parameter.column)  # type: ignore[operator]
+            rates = {f"{factor} * ": (factor,) * len(halves) for factor in range(2, LARGEST_FACTOR + 1)}
+            for each in self.found:
+                if each.kind == "dilation" and all(type(value) is int for value in each.column):
+                    rates[f"{each.name} * "] = each.column  # type: ignore[assignment]
+            if _matches(slot.column, halves):
+                return f"{parameter.name} // 2"
+            for text, rate in rates.items():
+                if _matches(slot.column, tuple(a * b for a, b in zip(rate, halves, strict=True))):
+                    return f"{text}({parameter.name} // 2)"
         return ""
 
     def _condition(self, flag: Slot) -> str:
@@ -319,6 +354,10 @@ def _tuples(column: Column) -> bool:
 
 def _matches(column: Column, other: Column) -> bool:
     return all(a is ABSENT or key(a) == key(b) for a, b in zip(column, other, strict=True))
+
+
+def _matches_keys(column: Column, keys: tuple[object, ...]) -> bool:
+    return all(a is ABSENT or key(a) == b for a, b in zip(column, keys, strict=True))
 
 
 def _multiple(column: Column, name: str, base: Column) -> str:
