@@ -167,16 +167,11 @@ class Parameters:
         others.sort(key=lambda slot: slot.kind == "padding")
         partial = [slot for slot in slots if ABSENT in slot.column]
         self._kinds = Counter(name for name, _ in {(slot.name, _keys(slot.column)) for slot in others})
-        for slot in (*channels, *others):
+        for slot in (*channels, *others, *partial):
             value = constant(slot.column)
             is_plain = value is not ABSENT and not isinstance(value, ClassCount)
-            slot.text = self._text(slot) or (literal(value) if is_plain else self._add(slot))
-        for slot in partial:
-            value = constant(slot.column)
-            is_plain = value is not ABSENT and not isinstance(value, ClassCount)
-            slot.text = (
-                self._known_text(slot, channels) or self._text(slot) or (literal(value) if is_plain else self._add(slot))
-            )
+            known = self._known_text(slot, channels) if slot in partial else ""
+            slot.text = known or self._text(slot) or (literal(value) if is_plain else self._add(slot))
         for slot, parts in self._tuples:
             comma = "," if len(parts) == 1 else ""
             slot.text = f"({', '.join(part.text for part in parts)}{comma})"
@@ -221,15 +216,11 @@ class Parameters:
         """
         if slot.kind != "channels" or slot.name in PLACES:
             return ""
-        ends = {
-            self.entering: _matches_keys(slot.column, self.entering),
-            self.leaving: _matches_keys(slot.column, self.leaving),
-        }
         order = (self.entering, self.leaving) if slot.name.startswith("in_") else (self.leaving, self.entering)
         for end in order:
-            texts = [each.text for each in channels if _keys(each.column) == end and each.text]
-            if ends[end] and texts:
-                return texts[0]
+            fits = all(value is ABSENT or key(value) == known for value, known in zip(slot.column, end, strict=True))
+            if fits and (text := next((each.text for each in channels if _keys(each.column) == end), "")):
+                return text
         if constant(slot.column) is not ABSENT:
             return ""
         equal = Counter(each.text for each in channels if each.text and _matches(slot.column, each.column))
@@ -354,10 +345,6 @@ def _tuples(column: Column) -> bool:
 
 def _matches(column: Column, other: Column) -> bool:
     return all(a is ABSENT or key(a) == key(b) for a, b in zip(column, other, strict=True))
-
-
-def _matches_keys(column: Column, keys: tuple[object, ...]) -> bool:
-    return all(a is ABSENT or key(a) == b for a, b in zip(column, keys, strict=True))
 
 
 def _multiple(column: Column, name: str, base: Column) -> str:
