@@ -103,7 +103,10 @@ def evaluate(
     except BadImage as bad:
         raise refuse_bad_image(bad) from None
     network = prepare_for_inference(trained.module, precision)
-    scores = score(network, batches, len(opened.classes), trained.device, "fp32", World())
+    try:
+        scores = score(network, batches, len(opened.classes), trained.device, "fp32", World())
+    finally:
+        batches.images.close()
     if not math.isfinite(scores.loss):
         raise refuse_not_finite(trained, precision)
     notes = (*trained.notes, *matched)

@@ -61,6 +61,12 @@ class Feeds:
     held: bool
     held_splits: frozenset[str]
 
+    def close(self) -> None:
+        """End the processes that read images."""
+        for batches in (self.training, self.validation, self.test):
+            if batches is not None:
+                batches.images.close()
+
 
 def workers_of(machine: Machine) -> int:
     """Processes that read and augment images."""

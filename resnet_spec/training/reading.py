@@ -127,6 +127,10 @@ class ImageReader:
         for items in self._loader:
             yield self._stacked(items)
 
+    def close(self) -> None:
+        """End the workers. Without it they may stay until a collection of garbage, which waits seconds for each of them."""
+        self._loader = None
+
     def _stacked(self, items: list[ReadImage]) -> tuple[Pixels, Indices]:
         good: list[Pixels] = []
         indices: list[int] = []

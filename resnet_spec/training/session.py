@@ -194,6 +194,7 @@ class Session:
             raise
         finally:
             loop.release()
+            feeds.close()
 
     def _facts(self) -> WeightsFacts:
         """What is stored with the weights."""

@@ -29,6 +29,9 @@ class ImageSource(Protocol):
     def plain(self, parts: Sequence[Indices]) -> Iterator[tuple[Pixels, Indices]]:
         """Images as they are evaluated. Each list of indices is a range."""
 
+    def close(self) -> None:
+        """Give back what reading them takes; it is opened again where they are read again."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeldImages:
@@ -45,6 +48,9 @@ class HeldImages:
     def plain(self, parts: Sequence[Indices]) -> Iterator[tuple[Pixels, Indices]]:
         for part in parts:
             yield self.pixels[part[0] : part[-1] + 1], part
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +70,6 @@ class StreamedImages:
 
     def plain(self, parts: Sequence[Indices]) -> Iterator[tuple[Pixels, Indices]]:
         return self.reader.read([[(0, int(index)) for index in part] for part in parts])
+
+    def close(self) -> None:
+        self.reader.close()

@@ -193,6 +193,7 @@ def test_workers_give_the_same_batches_and_leave_torchs_generator_alone() -> Non
     torch.manual_seed(0)
     before = torch.get_rng_state()
     assert_equal(together([made[0]], 1), together([made[1]], 1))
+    made[1].images.close()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -208,6 +209,10 @@ def test_an_epoch_can_be_given_up_and_another_read_by_the_same_workers() -> None
         assert_equal(together([plain], epoch), together([made], epoch))
     assert len(workers) == 1
     assert workers <= set(multiprocessing.active_children())
+    made.images.close()
+    assert not workers & set(multiprocessing.active_children())
+    assert_equal(together([plain], 2), together([made], 2))  # other workers are started where it is read again
+    made.images.close()
 
 
 ABANDONED = """
@@ -299,8 +304,10 @@ def test_a_batch_of_one_image_is_mixed_with_itself() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_image_is_an_error_that_names_it(workers: int) -> None:
+    made = training(from_files(10, bad=[7]), workers=workers)
     with pytest.raises(ResnetSpecError) as caught:
-        list(training(from_files(10, bad=[7]), workers=workers).epoch(0))
+        list(made.epoch(0))
+    made.images.close()
     (finding,) = caught.value.diagnostics
     assert (finding.code, finding.message) == ("bad-image", "cannot read the image image 7: damaged")
     assert "--skip-bad" in finding.help
