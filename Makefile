@@ -48,7 +48,7 @@ test: $(VENV)/installed  ## lint and the whole suite, beside each other
 fuzz: $(VENV)/installed  ## inputs that are almost right, of every kind: FUZZ_SECONDS=900, FUZZ_SEED=N; counts are printed, failures written
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
-drill: $(VENV)/installed  ## kill training processes 20 times, at random steps and in writes, and resume them; measure how work grows
+drill: $(VENV)/installed  ## interrupt and kill processes, at random steps and in writes, and resume them; measure how work grows
 	$(BIN)/python -m pytest $(PARALLEL) -m drill
 
 zoo: $(VENV)/installed  ## compare every shipped network of other people with its reference, in numbers, and print a table

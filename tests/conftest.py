@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -109,3 +110,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave thousands of collected tests out of every later collection of garbage, which takes a tenth of the time else."""
+    gc.collect()
+    gc.freeze()

@@ -249,6 +249,7 @@ group.main(args=sys.argv[2:], prog_name="resnet-spec")
 """
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize(("times", "saves"), [(1, True), (2, False)])
 def test_ctrl_c_saves_and_a_second_one_ends_at_once(here: Path, times: int, saves: bool) -> None:
     done = subprocess.run(

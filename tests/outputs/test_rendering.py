@@ -229,6 +229,7 @@ def test_a_run_does_not_lose_its_report_to_a_picture(tmp_path: Path) -> None:
 
 
 @on_linux
+@pytest.mark.drill
 @pytest.mark.training
 @pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

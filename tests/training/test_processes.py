@@ -137,6 +137,7 @@ def test_two_processes_evaluate_every_image_once(two: Path) -> None:
     assert report["accuracy"] == results["test_accuracy"]
 
 
+@pytest.mark.drill
 def test_a_run_whose_process_was_killed_is_restarted_and_ends_as_a_whole_one(files: Path, two: Path) -> None:
     script = files / "killed.py"
     script.write_text(KILLED.replace("{data}", DATA), encoding="utf-8")
@@ -147,6 +148,7 @@ def test_a_run_whose_process_was_killed_is_restarted_and_ends_as_a_whole_one(fil
     assert (files / "killed" / "last.safetensors").read_bytes() == (two / "last.safetensors").read_bytes()
 
 
+@pytest.mark.drill
 def test_a_signal_stops_all_processes_after_a_save(files: Path) -> None:
     command = [*launcher(2), "-m", "resnet_spec", *arguments(files, "stopped", "--epochs", "5000")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

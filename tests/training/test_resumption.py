@@ -98,13 +98,16 @@ def test_two_whole_runs_are_equal(whole: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-@pytest.mark.parametrize(("kind", "at"), [("sigkill", 2), ("sigint", 10), ("half", 2)])
+@pytest.mark.parametrize(
+    ("kind", "at"), [("sigkill", 2), *(pytest.param(*kill, marks=pytest.mark.drill) for kill in (("sigint", 10), ("half", 2)))]
+)
 def test_a_killed_run_ends_as_a_whole_one(whole: Path, tmp_path: Path, kind: str, at: int) -> None:
     """At step 2 there is no checkpoint yet: the run begins again."""
     assert killed(tmp_path / "run", kind, at) == SIGNALS.get(kind, -9)
     assert_ends_as(whole, tmp_path / "run")
 
 
+@pytest.mark.drill
 @pytest.mark.subprocess
 @pytest.mark.parametrize("kind", ["group", "terminal"])
 def test_a_signal_to_all_processes_leaves_those_that_read_images_at_work(
@@ -146,8 +149,9 @@ def of_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "whole"
 
 
+@pytest.mark.drill
 @pytest.mark.subprocess
-@pytest.mark.parametrize("at", [8, *(pytest.param(step, marks=pytest.mark.drill) for step in (1, 3, 13, 17))])
+@pytest.mark.parametrize("at", [1, 3, 8, 13, 17])
 def test_a_killed_run_of_a_folder_ends_as_a_whole_one(of_folder: Path, at: int) -> None:
     epochs = [row.epoch for row in read_rows((of_folder / "metrics.jsonl").read_text(encoding="utf-8"))]
     assert 3 < epochs[-1] < 30  # it stopped early

@@ -91,6 +91,7 @@ def assert_refused_and_undisturbed(whole: Path, folder: Path, kind: str, at: int
     assert not list(folder.rglob("*.tmp"))
 
 
+@pytest.mark.drill
 @pytest.mark.subprocess
 def test_a_second_process_is_refused_in_the_middle_of_a_write(whole: Path, tmp_path: Path) -> None:
     assert_refused_and_undisturbed(whole, tmp_path / "run", "hold-write", 2, here)
@@ -112,6 +113,7 @@ def test_drill_of_a_second_process(whole: Path, tmp_path: Path, kind: str, at: i
     assert_refused_and_undisturbed(whole, tmp_path / "run", kind, at, elsewhere)
 
 
+@pytest.mark.drill
 @pytest.mark.subprocess
 def test_a_dry_run_beside_a_live_run_leaves_its_files_alone(tmp_path: Path) -> None:
     with live(tmp_path / "run", "hold-write", 2):
