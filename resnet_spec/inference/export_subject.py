@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_spec.compiler import Analysis
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, printable
 from resnet_spec.diagnostics.arguments import wrong_argument
 from resnet_spec.outputs.torch_module import Network
@@ -26,6 +27,7 @@ class ExportSubject:
     network: Network
     size: tuple[int, int]
     facts: WeightsFacts | None
+    preparation: Preparation | None  # known also where the classes are not
     stated: Mapping[str, str]  # the license and the source of the weights
     notes: tuple[str, ...]
     source: Path | None  # the file of the weights; None if they are those of a seed
@@ -48,15 +50,15 @@ def refuse_for_run(set: tuple[str, ...], spec_root: object) -> None:
         raise wrong_argument(f"{what} a spec, and that of a run is fixed", "name the spec, and its weights by `weights`")
 
 
-def read_stored_facts(analysis: Analysis, weights: StoredWeights) -> tuple[WeightsFacts | None, dict[str, str]]:
-    """What is known about weights: all facts, or None, and their license and source as far as these are stated."""
+def read_stored_facts(analysis: Analysis, weights: StoredWeights) -> WeightsFacts | None:
+    """What is stored with weights of a network, or said by their publisher; None where that is not all."""
     metadata = describe_weights(analysis, weights)
     facts = None
     with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
         facts = facts_from_metadata(metadata, analysis.spec.name)
     if facts is not None and (facts.preparation.channels != analysis.input[0] or analysis.output != (len(facts.classes),)):
         facts = None
-    return facts, read_stated(weights)
+    return facts
 
 
 def read_stated(weights: StoredWeights) -> dict[str, str]:

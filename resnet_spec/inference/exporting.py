@@ -6,6 +6,7 @@ A file appears under its name only when it was read back and computes what the m
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from resnet_spec import compiler
 from resnet_spec._system.packages import require_packages
 from resnet_spec.compiler import Analysis, Outputs, Target
+from resnet_spec.data.preparation import Preparation
 from resnet_spec.diagnostics import ArgumentError, Diagnostic, Source, WeightsError
 from resnet_spec.diagnostics.arguments import as_integer, quote, wrong_argument
 from resnet_spec.inference.export_changes import (
@@ -43,9 +45,9 @@ from resnet_spec.outputs.exporting.verify import run_module
 from resnet_spec.outputs.folding import fold_norms
 from resnet_spec.outputs.torch_module import Network, build_module, take_part
 from resnet_spec.weights.loading import load_stored, refuse_beyond_memory
-from resnet_spec.weights.metadata import PREFIX, WeightsFacts, facts_to_metadata, to_metadata
+from resnet_spec.weights.metadata import PREFIX, WeightsFacts, facts_to_metadata, preparation_data, to_metadata
 from resnet_spec.weights.reading import find_file, open_weights
-from resnet_spec.weights.source import WeightsLike, open_source
+from resnet_spec.weights.source import WeightsLike, open_source, preparation_of
 
 STEPS = (-32, 32, -16, 16, -8, 8, 64, -64, -4, 4, -2, 2, -1, 1)  # pixels from the size of an export to another size
 
@@ -137,6 +139,7 @@ def export_spec(
     if not options.force:
         refuse_beyond_memory(analysis)
     facts: WeightsFacts | None = None
+    preparation: Preparation | None = None
     stated: Mapping[str, str] = {}
     notes: tuple[str, ...]
     source: Path | None = None
@@ -159,16 +162,18 @@ def export_spec(
         refuse_own_source(path, source)
         network = build_module(analysis.graph, None, initialize=False)
         notes = load_stored(network, analysis, weights, options.weights, key_map=options.weights_map)
-        facts, stated = read_stored_facts(analysis, weights)
+        facts, stated, preparation = read_stored_facts(analysis, weights), read_stated(weights), preparation_of(weights)
+        if preparation is not None and preparation.channels != analysis.input[0]:
+            preparation = None
     if outputs is not None:
         assert isinstance(target, Target)
         analysis = compiler.analyze(target, set, input, outputs=outputs)
         network = take_part(network, analysis.graph)
-    own = input is not None or facts is None
-    size = analysis.input[1:] if own or facts is None else facts.preparation.size
+    size = analysis.input[1:] if input is not None or preparation is None else preparation.size
     if size not in analysis.accepted:
         size = analysis.input[1:]
-    return _export(ExportSubject(analysis, network.eval(), size, facts, stated, tuple(notes), source), path, form, options)
+    subject = ExportSubject(analysis, network.eval(), size, facts, preparation, stated, tuple(notes), source)
+    return _export(subject, path, form, options)
 
 
 def export_run(
@@ -200,13 +205,14 @@ def export_run(
     file = find_file(run)
     refuse_own_source(path, file)
     stated = read_stated(open_weights(file))
-    return _export(ExportSubject(analysis, network.eval(), size, trained.facts, stated, (), file), path, form, options)
+    facts = trained.facts
+    subject = ExportSubject(analysis, network.eval(), size, facts, facts.preparation, stated, (), file)
+    return _export(subject, path, form, options)
 
 
 def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOptions) -> Exported:
     """Prepare a network as asked, and write it."""
-    analysis, notes = subject.analysis, list(subject.notes)
-    preparation = None if subject.facts is None else subject.facts.preparation
+    analysis, notes, preparation = subject.analysis, list(subject.notes), subject.preparation
     if options.preprocessing is not None and preparation is None:
         message = "nothing says how images are normalized for these weights, so that cannot be a part of the file"
         help = "name a run, or weights that `train` wrote; others are exported without preprocessing"
@@ -296,7 +302,8 @@ def _metadata(subject: ExportSubject, analysis: Analysis, options: ExportOptions
     facts = subject.facts
     values = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "spec": spec, **subject.stated}
     if facts is None:
-        stored = to_metadata(values)
+        prepared = "" if subject.preparation is None else json.dumps(preparation_data(subject.preparation))
+        stored = to_metadata(values | {"preparation": prepared})
     else:
         of_run = replace(facts, fingerprint=analysis.fingerprint, spec=spec or facts.spec)
         stored = facts_to_metadata(of_run) | to_metadata(values)

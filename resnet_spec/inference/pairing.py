@@ -30,7 +30,7 @@ from resnet_spec.weights.file_names import MODELS, WEIGHT_SUFFIXES
 from resnet_spec.weights.loading import load_stored, note_not_finite, refuse_beyond_memory, require_fingerprint
 from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, from_metadata
 from resnet_spec.weights.reading import StoredWeights
-from resnet_spec.weights.source import WeightsLike, check_source, open_source
+from resnet_spec.weights.source import WeightsLike, check_source, open_source, preparation_of
 
 _SUFFIXES = (*WEIGHT_SUFFIXES, ".h5", ".onnx")
 
@@ -176,8 +176,7 @@ _OWN_SPEC = "leave the spec out: `eval {0}` and `predict {0}` use the one that i
 
 def _stored_facts(stored: StoredWeights, shown: str) -> WeightsFacts | None:
     """What `train` stored with weights; None for those of others. Raises WeightsError where it is malformed."""
-    values = from_metadata(stored.metadata)
-    if "classes" not in values and "preparation" not in values:
+    if "classes" not in from_metadata(stored.metadata):
         return None
     try:
         return facts_from_metadata(stored.metadata, stored.path.stem)
@@ -211,7 +210,7 @@ def _choose_preparation(
 ) -> Preparation:
     """How images are prepared. Raises ArgumentError or WeightsError."""
     input = pair.analysis.input
-    known = facts.preparation if facts is not None else None if stored.origin is None else stored.origin.preparation
+    known = facts.preparation if facts is not None else preparation_of(stored)
     if known is not None and known.channels != input[0]:
         message = f"{shown} prepares images of {known.channels} channels, but its network takes {input[0]}"
         raise WeightsError([Diagnostic("weights-without-facts", message, None)])

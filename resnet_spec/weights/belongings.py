@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 
 from resnet_spec import compiler
 from resnet_spec.compiler import Analysis, Target
 from resnet_spec.diagnostics import ResnetSpecError, Source
-from resnet_spec.weights.metadata import WeightsFacts, facts_from_metadata, facts_to_metadata, to_metadata
+from resnet_spec.weights.metadata import (
+    WeightsFacts,
+    facts_from_metadata,
+    facts_to_metadata,
+    preparation_data,
+    to_metadata,
+)
 from resnet_spec.weights.reading import StoredWeights
-from resnet_spec.weights.source import source_of
+from resnet_spec.weights.source import preparation_of, source_of
 
 
 def describe_weights(analysis: Analysis, stored: StoredWeights) -> dict[str, str]:
-    """Describe weights of a network: name, fingerprint, source and license; and spec, classes and preparation if known.
+    """Describe weights of a network: name, fingerprint, source and license; and spec, classes and preparation as far as known.
 
     Weights that `train` wrote for this network keep everything that it stored with them.
     """
@@ -22,24 +29,26 @@ def describe_weights(analysis: Analysis, stored: StoredWeights) -> dict[str, str
         if facts.fingerprint == analysis.fingerprint:
             return facts_to_metadata(facts)
     source, license = source_of(stored)
-    origin = stored.origin
+    classes = None if stored.origin is None else stored.origin.classes
+    preparation = preparation_of(stored)
+    if preparation is not None and preparation.channels != analysis.input[0]:
+        preparation = None
     text = _spec_text(analysis)
-    if origin is not None and origin.classes is not None and origin.preparation is not None and text:
-        fits = analysis.output == (len(origin.classes),) and origin.preparation.channels == analysis.input[0]
-        if fits:
-            name, fingerprint = analysis.spec.name, analysis.fingerprint
-            facts = WeightsFacts(
-                *(name, fingerprint, text, origin.classes, origin.preparation),
-                recipe="",
-                data="",
-                epoch=0,
-                step=0,
-                source=source,
-                license=license,
-            )
-            return facts_to_metadata(facts)
+    if classes is not None and preparation is not None and text and analysis.output == (len(classes),):
+        name, fingerprint = analysis.spec.name, analysis.fingerprint
+        facts = WeightsFacts(
+            *(name, fingerprint, text, classes, preparation),
+            recipe="",
+            data="",
+            epoch=0,
+            step=0,
+            source=source,
+            license=license,
+        )
+        return facts_to_metadata(facts)
     heads = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "spec": text}
-    return to_metadata(heads | {"source": source, "license": license})
+    prepared = "" if preparation is None else json.dumps(preparation_data(preparation))
+    return to_metadata(heads | {"preparation": prepared, "source": source, "license": license})
 
 
 def _spec_text(analysis: Analysis) -> str:

@@ -471,3 +471,26 @@ def test_what_huggingface_hub_stores_is_what_these_tests_store(hub: Hub, cache: 
     ours = {path.relative_to(cache) for path in cache.rglob("*") if path.is_file()}
     assert ours <= written
     assert huggingface_hub.try_to_load_from_cache("org/net", "model.safetensors") is not None
+
+
+def test_a_preparation_without_names_of_classes_stays_with_the_weights(tmp_path: Path) -> None:
+    """In a file of `build`, which `eval` and `predict` take, and in an export that normalizes images."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, data in model(**{"config.json": json.dumps({"pretrained_cfg": CFG}).encode()}).items():
+        (folder / name).write_bytes(data)
+    spec = tmp_path / "tiny.yaml"
+    spec.write_text(SPEC, encoding="utf-8")
+    built = tmp_path / "tiny.safetensors"
+    done = CliRunner().invoke(group, ["build", str(spec), "--weights", str(folder), "-o", str(built)])
+    assert done.exit_code == 0, done.output
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 17, 3), dtype=np.uint8)
+    of_folder, of_file = (resnet_spec.predict(spec, [pixels], weights=weights) for weights in (folder, built))
+    assert of_folder[0].classes == of_file[0].classes
+    exported = resnet_spec.export(spec, tmp_path / "net.pt2", weights=folder, preprocessing="nhwc")
+    assert any("bytes" in note for note in exported.notes)
+    ours = read_config(folder / "config.json", "", (3, 8, 8)).preparation
+    assert ours is not None
+    with torch.inference_mode():
+        logits = torch.export.load(tmp_path / "net.pt2").module()(torch.from_numpy(ours.apply(pixels)[None]))
+    assert logits.softmax(1)[0].max() == pytest.approx(of_folder[0].classes[0][1], abs=1e-4)
