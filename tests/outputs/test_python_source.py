@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import copy
 import io
-import os
 import re
 import subprocess
 import sys
@@ -247,7 +246,7 @@ def test_hostile_texts_are_harmless(text: str, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@settings(max_examples=200 if "CI" in os.environ else 30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(random_specs())
 def test_the_source_of_a_random_network_computes_the_same_bits(spec: Spec) -> None:
     try:
