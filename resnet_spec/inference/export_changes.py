@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,12 +12,13 @@ from resnet_spec import compiler
 from resnet_spec.compiler import Analysis, ImageSize, Target
 from resnet_spec.diagnostics import Diagnostic, Source, SpecError, WeightsError, printable
 from resnet_spec.diagnostics.text import count_text, quote_first
-from resnet_spec.graph.model import Node
+from resnet_spec.graph.model import Graph, Node
+from resnet_spec.graph.prune import prune
 from resnet_spec.outputs.exporting.formats import Dtype
 from resnet_spec.outputs.exporting.model import DTYPES, Exportable, Port
 from resnet_spec.outputs.exporting.verify import amount, measure
 from resnet_spec.outputs.folding import Folded
-from resnet_spec.outputs.torch_module import Network, build_module
+from resnet_spec.outputs.torch_module import Network, build_module, take_part
 
 # How far the outputs of a file may be from those of the module, as a fraction of the largest output value.
 TOLERANCES: Mapping[Dtype, float] = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 3e-2}
@@ -61,6 +63,18 @@ def check_folding(
     )
     if folded.kept:
         yield f"{count_text(len(folded.kept), 'batch norm')} behind no layer of their own kept: {quote_first(folded.kept)}"
+
+
+def drop_training_parts(network: Network, graph: Graph) -> Network:
+    """A network without the parts that only outputs of training need, such as auxiliary classifiers; it shares the tensors."""
+    skipped = graph.skipped_in_evaluation()
+    evaluated = tuple(output for output in graph.outputs if not output.training_only)
+    if not skipped or not evaluated:
+        return network
+    part = prune(replace(graph, outputs=evaluated, output=evaluated[0].value))
+    if len(part.nodes) + len(skipped) != len(graph.nodes):  # some are inside of what is needed
+        return network
+    return take_part(network, part).eval()
 
 
 def convert_dtype(network: Network, dtype: Dtype) -> Network:

@@ -23,6 +23,7 @@ from resnet_spec.inference.export_changes import (
     TOLERANCES,
     check_folding,
     convert_dtype,
+    drop_training_parts,
     fold_network,
     note_dtype,
     require_finite,
@@ -228,6 +229,8 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
         text = write_data(folded.spec)
         analysis, network = fold_network(network, folded, text, analysis.input)
         sides[f"{path.stem}.folded.yaml"] = text
+    if form.runs:
+        network = drop_training_parts(network, analysis.graph)
     plain = _exportable(subject, analysis, network, form, options, other)
     images = plain.draw_images(2, subject.size)
     wanted = run_module(plain, images)

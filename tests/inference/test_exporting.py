@@ -6,6 +6,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ import torch
 from matplotlib.cbook import get_sample_data
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import resnet_spec
@@ -238,6 +239,17 @@ def test_several_outputs_have_their_names(hostile: tuple[resnet_spec.Exported, P
     torch.testing.assert_close(torch.from_numpy(maps), wanted["images"], rtol=0.01, atol=0.01)
     torch.testing.assert_close(torch.from_numpy(logits), wanted["logits"], rtol=0.01, atol=0.01)
     torch.testing.assert_close(torch.from_numpy(normalized), wanted["conv2d"], rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "bf16"}], ids=str)
+def test_a_file_that_runs_has_no_weights_of_what_is_for_training_only(options: dict[str, Any], tmp_path: Path) -> None:
+    assert any(key.startswith("aux.") for key in resnet_spec.build(SPEC).state_dict())
+    resnet_spec.export(SPEC, tmp_path / "net.pt2", **options)
+    program = torch.export.load(tmp_path / "net.pt2")
+    kept = [key for key in program.state_dict if "aux" in key]
+    assert kept == []
+    resnet_spec.export(SPEC, tmp_path / "net.safetensors", **options)
+    assert any(key.startswith("aux.") for key in load_file(tmp_path / "net.safetensors"))  # to train further
 
 
 def test_weights_beyond_two_gigabytes_are_in_a_file_of_their_own(hostile: tuple[resnet_spec.Exported, Path]) -> None:

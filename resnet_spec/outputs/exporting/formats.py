@@ -52,6 +52,11 @@ class Format:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def runs(self) -> bool:
+        """Whether the file computes the outputs, those of evaluation alone; others hold what training needs, too."""
+        return "snippet" in self.options
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """The modules that are not installed."""
         return tuple(module for module in self.modules if not is_installed(module))
