@@ -333,6 +333,72 @@ def test_arguments_say_what_a_block_depends_on_and_not_what_is_equal_by_chance()
     assert "(N, in_channels, H, W) to (N, 2 * width, H/stride, W/stride)." in block
 
 
+@pytest.mark.parametrize("absent", [None, "act"])
+def test_a_gate_that_some_blocks_do_not_have(absent: str | None) -> None:
+    """What it is joined with is read after it; the value of the gate and the result have one name."""
+    mul = {"op": "multiply", "if": "gated", "from": ["act", "gate"], **({} if absent is None else {"else": absent})}
+    spec = network(
+        {"conv": CONV},
+        blocks={
+            "gated": {
+                "args": ["width"],
+                "defaults": {"gated": False},
+                "branch": {
+                    "conv": {"op": "conv2d", "out_channels": "width", "kernel_size": 3, "padding": 1},
+                    "act": "act",
+                    "pixels": {"op": "conv2d", "if": "gated", "out_channels": 1, "kernel_size": 1},
+                    "gate": {"op": "sigmoid", "if": "gated"},
+                    "mul": mul,
+                },
+            }
+        },
+        block="gated",
+        stages={
+            "layer1": {"width": 4, "depth": 2, "gated": [False, True]},
+            "layer2": {"width": 8, "depth": 2, "gated": [True, False]},
+        },
+    )
+    analysis = resnet_spec.analyze(spec)
+    verify_source(python_source(analysis), analysis)
+
+
+def test_a_part_that_some_blocks_have_takes_the_channels_of_what_it_reads() -> None:
+    """Where it is, the block has as many channels at its input, which is not why; and a stride of 1, as anywhere."""
+    spec = network(
+        {"conv": {**CONV, "out_channels": 8}},
+        blocks={
+            "some": {
+                "args": ["width"],
+                "defaults": {"stride": 1, "gated": False},
+                "branch": {
+                    "conv": {**CONV, "out_channels": "width", "stride": "stride"},
+                    "act": "act",
+                    "se": {"op": "squeeze_excite", "if": "gated"},
+                    "last": {"op": "conv2d", "if": "gated", "out_channels": "width", "kernel_size": 1},
+                },
+            }
+        },
+        block="some",
+        stages={
+            "layer1": {"width": 8, "depth": 2, "gated": [True, False]},
+            "layer2": {"width": 16, "depth": 2, "stride": 2, "gated": [False, True]},
+        },
+    )
+    analysis = resnet_spec.analyze(spec)
+    source = python_source(analysis)
+    verify_source(source, analysis)
+    assert "self.se = SqueezeExcite(out_channels)" in source
+    assert "self.last = nn.Conv2d(out_channels, out_channels, kernel_size=1)" in source
+
+
+def test_conditions_of_shortcuts_are_those_of_the_shapes() -> None:
+    """So that the class is right for other numbers than those of the network."""
+    with load_source(source_of("resnet18")) as module:
+        assert module.BasicBlock(16, 32)(torch.zeros(1, 16, 8, 8)).shape == (1, 32, 8, 8)
+        assert module.BasicBlock(16, 16, stride=2)(torch.zeros(1, 16, 8, 8)).shape == (1, 16, 4, 4)
+    assert "self.residual = stride == 1 and in_channels == out_channels" in source_of("torchvision/mobilenet_v2")
+
+
 def test_shapes_in_a_class_are_in_one_form() -> None:
     """Of a block that is used at one size, with other widths."""
     source = source_of("inception_v3")

@@ -12,6 +12,7 @@ from resnet_spec.outputs.source.layout import literal
 from resnet_spec.outputs.source.parameters import ABSENT, Column, Parameters, Slot, as_value, constant, make_slot
 from resnet_spec.outputs.source.parts import SourcePart
 
+ENTERING = ("in_channels", "in_features", "num_features", "num_channels")  # arguments that are channels of the input
 CallPlace = tuple[int, ...]  # a part of a class, and the places inside of sequences that lead to a call
 
 
@@ -56,12 +57,33 @@ class ClassCalls:
             column: Column = tuple(ABSENT if call is None else call.arguments[at].value for call in called)
             if argument.name == "inplace":  # where one use may not overwrite its input, none does
                 column = (all(value is not False for value in column),) * len(column)
-            self.slots[place, argument.name] = make_slot(name, argument.name, column)
+            slot = make_slot(name, argument.name, column)
+            if ABSENT in column and argument.name in ENTERING and not any(place[1:]):
+                slot.source = tuple(self._entering(use, self.known.parts[place[0]].inputs[0]) for use in range(len(column)))
+            self.slots[place, argument.name] = slot
 
     def _flag(self, place: int) -> Slot:
         column = tuple(present[place] is not None for present in self.known.present)
         part = self.known.parts[place]
-        return Slot(part.name, "", "join" if part.op is not None and part.op.joins else "flag", column)
+        is_join = part.op is not None and part.op.joins
+        return Slot(part.name, "", "join" if is_join else "shortcut" if self._is_shortcut(part) else "flag", column)
+
+    def _is_shortcut(self, part: SourcePart) -> bool:
+        """Whether a part is all of the way from the input of the class to a sum."""
+        readers = [each for each in self.known.parts if part.output in each.inputs]
+        sums = [each for each in readers if each.op is not None and each.op.joins == "sum"]
+        return part.inputs == (self.known.model.inputs[0],) and bool(sums) and sums == readers
+
+    def _entering(self, use: int, value: int) -> int:
+        """The channels at a use of a value of the whole use; of a part that is absent, those that it passes on."""
+        known, parts = self.known, self.known.parts
+        place = next((at for at, part in enumerate(parts) if part.output == value and value not in part.inputs), None)
+        if place is None:
+            return self.shape_of(known.uses[use].inputs[0])[0]
+        part = known.present[use][place]
+        if part is not None:
+            return self.shape_of(part.output)[0]
+        return self._entering(use, parts[place].inputs[known.passes.get(place, 0)])
 
     def is_constant(self, place: CallPlace) -> bool:
         """Whether all arguments of a call are the same at every use."""

@@ -237,8 +237,12 @@ class Forward:
         passed = self.names[part.inputs[self.calls.known.passes[place]]]
         first, second = (self.names[value] for value in part.inputs)
         assigned = f"{second} += {first}" if part.overwrites and target == second else f"{target} = {expression}"
-        before = [] if passed == target else [f"{margin}{target} = {passed}"]
-        return [*before, f"{margin}if self.{join_flag(self.calls, part)}:", f"{margin}    {assigned}"]
+        condition = f"{margin}if self.{join_flag(self.calls, part)}:"
+        if passed == target:
+            return [condition, f"{margin}    {assigned}"]
+        if target in (first, second):  # it holds what is joined with the value that is passed on
+            return [condition, f"{margin}    {assigned}", f"{margin}else:", f"{margin}    {target} = {passed}"]
+        return [f"{margin}{target} = {passed}", condition, f"{margin}    {assigned}"]
 
     def _optional(self, part: SourcePart, target: str, typed: str, expression: str, indent: int) -> list[str]:
         margin, access, source = " " * indent, self._access(part), self.names[part.inputs[0]]

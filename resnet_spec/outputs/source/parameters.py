@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from resnet_spec.ops.source import CHANNELS, SourceValue
@@ -51,7 +51,8 @@ class Parameter:
 class Slot:
     """An argument of a call in a class: the name of its part, its own name and kind, its column, and the text that is written.
 
-    Slots of different kinds are never the same parameter.
+    Slots of different kinds are never the same parameter. `source` are, at all uses, the channels of the value that the part
+    reads, where the argument is these and some uses have not the part.
     """
 
     part: str
@@ -59,6 +60,7 @@ class Slot:
     kind: str
     column: Column
     text: str = ""
+    source: Column = ()
 
 
 def make_slot(part: str, name: str, column: Column) -> Slot:
@@ -125,7 +127,8 @@ class Parameters:
         varying: list[Slot] = []
         for slot in slots:
             value = constant(slot.column)
-            is_shared = ABSENT in slot.column and slot.kind in ("channels", "stride") and (slot.name, value) != ("groups", 1)
+            is_shared = ABSENT in slot.column and slot.kind in ("channels", "stride")
+            is_shared = is_shared and not (value == 1 and (slot.name == "groups" or slot.kind == "stride"))
             if value is not ABSENT and not isinstance(value, ClassCount) and not is_shared:
                 slot.text = literal(value)
             elif constant(slot.column) is ABSENT and _tuples(slot.column):
@@ -216,9 +219,16 @@ class Parameters:
         """
         if slot.kind != "channels" or slot.name in PLACES:
             return ""
+        if slot.source and _matches(slot.column, slot.source):
+            if (value := constant(slot.source)) is not ABSENT:
+                return literal(value)
+            if text := self._text(replace(slot, column=slot.source)):
+                return text
         order = (self.entering, self.leaving) if slot.name.startswith("in_") else (self.leaving, self.entering)
         for end in order:
             fits = all(value is ABSENT or key(value) == known for value, known in zip(slot.column, end, strict=True))
+            if fits and len(set(end)) == 1:
+                return literal(constant(slot.column))
             if fits and (text := next((each.text for each in channels if _keys(each.column) == end), "")):
                 return text
         if constant(slot.column) is not ABSENT:
@@ -272,16 +282,18 @@ class Parameters:
 
     def _condition(self, flag: Slot) -> str:
         """When an optional part is there: a condition on the parameters, or a parameter of its own."""
-        tests = self._tests()
-        for text, values in sorted(tests, key=lambda test: " == " not in test[0]) if flag.kind == "join" else tests:
+        for text, values in self._tests(flag.kind):
             if values == flag.column:
                 return text
         name = self.names.give("residual" if flag.kind == "join" else f"with_{variable(flag.part)}")
         self.found.append(Parameter(name, "flag", flag.column))
         return name
 
-    def _tests(self) -> list[tuple[str, tuple[bool, ...]]]:
-        """Conditions on the parameters, and whether they hold at each use."""
+    def _tests(self, kind: str) -> list[tuple[str, tuple[bool, ...]]]:
+        """Conditions on the parameters, and whether they hold at each use: those first that explain a part of this kind.
+
+        A sum needs equal shapes: a shortcut is projected, and a block without one has no sum, where stride or channels differ.
+        """
         numbers = [each for each in self.found if each.kind != "channels" and all(type(v) is int for v in each.column)]
         others = [(f"{each.name} != 1", tuple(value != 1 for value in each.column)) for each in numbers]
         for each in self.found:
@@ -293,13 +305,18 @@ class Parameters:
         leaving = self.text_of(self._leaving, "channels")
         entering = next((each for each in self.found if each.name == "in_channels"), None)
         if entering is None or not leaving or leaving == "in_channels":
-            return [*others, *ones]
+            return [*ones, *others] if kind == "join" else [*others, *ones]
         pair = zip(self.leaving, _keys(entering.column), strict=True)
         more = tuple(a != b for a, b in pair)
         same = tuple(not each for each in more)
         unequal, equal = f"in_channels != {leaving}", f"in_channels == {leaving}"
         either = [(f"{text} or {unequal}", _any(values, more)) for text, values in others]
+        strided = [(f"{name} or {unequal}", _any(values, more)) for name, values in others if name.endswith("stride != 1")]
         both = [(f"{text} and {equal}", _all(values, same)) for text, values in ones]
+        if kind == "join":
+            return [*both, (equal, same), *ones, *others, (unequal, more), *either]
+        if kind == "shortcut":
+            return [*strided, (unequal, more), *others, *either, *ones, (equal, same), *both]
         return [*others, (unequal, more), *either, *ones, (equal, same), *both]
 
     def text_of(self, column: Column, kind: str) -> str:
@@ -324,6 +341,9 @@ class Parameters:
                 continue
             if parameter.is_groups and 1 in parameter.column:
                 parameter.default = 1
+            if parameter.kind == "stride":
+                parameter.default = 1 if 1 in parameter.column else ABSENT
+                continue
             usual, count = Counter(map(key, parameter.column)).most_common(1)[0]
             if parameter.kind != "channels" and count * 2 > len(parameter.column):
                 parameter.default = next(value for value in parameter.column if key(value) == usual)
