@@ -488,6 +488,7 @@ def export(
     opset: int | None = None,
     preprocessing: Literal["nhwc", "nchw"] | None = None,
     snippet: bool | None = None,
+    prepare: Mapping[str, object] | Iterable[str] = (),
     force: bool = False,
 ) -> Exported:
     """Write a network as a file that runs without this package, and compare the file with the module.
@@ -513,6 +514,7 @@ def export(
             file, as the weights state. Images are not resized in it.
         snippet: write `NAME_example.py` next to the file, a short program that runs it on an image; by default with
             `preprocessing`.
+        prepare: how images are prepared for weights that do not say it, or otherwise than they say: as for `predict`.
         force: build the network even if its weights exceed the free memory of this machine.
 
     Returns:
@@ -526,6 +528,7 @@ def export(
     """
     require_packages("exporting a network", *NETWORKS)
     from resnet_spec.inference import export_subject, exporting
+    from resnet_spec.inference.preparing import require_settings
     from resnet_spec.outputs.exporting.formats import Dtype, Dynamic, Layout
 
     options = exporting.ExportOptions(
@@ -540,6 +543,7 @@ def export(
         opset=opset,
         preprocessing=None if preprocessing is None else require_choice("preprocessing", preprocessing, get_args(Layout)),
         snippet=snippet,
+        prepare=require_settings(prepare),
         force=force,
     )
     patches = tuple(compiler.list_patches(set))

@@ -110,7 +110,7 @@ def test_the_first_steps_work_as_they_are_written(tmp_path: Path, monkeypatch: p
     assert all(name in shown["eval"] and name in shown["stats"] for name in ("cat", "dog"))
     assert shown["predict"].startswith("photograph.jpg")
     assert shown["export"].startswith("wrote mine.py")
-    written = {"images.zip", "images", "my.yaml", "runs", "photograph.jpg", "mine.py", "mine.pth"}
+    written = {"images.zip", "images", "my.yaml", "runs", "photograph.jpg", "mine.py", "mine.pth", "mine.json"}
     assert {path.name for path in tmp_path.iterdir()} == written
 
 
@@ -133,7 +133,7 @@ def test_the_page_of_exports_works_as_it_is_written(tmp_path: Path, monkeypatch:
     assert names["logits"].shape == (4, 4)
     written = {path.name for path in tmp_path.iterdir()} - {"runs", "resnet18.pth"}
     assert written == {
-        *("small.py", "small.pth", "net.pt2", "resnet18.safetensors", "net.onnx", "net_example.py"),
+        *("small.py", "small.pth", "small.json", "net.pt2", "resnet18.safetensors", "net.onnx", "net_example.py"),
         *("folded.safetensors", "folded.folded.yaml", "lenet5.pt2"),
     }
     keys = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page.partition("## Metadata")[2], re.MULTILINE))))

@@ -17,6 +17,7 @@ from resnet_spec.cli.common import (
     show_error,
     spec_root_option,
 )
+from resnet_spec.cli.weights_options import prepare_option
 from resnet_spec.cli.weights_plan import map_option
 from resnet_spec.diagnostics import ResnetSpecError, printable
 from resnet_spec.diagnostics.rendering import MessageFormat
@@ -89,6 +90,7 @@ Examples:
     default=None,
     help="Write NAME_example.py too, a short program that runs the file.  [default: with --with-preprocessing]",
 )
+@prepare_option
 @click.option("--force", is_flag=True, help="Build the network even if its weights are larger than the free memory.")
 @click.option(
     "--list",
@@ -119,6 +121,7 @@ def command(
     channels_last: bool,
     preprocessing: Layout | None,
     snippet: bool | None,
+    prepare: tuple[str, ...],
     force: bool,
     outputs: compiler.Outputs | None,
     sets: tuple[str, ...],
@@ -134,6 +137,7 @@ def command(
         find_format(Path(output))
         require_packages("exporting a network", *NETWORKS)
         from resnet_spec.inference import export_subject, exporting
+        from resnet_spec.inference.preparing import require_settings
 
         options = exporting.ExportOptions(
             weights=weights,
@@ -147,6 +151,7 @@ def command(
             opset=opset,
             preprocessing=preprocessing,
             snippet=snippet,
+            prepare=require_settings(prepare),
             force=force,
         )
         if export_subject.is_trained(spec):
@@ -164,10 +169,13 @@ def command(
 def _report(done: Exported) -> None:
     click.echo(f"wrote {printable(str(done.path))}: {done.size:,} bytes")
     if done.checks:
-        cases = ", ".join(f"{check.batch} of {check.size[0]}x{check.size[1]}" for check in done.checks)
-        accepted = f"{done.tolerance:.0e}" if done.tolerance else "none"
+        batches: dict[str, list[str]] = {}
+        for check in done.checks:
+            batches.setdefault(f"{check.size[0]}x{check.size[1]}", []).append(str(check.batch))
+        cases = "; ".join(f"{join_words(counts, 'and')} of {size}" for size, counts in batches.items())
+        accepted = f"{done.tolerance:.0e}" if done.tolerance else "0"
         click.echo(
-            f"checked: it returns what the module returns, for batches of {cases}; "
+            f"checked: it returns what the module returns, for batches of {cases}: "
             f"largest relative difference {done.difference:.1e} (accepted {accepted})"
         )
     for note in done.notes:

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from resnet_spec.inference.pairing import Pairing
 
 
+prepare_option = click.option(
+    "--prepare",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="How images are prepared: resize, crop, interpolation, mean, std.  [repeatable; default: as the weights say]",
+)
+
+
 def weights_options(command: Decorated) -> Decorated:
     """`--weights` and what belongs to it, which the command gets as `find_network` takes it."""
     for option in (
         spec_root_option,
         set_option,
-        click.option(
-            "--prepare",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="How images are prepared: resize, crop, interpolation, mean, std.  [repeatable; default: as the weights say]",
-        ),
+        prepare_option,
         click.option("--classes", metavar="FILE", help="The names of the classes, one a line or a JSON list."),
         map_option,
         click.option(

@@ -267,8 +267,8 @@ def _totals(
         ("other arithmetic", one.other_ops, other.other_ops, "{:,}".format),
         ("buffer values", one.buffers, other.buffers, "{:,}".format),
         ("operations", one.operations, other.operations, "{:,}".format),
-        ("memory, training", one.memory.training, other.memory.training, bytes_text),
-        ("memory, inference", one.memory.inference, other.memory.inference, bytes_text),
+        ("memory in training", one.memory.training, other.memory.training, bytes_text),
+        ("memory in inference", one.memory.inference, other.memory.inference, bytes_text),
     ]
     texts = [
         ("input", show(one.input), show(other.input)),

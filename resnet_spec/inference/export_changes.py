@@ -99,12 +99,14 @@ def note_dtype(exportable: Exportable, images: Tensor, wanted: Mapping[str, Tens
     return f"in {dtype} the outputs differ by {amount(measure(wanted, found))} of their largest value from those in fp32"
 
 
-def require_finite(outputs: Mapping[str, Tensor], name: str, dtype: Dtype) -> None:
+def require_finite(outputs: Mapping[str, Tensor], name: str, dtype: Dtype, trained: bool = True) -> None:
     """Raise WeightsError for outputs that are not finite: they cannot be compared."""
     if all(bool(value.isfinite().all()) for value in outputs.values()):
         return
     message = f"the network {printable(name)} returns values that are not finite"
     help = "its weights are damaged, or of a run that diverged: use others"
+    if not trained:
+        help = "its weights are freshly initialized, which overflows in a deep network: name trained ones, `--weights FILE`"
     if dtype != "fp32":
         help = f"its values may be too large for {dtype}: use `--dtype {'bf16` or `' if dtype == 'fp16' else ''}fp32`"
     raise WeightsError([Diagnostic("output-not-finite", message, None, help=help)])

@@ -43,7 +43,8 @@ def write_whole(path: Path, write: Callable[[Path], Written], sides: Mapping[str
             for name, text in sides.items():
                 (folder / name).write_text(text, encoding="utf-8")
             files = [path.parent / file.name for file in written.files] + [path.parent / name for name in sides]
-            replaced = tuple(file for file in files[1:] if file.exists())
+            is_source = path.suffix == ".py"  # which may have been edited
+            replaced = tuple(file for file in files[not is_source :] if file.exists())
             for file in reversed(files):  # the file itself is last: where it is, everything is
                 new = not file.exists()
                 (folder / file.name).replace(file)
@@ -52,6 +53,10 @@ def write_whole(path: Path, write: Callable[[Path], Written], sides: Mapping[str
             for file in moved:
                 file.unlink(missing_ok=True)
             raise _cannot_write(path, error) from None
+    weights = path.with_suffix(".pth")
+    if is_source and weights not in files and weights.exists():
+        note = f"{printable(weights.name)}, which was there before, is not of this export"
+        written = replace(written, notes=(*written.notes, note))
     if replaced:
         note = f"{join_words([printable(file.name) for file in replaced], 'and')} replaced what was there"
         written = replace(written, notes=(*written.notes, note))

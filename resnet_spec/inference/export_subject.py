@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -65,6 +66,28 @@ def read_stated(weights: StoredWeights) -> dict[str, str]:
     """The license and the source of weights, as far as they are stated."""
     source, license = source_of(weights)
     return {name: value for name, value in (("license", license), ("source", source)) if value}
+
+
+def describe_use(subject: ExportSubject, analysis: Analysis) -> str:
+    """What a program needs to use weights, as JSON: the classes, and how images are prepared, by torchvision's words."""
+    preparation = subject.preparation
+    assert preparation is not None
+    resize = preparation.resize
+    values: dict[str, object] = {
+        "name": analysis.spec.name,
+        "fingerprint": analysis.fingerprint,
+        "input": [preparation.channels, *preparation.size],
+        "resize": list(resize) if isinstance(resize, tuple) else resize,
+        "interpolation": preparation.interpolation,
+        "center_crop": None if preparation.crop is None else list(preparation.crop),
+        "mean": list(preparation.mean),
+        "std": list(preparation.std),
+        **({} if preparation.levels is None else {"levels": list(preparation.levels)}),
+        **subject.stated,
+    }
+    if subject.facts is not None and analysis.output == (len(subject.facts.classes),):
+        values["classes"] = list(subject.facts.classes)
+    return json.dumps(values, indent=2) + "\n"
 
 
 def refuse_own_spec(path: Path, sides: Iterable[str], analysis: Analysis) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -31,11 +31,13 @@ from resnet_spec.inference.export_changes import (
 from resnet_spec.inference.export_files import write_whole
 from resnet_spec.inference.export_subject import (
     ExportSubject,
+    describe_use,
     read_stated,
     read_stored_facts,
     refuse_own_source,
     refuse_own_spec,
 )
+from resnet_spec.inference.preparing import refuse_size, settle_preparation
 from resnet_spec.inference.trained import load_trained
 from resnet_spec.language.writer import write_data
 from resnet_spec.ops import show
@@ -50,6 +52,7 @@ from resnet_spec.weights.metadata import PREFIX, WeightsFacts, facts_to_metadata
 from resnet_spec.weights.reading import find_file, open_weights
 from resnet_spec.weights.source import WeightsLike, open_source, preparation_of
 
+OF_TRAINING = ("data", "data_version", "split", "hold_out", "epoch", "step")  # metadata that is not needed to run a network
 STEPS = (-32, 32, -16, 16, -8, 8, 64, -64, -4, 4, -2, 2, -1, 1)  # pixels from the size of an export to another size
 
 
@@ -68,6 +71,7 @@ class ExportOptions:
     opset: int | None = None
     preprocessing: Layout | None = None
     snippet: bool | None = None
+    prepare: Mapping[str, object] = field(default_factory=dict)
     force: bool = False
 
     @property
@@ -166,6 +170,11 @@ def export_spec(
         facts, stated, preparation = read_stored_facts(analysis, weights), read_stated(weights), preparation_of(weights)
         if preparation is not None and preparation.channels != analysis.input[0]:
             preparation = None
+    if options.prepare:
+        preparation, assumed = settle_preparation(preparation, options.prepare, analysis.input)
+        refuse_size(analysis, preparation)
+        facts = None if facts is None else replace(facts, preparation=preparation)
+        notes = (*notes, *assumed)
     if outputs is not None:
         assert isinstance(target, Target)
         analysis = compiler.analyze(target, set, input, outputs=outputs)
@@ -191,6 +200,9 @@ def export_run(
         if getattr(options, name) is not None:
             message = f"`{name}` does not apply to a run, which has weights"
             raise wrong_argument(message, "name the spec instead of the run to export other weights")
+    if options.prepare:
+        message = "`prepare` does not apply to a run, which knows how its images are prepared"
+        raise wrong_argument(message, "name the spec, and the weights of the run by `weights`, to export it for other images")
     trained = load_trained(run, "cpu", options.force)
     analysis, network = trained.analysis, trained.module
     assert analysis is not None
@@ -215,8 +227,8 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
     """Prepare a network as asked, and write it."""
     analysis, notes, preparation = subject.analysis, list(subject.notes), subject.preparation
     if options.preprocessing is not None and preparation is None:
-        message = "nothing says how images are normalized for these weights, so that cannot be a part of the file"
-        help = "name a run, or weights that `train` wrote; others are exported without preprocessing"
+        message = "nothing says how images are normalized for this network, so that cannot be a part of the file"
+        help = "say it, `--prepare mean=imagenet --prepare std=imagenet` or with numbers; or name a run, whose weights know it"
         raise WeightsError([Diagnostic("weights-without-facts", message, None, help=help)])
     other = find_other_size(analysis, subject.size) if options.dynamic == "size" else None
     if options.dynamic == "size" and other is None:
@@ -234,7 +246,8 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
     plain = _exportable(subject, analysis, network, form, options, other)
     images = plain.draw_images(2, subject.size)
     wanted = run_module(plain, images)
-    require_finite(wanted, plain.name, "fp32")
+    if form.runs or subject.source is not None or folded is not None:  # else the source alone, whatever its weights
+        require_finite(wanted, plain.name, "fp32", subject.source is not None)
     if folded is not None:
         notes += check_folding(subject.network, folded, plain, images, wanted, f"{path.stem}.folded.yaml")
     needs_port = options.dtype != "fp32" or options.channels_last or options.preprocessing is not None
@@ -250,12 +263,17 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
             notes.append(note_dtype(exportable, images, wanted, options.dtype))
         if options.preprocessing is not None:
             shown = "NxHxWxC" if options.preprocessing == "nhwc" else "NxCxHxW"
-            notes.append(f"the file takes images of {show(subject.size)} pixels as bytes, {shown}; it does not resize them")
-    facts = _metadata(subject, analysis, options, sides.get(f"{path.stem}.folded.yaml", ""))
+            sizes = f"of {show(subject.size)} pixels" if other is None else "of any accepted size"
+            notes.append(f"the file takes images {sizes} as bytes, {shown}; it does not resize them")
+    facts = _metadata(subject, analysis, options, sides.get(f"{path.stem}.folded.yaml", ""), form.runs)
     exportable = replace(exportable, metadata=facts)
     if options.with_snippet:
-        classes = subject.facts is not None and analysis.output == (len(subject.facts.classes),)
-        sides[f"{path.stem}_example.py"] = write_snippet(exportable, form, path.name, preparation, classes)
+        has_classes = subject.facts is not None and analysis.output == (len(subject.facts.classes),)
+        sides[f"{path.stem}_example.py"] = write_snippet(exportable, form, path.name, preparation, has_classes)
+    if form.suffix == "py" and preparation is not None:
+        sides[f"{path.stem}.json"] = describe_use(subject, analysis)
+        classes = ", and the classes" if subject.facts is not None else ""
+        notes.append(f"{path.stem}.json has how images are prepared{classes}")
     refuse_own_spec(path, sides, subject.analysis)
     write = importlib.import_module(form.module).write
     written, files = write_whole(path, lambda file: write(exportable, file), sides)
@@ -298,8 +316,11 @@ def find_other_size(analysis: Analysis, size: tuple[int, int]) -> tuple[int, int
     return next((each for each in near if min(each) > 0 and each in analysis.accepted), None)
 
 
-def _metadata(subject: ExportSubject, analysis: Analysis, options: ExportOptions, spec: str) -> dict[str, str]:
-    """What a file says about its network: strings by name, which are data for whoever reads them."""
+def _metadata(subject: ExportSubject, analysis: Analysis, options: ExportOptions, spec: str, runs: bool) -> dict[str, str]:
+    """What a file says about its network: strings by name, which are data for whoever reads them.
+
+    A file that `runs` goes to others: it does not say where the data of its training are.
+    """
     from resnet_spec import __version__
 
     facts = subject.facts
@@ -313,6 +334,8 @@ def _metadata(subject: ExportSubject, analysis: Analysis, options: ExportOptions
         if not spec and analysis.fingerprint != facts.fingerprint:  # a part of the network: its spec is not that of the whole
             left_out = {"spec"} if analysis.output == (len(facts.classes),) else {"spec", "classes"}
             stored = {key: value for key, value in stored.items() if key.removeprefix(PREFIX) not in left_out}
+    if runs:
+        stored = {key: value for key, value in stored.items() if key.removeprefix(PREFIX) not in OF_TRAINING}
     layout = "float32 NCHW, normalized" if options.preprocessing is None else f"uint8 {options.preprocessing.upper()}"
     about = {
         "version": __version__,

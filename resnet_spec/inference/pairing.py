@@ -21,7 +21,7 @@ from resnet_spec.diagnostics.arguments import wrong_argument
 from resnet_spec.diagnostics.text import count_text
 from resnet_spec.inference.arguments import require_device, require_run
 from resnet_spec.inference.naming import NAMED, make_distinct, number_classes, require_classes
-from resnet_spec.inference.preparing import change_preparation, default_preparation, refuse_size, require_settings
+from resnet_spec.inference.preparing import refuse_size, require_settings, settle_preparation
 from resnet_spec.inference.trained import Trained, load_trained
 from resnet_spec.ops import show
 from resnet_spec.outputs.torch_module import build_module
@@ -214,11 +214,8 @@ def _choose_preparation(
     if known is not None and known.channels != input[0]:
         message = f"{shown} prepares images of {known.channels} channels, but its network takes {input[0]}"
         raise WeightsError([Diagnostic("weights-without-facts", message, None)])
-    preparation, note = (known, "") if known is not None else default_preparation(input)
-    missing = [key for key in ("resize", "crop", "mean", "std") if key not in pair.settings]
-    if note and missing:
-        notes.append(note)
-    changed = change_preparation(preparation, pair.settings)
+    changed, assumed = settle_preparation(known, pair.settings, input)
+    notes += assumed
     if known is not None and changed.size != input[1:] and "crop" not in pair.settings and "resize" not in pair.settings:
         notes.append(
             f"images are prepared in {show(changed.size)}, as the weights say, though the spec has {show(input[1:])} "

@@ -91,6 +91,18 @@ def change_preparation(preparation: Preparation, settings: Mapping[str, object])
     return replace(preparation, size=size, resize=resize, crop=crop, interpolation=mode, mean=mean, std=std)
 
 
+def settle_preparation(
+    known: Preparation | None, settings: Mapping[str, object], input: tuple[int, int, int]
+) -> tuple[Preparation, tuple[str, ...]]:
+    """A preparation that is known, or else the usual one, changed by settings; and a note on what of it is assumed.
+
+    Raises ArgumentError as `change_preparation`.
+    """
+    preparation, note = (known, "") if known is not None else default_preparation(input)
+    is_assumed = any(key not in settings for key in ("resize", "crop", "mean", "std"))
+    return change_preparation(preparation, settings), (note,) if note and is_assumed else ()
+
+
 def _fitting(crop: PixelSize) -> int | PixelSize:
     return round(crop[0] / SHARE) if crop[0] == crop[1] else _larger(crop)
 

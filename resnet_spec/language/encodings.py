@@ -1,4 +1,4 @@
-"""Guesses the encoding of a text that is not UTF-8."""
+"""Guesses what a file that is not UTF-8 is: a text in another encoding, or no text."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ _MARKS = (  # byte order marks; that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+_BINARIES = (  # how files begin that people name in the place of a spec; and whether these are weights
+    (b"PK\x03\x04", "an archive, such as torch.save writes", True),
+    *((bytes((0x80, protocol)), "a pickle, such as torch.save wrote", True) for protocol in range(2, 6)),
+    (b"\x89PNG", "an image", False),
+    (b"\xff\xd8\xff", "an image", False),
+    (b"%PDF", "a PDF", False),
+)
+_LARGEST_HEADER = 1 << 30  # bytes, of safetensors
+
+
+def recognize_binary(data: bytes) -> tuple[str, bool] | None:
+    """What kind of file that is no text some bytes are, and whether it is one of weights; None if it may be a text."""
+    for begin, what, is_weights in _BINARIES:
+        if data.startswith(begin):
+            return what, is_weights
+    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") < _LARGEST_HEADER:
+        return "a file of safetensors", True
+    return None
 
 
 def guess_encoding(data: bytes) -> str:

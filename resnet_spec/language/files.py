@@ -89,13 +89,18 @@ def decode(data: bytes, name: str, kind: DocumentKind = "spec", origin: Origin =
             raise UnicodeDecodeError("utf-8", data, data.index(b"\0"), data.index(b"\0") + 1, "UTF-16")
         return Source(name, data.decode("utf-8-sig"), origin)
     except UnicodeDecodeError as error:
+        # Only files with this mistake need these.
+        from resnet_spec.language.encodings import describe_encoding, recognize_binary
+
+        if (binary := recognize_binary(data)) is not None:
+            what, is_weights = binary
+            help = f"name the spec, and the weights by `--weights {name}`" if is_weights else f"name a {kind}"
+            raise document_error(kind)([Diagnostic("not-utf-8", f"{name} is {what}, and no {kind}", None, help=help)]) from None
         if len(data) > MAX_BYTES:
             return Source(name, data.decode("latin-1"))  # `parse` then rejects it as too large
         before = data[: error.start].decode("utf-8", "replace")
         source = Source(name, data.decode("utf-8", "replace"))
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        from resnet_spec.language.encodings import describe_encoding  # only files with this mistake need it
-
         guess, help = describe_encoding(data, name)
         message = f"{name} is not UTF-8{guess}: byte {error.start} is 0x{data[error.start]:02x}"
         span = Span(source, line, column, line, column + 1)

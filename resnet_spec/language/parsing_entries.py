@@ -257,7 +257,9 @@ class EntryParser:
     def variable(self, name: str, key: Span, what: str) -> None:
         """Report a name that an argument or a param cannot have."""
         if is_reserved_variable(name):
-            self.refuse("reserved-name", f"`{name}` already has a meaning, so a {what} cannot have this name", key, "rename it")
+            article = "an" if what == "argument" else "a"
+            message = f"`{name}` already has a meaning, so {article} {what} cannot have this name"
+            self.refuse("reserved-name", message, key, "rename it")
 
     def own_block(self, text: BlockText) -> Block:
         is_role = text.name in ROLES or text.name in self.declared_roles

@@ -73,9 +73,9 @@ def test_what_was_written_and_compared_is_printed(specs: Shell) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     wrote, checked, note = done.stdout.decode().splitlines()
     assert wrote == f"wrote out/net.pt2: {(specs.folder / 'out/net.pt2').stat().st_size:,} bytes"
-    cases = "1 of 8x8, 2 of 8x8, 5 of 8x8, 2 of 40x8"
+    cases = "1, 2 and 5 of 8x8; 2 of 40x8"
     assert re.fullmatch(
-        rf"checked: it returns what the module returns, for batches of {cases}; largest relative difference \S+ "
+        rf"checked: it returns what the module returns, for batches of {cases}: largest relative difference \S+ "
         rf"\(accepted 1e-04\)",
         checked,
     )

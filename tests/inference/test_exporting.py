@@ -153,17 +153,70 @@ def test_exported_weights_of_a_run_are_evaluated_and_predicted_with(tmp_path: Pa
 
 def test_source_of_a_run_has_its_weights_in_a_file_of_torch(tmp_path: Path) -> None:
     done = resnet_spec.export(RUN, tmp_path / "net.py")
-    assert [path.name for path in done.files] == ["net.py", "net.pth"]
+    assert [path.name for path in done.files] == ["net.py", "net.pth", "net.json"]
     assert (done.difference, done.tolerance, len(done.checks)) == (0, 0, 3)
     names = runpy.run_path(str(done.path))
     module = names["build"](weights=tmp_path / "net.pth").eval()
     x = torch.randn(2, 3, 10, 10)
-    assert torch.equal(module(x), load_trained(RUN, "cpu").module(x))
+    trained = load_trained(RUN, "cpu")
+    assert torch.equal(module(x), trained.module(x))
+    use = json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))
+    assert tuple(use["classes"]) == trained.facts.classes
+    assert (tuple(use["mean"]), tuple(use["std"])) == (trained.facts.preparation.mean, trained.facts.preparation.std)
     assert [path.name for path in resnet_spec.export(SPEC, tmp_path / "new" / "net.py").files] == ["net.py"]
     before = (tmp_path / "net.pth").read_bytes()
     with pytest.raises(ResnetSpecError, match="the weights are read from"):
         resnet_spec.export(load_trained(RUN, "cpu").facts.spec, tmp_path / "net.py", weights=tmp_path / "net.pth")
     assert (tmp_path / "net.pth").read_bytes() == before
+
+
+def test_source_that_is_replaced_and_weights_of_another_export_are_noted(tmp_path: Path) -> None:
+    resnet_spec.export(RUN, tmp_path / "net.py")
+    notes = resnet_spec.export("mnist/lenet5", tmp_path / "net.py").notes
+    assert "net.pth, which was there before, is not of this export" in notes
+    assert "net.py replaced what was there" in notes
+
+
+def test_source_needs_no_finite_values_and_what_runs_does(tmp_path: Path) -> None:
+    """As with fresh weights in a deep network, whose sums grow from block to block in evaluation."""
+    large = {"op": "scale", "init_value": 1e30}
+    spec = {
+        "spec": 1,
+        "name": "deep",
+        "input": "3x8x8",
+        "stem": {"a": large, "b": large, "pool": {"op": "mean", "over": "pixels"}},
+    }
+    done = resnet_spec.export(spec, tmp_path / "deep.py")
+    assert any("bit by bit" in note for note in done.notes)
+    with pytest.raises(ResnetSpecError) as caught:
+        resnet_spec.export(spec, tmp_path / "deep.pt2")
+    (finding,) = caught.value.diagnostics
+    assert finding.code == "output-not-finite"
+    assert "freshly initialized" in finding.help
+
+
+def test_what_goes_to_others_does_not_say_where_the_images_are(tmp_path: Path) -> None:
+    resnet_spec.export(RUN, tmp_path / "net.pt2")
+    facts = {"resnet_spec.json": ""}
+    torch.export.load(tmp_path / "net.pt2", extra_files=facts)
+    assert not {"resnet_spec.data", "resnet_spec.split"} & json.loads(facts["resnet_spec.json"]).keys()
+
+
+def test_a_preparation_that_is_stated_is_in_the_file(tmp_path: Path) -> None:
+    """For weights that say nothing; of a run it is known."""
+    torch.save(resnet_spec.build(SPEC).state_dict(), tmp_path / "weights.pth")
+    options: dict[str, Any] = {
+        "weights": tmp_path / "weights.pth",
+        "preprocessing": "nchw",
+        "prepare": ["mean=0.25", "std=0.5"],
+    }
+    done = resnet_spec.export(SPEC, tmp_path / "net.pt2", **options)
+    pixels = torch.full((2, 1, 8, 8), 51, dtype=torch.uint8)
+    found = torch.export.load(done.path).module()(pixels)
+    wanted = resnet_spec.build(SPEC, weights=tmp_path / "weights.pth").eval()((pixels / 255 - 0.25) / 0.5)
+    torch.testing.assert_close(found["logits"], wanted["logits"])
+    with pytest.raises(ResnetSpecError, match="`prepare` does not apply to a run"):
+        resnet_spec.export(RUN, tmp_path / "run.pt2", prepare={"mean": 0.5})
 
 
 def test_source_that_is_another_network_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 
-from resnet_spec.diagnostics import SpecError
+from resnet_spec.diagnostics import RecipeError, SpecError
 from resnet_spec.language.encodings import guess_encoding
 from resnet_spec.language.files import decode
+from resnet_spec.language.reader import MAX_BYTES
 
 SPEC = "spec: 1\nabout: {}\nextends: resnet18\n"
 TEXTS = [
@@ -46,6 +48,32 @@ def test_without_an_idea_nothing_is_guessed(data: bytes) -> None:
         decode(data, "x.yaml")
     (finding,) = error.value.diagnostics
     assert ("iconv" in finding.help) == bool(guess_encoding(data))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("suffix", ["pth", "legacy.pth", "safetensors"])
+def test_a_file_of_weights_in_the_place_of_a_spec_is_named(suffix: str, tmp_path: Path) -> None:
+    """Also one that is larger than any spec may be."""
+    import torch
+    from safetensors.torch import save_file
+
+    file = tmp_path / f"net.{suffix}"
+    tensors = {"weight": torch.randn(1 << 19)}
+    if suffix == "safetensors":
+        save_file(tensors, file)
+    else:
+        torch.save(tensors, file, _use_new_zipfile_serialization="legacy" not in suffix)
+    with pytest.raises(SpecError) as error:
+        decode(file.read_bytes()[: MAX_BYTES + 1], file.name)
+    (finding,) = error.value.diagnostics
+    assert finding.message.startswith(f"{file.name} is a")
+    assert finding.message.endswith("and no spec")
+    assert f"--weights {file.name}" in finding.help
+
+
+def test_an_image_in_the_place_of_a_recipe_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"photo\.png is an image, and no recipe"):
+        decode(b"\x89PNG\r\n\x1a\n\0\xff", "photo.png", "recipe")
 
 
 def test_utf_8_with_and_without_a_mark_is_read_as_it_is() -> None:

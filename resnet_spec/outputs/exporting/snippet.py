@@ -13,7 +13,7 @@ def write_snippet(exportable: Exportable, form: Format, file: str, preparation: 
     """The text of a program that runs `file`, which is in the same folder, on the image that is its argument.
 
     Without a `preparation`, or for images of other channels than 1 and 3, it runs on zeros. With `classes`, which are then in
-    the metadata of the file, it prints the most probable one.
+    the metadata of the file, it prints the most probable one, else its number.
     """
     return "\n".join([*_program(exportable, form, file, preparation, classes), ""])
 
@@ -49,9 +49,10 @@ def _program(exportable: Exportable, form: Format, file: str, preparation: Prepa
         part = f"[{_quote(main)}]" if exportable.outputs else ""
         yield "with torch.no_grad():"
         yield f"    output = module(torch.from_numpy(x)){part}.numpy()"
-    if classes:
+    if classes or (of_image and len(exportable.analysis.output) == 1):
         yield "odds = np.exp(output[0] - output[0].max())"
-        yield 'print(ascii(classes[odds.argmax()])[1:-1], f"{odds.max() / odds.sum():.4f}")'
+        name = "ascii(classes[odds.argmax()])[1:-1]" if classes else "odds.argmax()"
+        yield f'print({name}, f"{{odds.max() / odds.sum():.4f}}")'
     else:
         yield "print(output.shape)"
 
