@@ -399,6 +399,18 @@ def test_conditions_of_shortcuts_are_those_of_the_shapes() -> None:
     assert "self.residual = stride == 1 and in_channels == out_channels" in source_of("torchvision/mobilenet_v2")
 
 
+def test_what_only_some_blocks_have_is_optional_by_what_it_needs() -> None:
+    """A stride of its own where it is 1 without it, a width that may be None."""
+    source = source_of("timm/ghostnet_100")
+    block = source[source.index("class BottleneckGhost2") : source.index("class GhostNet")]
+    assert "with_" not in block
+    assert "        if stride != 1:\n            self.conv_dw = nn.Conv2d(" in block
+    assert "se_width: int | None = None" in block
+    assert "        if se_width is not None:\n            self.se = SqueezeExcite(2 * width, se_width)\n" in block
+    assert "BottleneckGhost2(16, 24, 12, stride=2)" in source
+    assert "stride: int = 2" not in source
+
+
 def test_shapes_in_a_class_are_in_one_form() -> None:
     """Of a block that is used at one size, with other widths."""
     source = source_of("inception_v3")

@@ -6,6 +6,7 @@ written as it is, and others become parameters, or follow from them.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +25,16 @@ LARGEST_FACTOR = 16
 
 @dataclass(eq=False)
 class Parameter:
-    """A parameter of a class and its values at the uses. `default` is ABSENT where it has none."""
+    """A parameter of a class and its values at the uses. `default` is ABSENT where it has none.
+
+    `present` are the uses that have the part which it is about, if that is optional.
+    """
 
     name: str
     kind: str
     column: Column
     default: object = ABSENT
+    present: tuple[bool, ...] = ()
 
     @property
     def is_groups(self) -> bool:
@@ -44,7 +49,7 @@ class Parameter:
         kinds = {_type(value) for value in self.column}
         if kinds == {"int", "float"}:
             kinds = {"float"}
-        return " | ".join(sorted(kinds))
+        return " | ".join(sorted(kinds, key=lambda kind: (kind == "None", kind)))
 
 
 @dataclass(eq=False)
@@ -137,7 +142,7 @@ class Parameters:
                 varying.append(slot)
         self._resolve(varying)
         for flag in flags:
-            flag.text = self._condition(flag)
+            flag.text = self._condition(flag, slots)
         self._set_defaults()
 
     @property
@@ -169,6 +174,7 @@ class Parameters:
         others = [slot for slot in whole if slot.kind != "channels"]
         others.sort(key=lambda slot: slot.kind == "padding")
         partial = [slot for slot in slots if ABSENT in slot.column]
+        partial.sort(key=lambda slot: slot.kind == "stride" and constant(slot.column) is not ABSENT)
         self._kinds = Counter(name for name, _ in {(slot.name, _keys(slot.column)) for slot in others})
         for slot in (*channels, *others, *partial):
             value = constant(slot.column)
@@ -188,13 +194,14 @@ class Parameters:
         """Make a parameter of a slot."""
         column = slot.column
         default: object = ABSENT
+        present = tuple(value is not ABSENT for value in column) if ABSENT in column else ()
         if ABSENT in column:
             usual = Counter(key(value) for value in column if value is not ABSENT).most_common(1)[0][0]
             (value, *_) = [value for value in column if value is not ABSENT and key(value) == usual]
-            default = value = 0.0 if isinstance(value, float) else value
+            default = value = 0.0 if isinstance(value, float) else 1 if slot.kind == "stride" else value
             column = tuple(value if each is ABSENT else each for each in column)
         name = self.names.give(self._name(slot, _keys(column)))
-        self.found.append(Parameter(name, slot.kind, column, default))
+        self.found.append(Parameter(name, slot.kind, column, default, present))
         return name
 
     def _name(self, slot: Slot, keys: tuple[object, ...]) -> str:
@@ -280,8 +287,21 @@ class Parameters:
                     return f"{text}({parameter.name} // 2)"
         return ""
 
-    def _condition(self, flag: Slot) -> str:
+    def _is_only_where(self, parameter: Parameter, slots: Sequence[Slot]) -> bool:
+        """Whether a parameter is read only by parts that are there at the same uses, and by one of them as it is."""
+        word = re.compile(rf"\b{re.escape(parameter.name)}\b")
+        readers = [slot for slot in slots if word.search(slot.text)]
+        there = {tuple(value is not ABSENT for value in slot.column) for slot in readers}
+        return there == {parameter.present} and any(slot.text == parameter.name for slot in readers)
+
+    def _condition(self, flag: Slot, slots: Sequence[Slot]) -> str:
         """When an optional part is there: a condition on the parameters, or a parameter of its own."""
+        for parameter in self.found if flag.kind == "flag" else ():
+            known = parameter.kind == "channels" and parameter.present == flag.column
+            if known and self._is_only_where(parameter, slots):
+                pairs = zip(parameter.column, parameter.present, strict=True)
+                parameter.column, parameter.default = tuple(value if here else None for value, here in pairs), None
+                return f"{parameter.name} is not None"
         for text, values in self._tests(flag.kind):
             if values == flag.column:
                 return text
