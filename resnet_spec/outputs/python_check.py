@@ -112,7 +112,12 @@ def _compare_numbers(source: ModuleType, analysis: Analysis, batch: int) -> None
         output = module.train()(images)
         total = torch.stack([each.sum() for each in _named(output).values()]).sum()
         if total.requires_grad:  # not if the outputs depend on no parameter
-            total.backward()  # type: ignore[no-untyped-call]
+            try:
+                total.backward()  # type: ignore[no-untyped-call]
+            except RuntimeError as error:  # a value that is needed was overwritten
+                if module is ours:
+                    raise
+                raise SourceDiffers(f"the source has no gradients: {str(error).partition(':')[0]}") from None
         outputs.append(output)
     _same_outputs("in training", *outputs)
     grads = [{name: p.grad for name, p in module.named_parameters() if p.grad is not None} for module in (ours, theirs)]

@@ -350,12 +350,18 @@ def test_a_gate_that_some_blocks_do_not_have(absent: str | None) -> None:
                     "gate": {"op": "sigmoid", "if": "gated"},
                     "mul": mul,
                 },
+                "shortcut": {},
+                "join": {
+                    "op": "add",
+                    "if": "in_channels == width",
+                },  # not over what `act` returns
             }
         },
         block="gated",
         stages={
             "layer1": {"width": 4, "depth": 2, "gated": [False, True]},
             "layer2": {"width": 8, "depth": 2, "gated": [True, False]},
+            "layer3": {"width": 8, "depth": 2, "gated": [True, False]},
         },
     )
     analysis = resnet_spec.analyze(spec)

@@ -146,6 +146,10 @@ class Forward:
         self.names[last.output] = name  # the sum would need several lines
         return False
 
+    def _overwrites(self, place: int) -> bool:
+        """Whether a part may write over its last input: where one use may not, none does."""
+        return all(part is None or part.overwrites for part in (present[place] for present in self.calls.known.present))
+
     def _is_sum(self, place: int) -> bool:
         op = self.parts[place].op
         return op is not None and op.joins == "sum" and len(self.parts[place].inputs) == 2
@@ -199,7 +203,7 @@ class Forward:
             return self._optional_join(place, target, expression, indent)
         if place in self.calls.flags:
             return self._optional(part, target, typed, expression, indent)
-        if part.overwrites and part.op is not None and part.op.joins and len(part.inputs) == 2:
+        if self._overwrites(place) and part.op is not None and part.op.joins and len(part.inputs) == 2:
             first, second = (self.names[value] for value in part.inputs)
             if target == second:
                 return [f"{margin}{second} += {first}" + self._comment(f"{margin}{second} += {first}", shape)]
@@ -236,7 +240,7 @@ class Forward:
         part, margin = self.parts[place], " " * indent
         passed = self.names[part.inputs[self.calls.known.passes[place]]]
         first, second = (self.names[value] for value in part.inputs)
-        assigned = f"{second} += {first}" if part.overwrites and target == second else f"{target} = {expression}"
+        assigned = f"{second} += {first}" if self._overwrites(place) and target == second else f"{target} = {expression}"
         condition = f"{margin}if self.{join_flag(self.calls, part)}:"
         if passed == target:
             return [condition, f"{margin}    {assigned}"]
