@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
 from torch import fx
 
 import resnet_spec
@@ -363,6 +364,57 @@ def test_a_gate_that_some_blocks_do_not_have(absent: str | None) -> None:
             "layer2": {"width": 8, "depth": 2, "gated": [True, False]},
             "layer3": {"width": 8, "depth": 2, "gated": [True, False]},
         },
+    )
+    analysis = resnet_spec.analyze(spec)
+    verify_source(python_source(analysis), analysis)
+
+
+CONDITIONS = ("first", "not first", "stride == 1", "in_channels == width", "block_index % 2 == 1", "classes > 5")
+JOINS = (
+    {"op": "add", "if": "stride == 1 and in_channels == width"},
+    {"op": "multiply", "if": "not first and stride == 1 and in_channels == width"},
+    "concat",
+)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    conditions=st.tuples(*[st.sampled_from(CONDITIONS)] * 2),
+    gate=st.permutations(["act", "gate"]),
+    last=st.sampled_from(["act", "conv"]),
+    join=st.sampled_from(JOINS),
+    act=st.sampled_from(["relu", "silu", "sigmoid"]),
+    stages=st.lists(st.tuples(st.sampled_from([4, 8]), st.integers(1, 3), st.integers(1, 2)), min_size=1, max_size=3),
+)
+def test_blocks_with_any_optional_parts(
+    conditions: tuple[str, str],
+    gate: list[str],
+    last: str,
+    join: Any,
+    act: str,
+    stages: list[tuple[int, int, int]],
+) -> None:
+    gated, excited = conditions
+    block = {
+        "args": ["width"],
+        "defaults": {"stride": 1},
+        "branch": {
+            "conv": {**CONV, "out_channels": "width", "stride": "stride"},
+            "act": "act",
+            "pixels": {"op": "conv2d", "if": gated, "out_channels": 1, "kernel_size": 1},
+            "gate": {"op": "sigmoid", "if": gated},
+            "mul": {"op": "multiply", "if": gated, "from": gate, "else": last},
+            "se": {"op": "squeeze_excite", "if": excited},
+        },
+        "shortcut": {"down": {"op": "avg_pool2d", "if": "stride != 1", "kernel_size": 1, "stride": "stride"}},
+        "join": join,
+    }
+    spec = network(
+        {"conv": CONV},
+        act=act,
+        blocks={"optional": block},
+        block="optional",
+        stages={f"layer{at}": {"width": width, "depth": n, "stride": s} for at, (width, n, s) in enumerate(stages)},
     )
     analysis = resnet_spec.analyze(spec)
     verify_source(python_source(analysis), analysis)
