@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
 
 from resnet_spec.compiler import Analysis
 from resnet_spec.graph.model import INPUT, Graph
-from resnet_spec.ops import Shape
 from resnet_spec.ops.source import SourceCall
 from resnet_spec.outputs.source.class_calls import ClassCalls
 from resnet_spec.outputs.source.class_count import find_classifiers
@@ -25,7 +23,7 @@ from resnet_spec.outputs.source.constructors import BODY, Constructor
 from resnet_spec.outputs.source.custom_layers import layer_sources
 from resnet_spec.outputs.source.forwards import Forward, find_functional
 from resnet_spec.outputs.source.initialization import write_initialization
-from resnet_spec.outputs.source.layout import WIDTH, Call, Element, Text, lay_out, literal, remark
+from resnet_spec.outputs.source.layout import WIDTH, Call, Element, Text, lay_out, literal, remark, shape_literal
 from resnet_spec.outputs.source.names import network_name
 from resnet_spec.outputs.source.parameters import ABSENT
 from resnet_spec.outputs.source.parts import Partition, SourcePart
@@ -126,7 +124,7 @@ class _File:
     def _docstring(self, known: BlockClass, calls: ClassCalls, is_network: bool) -> list[str]:
         if is_network:
             about = remark(self.analysis.spec.about) or f"The network {remark(self.graph.name)}"
-            shapes = f"Images are {_shape(self.analysis.input)}, the output is {self._outputs()}."
+            shapes = f"Images are {shape_literal(self.analysis.input)}, the output is {self._outputs()}."
             return _docstring(about, shapes, 4)
         block = self.analysis.spec.find_block(known.label, self.analysis.spec.span)
         about = remark(block.about) if block is not None else ""
@@ -138,9 +136,9 @@ class _File:
 
     def _outputs(self) -> str:
         if not self.graph.outputs:
-            return _shape(self.analysis.output)
+            return shape_literal(self.analysis.output)
         shapes = [
-            f"{remark(output.name)} {_shape(self.partition.shape_of(output.value))}"
+            f"{remark(output.name)} {shape_literal(self.partition.shape_of(output.value))}"
             + (" in training" if output.training_only else "")
             for output in self.graph.outputs
         ]
@@ -211,7 +209,7 @@ def _signature(calls: ClassCalls) -> list[str]:
 def _entering(known: BlockClass, calls: ClassCalls) -> str:
     shapes = [calls.shape_of(use.inputs[0]) for use in known.uses]
     if len(set(shapes)) == 1 and not (calls.is_generic and len(shapes[0]) == 3):
-        return _shape(shapes[0])
+        return shape_literal(shapes[0])
     if any(len(shape) != 3 for shape in shapes):
         return ""
     channels = calls.parameters.text_of(tuple(shape[0] for shape in shapes), "channels")
@@ -239,7 +237,3 @@ def _layers(known: BlockClass) -> str:
     if known.optional or len(names) != len(known.parts) or len(names) > MOST_LISTED:
         return ""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def _shape(shape: Shape | Sequence[int]) -> str:
-    return f"(N, {', '.join(map(str, shape))})"

@@ -8,7 +8,7 @@ from itertools import count
 from resnet_spec.ops import Shape
 from resnet_spec.ops.source import REQUIRED, Required, SourceArgument, SourceCall
 from resnet_spec.outputs.source.classes import BlockClass
-from resnet_spec.outputs.source.layout import literal
+from resnet_spec.outputs.source.layout import literal, shape_literal
 from resnet_spec.outputs.source.parameters import ABSENT, Column, Parameters, Slot, as_value, constant, make_slot
 from resnet_spec.outputs.source.parts import SourcePart
 
@@ -116,7 +116,7 @@ class ClassCalls:
             if part is not None
         ]
         shapes = {shape for shape, _ in pairs}
-        same = f"(N, {', '.join(map(str, pairs[0][0]))})" if len(shapes) == 1 else ""
+        same = shape_literal(pairs[0][0]) if len(shapes) == 1 else ""
         if same and not self.is_generic:
             return same
         if len({len(shape) for shape in shapes}) > 1:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from resnet_spec.outputs.source.class_calls import CallPlace, ClassCalls
-from resnet_spec.outputs.source.layout import WIDTH, Call, Code, Element, Text, flat, lay_out, quoted
+from resnet_spec.outputs.source.layout import WIDTH, Call, Code, Element, Text, flat, lay_out, quoted, shape_literal
 from resnet_spec.outputs.source.loops import find_runs, make_loop, name_loop
 from resnet_spec.outputs.source.names import DICT_ATTRIBUTES, is_attribute, variable
 from resnet_spec.outputs.source.parts import SourcePart
@@ -164,7 +164,7 @@ class Constructor:
         """The shape after each part of a sequence that is used once, where it changes."""
         if len(self.calls.known.uses) > 1:
             return [""] * len(part.parts)
-        shapes = [f"(N, {', '.join(map(str, self.calls.shape_of(each.output)))})" for each in part.parts]
+        shapes = [shape_literal(self.calls.shape_of(each.output)) for each in part.parts]
         return [shape if at == 0 or shape != shapes[at - 1] else "" for at, shape in enumerate(shapes)]
 
     def _repeats(self, node: Code) -> bool:

@@ -9,6 +9,11 @@ WIDTH = 88
 INDENT = 4
 
 
+def shape_literal(shape: Sequence[int]) -> str:
+    """The shape of a batch of values, `(N, 64, 56, 56)`."""
+    return f"(N, {', '.join(map(str, shape))})"
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """An expression that is kept on one line."""

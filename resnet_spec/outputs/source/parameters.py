@@ -27,7 +27,7 @@ LARGEST_FACTOR = 16
 class Parameter:
     """A parameter of a class and its values at the uses. `default` is ABSENT where it has none.
 
-    `present` are the uses that have the part which it is about, if that is optional.
+    `present` are the uses that have the part which it is about.
     """
 
     name: str
@@ -66,6 +66,11 @@ class Slot:
     column: Column
     text: str = ""
     source: Column = ()
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """The uses that have the part."""
+        return tuple(value is not ABSENT for value in self.column)
 
 
 def make_slot(part: str, name: str, column: Column) -> Slot:
@@ -179,7 +184,7 @@ class Parameters:
         for slot in (*channels, *others, *partial):
             value = constant(slot.column)
             is_plain = value is not ABSENT and not isinstance(value, ClassCount)
-            known = self._known_text(slot, channels) if slot in partial else ""
+            known = "" if all(slot.present) else self._known_text(slot, channels)
             slot.text = known or self._text(slot) or (literal(value) if is_plain else self._add(slot))
         for slot, parts in self._tuples:
             comma = "," if len(parts) == 1 else ""
@@ -194,14 +199,13 @@ class Parameters:
         """Make a parameter of a slot."""
         column = slot.column
         default: object = ABSENT
-        present = tuple(value is not ABSENT for value in column) if ABSENT in column else ()
         if ABSENT in column:
             usual = Counter(key(value) for value in column if value is not ABSENT).most_common(1)[0][0]
             (value, *_) = [value for value in column if value is not ABSENT and key(value) == usual]
             default = value = 0.0 if isinstance(value, float) else 1 if slot.kind == "stride" else value
             column = tuple(value if each is ABSENT else each for each in column)
         name = self.names.give(self._name(slot, _keys(column)))
-        self.found.append(Parameter(name, slot.kind, column, default, present))
+        self.found.append(Parameter(name, slot.kind, column, default, slot.present))
         return name
 
     def _name(self, slot: Slot, keys: tuple[object, ...]) -> str:
@@ -291,8 +295,9 @@ class Parameters:
         """Whether a parameter is read only by parts that are there at the same uses, and by one of them as it is."""
         word = re.compile(rf"\b{re.escape(parameter.name)}\b")
         readers = [slot for slot in slots if word.search(slot.text)]
-        there = {tuple(value is not ABSENT for value in slot.column) for slot in readers}
-        return there == {parameter.present} and any(slot.text == parameter.name for slot in readers)
+        return {slot.present for slot in readers} == {parameter.present} and any(
+            slot.text == parameter.name for slot in readers
+        )
 
     def _condition(self, flag: Slot, slots: Sequence[Slot]) -> str:
         """When an optional part is there: a condition on the parameters, or a parameter of its own."""
@@ -331,7 +336,8 @@ class Parameters:
         same = tuple(not each for each in more)
         unequal, equal = f"in_channels != {leaving}", f"in_channels == {leaving}"
         either = [(f"{text} or {unequal}", _any(values, more)) for text, values in others]
-        strided = [(f"{name} or {unequal}", _any(values, more)) for name, values in others if name.endswith("stride != 1")]
+        strides = {f"{each.name} != 1" for each in numbers if each.kind == "stride"}
+        strided = [(f"{text} or {unequal}", _any(values, more)) for text, values in others if text in strides]
         both = [(f"{text} and {equal}", _all(values, same)) for text, values in ones]
         if kind == "join":
             return [*both, (equal, same), *ones, *others, (unequal, more), *either]
