@@ -33,6 +33,12 @@ class ExportSubject:
     notes: tuple[str, ...]
     source: Path | None  # the file of the weights; None if they are those of a seed
 
+    def classes_of(self, analysis: Analysis) -> tuple[str, ...]:
+        """The names of the classes that a network, or a part of it, returns; empty where they are not known or not of it."""
+        if self.facts is None or analysis.output != (len(self.facts.classes),):
+            return ()
+        return self.facts.classes
+
 
 def is_trained(target: object) -> bool:
     """Whether an argument names a run folder, or a file of weights, and not a spec."""
@@ -68,10 +74,8 @@ def read_stated(weights: StoredWeights) -> dict[str, str]:
     return {name: value for name, value in (("license", license), ("source", source)) if value}
 
 
-def describe_use(subject: ExportSubject, analysis: Analysis) -> str:
+def describe_use(subject: ExportSubject, analysis: Analysis, preparation: Preparation) -> str:
     """What a program needs to use weights, as JSON: the classes, and how images are prepared, by torchvision's words."""
-    preparation = subject.preparation
-    assert preparation is not None
     resize = preparation.resize
     values: dict[str, object] = {
         "name": analysis.spec.name,
@@ -85,8 +89,8 @@ def describe_use(subject: ExportSubject, analysis: Analysis) -> str:
         **({} if preparation.levels is None else {"levels": list(preparation.levels)}),
         **subject.stated,
     }
-    if subject.facts is not None and analysis.output == (len(subject.facts.classes),):
-        values["classes"] = list(subject.facts.classes)
+    if classes := subject.classes_of(analysis):
+        values["classes"] = list(classes)
     return json.dumps(values, indent=2) + "\n"
 
 

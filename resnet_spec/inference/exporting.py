@@ -6,7 +6,6 @@ A file appears under its name only when it was read back and computes what the m
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,7 +47,7 @@ from resnet_spec.outputs.exporting.verify import run_module
 from resnet_spec.outputs.folding import fold_norms
 from resnet_spec.outputs.torch_module import Network, build_module, take_part
 from resnet_spec.weights.loading import load_stored, refuse_beyond_memory
-from resnet_spec.weights.metadata import PREFIX, WeightsFacts, facts_to_metadata, preparation_data, to_metadata
+from resnet_spec.weights.metadata import PREFIX, WeightsFacts, facts_to_metadata, preparation_text, to_metadata
 from resnet_spec.weights.reading import find_file, open_weights
 from resnet_spec.weights.source import WeightsLike, open_source, preparation_of
 
@@ -167,9 +166,8 @@ def export_spec(
         refuse_own_source(path, source)
         network = build_module(analysis.graph, None, initialize=False)
         notes = load_stored(network, analysis, weights, options.weights, key_map=options.weights_map)
-        facts, stated, preparation = read_stored_facts(analysis, weights), read_stated(weights), preparation_of(weights)
-        if preparation is not None and preparation.channels != analysis.input[0]:
-            preparation = None
+        facts, stated = read_stored_facts(analysis, weights), read_stated(weights)
+        preparation = preparation_of(weights, analysis.input[0])
     if options.prepare:
         preparation, assumed = settle_preparation(preparation, options.prepare, analysis.input)
         refuse_size(analysis, preparation)
@@ -268,11 +266,11 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
     facts = _metadata(subject, analysis, options, sides.get(f"{path.stem}.folded.yaml", ""), form.runs)
     exportable = replace(exportable, metadata=facts)
     if options.with_snippet:
-        has_classes = subject.facts is not None and analysis.output == (len(subject.facts.classes),)
+        has_classes = bool(subject.classes_of(analysis))
         sides[f"{path.stem}_example.py"] = write_snippet(exportable, form, path.name, preparation, has_classes)
     if form.suffix == "py" and preparation is not None:
-        sides[f"{path.stem}.json"] = describe_use(subject, analysis)
-        classes = ", and the classes" if subject.facts is not None else ""
+        sides[f"{path.stem}.json"] = describe_use(subject, analysis, preparation)
+        classes = ", and the classes" if subject.classes_of(analysis) else ""
         notes.append(f"{path.stem}.json has how images are prepared{classes}")
     refuse_own_spec(path, sides, subject.analysis)
     write = importlib.import_module(form.module).write
@@ -326,13 +324,12 @@ def _metadata(subject: ExportSubject, analysis: Analysis, options: ExportOptions
     facts = subject.facts
     values = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "spec": spec, **subject.stated}
     if facts is None:
-        prepared = "" if subject.preparation is None else json.dumps(preparation_data(subject.preparation))
-        stored = to_metadata(values | {"preparation": prepared})
+        stored = to_metadata(values | {"preparation": preparation_text(subject.preparation)})
     else:
         of_run = replace(facts, fingerprint=analysis.fingerprint, spec=spec or facts.spec)
         stored = facts_to_metadata(of_run) | to_metadata(values)
         if not spec and analysis.fingerprint != facts.fingerprint:  # a part of the network: its spec is not that of the whole
-            left_out = {"spec"} if analysis.output == (len(facts.classes),) else {"spec", "classes"}
+            left_out = {"spec"} if subject.classes_of(analysis) else {"spec", "classes"}
             stored = {key: value for key, value in stored.items() if key.removeprefix(PREFIX) not in left_out}
     if runs:
         stored = {key: value for key, value in stored.items() if key.removeprefix(PREFIX) not in OF_TRAINING}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 
 from resnet_spec import compiler
@@ -12,7 +11,7 @@ from resnet_spec.weights.metadata import (
     WeightsFacts,
     facts_from_metadata,
     facts_to_metadata,
-    preparation_data,
+    preparation_text,
     to_metadata,
 )
 from resnet_spec.weights.reading import StoredWeights
@@ -30,9 +29,7 @@ def describe_weights(analysis: Analysis, stored: StoredWeights) -> dict[str, str
             return facts_to_metadata(facts)
     source, license = source_of(stored)
     classes = None if stored.origin is None else stored.origin.classes
-    preparation = preparation_of(stored)
-    if preparation is not None and preparation.channels != analysis.input[0]:
-        preparation = None
+    preparation = preparation_of(stored, analysis.input[0])
     text = _spec_text(analysis)
     if classes is not None and preparation is not None and text and analysis.output == (len(classes),):
         name, fingerprint = analysis.spec.name, analysis.fingerprint
@@ -47,8 +44,7 @@ def describe_weights(analysis: Analysis, stored: StoredWeights) -> dict[str, str
         )
         return facts_to_metadata(facts)
     heads = {"name": analysis.spec.name, "fingerprint": analysis.fingerprint, "spec": text}
-    prepared = "" if preparation is None else json.dumps(preparation_data(preparation))
-    return to_metadata(heads | {"preparation": prepared, "source": source, "license": license})
+    return to_metadata(heads | {"preparation": preparation_text(preparation), "source": source, "license": license})
 
 
 def _spec_text(analysis: Analysis) -> str:

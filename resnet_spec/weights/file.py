@@ -53,15 +53,12 @@ def _open(path: Path) -> Iterator[Any]:
     except (SafetensorError, OSError, ValueError) as error:  # ValueError: an impossible path
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         message = f"cannot read weights from {printable(str(path))}: {printable(why)}"
-        if isinstance(error, OSError):
-            raise ArgumentError([Diagnostic("unreadable-file", message, None)]) from None
         notes: tuple[str, ...] = ()
         if isinstance(error, SafetensorError):
             message = f"{printable(str(path))} is neither safetensors nor a file of torch.save, or it is damaged"
             notes = (f"safetensors reports: {printable(why)}",)
-        raise ArgumentError(
-            [Diagnostic("unreadable-file", message, None, help="name a file of weights", notes=notes)]
-        ) from None
+        help = "" if isinstance(error, OSError) else "name a file of weights"
+        raise ArgumentError([Diagnostic("unreadable-file", message, None, help=help, notes=notes)]) from None
 
 
 def write_weights(path: Path, module: nn.Module, facts: WeightsFacts) -> None:

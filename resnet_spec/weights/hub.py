@@ -69,9 +69,8 @@ def find_hub(
     named = f"{SCHEME}:{repo}" + (f"@{revision}" if revision else "")
     fixed = revision is not None and _COMMIT.fullmatch(revision) is not None
     offline = constants.HF_HUB_OFFLINE
-    cached = _find_cached(repo, revision, offline) if fixed or offline else None
-    if cached is not None and not offline and not _knows_config(repo, cached):
-        cached = None  # other programs fetch the weights alone
+    # Other programs fetch the weights alone: then the config is looked up.
+    cached = _find_cached(repo, revision, offline) if offline or (fixed and _knows_config(repo, revision)) else None
     notes: tuple[str, ...] = ()
     license = None
     if cached is None:
@@ -86,7 +85,7 @@ def find_hub(
         else:
             license = remote.license
             cached = _fetch(repo, revision, remote, named)
-    if license is None and not _knows_config(repo, cached):
+    if license is None and not _knows_config(repo, cached.parent.name):
         notes = (*notes, f"{CONFIG} is not in the cache, so classes and the preparation of images are not known")
     commit = cached.parent.name
     origin = read_config(cached.parent / CONFIG, f"{SCHEME}:{repo}@{commit}", input, license)
@@ -125,11 +124,11 @@ def _cached(repo: str, name: str, revision: str | None) -> Path | None:
     return Path(found) if isinstance(found, str) and Path(found).is_file() else None
 
 
-def _knows_config(repo: str, weights: Path) -> bool:
+def _knows_config(repo: str, commit: str | None) -> bool:
     """Whether the cache has the config of a commit, or knows that it has none."""
     from huggingface_hub import try_to_load_from_cache
 
-    return try_to_load_from_cache(repo, CONFIG, revision=weights.parent.name) is not None
+    return try_to_load_from_cache(repo, CONFIG, revision=commit) is not None
 
 
 def _check(path: Path, sha256: str = "") -> None:

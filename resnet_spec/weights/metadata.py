@@ -78,7 +78,7 @@ def facts_to_metadata(facts: WeightsFacts) -> dict[str, str]:
             "fingerprint": facts.fingerprint,
             "spec": facts.spec,
             "classes": json.dumps(facts.classes),
-            "preparation": json.dumps(preparation_data(facts.preparation)),
+            "preparation": preparation_text(facts.preparation),
             "recipe": facts.recipe,
             "data": facts.data,
             "epoch": str(facts.epoch),
@@ -123,6 +123,11 @@ def preparation_data(preparation: Preparation) -> dict[str, object]:
     """Convert a preparation to plain data, for JSON; `levels` are left out where there are none, as in version 0.1.0."""
     data = {name: getattr(preparation, name) for name in Preparation.__slots__}
     return data if preparation.levels is not None else {name: value for name, value in data.items() if name != "levels"}
+
+
+def preparation_text(preparation: Preparation | None) -> str:
+    """A preparation as a value of metadata; empty, so that it is left out, where there is none."""
+    return "" if preparation is None else json.dumps(preparation_data(preparation))
 
 
 def read_preparation(data: object) -> Preparation:

@@ -166,13 +166,16 @@ def source_of(weights: StoredWeights) -> tuple[str, str]:
     return stored.get("source", ""), stored.get("license", license)
 
 
-def preparation_of(weights: StoredWeights) -> Preparation | None:
-    """How images are prepared for weights, as their publisher says it or as the file records it; None where neither does."""
-    if weights.origin is not None and weights.origin.preparation is not None:
-        return weights.origin.preparation
-    with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
-        return read_preparation(json.loads(from_metadata(weights.metadata)["preparation"]))
-    return None
+def preparation_of(weights: StoredWeights, channels: int | None = None) -> Preparation | None:
+    """How images are prepared for weights, as their publisher says it or as the file records it.
+
+    None where neither does, or where it is of images of other `channels`.
+    """
+    found = None if weights.origin is None else weights.origin.preparation
+    if found is None:
+        with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
+            found = read_preparation(json.loads(from_metadata(weights.metadata)["preparation"]))
+    return found if found is None or channels in (None, found.channels) else None
 
 
 def suggest_spec(given: WeightsLike, name: str) -> str:
