@@ -53,10 +53,6 @@ def write_whole(path: Path, write: Callable[[Path], Written], sides: Mapping[str
             for file in moved:
                 file.unlink(missing_ok=True)
             raise _cannot_write(path, error) from None
-    weights = path.with_suffix(".pth")
-    if is_source and weights not in files and weights.exists():
-        note = f"{printable(weights.name)}, which was there before, is not of this export"
-        written = replace(written, notes=(*written.notes, note))
     if replaced:
         note = f"{join_words([printable(file.name) for file in replaced], 'and')} replaced what was there"
         written = replace(written, notes=(*written.notes, note))

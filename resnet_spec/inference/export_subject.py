@@ -94,6 +94,18 @@ def describe_use(subject: ExportSubject, analysis: Analysis, preparation: Prepar
     return json.dumps(values, indent=2) + "\n"
 
 
+def refuse_other_json(path: Path) -> None:
+    """Raise ArgumentError if a file that `describe_use` did not write would be replaced, such as the `run.json` of a run."""
+    if not path.exists():
+        return
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_bytes())
+        if isinstance(found, dict) and {"fingerprint", "center_crop"} <= found.keys():
+            return
+    message = f"{printable(str(path))}, in which the classes and the preparation of images are written, is another file"
+    raise ArgumentError([Diagnostic("cannot-write", message, None, help="choose another name for the export")])
+
+
 def refuse_own_spec(path: Path, sides: Iterable[str], analysis: Analysis) -> None:
     """Raise ArgumentError if a file, or one next to it, would be written over the spec that is exported."""
     spec = analysis.spec.span.source.name  # which may be no file: a name, a text

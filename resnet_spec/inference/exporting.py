@@ -33,6 +33,7 @@ from resnet_spec.inference.export_subject import (
     describe_use,
     read_stated,
     read_stored_facts,
+    refuse_other_json,
     refuse_own_source,
     refuse_own_spec,
 )
@@ -269,9 +270,13 @@ def _export(subject: ExportSubject, path: Path, form: Format, options: ExportOpt
         has_classes = bool(subject.classes_of(analysis))
         sides[f"{path.stem}_example.py"] = write_snippet(exportable, form, path.name, preparation, has_classes)
     if form.suffix == "py" and preparation is not None:
+        refuse_other_json(path.with_suffix(".json"))
         sides[f"{path.stem}.json"] = describe_use(subject, analysis, preparation)
         classes = ", and the classes" if subject.classes_of(analysis) else ""
         notes.append(f"{path.stem}.json has how images are prepared{classes}")
+    stale = path.with_suffix(".pth")
+    if form.suffix == "py" and subject.source is None and stale.exists():
+        notes.append(f"{stale.name}, which was there before, is not of this export")
     refuse_own_spec(path, sides, subject.analysis)
     write = importlib.import_module(form.module).write
     written, files = write_whole(path, lambda file: write(exportable, file), sides)

@@ -177,6 +177,18 @@ def test_source_that_is_replaced_and_weights_of_another_export_are_noted(tmp_pat
     assert "net.py replaced what was there" in notes
 
 
+@pytest.mark.parametrize("text", ['{"fingerprint": "rs1:0", "classes": ["a"]}', "[]", "not JSON"])
+def test_another_json_file_is_not_replaced(text: str, tmp_path: Path) -> None:
+    """Such as the `run.json` of a run, next to `run.py`."""
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ResnetSpecError, match=r"run\.json, .* is another file"):
+        resnet_spec.export(RUN, tmp_path / "run.py")
+    assert (tmp_path / "run.json").read_text(encoding="utf-8") == text
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    resnet_spec.export(RUN, tmp_path / "net.py")
+    resnet_spec.export(RUN, tmp_path / "net.py")  # its own is
+
+
 def test_source_needs_no_finite_values_and_what_runs_does(tmp_path: Path) -> None:
     """As with fresh weights in a deep network, whose sums grow from block to block in evaluation."""
     large = {"op": "scale", "init_value": 1e30}

@@ -352,10 +352,8 @@ def test_a_gate_that_some_blocks_do_not_have(absent: str | None) -> None:
                     "mul": mul,
                 },
                 "shortcut": {},
-                "join": {
-                    "op": "add",
-                    "if": "in_channels == width",
-                },  # not over what `act` returns
+                # Where there is no gate, the sum may not write over what `act` returns.
+                "join": {"op": "add", "if": "in_channels == width"},
             }
         },
         block="gated",

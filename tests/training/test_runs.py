@@ -210,9 +210,6 @@ def test_weights_of_a_network_that_computes_something_else_are_taken_and_that_is
     assert any(words in note for note in ready(weights=weights, set=("act=gelu",)).notes)
 
 
-# --- the folder of a run ---------------------------------------------------------------------------------------------------
-
-
 def test_weights_of_other_images_are_noted_with_the_setting_that_takes_theirs(tmp_path: Path) -> None:
     theirs, imagenet = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7]}, {"mean": "imagenet", "std": "imagenet"}
     train(tmp_path / "first", epochs=1, normalize=theirs)
@@ -224,6 +221,9 @@ def test_weights_of_other_images_are_noted_with_the_setting_that_takes_theirs(tm
     again = runs.prepare_run(options, Console.silent()).session
     assert not any("expect images" in each for each in again.notes)
     assert again.feeds.preparation.std == (0.5, 0.6, 0.7)
+
+
+# --- the folder of a run ---------------------------------------------------------------------------------------------------
 
 
 FILES = {
